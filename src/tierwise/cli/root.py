@@ -1,0 +1,49 @@
+"""The command group: which subcommands exist and where each is written, loaded only when called."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import click
+
+from .. import __version__
+from ..errors import TierwiseError
+
+# name → module in this package; the command object in it is called `command`.
+COMMANDS = {
+    "models": "models",
+}
+
+
+class Lazy(click.Group):
+    """A group that imports a subcommand's module only when it is wanted, so that `--help` and start-up stay
+    quick."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        module = COMMANDS.get(cmd_name)
+        if module is None:
+            return None
+        command = importlib.import_module(f"{__package__}.{module}").command
+        assert isinstance(command, click.Command)
+        return command
+
+
+@click.group(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="tierwise")
+def root() -> None:
+    """A self-hosted LLM gateway: the cheapest tier measured good enough, every token priced exactly."""
+
+
+def main() -> None:
+    """Runs the command line. Expected failures print one sentence to stderr and exit 1, never a traceback."""
+    try:
+        root(prog_name="tierwise")
+    except TierwiseError as error:
+        click.echo(f"tierwise: {error.sentence()}", err=True)
+        sys.exit(1)
+    except BrokenPipeError:
+        sys.exit(141)

@@ -1,0 +1,47 @@
+"""Exact money: integer pico-dollars, 10^-12 USD. $1 per million tokens is 10^6 pico per token. No floats
+anywhere."""
+
+from __future__ import annotations
+
+from decimal import Decimal, InvalidOperation
+
+from .errors import ConfigError
+
+PICO_PER_USD = 10**12
+MILLION = 10**6
+
+
+def usd_to_pico(usd: str | int | Decimal) -> int:
+    """Dollars as text, whole number or Decimal → pico-dollars. Raises ConfigError if it is no finite amount
+    or finer than a pico-dollar."""
+    return _exact(usd, Decimal(PICO_PER_USD), "an amount in USD")
+
+
+def usd_per_million_to_pico(usd: str | int | Decimal) -> int:
+    """Dollars per million tokens → pico-dollars per token. Raises ConfigError if it is not a whole number
+    of those."""
+    return _exact(usd, Decimal(PICO_PER_USD // MILLION), "a price in USD per million tokens")
+
+
+def pico_to_usd(pico: int) -> Decimal:
+    """Pico-dollars → exact Decimal dollars."""
+    return Decimal(pico).scaleb(-12)
+
+
+def usd_text(pico: int, places: int = 6) -> str:
+    """`$0.525000` for people: rounded half-even to `places` decimals, for display only."""
+    amount = round(pico_to_usd(pico), places)
+    return f"-${-amount:,.{places}f}" if amount < 0 else f"${amount:,.{places}f}"
+
+
+def _exact(usd: str | int | Decimal, scale: Decimal, what: str) -> int:
+    try:
+        scaled = Decimal(usd) * scale
+    except (InvalidOperation, TypeError, ValueError):
+        raise ConfigError(f"{usd!r} is not {what}.", "Write it as a decimal number such as 1.25.") from None
+    if not scaled.is_finite() or scaled != scaled.to_integral_value():
+        raise ConfigError(
+            f"{usd!r} is not {what} that whole pico-dollars can hold.",
+            "Use at most 12 decimals of a dollar (6 for a price per million tokens).",
+        )
+    return int(scaled)

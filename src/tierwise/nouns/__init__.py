@@ -1,0 +1,67 @@
+"""The project's nouns, as frozen structs. Everything above this floor speaks in these words."""
+
+from .answer import (
+    Answer,
+    BlockStart,
+    BlockStop,
+    Choice,
+    Cited,
+    Delta,
+    Ended,
+    Event,
+    Failed,
+    Finished,
+    FinishReason,
+    Loss,
+    Ping,
+    Signed,
+    Started,
+    Usage,
+    UsageSeen,
+)
+from .ask import (
+    Ask,
+    CacheMark,
+    DialectName,
+    Media,
+    Message,
+    Opaque,
+    Outline,
+    OutputFormat,
+    Part,
+    Reasoning,
+    Refusal,
+    Sampling,
+    Text,
+    Thinking,
+    Tool,
+    ToolCall,
+    ToolChoice,
+    ToolResult,
+)
+from .catalog import (
+    Abilities,
+    Catalog,
+    Fact,
+    Ladder,
+    Model,
+    Price,
+    PriceStep,
+    Provider,
+    Source,
+    Tier,
+)
+from .policy import Bar, Candidate, Policy, Route, Rule, Skipped, Task, TierHealth
+from .record import Budget, Caller, Close, Key, Open, Outcome
+from .verdict import Case, Counts, Decision, Score, Suite, Trial, Verdict
+
+__all__ = [
+    "Abilities", "Answer", "Ask", "Bar", "BlockStart", "BlockStop", "Budget", "CacheMark", "Caller",
+    "Candidate", "Case", "Catalog", "Choice", "Cited", "Close", "Counts", "Decision", "Delta",
+    "DialectName", "Ended", "Event", "Fact", "Failed", "FinishReason", "Finished", "Key", "Ladder",
+    "Loss", "Media", "Message", "Model", "Opaque", "Open", "Outcome", "Outline", "OutputFormat",
+    "Part", "Ping", "Policy", "Price", "PriceStep", "Provider", "Reasoning", "Refusal", "Route",
+    "Rule", "Sampling", "Score", "Signed", "Skipped", "Source", "Started", "Suite", "Task", "Text",
+    "Thinking", "Tier", "TierHealth", "Tool", "ToolCall", "ToolChoice", "ToolResult", "Trial",
+    "Usage", "UsageSeen", "Verdict",
+]  # fmt: skip

@@ -1,0 +1,106 @@
+"""Caller, Key, Budget and the Ledger's rows: who asks, who pays, what happened."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import Struct
+
+from .answer import Usage
+
+Outcome = Literal["ok", "error", "cancelled", "truncated", "refused", "swept"]
+Period = Literal["total", "day", "week", "month"]
+
+
+class Budget(Struct, frozen=True):
+    """A hard cap in pico-dollars on one scope (`key:ID`, `project:NAME`, `task:NAME`, `tag:NAME`), per
+    period in `zone`."""
+
+    scope: str
+    cap_pico: int
+    period: Period = "total"
+    zone: str = "UTC"
+    soft_pico: int | None = None
+
+
+class Key(Struct, frozen=True):
+    """A Caller's credential, without the secret. `digest` is HMAC-SHA-256 in hex; `hint` the secret's last
+    4 characters."""
+
+    id: str
+    name: str
+    digest: str
+    hint: str
+    project: str = ""
+    rpm: int | None = None
+    tpm: int | None = None
+    max_concurrent: int | None = None
+    strict: bool = False
+    created_us: int = 0
+    revoked_us: int | None = None
+
+
+class Caller(Struct, frozen=True):
+    """Who asks and who pays, as the Door established it. `scopes` are the budget scopes to charge, in a
+    fixed order."""
+
+    key: Key
+    scopes: tuple[str, ...] = ()
+
+
+class Open(Struct, frozen=True):
+    """Committed before any byte goes upstream. Money in pico-dollars, times in microseconds since 1970.
+
+    `reserved_pico` is what the call may cost at most by estimate; `scopes` the budget scopes it was
+    reserved on.
+    """
+
+    exchange: str
+    attempt: str
+    at_us: int
+    key: str
+    task: str
+    tier: str
+    model: str
+    provider: str
+    dialect_in: str
+    dialect_out: str
+    stream: bool
+    price_id: str
+    reserved_pico: int
+    scopes: tuple[str, ...] = ()
+    asked: str = ""
+    """What the caller named: a model, tier/…, task/… or auto."""
+    route: str = ""
+    session: str = ""
+    tags: tuple[str, ...] = ()
+    kind: str = "call"
+    """call, shadow, judge, eval, batch: what the money was spent on."""
+
+
+class Close(Struct, frozen=True):
+    """Committed before the terminal bytes reach the client. `cost_pico` None: unpriced, and `unpriced` says
+    why.
+
+    `ttft_us` None when there was no content; `upstream_us` is the part of `total_us` spent waiting for the
+    provider.
+    `baseline_pico`: what the same usage would have cost at the model asked for and at the reference tier,
+    None: unknown.
+    """
+
+    exchange: str
+    attempt: str
+    at_us: int
+    outcome: Outcome
+    status: int
+    usage: Usage
+    cost_pico: int | None
+    unpriced: str = ""
+    error: str = ""
+    ttft_us: int | None = None
+    total_us: int = 0
+    upstream_us: int = 0
+    served_model: str = ""
+    asked_pico: int | None = None
+    reference_pico: int | None = None
+    losses: tuple[str, ...] = ()
