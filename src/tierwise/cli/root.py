@@ -12,7 +12,15 @@ from ..errors import TierwiseError
 
 # name → module in this package; the command object in it is called `command`.
 COMMANDS = {
+    "demo": "demo",
+    "estimate": "estimate",
+    "keys": "keys",
+    "ledger": "ledger",
     "models": "models",
+    "route": "route",
+    "serve": "serve",
+    "simulator": "simulator",
+    "verdict": "verdict",
 }
 
 

@@ -137,12 +137,13 @@ class ToolChoice(Struct, frozen=True):
     """Which tools must or may be called. `names` holds one name for `named`, or the allowed ones for
     `allowed`.
 
-    `parallel` None means unsaid.
+    `parallel` None means unsaid. `required`, with `allowed`: one of them must be called.
     """
 
     mode: Literal["auto", "none", "required", "named", "allowed"] | None = None
     names: tuple[str, ...] = ()
     parallel: bool | None = None
+    required: bool = False
 
 
 class Sampling(Struct, frozen=True):

@@ -1,0 +1,204 @@
+"""`make bench`: the gateway with everything on against nginx as a plain reverse proxy to the same upstream.
+
+One pinned core for whatever is under load, the other for wrk and the upstream; three interleaved rounds,
+medians; written to docs/performance.md as ratios. Needs wrk and nginx (Debian packages).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from contextlib import ExitStack
+from pathlib import Path
+
+from .load import Load, Result, Target, run
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGE = ROOT / "docs" / "performance.md"
+ROUNDS = 3
+SUBJECT, OTHER = 0, 1
+MARK = "<!-- measured -->"
+
+NGINX = """
+worker_processes 1; daemon off; pid {folder}/nginx.pid; error_log {folder}/error.log;
+events {{ worker_connections 4096; }}
+http {{
+  access_log off; client_body_temp_path {folder}; proxy_temp_path {folder}; client_body_buffer_size 256k;
+  fastcgi_temp_path {folder}; uwsgi_temp_path {folder}; scgi_temp_path {folder};
+  keepalive_requests 1000000000;
+  upstream mock {{ server 127.0.0.1:{upstream}; keepalive 256; keepalive_requests 1000000000; }}
+  server {{
+    listen 127.0.0.1:{port}; tcp_nodelay on;
+    location / {{
+      proxy_pass http://mock; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_buffering off;
+    }}
+  }}
+}}
+"""
+TOML = """
+[[provider]]
+name = "bench"
+dialect = "openai_chat"
+base_url = "http://127.0.0.1:{upstream}/v1"
+key = "env:BENCH_KEY"
+models = ["anthropic/claude-haiku-4", "anthropic/claude-sonnet-4.6", "anthropic/claude-opus-4.7"]
+"""
+
+
+def main() -> int:
+    """Measures, prints, and writes the page. Exit status 1 when the tools are missing or a call failed."""
+    missing = [name for name in ("wrk", "nginx", "taskset") if shutil.which(name) is None]
+    if missing:
+        print(
+            f"missing: {', '.join(missing)}. On Debian: apt-get install wrk nginx-light util-linux",
+            file=sys.stderr,
+        )
+        return 1
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tierwise-bench-")))
+        upstream = free_port()
+        start(stack, OTHER, [sys.executable, "-m", "benchmarks.mock", str(upstream)], upstream)
+        targets = [nginx(stack, folder, upstream), tierwise(stack, folder, upstream)]
+        results = measure(targets, folder)
+    errors = sum(r.errors for rows in results.values() for row in rows.values() for r in row)
+    table = report(results)
+    print(table)
+    if errors:
+        print(f"{errors} requests failed: the figures do not count", file=sys.stderr)
+        return 1
+    write_page(table)
+    return 0
+
+
+def loads() -> list[Load]:
+    """The loads, by name."""
+    message = {"role": "user", "content": "I was charged twice for my subscription this month. " * 10}
+    system = {
+        "role": "system",
+        "content": "Classify the support ticket into: Billing, Technical, Account, or General.",
+    }
+    small = {"model": "anthropic/claude-haiku-4", "max_tokens": 50, "messages": [system, message]}
+    streamed = {**small, "stream_options": {"include_usage": True}, "stream": True}
+    large = {**small, "messages": [system, {"role": "user", "content": "word " * 20_000}]}
+    return [
+        Load("plain, 64 connections", 64, 4, json.dumps(small).encode()),
+        Load("plain, 8 connections", 8, 3, json.dumps(small).encode()),
+        Load("stream of 100 chunks", 16, 4, json.dumps(streamed).encode()),
+        Load("100 KB body", 16, 3, json.dumps(large).encode()),
+    ]
+
+
+def measure(targets: list[Target], folder: Path) -> dict[str, dict[str, list[Result]]]:
+    """Load → target → a Result per round, the targets taking turns."""
+    results: dict[str, dict[str, list[Result]]] = {}
+    for load in loads():
+        rows = results[load.name] = {target.name: [] for target in targets}
+        for target in targets:
+            run(target, Load(load.name, load.connections, 1, load.body), folder, OTHER)
+        for _ in range(ROUNDS):
+            for target in targets:
+                rows[target.name].append(run(target, load, folder, OTHER))
+    return results
+
+
+def report(results: dict[str, dict[str, list[Result]]]) -> str:
+    """A Markdown table of medians, and of each target's ratio to nginx in the same run."""
+    lines = [
+        "| load | target | req/s | of nginx | p50 ms | CPU µs/request | × nginx | RSS MB |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for load, rows in results.items():
+        base = rows["nginx"]
+        for target, rounds in rows.items():
+            share = statistics.median(r.rps / b.rps for r, b in zip(rounds, base, strict=True))
+            times = statistics.median(r.cpu_us / b.cpu_us for r, b in zip(rounds, base, strict=True))
+            rps, p50, cpu, rss = (
+                statistics.median(getattr(r, name) for r in rounds)
+                for name in ("rps", "p50_ms", "cpu_us", "rss_mb")
+            )
+            lines.append(
+                f"| {load} | {target} | {rps:,.0f} | {share:.0%} | {p50:.2f} "
+                f"| {cpu:.0f} | {times:.1f} | {rss:.0f} |"
+            )
+    return "\n".join(lines)
+
+
+def write_page(table: str) -> None:
+    """Puts the table between the marks of docs/performance.md, with its date."""
+    parts = PAGE.read_text().split(MARK)
+    if len(parts) != 3:
+        raise ValueError(f"{PAGE} lacks its two {MARK} lines")
+    parts[1] = f"\nMeasured {time.strftime('%Y-%m-%d')} by `make bench`.\n\n{table}\n"
+    PAGE.write_text(MARK.join(parts))
+
+
+def nginx(stack: ExitStack, folder: Path, upstream: int) -> Target:
+    """nginx, one worker, as a reverse proxy with keep-alive and without buffering."""
+    port = free_port()
+    conf = folder / "nginx.conf"
+    conf.write_text(NGINX.format(folder=folder, upstream=upstream, port=port))
+    master = start(
+        stack, SUBJECT, ["nginx", "-e", f"{folder}/error.log", "-c", str(conf), "-p", str(folder)], port
+    )
+    workers = subprocess.run(["pgrep", "-P", str(master)], capture_output=True, text=True, check=True).stdout
+    return Target(
+        "nginx", f"http://127.0.0.1:{port}/v1/chat/completions", "none", tuple(map(int, workers.split()))
+    )
+
+
+def tierwise(stack: ExitStack, folder: Path, upstream: int) -> Target:
+    """The gateway: authentication, routing, pricing and the durable ledger all on."""
+    port, admin = free_port(), free_port()
+    config, db = folder / "tierwise.toml", f"sqlite:///{folder}/ledger.db"
+    config.write_text(TOML.format(upstream=upstream))
+    command = [str(ROOT / ".venv/bin/tierwise")]
+    common = ["--config", str(config), "--db", db]
+    os.environ["BENCH_KEY"] = "bench"
+    made = subprocess.run(
+        [*command, "keys", "create", "bench", "--json", *common], capture_output=True, check=True
+    )
+    began = time.monotonic()
+    ports = ["--port", str(port), "--admin-port", str(admin)]
+    pid = start(stack, SUBJECT, [*command, "serve", *ports, *common], port, "/readyz")
+    print(f"tierwise ready after {time.monotonic() - began:.2f} s")
+    url = f"http://127.0.0.1:{port}/v1/chat/completions"
+    return Target("tierwise", url, json.loads(made.stdout)["key"], (pid,))
+
+
+def start(stack: ExitStack, core: int, command: list[str], port: int, path: str | None = None) -> int:
+    """A pinned process that ends with `stack`; waits until its port (or `path`) answers. Gives its pid."""
+    child = subprocess.Popen(
+        ["taskset", "-c", str(core), *command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=ROOT
+    )
+    stack.callback(lambda: (child.terminate(), child.wait(20)))
+    until = time.monotonic() + 20
+    while time.monotonic() < until and child.poll() is None:
+        try:
+            if path is None:
+                socket.create_connection(("127.0.0.1", port), 0.2).close()
+                return child.pid
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=0.2) as reply:
+                if reply.status == 200:
+                    return child.pid
+        except OSError:
+            time.sleep(0.01)
+    raise RuntimeError(f"{command[0]} did not start")
+
+
+def free_port() -> int:
+    """A port nothing listens on just now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,235 @@
+"""`tierwise ledger`: export, verify and report what was recorded, with the server up or down."""
+
+from __future__ import annotations
+
+import re
+import sys
+import tomllib
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+import click
+import msgspec
+from msgspec import structs
+
+from ..clock import now_us, rfc3339
+from ..errors import BadRequest, ConfigError
+from ..ledger import DEFAULT_URL, By, Line, Report, read_ledger
+from ..money import usd_text
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+HEADINGS = ("calls", "errors", "in", "out", "cached", "spend", "TTFT p50", "total p95")
+WIDTH = 80
+_UNITS_US = {"m": 60_000_000, "h": 3_600_000_000, "d": 86_400_000_000, "w": 604_800_000_000}
+
+
+def database_options(command: Command) -> Command:
+    """Adds `--db` and `--config` to a click command, as `db` and `config`."""
+    command = click.option("--db", metavar="URL", help=f"The ledger (default {DEFAULT_URL}).")(command)
+    return click.option(
+        "--config",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="Read the ledger's URL from this tierwise.toml (default: ./tierwise.toml if there is one).",
+    )(command)
+
+
+def database_url(db: str | None, config: Path | None) -> str:
+    """The ledger's URL: `db`, else `[server] db` of the configuration, else the default. Raises
+    ConfigError.
+    """
+    if db is not None:
+        return db
+    path = config or Path("tierwise.toml")
+    try:
+        said = tomllib.loads(path.read_text())
+    except FileNotFoundError:
+        if config is None:
+            return DEFAULT_URL
+        raise ConfigError(f"There is no {path}.", "Give --config the path of a tierwise.toml.") from None
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path} cannot be read: {error}.", "Correct it, or give --db.") from None
+    server = said.get("server", {})
+    url = server.get("db", DEFAULT_URL) if isinstance(server, dict) else DEFAULT_URL
+    if not isinstance(url, str):
+        raise ConfigError(f"server.db in {path} is not text.", f'Write db = "{DEFAULT_URL}".')
+    return url
+
+
+def instant(text: str | None) -> int | None:
+    """`7d`, `24h`, `30m`, `2w` ago, or a date or RFC 3339 time (UTC unless it says) → microseconds since
+    1970.
+    """
+    if text is None:
+        return None
+    ago = re.fullmatch(r"(\d{1,6})([mhdw])", text)
+    if ago:
+        return max(0, now_us() - int(ago[1]) * _UNITS_US[ago[2]])
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        raise BadRequest(
+            f"{text!r} is no time.", "Use 7d, 24h, 2026-11-01 or 2026-11-01T12:00:00Z."
+        ) from None
+    return max(0, int((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()) * 1_000_000)
+
+
+@click.group()
+def command() -> None:
+    """Export, verify and report the ledger: every call, token and pico-dollar, with the server up or down."""
+
+
+@command.command(epilog="Example: tierwise ledger export --jsonl --since 24h")
+@database_options
+@click.option("--jsonl", is_flag=True, help="One JSON object per row; the only format, and the default.")
+@click.option("--since", metavar="WHEN", help="Rows from then on: 7d, 24h, 2026-11-01, RFC 3339.")
+@click.option("--until", metavar="WHEN", help="Rows before then.")
+def export(db: str | None, config: Path | None, *, jsonl: bool, since: str | None, until: str | None) -> None:
+    """Write every OPEN, CLOSE and correction to standard output, in order of commit.
+
+    A correction's amounts are differences: cost_pico summed over all rows is what was spent.
+    """
+    del jsonl
+    encode = msgspec.json.Encoder().encode
+    out = sys.stdout.buffer
+    for row in read_ledger(database_url(db, config)).rows(instant(since), instant(until)):
+        out.write(encode(row) + b"\n")
+    out.flush()
+
+
+@command.command(epilog="Example: tierwise ledger verify --db sqlite:///tierwise.db")
+@database_options
+def verify(db: str | None, config: Path | None) -> None:
+    """Check every row, every sum and the order of events. Exit 0 if all holds, 1 if not: the first bad row
+    first.
+    """
+    problems = read_ledger(database_url(db, config)).verify()
+    for problem in problems:
+        click.echo(f"bad: {problem}")
+    if problems:
+        sys.exit(1)
+    click.echo("ledger holds")
+
+
+@command.command(epilog="Example: tierwise ledger report --by tier --since 7d")
+@database_options
+@click.option(
+    "--by", type=click.Choice(get_args(By)), default="task", show_default=True, help="One line for each."
+)
+@click.option("--since", metavar="WHEN", help="Calls closed from then on: 7d, 24h, 2026-11-01.")
+@click.option("--until", metavar="WHEN", help="Calls closed before then.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, with every figure.")
+def report(db: str | None, config: Path | None, *, by: By, as_json: bool, **span: str | None) -> None:
+    """Calls, tokens, spend, latency and saving. A call without a price is flagged, never counted as $0."""
+    made = read_ledger(database_url(db, config)).report(by, instant(span["since"]), instant(span["until"]))
+    if as_json:
+        click.echo(msgspec.json.encode(report_json(made)).decode())
+    else:
+        show(made)
+
+
+def report_json(made: Report) -> dict[str, Any]:
+    """The report as JSON: amounts in pico-dollars, durations in microseconds, undefined null."""
+    return {
+        "by": made.by,
+        "since": None if made.since_us is None else rfc3339(made.since_us),
+        "until": None if made.until_us is None else rfc3339(made.until_us),
+        "lines": [_line_json(line) for line in made.lines],
+        "total": _line_json(made.all),
+    }
+
+
+def show(made: Report) -> None:
+    """Prints the report as a table of at most 80 columns, and below it what the table leaves out.
+
+    A long name is cut, an amount never.
+    """
+    from rich.cells import cell_len, set_cell_size
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    lines = (*made.lines, made.all)
+    rows = [_cells(line) for line in lines]
+    amounts = [max(len(heading), *(len(row[n]) for row in rows)) for n, heading in enumerate(HEADINGS)]
+    room = max(WIDTH - sum(amounts) - 2 * len(amounts), 8)
+    table = Table(box=None, pad_edge=False)
+    table.add_column(made.by, no_wrap=True)
+    for heading, width in zip(HEADINGS, amounts, strict=True):
+        table.add_column(heading, justify="right", no_wrap=True, min_width=width)
+    for line, row in zip(lines, rows, strict=True):
+        name = "".join(c if c.isprintable() else "�" for c in line.label) or "(none)"
+        if cell_len(name) > room:
+            name = set_cell_size(name, room - 1) + "…"
+        table.add_row(*map(Text, (name, *row)), style="bold" if line is made.all else "")
+    console = Console(highlight=False)
+    console.print(table)
+    for note in notes(made.all):
+        console.print(Text(note))
+
+
+def notes(line: Line) -> list[str]:
+    """What is to be said of all calls beside the table: tails, what is not counted, savings with their
+    basis.
+    """
+    said = []
+    for name, took in (("time to first token", line.ttft), ("total time", line.total)):
+        tail = "n/a (n < 400)" if took.p99 is None else _ms(took.p99)
+        said.append(f"{name}: p50 {_ms(took.p50)}, p95 {_ms(took.p95)}, p99 {tail}, over {took.n} calls")
+    if line.unpriced:
+        said.append(f"unpriced: {line.unpriced} calls have no known price and are not in the spend")
+    if line.estimated:
+        said.append(f"estimated: {line.estimated} calls, in part or whole")
+    if line.swept:
+        said.append(f"swept: {line.swept} calls were cut off and are booked at their reservation at most")
+    for name, saving in (("the model asked for", line.asked), ("the reference tier", line.reference)):
+        saved = saving.saved_pico
+        if saved is not None:
+            what = f"{usd_text(abs(saved))} {'less' if saved >= 0 else 'more'} than {name}"
+            said.append(f"{what} ({usd_text(saving.baseline_pico)}; {saving.calls} of {line.calls} calls)")
+    return said
+
+
+def _cells(line: Line) -> list[str]:
+    share = line.cache_share
+    spend = usd_text(line.spend_pico) + ("*" if line.unpriced else "")
+    return [
+        str(line.calls),
+        str(line.errors),
+        _short(line.usage.prompt),
+        _short(line.usage.output),
+        "" if share is None else f"{share:.0%}",
+        spend,
+        _ms(line.ttft.p50),
+        _ms(line.total.p95),
+    ]
+
+
+def _line_json(line: Line) -> dict[str, Any]:
+    saved = {
+        name: {**structs.asdict(saving), "saved_pico": saving.saved_pico}
+        for name, saving in (("asked", line.asked), ("reference", line.reference))
+    }
+    usage = structs.asdict(line.usage)
+    del usage["extra"], usage["source"]
+    return {
+        **structs.asdict(line),
+        **saved,
+        "usage": usage,
+        "cache_share": line.cache_share,
+        "spend_usd": usd_text(line.spend_pico, 12).replace("$", "").replace(",", ""),
+    }
+
+
+def _short(count: int) -> str:
+    for unit, size in (("G", 10**9), ("M", 10**6)):
+        if count >= size:
+            return f"{count / size:.2f}{unit}"
+    return str(count) if count < 10_000 else f"{count / 1000:.1f}k"
+
+
+def _ms(micros: int | None) -> str:
+    return "n/a" if micros is None else f"{micros / 1000:.0f} ms"

@@ -1,0 +1,27 @@
+"""Configuration: tierwise.toml or the environment → Settings; the built-in facts; policy.toml read and
+written.
+"""
+
+from .facts import Published, PublishedFacts, WorkloadRow, family_of, published
+from .library import Entry, Library, library
+from .load import DEFAULT_FILE, load
+from .models import model_at, model_for
+from .policyfile import (
+    RuleBlock,
+    VerdictBlock,
+    merge_policy,
+    policy_text,
+    read_blocks,
+    read_policy,
+    write_policy,
+)
+from .prior import PRIOR
+from .providers import VENDORS
+from .settings import Secrets, Server, Settings
+
+__all__ = [
+    "DEFAULT_FILE", "PRIOR", "VENDORS", "Entry", "Library", "Published", "PublishedFacts", "RuleBlock",
+    "Secrets", "Server", "Settings", "VerdictBlock", "WorkloadRow", "family_of", "library", "load",
+    "merge_policy", "model_at", "model_for", "policy_text", "published", "read_blocks", "read_policy",
+    "write_policy",
+]  # fmt: skip

@@ -1,0 +1,162 @@
+"""load: a tierwise.toml, or the environment alone, to Settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from msgspec import structs
+
+from ..clock import now_us, rfc3339
+from ..errors import ConfigError
+from ..nouns import Catalog, Ladder, Model, Provider, Tier
+from .models import Own, aliases_of, model_for, models_of, tier_models
+from .policyfile import merge_policy, read_policy
+from .prices import own_prices
+from .prior import BUILT_IN, ladder_of, policy_of
+from .providers import VENDORS, from_environment, from_rows, secret_of
+from .rows import ConfigFile, ModelRow, ServerRow
+from .settings import Secrets, Server, Settings
+from .strict import decode, nearest, parse, read_text
+
+DEFAULT_FILE = "tierwise.toml"
+_LEVELS = ("debug", "info", "warning", "error", "critical")
+
+
+def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
+    """Settings of the file at `path`; None: of TIERWISE_CONFIG, of ./tierwise.toml where there is one, else
+    of `environ`.
+
+    Relative paths in the file are relative to it. Raises ConfigError with the key's path and what to do; no
+    message and no repr of the Settings shows a secret.
+    """
+    path = path or (Path(environ["TIERWISE_CONFIG"]) if environ.get("TIERWISE_CONFIG") else None)
+    if path is None and Path(DEFAULT_FILE).exists():
+        path = Path(DEFAULT_FILE)
+    name, folder = (path.name, path.parent) if path else ("the environment", Path())
+    file = decode(parse(read_text(path), name), ConfigFile, name) if path else ConfigFile()
+    if file.provider:
+        listed, secrets = from_rows(file.provider, environ, folder, name)
+    else:
+        listed, secrets = from_environment(environ)
+    providers = {provider.name: provider for provider in listed}
+    catalog, notes = _catalog(file, providers, name)
+    today = rfc3339(now_us())[:10]
+    rungs = ladder_of(catalog.tiers, catalog.models, file, name, today)
+    catalog = structs.replace(catalog, ladder=rungs.ladder)
+    policy = policy_of(rungs, file, catalog.tiers, name)
+    policy_path = folder / (file.default.policy or "policy.toml")
+    policy = merge_policy(policy, read_policy(policy_path, catalog.tiers, today))
+    admin = file.server.admin_secret
+    return Settings(
+        catalog=catalog,
+        policy=policy,
+        notes=(*notes, *rungs.notes, *_tier_notes(catalog)),
+        secrets=Secrets(
+            secrets, secret_of(admin, environ, folder, f"{name}: server.admin_secret") if admin else None
+        ),
+        server=_server(file.server, name),
+        path=path,
+        policy_path=policy_path,
+        stream_usage=frozenset(row.name for row in file.provider if row.stream_usage),
+    )
+
+
+def _catalog(file: ConfigFile, providers: Mapping[str, Provider], name: str) -> tuple[Catalog, list[str]]:
+    """The Catalog without its ladder, and what there is to say of it."""
+    own = Own(own_prices(file.price, name), _own_abilities(file.model, name))
+    models = models_of(providers.values(), own)
+    catalog = Catalog(
+        providers=dict(providers),
+        models=models,
+        tiers={},
+        ladder=Ladder((), ""),
+        aliases=aliases_of(models, providers, {}),
+    )
+    tiers: dict[str, Tier] = {}
+    for number, row in enumerate(file.tier):
+        where = f"{name}: tier[{number}] ({row.name})"
+        if not row.name or "/" in row.name or row.name in tiers:
+            raise ConfigError(
+                f"{where}: {row.name!r} is no new name for a tier.", "Give every tier its own name."
+            )
+        model = _served(catalog, row.model, where)
+        models.setdefault(model.name, model)
+        tiers[row.name] = Tier(row.name, model.name, row.settings)
+    if not file.tier:
+        tiers = {tier: Tier(tier, model) for tier, model in tier_models(models).items()}
+    aliases = {alias: _served(catalog, to, f"{name}: alias.{alias}").name for alias, to in file.alias.items()}
+    notes = [] if providers else [_no_provider()]
+    unused = [key for key in own.names() if not any(_names(key, model) for model in models.values())]
+    notes += [
+        f"{name}: nothing served here is called {key!r}, so its price or abilities are not used"
+        for key in unused
+    ]
+    return structs.replace(catalog, tiers=tiers, aliases=aliases_of(models, providers, aliases)), notes
+
+
+def _served(catalog: Catalog, wanted: str, where: str) -> Model:
+    model = model_for(catalog, wanted)
+    if model is None:
+        raise ConfigError(
+            f"{where}: no provider here serves {wanted!r}.",
+            nearest(wanted, [*catalog.models, *catalog.aliases]),
+        )
+    return model
+
+
+def _names(key: str, model: Model) -> bool:
+    return key in (model.name, model.id, model.id.rpartition("/")[2], model.name.partition("/")[2])
+
+
+def _own_abilities(rows: list[ModelRow], name: str) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        if row.name in found:
+            raise ConfigError(f"{name}: two [[model]] rows are called {row.name!r}.", "Keep one.")
+        stated = {field: value for field, value in structs.asdict(row).items() if value is not None}
+        del stated["name"]
+        for field, value in stated.items():
+            if isinstance(value, int) and not isinstance(value, bool) and value < 1:
+                raise ConfigError(
+                    f"{name}: model {row.name}: {field} is {value}.", "Write a positive number."
+                )
+        found[row.name] = {key: tuple(v) if isinstance(v, list) else v for key, v in stated.items()}
+    return found
+
+
+def _server(row: ServerRow, name: str) -> Server:
+    for field in ("port", "admin_port"):
+        if not 0 <= getattr(row, field) <= 65_535:
+            raise ConfigError(
+                f"{name}: server.{field} is {getattr(row, field)}.", "Write a port, 0 to 65535."
+            )
+    if row.max_in_flight < 1 or not 0 <= row.drain_timeout_s < 86_400:
+        raise ConfigError(
+            f"{name}: server.max_in_flight or drain_timeout_s is out of range.", "Write positive numbers."
+        )
+    if row.log_level.lower() not in _LEVELS:
+        raise ConfigError(f"{name}: server.log_level is {row.log_level!r}.", nearest(row.log_level, _LEVELS))
+    fields = structs.asdict(row)
+    del fields["admin_secret"]
+    return Server(**{**fields, "log_level": row.log_level.lower()})
+
+
+def _tier_notes(catalog: Catalog) -> list[str]:
+    notes = []
+    if catalog.providers and not catalog.tiers:
+        notes.append(
+            f"no tier: the providers serve none of {', '.join(BUILT_IN)}; only models named by the caller "
+            "are served. Add [[tier]] rows to tierwise.toml."
+        )
+    for tier in catalog.tiers.values():
+        if not catalog.models[tier.model].prices:
+            notes.append(f"tier {tier.name}: no price of {tier.model} is known, so its calls are unpriced")
+    sent = [model for model in catalog.models.values() if model.name.partition("/")[2] != model.id]
+    return [*notes, *(f"{model.name} is sent as {model.id}" for model in sent)]
+
+
+def _no_provider() -> str:
+    variables = ", ".join(f"{vendor.variable}_API_KEY" for vendor in VENDORS)
+    return f"no provider: set one of {variables}, or write a tierwise.toml with [[provider]] rows"

@@ -1,0 +1,198 @@
+"""policy.toml: rules that rest on Verdicts, read strictly and written so that a person can read and review
+them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Iterable, Mapping
+from datetime import date
+from pathlib import Path
+from typing import Any, Literal
+
+from msgspec import Struct, structs
+
+from ..errors import ConfigError
+from ..nouns import Decision, Policy, Rule, Tier
+from .prior import check_tier, hashed
+from .strict import decode, nearest, parse, read_text
+
+
+class VerdictBlock(Struct, frozen=True, omit_defaults=True):
+    """`[rule.verdict]`: the evidence of a rule, complete enough to be checked and repeated.
+
+    `counts` are both, cheap only, reference only, neither. `models` and `prices` say tier → what it was when
+    measured.
+    """
+
+    decision: Decision
+    difference: float
+    interval: tuple[float, float]
+    level: float
+    n: int
+    method: str
+    date: str
+    id: str = ""
+    expires: str | None = None
+    margin: float | None = None
+    alpha: float | None = None
+    counts: tuple[int, int, int, int] | None = None
+    seed: int | None = None
+    ln_e_switch: float | None = None
+    ln_e_keep: float | None = None
+    cheap: str = ""
+    reference: str = ""
+    scorer: str = ""
+    dataset_hash: str = ""
+    prompt_hash: str = ""
+    models: dict[str, str] = {}
+    prices: dict[str, str] = {}
+    reasons: list[str] = []
+
+    def sentence(self) -> str:
+        """The Verdict in one line, for the route's reason."""
+        low, high = self.interval
+        against = f" against {self.reference}" if self.reference else ""
+        return (
+            f"{_DECIDED[self.decision]}: difference {self.difference:+.3f}{against}, "
+            f"{self.level:.0%} interval {low:+.3f} to {high:+.3f}, n {self.n}, {self.date}"
+        )
+
+
+class RuleBlock(Struct, frozen=True, omit_defaults=True):
+    """`[[rule]]`: a task, its tiers in order, and the Verdict the choice rests on (absent: unmeasured)."""
+
+    task: str
+    tiers: list[str]
+    verdict: VerdictBlock | None = None
+    state: Literal["prior", "measured", "contradicted"] | None = None
+    note: str = ""
+
+
+class PolicyFile(Struct, frozen=True):
+    """All of policy.toml."""
+
+    rule: list[RuleBlock] = []
+
+
+_DECIDED = {"switch": "good enough", "keep": "keep the reference", "not_enough": "not enough evidence"}
+
+
+def read_policy(path: Path, tiers: Mapping[str, Tier], today: str) -> dict[str, Rule]:
+    """The rules of policy.toml by task; none where there is no such file. `today` (YYYY-MM-DD) decides what
+    has expired.
+
+    Raises ConfigError: unknown keys with the nearest one, unknown tiers, two rules of one task, wrong dates.
+    """
+    return {block.task: _rule(block, today) for block in read_blocks(path, tiers)}
+
+
+def read_blocks(path: Path, tiers: Mapping[str, Tier] | None = None) -> list[RuleBlock]:
+    """The rules as written, with their Verdicts; checked against `tiers` where given."""
+    if not path.exists():
+        return []
+    blocks = decode(parse(read_text(path), path.name), PolicyFile, path.name).rule
+    seen: set[str] = set()
+    for number, block in enumerate(blocks):
+        where = f"{path.name}: rule[{number}] ({block.task})"
+        if block.task in seen or not block.task:
+            raise ConfigError(f"{where}: the task has a rule already.", "Keep one rule for each task.")
+        seen.add(block.task)
+        if not block.tiers:
+            raise ConfigError(f"{where} names no tiers.", "Name at least one, in order.")
+        if tiers is not None:
+            for tier in block.tiers:
+                check_tier(tier, tiers, where)
+        if block.verdict is not None:
+            _check_dates(block.verdict, where)
+    return blocks
+
+
+def merge_policy(policy: Policy, rules: Mapping[str, Rule]) -> Policy:
+    """`policy` with `rules` in place of its own for the same tasks, and its hash anew."""
+    return hashed(structs.replace(policy, rules={**policy.rules, **rules})) if rules else policy
+
+
+def write_policy(path: Path, blocks: Iterable[RuleBlock]) -> str:
+    """Writes policy.toml whole or not at all (a new file is renamed over the old one), and gives back its
+    text.
+    """
+    text = policy_text(blocks)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except OSError as error:
+        Path(temporary).unlink(missing_ok=True)
+        raise ConfigError(f"{path} cannot be written: {error}.", "Check the folder's permissions.") from None
+    return text
+
+
+def policy_text(blocks: Iterable[RuleBlock]) -> str:
+    """The text of a policy.toml with these rules, ordered by task, so that two versions can be compared line
+    by line.
+    """
+    parts = [
+        "# Which tiers serve which task, and the evidence. Written by tierwise; read and edit it freely.\n"
+    ]
+    for block in sorted(blocks, key=lambda each: each.task):
+        fields = structs.asdict(block)
+        verdict = fields.pop("verdict")
+        parts.append("\n[[rule]]\n" + _lines(fields))
+        if verdict is not None:
+            parts.append("\n[rule.verdict]\n" + _lines(structs.asdict(verdict)))
+    return "".join(parts)
+
+
+def _rule(block: RuleBlock, today: str) -> Rule:
+    verdict = block.verdict
+    if verdict is None:
+        return Rule(
+            block.task, tuple(block.tiers), block.state or "prior", block.note or "unmeasured (set by hand)"
+        )
+    state: Literal["prior", "measured", "expired", "contradicted"] = block.state or "measured"
+    if verdict.expires is not None and verdict.expires <= today and state != "contradicted":
+        state = "expired"
+    id_ = verdict.id or f"{block.task}@{verdict.date}"
+    return Rule(block.task, tuple(block.tiers), state, verdict.sentence(), id_, verdict.expires)
+
+
+def _check_dates(verdict: VerdictBlock, where: str) -> None:
+    for field in ("date", "expires"):
+        text = getattr(verdict, field)
+        try:
+            if text is not None:
+                date.fromisoformat(text)
+        except ValueError:
+            raise ConfigError(
+                f"{where}: verdict.{field} is {text!r}.", "Write a date as 2026-12-01."
+            ) from None
+    if verdict.decision not in _DECIDED:
+        raise ConfigError(
+            f"{where}: unknown decision {verdict.decision!r}.", nearest(verdict.decision, _DECIDED)
+        )
+
+
+def _lines(fields: Mapping[str, Any]) -> str:
+    empty: tuple[Any, ...] = (None, "", {}, [])
+    return "".join(f"{key} = {_toml(value)}\n" for key, value in fields.items() if value not in empty)
+
+
+def _toml(value: Any) -> str:
+    """`value` as TOML. JSON's strings, numbers and arrays of these are TOML's too; floats get back the same
+    bits.
+    """
+    if isinstance(value, dict):
+        inner = ", ".join(f"{json.dumps(key)} = {_toml(each)}" for key, each in sorted(value.items()))
+        return f"{{ {inner} }}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(_toml(each) for each in value)}]"
+    if isinstance(value, float) and value in (float("inf"), float("-inf")):
+        return "inf" if value > 0 else "-inf"
+    return json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,71 @@
+"""Settings: a configuration read, checked and resolved; what the running gateway is built from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NoReturn
+
+from msgspec import Struct
+
+from ..nouns import Catalog, Policy
+
+
+class Secrets:
+    """Providers' credentials and the admin secret. Never shown: not by repr, str, format, pickle or
+    msgspec.
+    """
+
+    __slots__ = ("_admin", "_by_provider")
+
+    def __init__(self, by_provider: Mapping[str, str], admin: str | None = None) -> None:
+        self._by_provider = dict(by_provider)
+        self._admin = admin
+
+    def get(self, provider: str) -> str | None:
+        """The provider's credential, None when it has none."""
+        return self._by_provider.get(provider)
+
+    @property
+    def admin(self) -> str | None:
+        """The admin secret of `[server] admin_secret`, None when there is none."""
+        return self._admin
+
+    def __repr__(self) -> str:
+        names = ", ".join(sorted(self._by_provider)) or "none"
+        return f"<Secrets of {names}: masked>"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("secrets are not written anywhere")
+
+
+class Server(Struct, frozen=True):
+    """Where to listen and how much to take on. Times in seconds."""
+
+    host: str = "127.0.0.1"
+    port: int = 4000
+    admin_host: str = "127.0.0.1"
+    admin_port: int = 4001
+    db: str = "sqlite:///tierwise.db"
+    redis: str | None = None
+    max_in_flight: int = 4000
+    drain_timeout_s: float = 30.0
+    log_level: str = "info"
+
+
+class Settings(Struct, frozen=True):
+    """Everything `load` found out.
+
+    `notes` is what `serve` prints: tiers missing and what serves instead, where a model is unpriced. `path`
+    is the file read, None with zero configuration; `policy_path` where policy.toml is or would be written.
+    `stream_usage` holds the names of providers that are asked for usage on every stream.
+    """
+
+    catalog: Catalog
+    policy: Policy
+    notes: tuple[str, ...]
+    secrets: Secrets
+    server: Server = Server()
+    path: Path | None = None
+    policy_path: Path = Path("policy.toml")
+    stream_usage: frozenset[str] = frozenset()

@@ -1,0 +1,104 @@
+"""Strict reading of TOML: an unknown key fails with the nearest known one, a wrong type with its place in the
+file.
+"""
+
+from __future__ import annotations
+
+import datetime
+import difflib
+import re
+import tomllib
+from collections.abc import Iterable
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+from msgspec import inspect
+
+from ..errors import ConfigError
+
+T = TypeVar("T")
+
+_AT = re.compile(r" - at `\$\.?(.*)`$")
+
+
+def parse(text: str, name: str) -> dict[str, Any]:
+    """The file's tables: numbers with a point as exact Decimals, dates as YYYY-MM-DD. Raises ConfigError with
+    the line.
+    """
+    try:
+        tables = tomllib.loads(text, parse_float=Decimal)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{name} is not TOML: {error}.", "See https://toml.io for the syntax.") from None
+    return {key: _plain(value) for key, value in tables.items()}
+
+
+def read_text(path: Path) -> str:
+    """The file's text. Raises ConfigError when it is absent, unreadable or not UTF-8."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ConfigError(f"There is no file {path}.", "Give --config the path of a tierwise.toml.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"{path} cannot be read: {error}.", "It must be a UTF-8 file you may read."
+        ) from None
+
+
+def decode(tables: dict[str, Any], kind: type[T], name: str) -> T:
+    """`tables` as a `kind` Struct. Raises ConfigError naming the key's path, and the nearest key if it is
+    unknown.
+    """
+    _known(tables, inspect.type_info(kind), "", name)
+    try:
+        return msgspec.convert(tables, kind)
+    except msgspec.ValidationError as error:
+        text = str(error)
+        at = _AT.search(text)
+        where = f"{at.group(1)}: " if at else ""
+        what = _AT.sub("", text).replace("`", "").replace("Object missing required field", "missing key")
+        raise ConfigError(
+            f"{name}: {where}{what}.", "Correct that key.", at.group(1) if at else None
+        ) from None
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """`Did you mean "x"?`, or the known names where none is near."""
+    names = sorted(known)
+    close = difflib.get_close_matches(name, names, 1, 0.5)
+    if close:
+        return f"Did you mean {close[0]!r}?"
+    return f"Known: {', '.join(names[:20])}." if names else ""
+
+
+def _known(value: Any, kind: inspect.Type, path: str, name: str) -> None:
+    """Walks value and type together and refuses keys that the type does not have."""
+    if isinstance(kind, inspect.StructType) and isinstance(value, dict):
+        fields = {field.encode_name: field.type for field in kind.fields}
+        for key, inner in value.items():
+            if key not in fields:
+                where = f"[{path}] " if path else ""
+                raise ConfigError(
+                    f"{name}: {where}has no key {key!r}.", nearest(key, fields), f"{path}.{key}".strip(".")
+                )
+            _known(inner, fields[key], f"{path}.{key}".strip("."), name)
+    elif isinstance(kind, inspect.ListType | inspect.VarTupleType) and isinstance(value, list):
+        for number, inner in enumerate(value):
+            _known(inner, kind.item_type, f"{path}[{number}]", name)
+    elif isinstance(kind, inspect.DictType) and isinstance(value, dict):
+        for key, inner in value.items():
+            _known(inner, kind.value_type, f"{path}.{key}", name)
+    elif isinstance(kind, inspect.UnionType):
+        for each in kind.types:
+            _known(value, each, path, name)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_plain(inner) for inner in value]
+    if isinstance(value, datetime.date | datetime.time):
+        return value.isoformat()
+    return value

@@ -1,0 +1,23 @@
+"""What a call costs, what it may cost at most, and what a workload or a prompt cache will cost. Exact and
+pure.
+"""
+
+from .bound import OUTPUT_TOKENS_UNSAID, TOKENS_PER_MEDIA, estimate_tokens, upper_bound
+from .cost import Cost, cost, price_at
+from .priced import PricedModel, compile_price
+from .promptcache import (
+    CacheReturn,
+    break_even_reads,
+    cache_return,
+    hit_rate_needed,
+    hits_in_log,
+    poisson_hit_rate,
+)
+from .workload import Estimate, Workload, estimate, latency_saved_s, read_calls, total_usage
+
+__all__ = [
+    "OUTPUT_TOKENS_UNSAID", "TOKENS_PER_MEDIA", "CacheReturn", "Cost", "Estimate", "PricedModel",
+    "Workload", "break_even_reads", "cache_return", "compile_price", "cost", "estimate", "estimate_tokens",
+    "hit_rate_needed", "hits_in_log", "latency_saved_s", "poisson_hit_rate", "price_at", "read_calls",
+    "total_usage", "upper_bound",
+]  # fmt: skip

@@ -1,0 +1,51 @@
+"""What a call may cost, before it is made: the amount a budget reserves."""
+
+from __future__ import annotations
+
+from ..nouns import Outline, Price
+from .cost import step_at
+
+# Without the model's own tokenizer: bytes / 3.5 was within −2…+28 % of the truth on the texts measured,
+# Chinese included.
+_TENTHS_OF_BYTES_PER_TOKEN = 35
+TOKENS_PER_MEDIA = 1600
+"""Tokens reckoned for an image or document: what a large image costs on most vendors' scales."""
+OUTPUT_TOKENS_UNSAID = 4096
+"""Answer tokens reckoned where neither the request, the task nor the model's abilities bound them."""
+
+
+def estimate_tokens(size: int) -> int:
+    """Tokens in a text of `size` bytes of UTF-8, by ⌈bytes / 3.5⌉. An estimate: mark what rests on it as
+    one.
+    """
+    return -(-size * 10 // _TENTHS_OF_BYTES_PER_TOKEN)
+
+
+def output_bound(outline: Outline, default_output: int | None, max_output: int | None) -> int:
+    """Answer tokens at most: as asked, else the task's default, else the model's limit, else 4,096; times
+    the choices.
+    """
+    asked = outline.max_output if outline.max_output is not None else default_output
+    tokens = asked if asked is not None else max_output if max_output is not None else OUTPUT_TOKENS_UNSAID
+    if max_output is not None:
+        tokens = min(tokens, max_output)
+    return max(tokens, 0) * max(outline.choices, 1)
+
+
+def upper_bound(prompt_tokens: int, output_tokens: int, price: Price | None, outline: Outline) -> int:
+    """Pico-dollars a call of so many tokens costs at most at `price`; 0 when it cannot be priced.
+
+    All prompt tokens are reckoned as fresh, or as the dearest kind of cache write when the request marks a
+    prefix to be cached. A service tier that is dearer than the standard one counts, a cheaper one does not.
+    """
+    if price is None:
+        return 0
+    rates = step_at(price, prompt_tokens)
+    fresh = rates.input or 0
+    if outline.cache_marks:
+        fresh = max(fresh, rates.cache_write_5m or 0, rates.cache_write_1h or 0)
+    pico = prompt_tokens * fresh + output_tokens * (rates.output or 0)
+    ratio = price.service_tiers.get(outline.service_tier.lower()) if outline.service_tier else None
+    if ratio is not None and ratio[0] > ratio[1]:
+        pico = -(-pico * ratio[0] // ratio[1])
+    return pico

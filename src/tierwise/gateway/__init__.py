@@ -1,0 +1,11 @@
+"""The data plane: what answers on the model port."""
+
+from .admission import Admission
+from .app import App
+from .calling import Caller
+from .exchange import Gate
+from .metrics import Metrics
+from .recording import Book
+from .snapshot import Snapshot
+
+__all__ = ["Admission", "App", "Book", "Caller", "Gate", "Metrics", "Snapshot"]

@@ -1,0 +1,73 @@
+"""The Door's second half: is there room, for this gateway and for this Caller?
+
+Requests and tokens per minute by GCRA (the generic cell rate algorithm): one number per key, the time at
+which its bucket would be empty again. Tokens are charged as estimated before the call, so that a burst
+cannot slip through.
+"""
+
+from __future__ import annotations
+
+from tierwise.clock import tick_us
+from tierwise.errors import LimitRefused, Overloaded
+from tierwise.nouns import Key
+
+_MINUTE_US = 60_000_000
+
+
+class Admission:
+    """Counts what is running. `most` is how many requests may be in flight at once."""
+
+    def __init__(self, most: int = 2000) -> None:
+        self.most = most
+        self.running = 0
+        self.draining = False
+        self._by_key: dict[str, int] = {}
+        self._due: dict[tuple[str, str], float] = {}
+
+    def enter(self, key: Key) -> None:
+        """Takes a place for one request of `key`; `leave` gives it back. Raises Overloaded or
+        LimitRefused."""
+        if self.draining:
+            raise Overloaded("This gateway is shutting down.", "Retry: another replica will answer.")
+        if self.running >= self.most:
+            raise Overloaded(f"This gateway already serves {self.running} requests.", "Retry in a moment.")
+        if key.max_concurrent is not None and self._by_key.get(key.id, 0) >= key.max_concurrent:
+            raise LimitRefused(
+                f"Key {key.name!r} already has {key.max_concurrent} requests running.",
+                "Wait for one to end, or raise the key's max_concurrent.",
+            )
+        if key.rpm is not None:
+            self._take(key, "requests", key.rpm, 1)
+        self.running += 1
+        if key.max_concurrent is not None:
+            self._by_key[key.id] = self._by_key.get(key.id, 0) + 1
+
+    def leave(self, key: Key) -> None:
+        """Gives back the place `enter` took."""
+        self.running -= 1
+        if key.max_concurrent is not None:
+            self._by_key[key.id] -= 1
+            if not self._by_key[key.id]:
+                del self._by_key[key.id]
+
+    def charge_tokens(self, key: Key, tokens: int) -> None:
+        """Charges `tokens` (estimated prompt and output) on the key's tokens per minute. Raises
+        LimitRefused."""
+        if key.tpm is not None:
+            self._take(key, "tokens", key.tpm, tokens)
+
+    def _take(self, key: Key, what: str, per_minute: int, amount: int) -> None:
+        now = tick_us()
+        cost_us = _MINUTE_US * amount / max(per_minute, 1)
+        due = max(self._due.get((key.id, what), 0.0), now)
+        wait_us = due + cost_us - now - _MINUTE_US
+        if per_minute <= 0 or wait_us > 0:
+            seconds = max(1.0, min(60.0, wait_us / 1e6)) if per_minute > 0 else 60.0
+            raise LimitRefused(
+                f"Key {key.name!r} may use {per_minute} {what} a minute, and that is used up.",
+                f"Retry in {seconds:.0f} s, or raise the key's limit.",
+                retry_after_s=seconds,
+            )
+        self._due[(key.id, what)] = due + cost_us
+        if len(self._due) > 100_000:
+            self._due = {name: at for name, at in self._due.items() if at > now}

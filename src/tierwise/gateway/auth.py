@@ -1,0 +1,47 @@
+"""The Door's first half: whose key is this? Read from the head alone, before any byte of the body."""
+
+from __future__ import annotations
+
+from urllib.parse import parse_qs
+
+from tierwise.errors import Unauthenticated
+from tierwise.http1 import Request
+from tierwise.ledger import Ledger
+from tierwise.nouns import Caller
+
+_NO_KEY = "No key was sent."
+_HOW = "Send a tierwise key as `Authorization: Bearer KEY`, `x-api-key: KEY` or `x-goog-api-key: KEY`."
+# A key is about 43 characters; nothing longer can be one, and it is not worth hashing.
+_LONGEST = 512
+
+
+def caller_of(ledger: Ledger, request: Request) -> Caller:
+    """The Caller a request's key stands for, with the budget scopes it pays from.
+
+    Raises Unauthenticated when no key was sent, or it is unknown or revoked; which of these is not told.
+    """
+    secret = secret_of(request)
+    if secret is None:
+        raise Unauthenticated(_NO_KEY, _HOW)
+    key = ledger.find(ledger.digest_of(secret)) if len(secret) <= _LONGEST else None
+    if key is None or key.revoked_us is not None:
+        raise Unauthenticated(
+            "This key is not known here, or was revoked.", "Create one: tierwise keys create NAME"
+        )
+    scopes = (f"key:{key.id}", f"project:{key.project}") if key.project else (f"key:{key.id}",)
+    return Caller(key, scopes)
+
+
+def secret_of(request: Request) -> str | None:
+    """The key as sent: any of the three headers, or Gemini's `?key=`. None when there is none."""
+    for name, value in request.headers:
+        if name == b"authorization":
+            scheme, _, rest = value.partition(b" ")
+            if scheme.lower() == b"bearer" and rest.strip():
+                return rest.strip().decode("latin1")
+        elif name in (b"x-api-key", b"x-goog-api-key") and value.strip():
+            return value.strip().decode("latin1")
+    if "key=" in request.query:
+        found = parse_qs(request.query).get("key")
+        return found[0] if found else None
+    return None

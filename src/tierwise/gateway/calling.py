@@ -1,0 +1,247 @@
+"""Calling: Attempts along the Route until one begins to answer. Nothing has reached the client yet, so all
+may be retried.
+
+A plain reply is read whole here; a stream is read up to its first meaningful event, so that a provider that
+answers 200 and then fails can still be left for another.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+import msgspec
+
+from tierwise.clock import tick_us
+from tierwise.dialects.base import StreamReader, Tap
+from tierwise.errors import LossRefused, TierwiseError, UpstreamBroke, UpstreamError, UpstreamStatus
+from tierwise.http1 import Pool, Response
+from tierwise.nouns import Answer, Candidate, Event, Failed, Loss
+from tierwise.nouns.answer import BlockStart, Delta, Ended, Finished
+from tierwise.routing import GiveUp, Plan, Try, decide, failure_of, plan_of
+from tierwise.routing.retry import Moment
+from tierwise.upstream import Deployment, Header, Health, Sent, seconds, send, with_settings
+
+from .recording import Book, Entry
+from .walk import Walk
+
+log = logging.getLogger("tierwise")
+
+# A plain reply is held whole until its CLOSE row is durable.
+_PLAIN_LIMIT = 64 << 20
+# How much of a stream may be held while waiting for its first meaningful event.
+_PEEK_LIMIT = 256 << 10
+_BETAS = b"anthropic-beta"
+
+
+class Live:
+    """An Attempt that has begun to answer. Same dialect: `body`, or `tap` with the bytes read so far in
+    `head` (and `held` back ones). Another dialect: `answer`, or `reader` with its first `events`."""
+
+    __slots__ = ("answer", "body", "entry", "events", "head", "held", "reader", "response", "tap")
+
+    def __init__(self, entry: Entry, response: Response) -> None:
+        self.entry = entry
+        self.response = response
+        self.body = b""
+        self.head = b""
+        self.held = b""
+        self.tap: Tap | None = None
+        self.answer: Answer | None = None
+        self.reader: StreamReader | None = None
+        self.events: list[Event] = []
+
+    @property
+    def crossed(self) -> bool:
+        """Whether the provider speaks another dialect than the caller."""
+        return self.entry.deployment.dialect.name != self.entry.walk.surface.name
+
+
+class Caller:
+    """Makes Attempts: over `pool`, written in `book`, minding `health`."""
+
+    def __init__(self, pool: Pool, book: Book, health: Health) -> None:
+        self.pool = pool
+        self.book = book
+        self.health = health
+
+    async def call(self, walk: Walk) -> Live:
+        """The first Attempt that begins to answer. Raises the last error when the plan gives up."""
+        route = walk.route
+        assert route is not None
+        plan: Plan | None = None
+        tries: list[Try] = []
+        index = 0
+        while True:
+            attempt = Attempt(
+                walk, walk.snapshot.deployment(route.candidates[index].model), route.candidates[index]
+            )
+            try:
+                return await self._attempt(attempt, retry=bool(tries))
+            except UpstreamError as error:
+                failure = failure_of(error, attempt.moment)
+                walk.failed_dialect = attempt.deployment.dialect.name
+                self.health.failed(attempt.deployment.name, failure)
+                tries.append(Try(index, failure, seconds()))
+                if plan is None:
+                    deadline_s = None if walk.deadline_s is None else walk.began_us / 1e6 + walk.deadline_s
+                    plan = plan_of(route, walk.snapshot.catalog, walk.repeatable(), deadline_s)
+                step = decide(plan, tries, seconds(), self.health.broke())
+                if step.alarm:
+                    log.error("provider %s refused our credential or is out of funds", ", ".join(step.alarm))
+                if isinstance(step, GiveUp):
+                    raise
+                self.book.metrics.retries += 1
+                index = step.index
+                if step.after_s:
+                    await asyncio.sleep(step.after_s)
+
+    async def _attempt(self, attempt: Attempt, retry: bool) -> Live:
+        walk, deployment = attempt.walk, attempt.deployment
+        sent = write(walk, deployment, attempt.candidate)
+        entry = await self.book.open(walk, deployment, attempt.candidate)
+        self.health.began(deployment.name, deployment.provider.name, retry)
+        try:
+            response = await send(self.pool, deployment, sent)
+            attempt.moment = "held"
+            live = Live(entry, response)
+            try:
+                await (peek(live) if walk.outline.stream else read(live))
+            except BaseException:
+                response.close()
+                raise
+        except TierwiseError as error:
+            walk.upstream_us += tick_us() - entry.sent_us
+            await entry.close("error", error.status, error)
+            raise
+        except asyncio.CancelledError:
+            entry.abandon("cancelled")
+            raise
+        now = tick_us()
+        self.health.answered(deployment.name, (entry.first_us or now) - entry.sent_us, now - entry.sent_us)
+        return live
+
+
+class Attempt:
+    """One try under way: `moment` is how far it came, as the retry rules see it."""
+
+    __slots__ = ("candidate", "deployment", "moment", "walk")
+
+    def __init__(self, walk: Walk, deployment: Deployment, candidate: Candidate) -> None:
+        self.walk = walk
+        self.deployment = deployment
+        self.candidate = candidate
+        self.moment: Moment = "sent"
+
+
+async def read(live: Live) -> None:
+    """Reads a plain reply whole, with its usage. Raises when it is no reply."""
+    entry, dialect = live.entry, live.entry.deployment.dialect
+    body = await live.response.read(_PLAIN_LIMIT)
+    live.response.close()
+    entry.saw_content()
+    entry.usage = dialect.usage(body)
+    if entry.usage is None:
+        entry.text_bytes = len(body)
+        refuse_false_success(live, body)
+    if live.crossed:
+        live.answer = dialect.read_answer(body)
+    else:
+        live.body = body
+
+
+async def peek(live: Live) -> None:
+    """Reads a stream up to its first meaningful event."""
+    await (peek_events(live) if live.crossed else peek_bytes(live))
+
+
+def write(walk: Walk, deployment: Deployment, candidate: Candidate) -> Sent:
+    """The request as this Deployment takes it. In the same dialect the body's bytes stay, but for the
+    model's name.
+
+    Raises LossRefused in strict mode when something would be dropped.
+    """
+    dialect, outline = deployment.dialect, walk.outline
+    client: list[Header] | None = None
+    extra: tuple[Header, ...] = ()
+    walk.losses = []
+    if dialect.name == walk.surface.name:
+        body = dialect.replace_model(walk.body, deployment.model.id)
+        if outline.fallback or outline.preference:
+            body = dialect.strip(body, ("provider",))
+        client = walk.request.headers
+    else:
+        written = dialect.write_request(walk.ask(), deployment.model)
+        body, extra = written.body, written.headers
+        walk.losses = list(written.losses)
+        betas = walk.request.header(_BETAS)
+        if betas:
+            walk.losses.append(Loss("header.anthropic-beta", betas.decode("latin1")[:200]))
+        if walk.strict and walk.losses:
+            names = ", ".join(walk.loss_names())
+            raise LossRefused(
+                f"{deployment.name} cannot carry: {names}.",
+                "Leave these out, or do not ask for x-tierwise-strict.",
+            )
+    tier = walk.snapshot.catalog.tiers.get(candidate.tier)
+    if tier is not None and tier.settings:
+        body = with_settings(body, tier.settings)
+    return Sent(deployment.path(outline.stream), deployment.headers(client, extra), body)
+
+
+async def peek_bytes(live: Live) -> None:
+    """Reads a same-dialect stream up to its first content, its end or an error it reports (which is
+    raised)."""
+    entry = live.entry
+    tap = live.tap = entry.deployment.dialect.tap(entry.walk.outline.include_usage)
+    pieces: list[bytes] = []
+    size = 0
+    while not (tap.content or tap.ended) and size < _PEEK_LIMIT:
+        data = await live.response.chunk()
+        if not data:
+            raise UpstreamBroke("The provider's stream ended before it said anything.")
+        cut = tap.feed(data)
+        if tap.error is not None and not tap.content:
+            raise tap.error
+        pieces.append(data[:cut])
+        live.held = data[cut:]
+        size += len(data)
+    entry.saw_content()
+    live.head = b"".join(pieces)
+
+
+async def peek_events(live: Live) -> None:
+    """Reads another dialect's stream up to its first content, its end or an error it reports (which is
+    raised)."""
+    entry = live.entry
+    reader = live.reader = entry.deployment.dialect.reader()
+    while True:
+        data = await live.response.chunk()
+        events = reader.feed(data) if data else reader.finish()
+        live.events += events
+        for event in events:
+            if isinstance(event, Failed):
+                raise error_of(event)
+            if isinstance(event, BlockStart | Delta | Finished | Ended):
+                entry.saw_content()
+                return
+        if not data:
+            raise UpstreamBroke("The provider's stream ended before it said anything.")
+
+
+def error_of(event: Failed) -> UpstreamError:
+    """The error a Failed event stands for."""
+    return UpstreamStatus(event.status, event.message, event.code)
+
+
+def refuse_false_success(live: Live, body: bytes) -> None:
+    """Raises when a reply of status 200 is no reply: not JSON, or an error object (some aggregators answer
+    so)."""
+    try:
+        fields = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+    except msgspec.DecodeError:
+        raise UpstreamBroke("The provider's reply is not valid JSON.") from None
+    error = fields.get("error")
+    if error is not None and bytes(error) != b"null" and not fields.keys() & {"choices", "content", "output"}:
+        headers = {n.decode("latin1"): v.decode("latin1") for n, v in live.response.headers}
+        raise live.entry.deployment.dialect.read_error(502, headers, body)

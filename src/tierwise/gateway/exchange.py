@@ -1,0 +1,128 @@
+"""One client request, end to end: six rooms, top to bottom.
+
+Door → Reading → Choosing → Calling → Writing → Recording. Recording has no room of its own here because its
+two rows are written by the others at the only right moments: OPEN inside Calling, before any byte goes
+upstream; CLOSE inside Writing, before the bytes that complete the reply.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from msgspec import structs
+
+from tierwise.dialects.base import Dialect
+from tierwise.errors import BudgetRefused, DeadlineMissed, TierwiseError
+from tierwise.http1 import Reply, Request
+from tierwise.ledger import Ledger
+from tierwise.routing import Question, choose
+
+from . import reply as writing
+from .admission import Admission
+from .auth import caller_of
+from .calling import Caller
+from .metrics import Metrics
+from .snapshot import Snapshot
+from .walk import Named, Walk
+
+
+class Gate:
+    """What every Exchange shares. `snapshot` is replaced whole by a reload."""
+
+    def __init__(self, ledger: Ledger, snapshot: Snapshot, caller: Caller, admission: Admission) -> None:
+        self.ledger = ledger
+        self.snapshot = snapshot
+        self.caller = caller
+        self.admission = admission
+
+    @property
+    def metrics(self) -> Metrics:
+        """The counters of this data plane."""
+        return self.caller.book.metrics
+
+
+async def exchange(
+    gate: Gate, request: Request, reply: Reply, surface: Dialect, named: Named | None = None
+) -> None:
+    """Serves one generation request in the dialect `surface`; every failure is told in it."""
+    walk: Walk | None = None
+    try:
+        walk = door(gate, request, surface)
+        try:
+            async with asyncio.timeout(walk.deadline_s):
+                await reading(gate, walk, named)
+                choosing(gate, walk)
+                live = await gate.caller.call(walk)
+                await writing.write(walk, live, reply)
+        finally:
+            gate.admission.leave(walk.caller.key)
+    except TimeoutError:
+        refuse(gate, walk, reply, DeadlineMissed("The deadline of x-tierwise-deadline passed."), surface)
+    except TierwiseError as error:
+        refuse(gate, walk, reply, error, surface)
+
+
+def door(gate: Gate, request: Request, surface: Dialect) -> Walk:
+    """Who asks, and is there room? From the head alone: nothing of the body has been read."""
+    caller = caller_of(gate.ledger, request)
+    walk = Walk(request, surface, gate.snapshot, caller)
+    gate.admission.enter(caller.key)
+    return walk
+
+
+async def reading(gate: Gate, walk: Walk, named: Named | None) -> None:
+    """Bytes → Outline: as little decoding as choosing needs."""
+    body = await walk.request.body()
+    outline = walk.surface.outline(body)
+    if named is not None:
+        outline = structs.replace(outline, model=named.model, stream=named.stream)
+        walk.named = named
+    walk.read(body, outline)
+    output = outline.max_output or 0
+    gate.admission.charge_tokens(walk.caller.key, walk.prompt_tokens + output)
+
+
+def choosing(gate: Gate, walk: Walk) -> None:
+    """Outline, policy and health → Route: pure, so that any request can be decided again."""
+    snapshot = walk.snapshot
+    question = Question(outline=walk.outline, task=walk.asked_task, prompt_tokens=walk.prompt_tokens)
+    walk.route = choose(question, snapshot.table, gate.caller.health.view())
+    walk.scopes = scopes_of(walk)
+    if walk.max_cost_pico is not None:
+        refuse_too_dear(walk, walk.max_cost_pico)
+
+
+def scopes_of(walk: Walk) -> tuple[str, ...]:
+    """The budget scopes this call is charged on, in a fixed order: key, project, task, tags."""
+    task = walk.route.task if walk.route is not None else ""
+    scopes = walk.caller.scopes
+    if task:
+        scopes = (*scopes, f"task:{task}")
+    return (*scopes, *(f"tag:{tag}" for tag in walk.tags)) if walk.tags else scopes
+
+
+def refuse_too_dear(walk: Walk, most_pico: int) -> None:
+    """Raises BudgetRefused when the first candidate may cost more than the caller's own cap for this
+    request."""
+    assert walk.route is not None
+    deployment = walk.snapshot.deployment(walk.route.candidates[0].model)
+    estimate = walk.reservation(deployment, walk.at_us)
+    if estimate > most_pico:
+        raise BudgetRefused(
+            f"This request may cost ${writing.usd(estimate)}, over its cap of ${writing.usd(most_pico)}.",
+            "Raise x-tierwise-max-cost-usd, ask for fewer output tokens, or name a cheaper tier.",
+        )
+
+
+def refuse(gate: Gate, walk: Walk | None, reply: Reply, error: TierwiseError, surface: Dialect) -> None:
+    """Tells `error` in the caller's dialect; if the reply has begun, its stream is cut so that it cannot
+    look whole."""
+    gate.metrics.refused[error.kind] += 1
+    if reply.started:
+        reply.abort()
+        return
+    error = writing.presentable(error)
+    status, headers, body = surface.write_error(error, walk.id if walk is not None else "")
+    same = walk is not None and walk.failed_dialect == surface.name
+    own = writing.own_words(error, surface.name) if same else None
+    writing.refuse(walk, reply, (status, headers, body if own is None else own))

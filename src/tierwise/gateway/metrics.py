@@ -1,0 +1,49 @@
+"""Counters of the data plane, in memory, bounded in labels. The control plane renders them for Prometheus."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import Counter
+
+# Upper bounds in seconds; LLM calls last from milliseconds (cached, refused) to minutes.
+BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
+
+
+class Histogram:
+    """Counts per bucket of BUCKETS_S plus one above, and the sum in seconds."""
+
+    __slots__ = ("counts", "sum_s")
+
+    def __init__(self) -> None:
+        self.counts = [0] * (len(BUCKETS_S) + 1)
+        self.sum_s = 0.0
+
+    def add(self, seconds: float) -> None:
+        self.counts[bisect_left(BUCKETS_S, seconds)] += 1
+        self.sum_s += seconds
+
+
+class Metrics:
+    """What happened since the start. Labels are tiers, models and outcomes: as many as the configuration
+    names."""
+
+    def __init__(self) -> None:
+        self.exchanges: Counter[tuple[str, str, str]] = Counter()
+        """(tier or model, outcome, dialect) → attempts."""
+        self.tokens: Counter[tuple[str, str]] = Counter()
+        """(tier or model, bucket) → tokens."""
+        self.cost_pico: Counter[str] = Counter()
+        self.unpriced = 0
+        self.refused: Counter[str] = Counter()
+        """Error kind → requests refused at the door or failed."""
+        self.retries = 0
+        self.total_s: dict[str, Histogram] = {}
+        self.ttft_s: dict[str, Histogram] = {}
+        self.overhead_s = Histogram()
+
+    def latency(self, where: dict[str, Histogram], label: str, us: int) -> None:
+        """Adds a latency in microseconds to one of the histograms."""
+        histogram = where.get(label)
+        if histogram is None:
+            histogram = where[label] = Histogram()
+        histogram.add(us / 1e6)

@@ -1,0 +1,193 @@
+"""Recording: the OPEN and CLOSE rows of an Attempt, with its cost to the pico-dollar.
+
+OPEN is durable before any byte goes upstream; CLOSE before the terminal bytes reach the client. What a
+provider did not report is estimated from the bytes seen and says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+
+from tierwise.clock import new_id, now_us, tick_us
+from tierwise.costing import estimate_tokens
+from tierwise.errors import TierwiseError
+from tierwise.ledger import Ledger
+from tierwise.nouns import Candidate, Close, Open, Outcome, Usage
+from tierwise.upstream import Deployment
+
+from .metrics import Metrics
+from .snapshot import Snapshot
+from .walk import Walk
+
+
+class Book:
+    """Where Attempts are written: the ledger and the counters."""
+
+    def __init__(self, ledger: Ledger, metrics: Metrics) -> None:
+        self.ledger = ledger
+        self.metrics = metrics
+
+    async def open(self, walk: Walk, deployment: Deployment, candidate: Candidate) -> Entry:
+        """An Entry whose OPEN row is durable, its estimated cost reserved. Raises BudgetRefused or
+        StoreError."""
+        at_us = now_us()
+        entry = Entry(self, walk, deployment, candidate, new_id("at", at_us))
+        assert walk.route is not None
+        await self.ledger.open(
+            Open(
+                exchange=walk.id,
+                attempt=entry.id,
+                at_us=at_us,
+                key=walk.caller.key.id,
+                task=walk.route.task,
+                tier=candidate.tier,
+                model=deployment.name,
+                provider=deployment.provider.name,
+                dialect_in=walk.surface.name,
+                dialect_out=deployment.dialect.name,
+                stream=walk.outline.stream,
+                price_id=deployment.priced.price_id(at_us),
+                reserved_pico=walk.reservation(deployment, at_us),
+                scopes=walk.scopes,
+                asked=walk.route.asked,
+                route=walk.route.reason,
+                session=walk.session,
+                tags=walk.tags,
+                kind=walk.kind,
+            )
+        )
+        entry.sent_us = tick_us()
+        return entry
+
+
+class Entry:
+    """One Attempt's page in the Book: opened, timed, and closed exactly once."""
+
+    __slots__ = (
+        "_book", "_closed", "candidate", "cost_pico", "deployment", "first_us", "id", "sent_us",
+        "text_bytes", "usage", "walk",
+    )  # fmt: skip
+
+    def __init__(
+        self, book: Book, walk: Walk, deployment: Deployment, candidate: Candidate, attempt: str
+    ) -> None:
+        self._book = book
+        self._closed = False
+        self.walk = walk
+        self.deployment = deployment
+        self.candidate = candidate
+        self.id = attempt
+        self.sent_us = 0
+        self.first_us: int | None = None
+        self.text_bytes = 0
+        self.usage: Usage | None = None
+        self.cost_pico: int | None = None
+
+    @property
+    def label(self) -> str:
+        """Tier, or the model where it was pinned: the metrics' label."""
+        return self.candidate.tier or self.deployment.name
+
+    def saw_content(self) -> None:
+        """Marks the first content: TTFT is measured to here."""
+        if self.first_us is None:
+            self.first_us = tick_us()
+
+    async def close(
+        self,
+        outcome: Outcome,
+        status: int = 200,
+        error: TierwiseError | None = None,
+        model: str | None = None,
+    ) -> None:
+        """Writes the CLOSE row and waits until it is durable."""
+        await self._close(outcome, status, error, model)
+
+    def abandon(self, outcome: Outcome, error: TierwiseError | None = None) -> None:
+        """Queues the CLOSE row without waiting: for an exchange that is being cancelled."""
+        if not self._closed:
+            self._close(outcome, 499, error, None)
+
+    def final_usage(self, outcome: Outcome) -> Usage:
+        """Usage as reported, else estimated; nothing when the provider refused the call."""
+        usage = self.usage
+        if outcome == "error" and usage is None and self.text_bytes == 0:
+            return Usage()
+        if usage is not None and (outcome in ("ok", "truncated") or usage.source == "reported"):
+            return usage
+        seen = estimate_tokens(self.text_bytes)
+        if usage is None:
+            return Usage(input=self.walk.prompt_tokens, output=seen, source="estimated")
+        return Usage(
+            usage.input, usage.cache_read, usage.cache_write_5m, usage.cache_write_1h, max(usage.output,
+            seen), usage.reasoning, usage.extra, "partial",
+        )  # fmt: skip
+
+    def _close(
+        self, outcome: Outcome, status: int, error: TierwiseError | None, model: str | None
+    ) -> Awaitable[None]:
+        self._closed = True
+        walk, deployment, now = self.walk, self.deployment, tick_us()
+        at_us = now_us()
+        usage = self.final_usage(outcome)
+        cost = deployment.priced.cost(usage, at_us)
+        self.cost_pico = cost.pico
+        ttft = self.first_us - self.sent_us if self.first_us is not None else None
+        asked, reference = baselines(walk, deployment, usage, at_us)
+        self._count(outcome, usage, now)
+        return self._book.ledger.close(
+            Close(
+                exchange=walk.id,
+                attempt=self.id,
+                at_us=at_us,
+                outcome=outcome,
+                status=status,
+                usage=usage,
+                cost_pico=cost.pico,
+                unpriced=cost.unpriced,
+                error=error.kind if error is not None else "",
+                ttft_us=ttft,
+                total_us=now - walk.began_us,
+                upstream_us=walk.upstream_us + now - self.sent_us,
+                served_model=model or "",
+                asked_pico=asked,
+                reference_pico=reference,
+                losses=walk.loss_names(),
+            )
+        )
+
+    def _count(self, outcome: Outcome, usage: Usage, now: int) -> None:
+        metrics, label = self._book.metrics, self.label
+        metrics.exchanges[(label, outcome, self.walk.surface.name)] += 1
+        tokens = metrics.tokens
+        tokens[(label, "input")] += usage.input
+        tokens[(label, "output")] += usage.output
+        if usage.cache_read:
+            tokens[(label, "cache_read")] += usage.cache_read
+        if usage.cache_write_5m:
+            tokens[(label, "cache_write_5m")] += usage.cache_write_5m
+        if usage.cache_write_1h:
+            tokens[(label, "cache_write_1h")] += usage.cache_write_1h
+        if self.cost_pico is None:
+            metrics.unpriced += 1
+        else:
+            metrics.cost_pico[label] += self.cost_pico
+        metrics.latency(metrics.total_s, label, now - self.walk.began_us)
+        if self.first_us is not None:
+            metrics.latency(metrics.ttft_s, label, self.first_us - self.sent_us)
+        metrics.overhead_s.add((self.sent_us - self.walk.began_us) / 1e6)
+
+
+def baselines(walk: Walk, deployment: Deployment, usage: Usage, at_us: int) -> tuple[int | None, int | None]:
+    """What the same tokens would have cost at the model asked for (None: none was named) and at the
+    reference tier.
+
+    Token counts differ between model families; the same counts are used for both, and reports say so.
+    """
+    snapshot: Snapshot = walk.snapshot
+    asked = None
+    if walk.route is not None and walk.route.how == "pinned":
+        name = snapshot.catalog.aliases.get(walk.route.asked, walk.route.asked)
+        asked = snapshot.deployment(name).priced.cost(usage, at_us).pico
+    reference = snapshot.reference()
+    return asked, reference.priced.cost(usage, at_us).pico if reference is not None else None

@@ -1,0 +1,234 @@
+"""Writing: the answer on its way to the caller, and its CLOSE row before the bytes that complete it."""
+
+from __future__ import annotations
+
+import asyncio
+
+import msgspec
+
+from tierwise.errors import TierwiseError, UpstreamBroke, UpstreamStatus
+from tierwise.http1 import Reply
+from tierwise.money import pico_to_usd
+from tierwise.nouns import Delta, DialectName, Ended, Event, Failed, Started, UsageSeen
+from tierwise.upstream import Header
+
+from .calling import Live, error_of
+from .walk import Walk
+
+# Reply headers of the provider that a client of the same dialect understands.
+_PASSED = (b"anthropic-", b"openai-", b"x-ratelimit-")
+_PASSED_NAMES = frozenset((b"request-id", b"x-request-id"))
+_JSON = (b"content-type", b"application/json")
+_STREAM = ((b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-cache"))
+# How long the connection to a provider may linger after its terminator before it is given up.
+_LINGER_S = 1.0
+
+
+async def write(walk: Walk, live: Live, reply: Reply) -> None:
+    """Writes the answer of `live`. After the first byte an error becomes the dialect's error event, never a
+    retry."""
+    try:
+        if not walk.outline.stream:
+            await (
+                _plain_crossed(walk, live, reply) if live.answer is not None else _plain(walk, live, reply)
+            )
+        elif live.reader is not None:
+            await _stream_crossed(walk, live, reply)
+        else:
+            await _stream(walk, live, reply)
+    except asyncio.CancelledError:
+        live.entry.abandon("cancelled")
+        raise
+    finally:
+        live.response.close()
+
+
+async def _plain(walk: Walk, live: Live, reply: Reply) -> None:
+    body = live.body
+    await live.entry.close("ok", model=live.entry.deployment.dialect.served_model(body))
+    reply.send(200, [_JSON, *ours(walk, live), *passed(live)], body)
+
+
+async def _plain_crossed(walk: Walk, live: Live, reply: Reply) -> None:
+    assert live.answer is not None
+    live.entry.usage = live.answer.usage or live.entry.usage
+    written = walk.surface.write_answer(live.answer, walk.ask())
+    walk.losses += written.losses
+    await live.entry.close("ok", model=live.answer.model)
+    reply.send(200, [_JSON, *ours(walk, live), *written.headers], written.body)
+
+
+async def _stream(walk: Walk, live: Live, reply: Reply) -> None:
+    tap, response = live.tap, live.response
+    assert tap is not None
+    reply.start(200, [*_STREAM, *ours(walk, live), *passed(live)])
+    data, held, ended = live.head, live.held, tap.ended
+    try:
+        while True:
+            if data:
+                await reply.write(data)
+            if ended or tap.error is not None:
+                break
+            data = await response.chunk()
+            if not data:
+                break
+            cut = tap.feed(data)
+            if cut < len(data):
+                data, held = data[:cut], data[cut:]
+            ended = tap.ended
+    except TierwiseError as error:
+        await _broke(walk, live, reply, error)
+        return
+    live.entry.usage, live.entry.text_bytes = tap.usage, tap.text_bytes
+    if tap.error is not None:
+        # The provider's own error event has passed through; its terminator must not follow.
+        await live.entry.close("error", tap.error.status, tap.error, tap.model)
+        reply.end()
+    elif not ended:
+        await _broke(walk, live, reply, UpstreamBroke("The provider's stream broke off before its end."))
+    else:
+        await live.entry.close("ok", model=tap.model)
+        await reply.write(held)
+        reply.end()
+        await _linger(live)
+
+
+async def _stream_crossed(walk: Walk, live: Live, reply: Reply) -> None:
+    assert live.reader is not None
+    writer = walk.surface.writer(walk.ask())
+    reply.start(200, [*_STREAM, *ours(walk, live)])
+    events, last, model = live.events, False, None
+    try:
+        while True:
+            pieces: list[bytes] = []
+            for event in events:
+                if isinstance(event, Failed):
+                    raise error_of(event)
+                model = _observe(live, event) or model
+                if isinstance(event, Ended):
+                    if pieces:
+                        await reply.write(b"".join(pieces))
+                    walk.losses += writer.losses
+                    await live.entry.close("ok", model=model)
+                    await reply.write(writer.write(event))
+                    reply.end()
+                    await _linger(live)
+                    return
+                pieces.append(writer.write(event))
+            if written := b"".join(pieces):
+                await reply.write(written)
+            if last:
+                raise UpstreamBroke("The provider's stream broke off before its end.")
+            data = await live.response.chunk()
+            events = live.reader.feed(data) if data else live.reader.finish()
+            last = not data
+    except TierwiseError as error:
+        await _broke(walk, live, reply, error, writer.error(error))
+
+
+def _observe(live: Live, event: Event) -> str | None:
+    """Notes usage and size of an Event; gives the model it names, if any."""
+    if isinstance(event, Delta):
+        live.entry.text_bytes += len(event.text.encode())
+    elif isinstance(event, UsageSeen):
+        live.entry.usage = event.usage
+    elif isinstance(event, Started):
+        if event.usage is not None:
+            live.entry.usage = event.usage
+        return event.model
+    return None
+
+
+async def _broke(
+    walk: Walk, live: Live, reply: Reply, error: TierwiseError, frame: bytes | None = None
+) -> None:
+    """Ends a stream that failed: the row first, then the dialect's error event, and no terminator."""
+    if live.tap is not None:
+        live.entry.usage, live.entry.text_bytes = live.tap.usage, live.tap.text_bytes
+    await live.entry.close("truncated", error.status, error)
+    await reply.write(walk.surface.write_stream_error(error) if frame is None else frame)
+    reply.end()
+
+
+async def _linger(live: Live) -> None:
+    """Reads a finished stream to its end, so that the connection can be used again."""
+    try:
+        async with asyncio.timeout(_LINGER_S):
+            while await live.response.chunk():
+                pass
+    except (TimeoutError, TierwiseError):
+        return
+
+
+def ours(walk: Walk, live: Live) -> list[Header]:
+    """The x-tierwise- headers of a reply that an Attempt gave."""
+    entry = live.entry
+    headers = route_headers(walk, entry.candidate.tier, entry.deployment.name)
+    if entry.cost_pico is not None:
+        headers.append((b"x-tierwise-cost-usd", usd(entry.cost_pico).encode()))
+    return headers
+
+
+def route_headers(walk: Walk, tier: str, model: str) -> list[Header]:
+    """Exchange, task, tier, model, reason, losses and cache state as reply headers; empty ones are left
+    out."""
+    route = walk.route
+    headers: list[Header] = [(b"x-tierwise-exchange", walk.id.encode()), (b"x-tierwise-cache", b"bypass")]
+    if route is not None:
+        headers.append((b"x-tierwise-route", safe(route.reason)))
+        if route.task:
+            headers.append((b"x-tierwise-task", safe(route.task)))
+    if tier:
+        headers.append((b"x-tierwise-tier", safe(tier)))
+    if model:
+        headers.append((b"x-tierwise-model", safe(model)))
+    if walk.losses:
+        headers.append((b"x-tierwise-losses", safe(", ".join(walk.loss_names()))))
+    return headers
+
+
+def passed(live: Live) -> list[Header]:
+    """The provider's reply headers that a client of its dialect understands."""
+    return [pair for pair in live.response.headers if pair[0] in _PASSED_NAMES or pair[0].startswith(_PASSED)]
+
+
+def refuse(walk: Walk | None, reply: Reply, written: tuple[int, list[Header], bytes]) -> None:
+    """Sends an error that the caller's dialect wrote, with what is known of the Exchange."""
+    status, headers, body = written
+    known = route_headers(walk, "", "") if walk is not None else []
+    reply.send(status, [_JSON, *headers, *known], body)
+
+
+def own_words(error: TierwiseError, dialect: DialectName) -> bytes | None:
+    """The provider's own error body, where it is one of `dialect`; None: the gateway must find the words."""
+    if not isinstance(error, UpstreamStatus) or not error.body:
+        return None
+    try:
+        fields = msgspec.json.decode(error.body, type=dict[str, msgspec.Raw])
+    except msgspec.DecodeError:
+        return None
+    if "error" not in fields or (dialect == "anthropic_messages" and fields.get("type") != b'"error"'):
+        return None
+    return error.body
+
+
+def presentable(error: TierwiseError) -> TierwiseError:
+    """`error` as a caller may see it: a provider that refuses *our* credential is not to be quoted."""
+    if isinstance(error, UpstreamStatus) and error.status in (401, 403):
+        return UpstreamStatus(502, "The provider refused this gateway's credential.", "provider_credential")
+    return error
+
+
+def plain(reply: Reply, status: int, body: bytes, kind: bytes = b"text/plain; charset=utf-8") -> None:
+    """Sends a whole body that is no Exchange's answer."""
+    reply.send(status, [(b"content-type", kind)], body)
+
+
+def usd(pico: int) -> str:
+    """Exact dollars, no exponent."""
+    return format(pico_to_usd(pico), "f")
+
+
+def safe(text: str) -> bytes:
+    """Printable ASCII for a header value; anything else becomes `?`."""
+    return "".join(c if " " <= c <= "~" else "?" for c in text).encode("ascii")

@@ -1,0 +1,45 @@
+"""Snapshot: the configuration a request is served by, immutable; a reload swaps in another one whole."""
+
+from __future__ import annotations
+
+from tierwise.config import Settings, model_for
+from tierwise.errors import UnknownModel
+from tierwise.nouns import Model
+from tierwise.routing import Table
+from tierwise.upstream import Deployment
+
+
+class Snapshot:
+    """Settings with what is prepared from them once: the routing table, and Deployments as they are first
+    used."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.catalog = settings.catalog
+        self.policy = settings.policy
+        self.table = Table(settings.catalog, settings.policy)
+        self._deployments: dict[str, Deployment] = {}
+        reference = settings.catalog.tiers.get(settings.catalog.ladder.reference)
+        self.reference_model = reference.model if reference else None
+
+    def deployment(self, model_name: str) -> Deployment:
+        """The Deployment of a Model's name. Raises UnknownModel when no provider serves it."""
+        found = self._deployments.get(model_name)
+        if found is None:
+            model = model_for(self.catalog, model_name)
+            if model is None:
+                raise UnknownModel(f"No provider here serves {model_name!r}.", "See GET /v1/models.", "model")
+            found = self.prepare(model)
+            # Names come from requests when a provider passes any id on: keep their memory bounded.
+            if len(self._deployments) < 10_000:
+                self._deployments[model_name] = found
+        return found
+
+    def prepare(self, model: Model) -> Deployment:
+        """A Deployment of `model`, not kept."""
+        provider = self.catalog.providers[model.provider]
+        return Deployment(model, provider, self.settings.secrets.get(provider.name))
+
+    def reference(self) -> Deployment | None:
+        """The Deployment of the ladder's reference tier, None when nothing serves it."""
+        return self.deployment(self.reference_model) if self.reference_model else None

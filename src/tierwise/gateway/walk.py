@@ -1,0 +1,149 @@
+"""Walk: what one Exchange has gathered on its way through the six rooms."""
+
+from __future__ import annotations
+
+from msgspec import structs
+
+from tierwise.clock import new_id, now_us, tick_us
+from tierwise.costing import estimate_tokens
+from tierwise.dialects.base import Dialect
+from tierwise.errors import BadRequest, ConfigError
+from tierwise.http1 import Request
+from tierwise.money import PICO_PER_USD, usd_to_pico
+from tierwise.nouns import Ask, Caller, Loss, Outline, Route
+from tierwise.upstream import Deployment
+
+from .snapshot import Snapshot
+
+# What one image or document is reserved at, in tokens, before the provider says.
+_MEDIA_TOKENS = 1600
+_NO_OUTLINE = Outline(model="")
+
+
+class Named:
+    """What a path says of a request where the body does not: Gemini's model and whether to stream."""
+
+    def __init__(self, model: str, stream: bool) -> None:
+        self.model = model
+        self.stream = stream
+
+
+class Walk:
+    """One Exchange under way. Attributes are filled room by room; `surface` is the caller's dialect."""
+
+    __slots__ = (
+        "_ask", "asked_task", "at_us", "began_us", "body", "caller", "deadline_s", "failed_dialect", "id",
+        "kind",
+        "losses", "max_cost_pico", "named", "outline", "prompt_tokens", "request", "route", "scopes",
+        "session", "snapshot", "strict",
+        "surface", "tags", "upstream_us",
+    )  # fmt: skip
+
+    def __init__(self, request: Request, surface: Dialect, snapshot: Snapshot, caller: Caller) -> None:
+        self.request = request
+        self.surface = surface
+        self.snapshot = snapshot
+        self.caller = caller
+        self.began_us = tick_us()
+        self.at_us = now_us()
+        self.id = new_id("ex", self.at_us)
+        self.body = b""
+        self.outline = _NO_OUTLINE
+        self.route: Route | None = None
+        self.prompt_tokens = 0
+        self.upstream_us = 0
+        self.losses: list[Loss] = []
+        self.named: Named | None = None
+        self.failed_dialect = ""
+        self._ask: Ask | None = None
+        self.kind = "call"
+        self.scopes = caller.scopes
+        self.asked_task: str | None = None
+        self.session = ""
+        self.tags: tuple[str, ...] = ()
+        self.max_cost_pico: int | None = None
+        self.deadline_s: float | None = None
+        self.strict = caller.key.strict
+        self._read_headers()
+
+    def _read_headers(self) -> None:
+        for name, value in self.request.headers:
+            if not name.startswith(b"x-"):
+                continue
+            if name.startswith(b"x-tierwise-"):
+                self._read_ours(name[11:], value.decode("latin1").strip())
+            elif name == b"x-claude-code-session-id" and not self.session:
+                self.session = value.decode("latin1")[:200]
+
+    def _read_ours(self, name: bytes, value: str) -> None:
+        if name == b"task":
+            self.asked_task = value or None
+        elif name == b"session":
+            self.session = value[:200]
+        elif name == b"tags":
+            self.tags = tuple(tag for tag in (part.strip() for part in value.split(",")) if tag)[:16]
+        elif name == b"strict":
+            self.strict = value.lower() in ("true", "1", "yes")
+        elif name == b"max-cost-usd":
+            self.max_cost_pico = _positive_usd(value)
+        elif name == b"deadline":
+            self.deadline_s = _seconds(value)
+
+    def read(self, body: bytes, outline: Outline) -> None:
+        """Takes in the body and its Outline."""
+        self.body = body
+        self.outline = outline
+        self.prompt_tokens = estimate_tokens(outline.prompt_bytes) + _MEDIA_TOKENS * outline.media
+        if not self.session and outline.session:
+            self.session = outline.session[:200]
+
+    def ask(self) -> Ask:
+        """The whole request in no vendor's words, read once and only when a dialect must be crossed."""
+        if self._ask is None:
+            headers = {n.decode("latin1"): v.decode("latin1") for n, v in self.request.headers}
+            ask = self.surface.read_request(self.body, headers)
+            if self.named is not None:
+                ask = structs.replace(ask, model=self.named.model, stream=self.named.stream)
+            self._ask = ask
+        return self._ask
+
+    def repeatable(self) -> bool:
+        """Whether sending the request twice does nothing twice: nothing is stored and no vendor's tool
+        runs."""
+        return b'"store":true' not in self.body and b'"store": true' not in self.body
+
+    def reservation(self, deployment: Deployment, at_us: int) -> int:
+        """Pico-dollars this call may cost at `deployment` by estimate, 0 when it cannot be priced."""
+        task = self.snapshot.policy.tasks.get(self.route.task) if self.route else None
+        default_output = task.default_output_tokens if task else None
+        return deployment.priced.upper_bound(self.prompt_tokens, self.outline, at_us, default_output)
+
+    def loss_names(self) -> tuple[str, ...]:
+        """Names of everything dropped so far, in order, each once."""
+        return tuple(dict.fromkeys(loss.name for loss in self.losses)) if self.losses else ()
+
+
+def _positive_usd(value: str) -> int:
+    try:
+        pico = usd_to_pico(value)
+    except ConfigError:
+        pico = -1
+    if not 0 < pico <= 10**9 * PICO_PER_USD:
+        raise BadRequest(
+            f"x-tierwise-max-cost-usd is {value[:40]!r}.", "Send dollars as a positive decimal such as 0.05."
+        )
+    return pico
+
+
+def _seconds(value: str) -> float:
+    """Seconds of `2`, `1.5s`, `500ms`, `10m` or `2h`."""
+    for suffix, factor in (("ms", 0.001), ("s", 1.0), ("m", 60.0), ("h", 3600.0), ("", 1.0)):
+        if value.endswith(suffix):
+            try:
+                seconds = float(value[: len(value) - len(suffix)] or "nan") * factor
+            except ValueError:
+                break
+            if 0 < seconds < 1e6:
+                return seconds
+            break
+    raise BadRequest(f"x-tierwise-deadline is {value[:40]!r}.", "Send seconds such as 2, 500ms, 10m or 2h.")

@@ -1,0 +1,15 @@
+"""HTTP/1.1 of the data plane: a strict server and a pooled client. The only room that touches sockets."""
+
+from .client import Call, Pool
+from .head import Headers
+from .inbound import Limits
+from .origin import Origin
+from .reply import Reply
+from .request import Request
+from .response import Response
+from .server import Handler, Server, WriteError, plain_error
+
+__all__ = [
+    "Call", "Handler", "Headers", "Limits", "Origin", "Pool", "Reply", "Request", "Response", "Server",
+    "WriteError", "plain_error",
+]  # fmt: skip

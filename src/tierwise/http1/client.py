@@ -1,0 +1,162 @@
+"""The client side of HTTP/1.1: calls over pooled connections. No redirects, no proxies, no cookies."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import socket
+import ssl
+
+import msgspec
+
+from tierwise.errors import BadHeader, UpstreamBroke, UpstreamRefused
+
+from .head import Headers, header_block
+from .origin import Origin
+from .outbound import Outbound
+from .response import Response
+from .sweeper import Sweeper
+
+_LINE = re.compile(r"[A-Z-]+ /[!-~]*")
+_BODIED = frozenset(("POST", "PUT", "PATCH"))
+_SMALL = 65536
+
+
+class Call(msgspec.Struct):
+    """One request to an upstream. `path` includes the query; Host and Content-Length are added.
+
+    Times in seconds; `idle_timeout_s` is the longest silence within the body, while it is being waited for.
+    """
+
+    origin: Origin
+    method: str
+    path: str
+    headers: Headers
+    body: bytes = b""
+    connect_timeout_s: float = 10.0
+    first_byte_timeout_s: float = 600.0
+    idle_timeout_s: float = 300.0
+
+
+class Pool:
+    """Connections by Origin, reused last in, first out. Each call has one to itself; they are not limited."""
+
+    def __init__(
+        self, ssl_context: ssl.SSLContext | None = None, max_idle_per_origin: int = 64, idle_s: float = 60
+    ) -> None:
+        self.idle_s = idle_s
+        self.sweeper: Sweeper
+        self._ssl = ssl_context
+        self._max_idle = max_idle_per_origin
+        self._idle: dict[Origin, list[Outbound]] = {}
+        self._open: set[Outbound] = set()
+        self._hosts: dict[Origin, bytes] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._closed = False
+
+    async def send(self, call: Call) -> Response:
+        """The reply to `call` once its head has come.
+
+        UpstreamRefused: nothing was sent. UpstreamTimeout: no reply in time. UpstreamBroke: it was cut off
+        or the reply is not HTTP. BadHeader: the call itself cannot be written. A cancelled call ends its
+        connection.
+        """
+        data = self._written(call)
+        waits = (call.first_byte_timeout_s, call.idle_timeout_s)
+        outbound = self._take(call.origin)
+        response = None
+        if outbound is not None:
+            response = outbound.send(data, call.method == "HEAD", waits)
+        if response is None:
+            outbound = await self._connect(call)
+            response = outbound.send(data, call.method == "HEAD", waits)
+            if response is None:
+                outbound.abort()
+                raise UpstreamBroke("The provider closed the connection before its reply.")
+        try:
+            await response.head()
+        finally:
+            if not response.status:
+                response.close()
+        return response
+
+    async def close(self) -> None:
+        """Ends every connection, those in use too."""
+        self._closed = True
+        for outbound in tuple(self._open):
+            outbound.abort()
+        self._idle.clear()
+        if self._loop is not None:
+            self.sweeper.stop()
+            await asyncio.sleep(0)
+
+    def keep(self, outbound: Outbound) -> bool:
+        """Takes back an idle connection; False when there are enough."""
+        idle = self._idle.setdefault(outbound.origin, [])
+        if self._closed or len(idle) >= self._max_idle:
+            return False
+        idle.append(outbound)
+        return True
+
+    def forget(self, outbound: Outbound) -> None:
+        """The connection has ended."""
+        self._open.discard(outbound)
+        idle = self._idle.get(outbound.origin)
+        if idle and outbound in idle:
+            idle.remove(outbound)
+
+    def _take(self, origin: Origin) -> Outbound | None:
+        idle = self._idle.get(origin)
+        while idle:
+            outbound = idle.pop()
+            if outbound.alive():
+                return outbound
+            outbound.abort()
+        return None
+
+    def _written(self, call: Call) -> tuple[bytes, ...]:
+        line = f"{call.method} {call.path}"
+        if not _LINE.fullmatch(line):
+            raise BadHeader("A method or path to be sent has characters that it cannot have.")
+        host = self._hosts.get(call.origin)
+        if host is None:
+            host = self._hosts[call.origin] = b" HTTP/1.1\r\nhost: " + call.origin.authority() + b"\r\n"
+        body = call.body
+        length = b"content-length: %d\r\n" % len(body) if body or call.method in _BODIED else b""
+        head = b"".join((line.encode("ascii"), host, header_block(call.headers), length, b"\r\n"))
+        if not body:
+            return (head,)
+        return (head + body,) if len(body) <= _SMALL else (head, body)
+
+    async def _connect(self, call: Call) -> Outbound:
+        origin = call.origin
+        loop = self._loop
+        if loop is None:
+            loop = self._loop = asyncio.get_running_loop()
+            self.sweeper = Sweeper(loop)
+        secure = origin.scheme == "https"
+        if secure and self._ssl is None:
+            self._ssl = ssl.create_default_context()
+            self._ssl.set_alpn_protocols(["http/1.1"])
+        try:
+            async with asyncio.timeout(call.connect_timeout_s):
+                _, outbound = await loop.create_connection(
+                    lambda: Outbound(origin, self, loop),
+                    origin.host,
+                    origin.port,
+                    ssl=self._ssl if secure else None,
+                    server_hostname=origin.host if secure else None,
+                )
+        except TimeoutError:
+            raise UpstreamRefused("The provider did not accept a connection in time.") from None
+        except ssl.SSLCertVerificationError:
+            raise UpstreamRefused("The provider's TLS certificate is not valid.") from None
+        except ssl.SSLError:
+            raise UpstreamRefused("The TLS handshake with the provider failed.") from None
+        except (socket.gaierror, UnicodeError):
+            raise UpstreamRefused("The provider's host name has no address.") from None
+        except OSError:
+            raise UpstreamRefused("The provider refused the connection.") from None
+        if not outbound.lost:
+            self._open.add(outbound)
+        return outbound

@@ -1,0 +1,193 @@
+"""The head of a message: requests read strictly, replies and calls written safely.
+
+llhttp (inside httptools) refuses most framing tricks. What it lets through and a strict server must not is
+checked here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from http import HTTPStatus
+
+import httptools
+
+from tierwise.errors import BadHeader, BadRequest, TooLarge
+
+Headers = Sequence[tuple[bytes, bytes]]
+
+_LINE = re.compile(rb"([A-Z-]+) ([A-Za-z0-9\-._~%!$&'()*+,;=:@/?\[\]]+) HTTP/1\.([01])\r\n")
+_ANY_LINE = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+) [!-~]+ HTTP/([0-9])\.[0-9]\r\n")
+_ABSOLUTE = re.compile(rb"[Hh][Tt][Tt][Pp][Ss]?://([^/?@]+)(/[^?]*)?(?:\?(.*))?")
+_HOST = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9\-._~%!$&'()*+,;=]*)(?::[0-9]*)?")
+_TARGET_LIMIT = 16384
+_FRAMING = frozenset(
+    spelling
+    for name in (b"content-length", b"transfer-encoding", b"connection", b"host", b"date", b"keep-alive")
+    for spelling in (name, name.title())
+)
+_SINGLE = frozenset((b"host", b"content-length", b"transfer-encoding", b"expect"))
+_STATUS = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
+
+
+class Head:
+    """A request head that passed every check. `length` is the body's size in bytes; None: chunked."""
+
+    __slots__ = (
+        "expects", "first", "headers", "keep_alive", "length", "method", "minor", "path", "query",
+    )  # fmt: skip
+
+    method: str
+    path: str
+    query: str
+    minor: int
+    length: int | None
+    expects: bool
+    keep_alive: bool
+
+    def __init__(self) -> None:
+        self.headers: list[tuple[bytes, bytes]] = []
+        self.first: dict[bytes, bytes] = {}
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self.headers.append((name.lower(), value.rstrip()))
+
+
+def read_head(raw: bytes, max_headers: int) -> Head:
+    """The request head in `raw`, which ends with the blank line. BadRequest or BadHeader: what is wrong."""
+    head = Head()
+    try:
+        httptools.HttpRequestParser(head).feed_data(raw)
+    except httptools.HttpParserUpgrade:
+        pass  # An Upgrade is an offer, declined by an ordinary answer: the request is read as any other.
+    except httptools.HttpParserError as error:
+        raise _refusal(raw, str(error)) from None
+    line = _LINE.match(raw)
+    if line is None:
+        raise _refusal(raw, "bad request line")
+    head.method = line[1].decode("ascii")
+    head.minor = 1 if line[3] == b"1" else 0
+    headers = head.headers
+    if len(headers) > max_headers:
+        raise too_many_headers(max_headers)
+    head.first = first = dict(headers)
+    if len(first) != len(headers):
+        head.first = first = dict(reversed(headers))
+        _refuse_duplicates(headers)
+    _read_target(head, line[2])
+    host = first.get(b"host")
+    if host is None:
+        if head.minor:
+            raise BadRequest("The request has no Host header.")
+    elif not _HOST.fullmatch(host):
+        raise BadHeader("The Host header is not a host.")
+    _read_framing(head)
+    connection = first.get(b"connection")
+    if connection is None:
+        head.keep_alive = head.minor == 1
+    else:
+        head.keep_alive = _keeps(connection.lower(), head.minor)
+    return head
+
+
+def _keeps(connection: bytes, minor: int) -> bool:
+    if connection == b"keep-alive":
+        return True
+    options = [option.strip() for option in connection.split(b",")]
+    return b"close" not in options and (minor == 1 or b"keep-alive" in options)
+
+
+def _read_target(head: Head, target: bytes) -> None:
+    if len(target) > _TARGET_LIMIT:
+        error = TooLarge(f"The request target is longer than {_TARGET_LIMIT} bytes.")
+        error.status = 414
+        raise error
+    if target[0] == 0x2F:  # "/"
+        path, _, query = target.partition(b"?")
+    elif target == b"*" and head.method == "OPTIONS":
+        path, query = target, b""
+    else:
+        match = _ABSOLUTE.fullmatch(target)
+        if match is None or head.method == "CONNECT" or not _HOST.fullmatch(match[1]):
+            raise BadRequest("The request target is not a path.")
+        path, query = match[2] or b"/", match[3] or b""
+    head.path, head.query = path.decode("ascii"), query.decode("ascii")
+
+
+def _read_framing(head: Head) -> None:
+    first = head.first
+    coding = first.get(b"transfer-encoding")
+    length = first.get(b"content-length")
+    if coding is not None:
+        if length is not None or not head.minor:
+            raise BadRequest("The request has conflicting body lengths.")
+        if coding.lower() != b"chunked":
+            raise BadRequest("The transfer coding is not known.", "Send chunked, or a Content-Length.")
+        head.length = None
+    else:
+        head.length = int(length) if length else 0
+    expect = first.get(b"expect")
+    head.expects = expect is not None and head.minor == 1
+    if head.expects and expect is not None and expect.lower() != b"100-continue":
+        error = BadRequest("The expectation is not known.", "Only 100-continue is.")
+        error.status = 417
+        raise error
+
+
+def _refuse_duplicates(headers: Headers) -> None:
+    seen = set()
+    for name, _ in headers:
+        if name in _SINGLE:
+            if name in seen:
+                raise BadHeader(f"The {name.decode().title()} header is there twice.")
+            seen.add(name)
+
+
+def _refusal(raw: bytes, why: str) -> BadRequest:
+    line = _ANY_LINE.match(raw)
+    if line is not None and (line[2] != b"1" or not re.search(rb"HTTP/1\.[01]\r", line[0])):
+        error = BadRequest("This HTTP version is not spoken here.", "Use HTTP/1.1.")
+        error.status = 505
+        return error
+    if line is not None and why == "Invalid method encountered":
+        error = BadRequest("This method is not known.")
+        error.status = 501
+        return error
+    return BadHeader(f"The request head is malformed: {why}.")
+
+
+def too_many_headers(limit: int) -> TooLarge:
+    """The 431 for a head with more than `limit` headers."""
+    error = TooLarge(f"The request has more than {limit} headers.")
+    error.status = 431
+    return error
+
+
+def head_too_long(limit: int) -> TooLarge:
+    """The 431 for a head of more than `limit` bytes."""
+    error = TooLarge(f"The request head is longer than {limit} bytes.")
+    error.status = 431
+    return error
+
+
+def header_block(headers: Headers) -> bytes:
+    """The header lines as bytes, each ended by CRLF.
+
+    BadHeader when a name or value has CR, LF or NUL in it, or names a header that http1 writes itself.
+    """
+    if not headers:
+        return b""
+    parts: list[bytes] = []
+    for name, value in headers:
+        if name in _FRAMING and value != b"upgrade":  # a 426 has to say Connection: upgrade
+            raise BadHeader(f"The {name.decode('latin-1')} header is written by http1 itself.")
+        parts += (name, b": ", value, b"\r\n")
+    block = b"".join(parts)
+    if len(block) - len(block.translate(None, b"\r\n\0")) != 2 * len(headers):
+        raise BadHeader("A header to be sent has a CR, LF or NUL in it.")
+    return block
+
+
+def status_line(status: int) -> bytes:
+    """`HTTP/1.1 200 OK` with its CRLF; the phrase is empty for a code that has none, such as 529."""
+    return _STATUS.get(status) or b"HTTP/1.1 %d \r\n" % status

@@ -1,0 +1,71 @@
+"""What a caller sent, as the gateway sees it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Protocol
+
+from tierwise.errors import BadRequest
+
+from .head import Head
+from .intake import Chunked, Fixed
+
+
+class Giver(Protocol):
+    """The connection a body comes from."""
+
+    def want_body(self) -> None:
+        """Lets the client go on sending: 100 Continue, and reading resumed."""
+
+
+class Request:
+    """One request. `headers` have lower-case names; `path` as sent, without the query; `peer` an address."""
+
+    __slots__ = (
+        "_fault", "_first", "_giver", "_waiter", "headers", "intake", "keep_alive", "method", "minor", "path",
+        "peer", "query", "unanswered_expect",
+    )  # fmt: skip
+
+    def __init__(self, head: Head, intake: Fixed | Chunked, peer: str, giver: Giver) -> None:
+        self.method = head.method
+        self.path = head.path
+        self.query = head.query
+        self.headers = head.headers
+        self.keep_alive = head.keep_alive
+        self.minor = head.minor
+        self.peer = peer
+        self.intake = intake
+        self.unanswered_expect = head.expects and not intake.done
+        self._first = head.first
+        self._giver = giver
+        self._fault: BadRequest | None = None
+        self._waiter: asyncio.Future[None] | None = None
+
+    def header(self, name: bytes) -> bytes | None:
+        """The first value of the header, by its lower-case name."""
+        return self._first.get(name)
+
+    async def body(self) -> bytes:
+        """The whole body, without suspending when it is already here.
+
+        TooLarge over the limit; BadRequest when it is malformed, or (status 408) when it comes too slowly.
+        """
+        intake = self.intake
+        if intake.done:
+            return intake.body()
+        self._giver.want_body()
+        while not intake.done:
+            if self._fault is not None:
+                raise self._fault
+            self._waiter = asyncio.get_running_loop().create_future()
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
+        return intake.body()
+
+    def arrived(self, fault: BadRequest | None = None) -> None:
+        """The server's word that the body is complete, or that it never will be."""
+        self._fault = fault
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)

@@ -1,0 +1,21 @@
+"""Whether a cheaper tier is good enough: scorers, intervals, paired differences, e-values, the three-way
+decision.
+"""
+
+from __future__ import annotations
+
+from .decision import Terms, evidence_line, judge_counts, judge_pairs, more_cost_pico
+from .paired import Pair, counts_of, pair_trials
+from .sequential import EProcess
+
+__all__ = [
+    "EProcess",
+    "Pair",
+    "Terms",
+    "counts_of",
+    "evidence_line",
+    "judge_counts",
+    "judge_pairs",
+    "more_cost_pico",
+    "pair_trials",
+]

@@ -1,0 +1,230 @@
+"""What paired scores show: difference, interval and e-values by the method that fits the scores, before any
+decision.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from ..errors import SuiteError
+from ..nouns import Counts
+from .intervals import Interval, check_counts, tango
+from .paired import (
+    LEAST_CLUSTERS,
+    Pair,
+    bca,
+    cluster_means,
+    clustered_t,
+    counts_of,
+    difference,
+    discordance,
+    mcnemar,
+    paired_t,
+)
+from .power import more_pairs, more_pairs_binary, more_pairs_running
+from .sequential import EProcess, confidence_sequence, confidence_sequence_graded, ln_e
+
+BOOTSTRAP_BELOW = 100
+"""Paired t from here up; below, the bootstrap."""
+LEAST_DIFFERING = 10
+"""With fewer differing Cases (or clusters) a variance says nothing: the betting interval needs none."""
+
+
+class Reading(Struct, frozen=True):
+    """How the scores are read: margin and alpha of the Bar, the bootstrap's seed, and whether looks are
+    repeated.
+    """
+
+    margin: float
+    alpha: float
+    seed: int = 0
+    running: bool = False
+
+    @property
+    def level(self) -> float:
+        return 1 - 2 * self.alpha
+
+
+class Evidence(Struct, frozen=True):
+    """Numbers of one comparison, cheap − reference in −1..1. `interval` has level 1 − 2·alpha.
+
+    `more` is how many further Cases would likely decide if the truth is as observed, or, with
+    `more_if_equal`, if the tiers are equal (asked only when the observed gap sits at the margin and equality
+    is possible); None when no number would; `blocked` why no verdict may rest on this, "" when one may;
+    `drawn` whether the seed was used.
+    """
+
+    difference: float
+    interval: Interval
+    n: int
+    method: str
+    ln_switch: float
+    ln_keep: float
+    discordance: float
+    more: int | None
+    counts: Counts | None = None
+    midp: float | None = None
+    clusters: int | None = None
+    blocked: str = ""
+    drawn: bool = False
+    more_if_equal: bool = False
+
+
+def from_counts(counts: Counts, reading: Reading) -> Evidence:
+    """Right/wrong scores: Tango's score interval and McNemar's mid-p; read while running, the confidence
+    sequence.
+    """
+    check_counts(counts)
+    margin, alpha = reading.margin, reading.alpha
+    ln_now = (ln_e(counts, margin, "switch"), ln_e(counts, margin, "keep"))
+    if reading.running:
+        interval, method = confidence_sequence(counts, alpha), "betting confidence sequence"
+        discordant = (counts.cheap_only + counts.ref_only) / 2
+        seen = more_pairs_running((counts.cheap_only, counts.ref_only), counts.n, margin, alpha, ln_now)
+        equal = more_pairs_running((discordant, discordant), counts.n, margin, alpha, ln_now)
+    else:
+        interval, method = tango(counts, reading.level), "Tango score interval"
+        seen = more_pairs_binary(counts, margin, alpha)
+        equal = more_pairs(
+            counts.n, 0.0, (counts.cheap_only + counts.ref_only + 1) / (counts.n + 2), margin, alpha
+        )
+    more, if_equal = _projected(seen, equal, interval)
+    return Evidence(
+        difference=difference(counts),
+        interval=interval,
+        n=counts.n,
+        method=method,
+        ln_switch=ln_now[0],
+        ln_keep=ln_now[1],
+        discordance=discordance(counts),
+        more=more,
+        counts=counts,
+        midp=mcnemar(counts),
+        more_if_equal=if_equal,
+    )
+
+
+def from_pairs(pairs: Sequence[Pair], reading: Reading) -> Evidence:
+    """Scored pairs by the method that fits: clustered t, Tango on 0/1 scores, paired t, BCa bootstrap, or
+    betting.
+
+    Raises SuiteError when nothing is scored, a score is outside 0..1, or only some Cases name a cluster.
+    """
+    scored = [p for p in pairs if p.cheap is not None and p.reference is not None]
+    if not scored:
+        raise SuiteError("No Case is scored for both tiers.", "Check the scorer and the run's errors.")
+    differences = [_difference(p) for p in scored]
+    clusters = _clusters(scored)
+    if clusters is not None:
+        return _clustered(differences, clusters, counts_of(scored), reading)
+    counts = counts_of(scored)
+    return _graded(differences, reading) if counts is None else from_counts(counts, reading)
+
+
+def _graded(differences: list[float], reading: Reading) -> Evidence:
+    n = len(differences)
+    interval, method, drawn = None, "", False
+    sparse = sum(d != 0 for d in differences) < LEAST_DIFFERING
+    if not (reading.running or sparse):
+        interval, method = paired_t(differences, reading.level).interval, "paired t"
+        if n < BOOTSTRAP_BELOW:
+            interval = bca(differences, reading.level, reading.seed)
+            method, drawn = "BCa paired bootstrap", interval is not None
+    return _evidence(differences, differences, reading, (interval, method, drawn))
+
+
+def _clustered(
+    differences: list[float], clusters: list[str], counts: Counts | None, reading: Reading
+) -> Evidence:
+    """Whole clusters are the units. Betting is on each cluster's mean, with equal weight."""
+    units = cluster_means(differences, clusters)
+    mean = clustered_t(differences, clusters, reading.level)
+    sparse = sum(u != 0 for u in units) < LEAST_DIFFERING
+    interval = None if mean is None or reading.running or sparse else mean.interval
+    found = _evidence(differences, units, reading, (interval, "clustered t", False))
+    blocked, more = "", found.more
+    if mean is None:
+        lacking = LEAST_CLUSTERS - len(units)
+        blocked = (
+            f"{len(units)} clusters are too few: no verdict below {LEAST_CLUSTERS} independent clusters."
+        )
+        more = math.ceil(lacking * len(differences) / len(units))
+    return replace(found, counts=counts, clusters=len(units), blocked=blocked, more=more)
+
+
+def _evidence(
+    differences: list[float],
+    units: list[float],
+    reading: Reading,
+    fixed: tuple[Interval | None, str, bool],
+) -> Evidence:
+    """`units` are what is independent: the differences themselves, or cluster means. No fixed interval:
+    betting.
+    """
+    interval, method, drawn = fixed
+    n, count, margin, alpha = len(differences), len(units), reading.margin, reading.alpha
+    process = EProcess(margin)
+    process.add_all(units)
+    mean = math.fsum(differences) / n
+    if interval is None:
+        interval = confidence_sequence_graded(units, alpha)
+        # Unequal clusters weigh alike here, so the middle is their mean of means.
+        mean = math.fsum(units) / count
+        method = "betting confidence sequence" if reading.running else "betting interval"
+        sums = (math.fsum(u for u in units if u > 0), -math.fsum(u for u in units if u < 0))
+        ln_now, half = (process.ln_switch, process.ln_keep), sum(sums) / 2
+        seen = more_pairs_running(sums, count, margin, alpha, ln_now)
+        equal = more_pairs_running((half, half), count, margin, alpha, ln_now)
+    else:
+        # With clusters of unequal size this is the variance per Case only roughly; it feeds a projection.
+        variance = (math.fsum(u * u for u in units) + 1) / (count + 2) - (math.fsum(units) / count) ** 2
+        seen = more_pairs(count, mean, max(variance, 0.0), margin, alpha)
+        equal = more_pairs(count, 0.0, max(variance, 0.0), margin, alpha)
+    more, if_equal = _projected(seen, equal, interval)
+    return Evidence(
+        difference=mean,
+        interval=interval,
+        n=n,
+        method=method,
+        ln_switch=process.ln_switch,
+        ln_keep=process.ln_keep,
+        discordance=sum(d != 0 for d in differences) / n,
+        more=None if more is None else math.ceil(more * n / count),
+        drawn=drawn,
+        more_if_equal=if_equal,
+    )
+
+
+def _projected(seen: int | None, equal: int | None, interval: Interval) -> tuple[int | None, bool]:
+    """Pairs to go as observed; where that has no answer but the tiers may be equal, pairs to go if they are
+    (True).
+    """
+    if seen is None and interval[0] < 0 < interval[1]:
+        return equal, equal is not None
+    return seen, False
+
+
+def _difference(pair: Pair) -> float:
+    assert pair.cheap is not None
+    assert pair.reference is not None
+    for value in (pair.cheap, pair.reference):
+        if not 0 <= value <= 1:
+            raise SuiteError(f"A score of {value} is outside 0..1.", "Scale the scorer's result to 0..1.")
+    return pair.cheap - pair.reference
+
+
+def _clusters(scored: Sequence[Pair]) -> list[str] | None:
+    """Each Case's cluster; None when no Case names one or every Case is its own."""
+    named = [p.cluster for p in scored if p.cluster is not None]
+    if not named:
+        return None
+    if len(named) < len(scored):
+        raise SuiteError(
+            f"{len(scored) - len(named)} of {len(scored)} Cases name no cluster.",
+            "Give every Case a cluster, or none.",
+        )
+    return None if len(set(named)) == len(named) else named

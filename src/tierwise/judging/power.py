@@ -1,0 +1,115 @@
+"""How many Cases a comparison needs, what a given number can show, and how many more would decide."""
+
+from __future__ import annotations
+
+import math
+
+from ..errors import SuiteError
+from ..nouns import Counts
+from .distributions import normal_quantile
+from .sequential import growth, ln_threshold
+
+RESERVE = (103, 100)
+"""3 % on top of the normal formula: Tango's test is a little more careful than it (exact ratio)."""
+MOST_CASES = 20_000
+"""A projection beyond this is reported as none: nobody will label so many."""
+POWER = 0.80
+
+
+def needed_pairs(
+    variance: float, margin: float, gap: float = 0.0, alpha: float = 0.05, power: float = POWER
+) -> int | None:
+    """Pairs for a one-sided test at `alpha` to tell a true `gap` (cheap − reference) from −margin with
+    `power`.
+
+    n = (z_{1−α} + z_power)²·variance/(gap + margin)², variance of one difference: ψ − gap² for right/wrong
+    scores. Without the 3 % reserve; None when gap = −margin. Works from either side: a gap below −margin
+    gives the pairs needed to keep.
+    """
+    distance = gap + margin
+    if abs(distance) < 1e-12:
+        return None
+    return math.ceil(_z_sum(alpha, power) ** 2 * max(variance, 0.0) / distance**2 - 1e-9)
+
+
+def binary_variance(discordance: float, gap: float = 0.0) -> float:
+    """ψ − δ²: the variance of a difference in {−1, 0, 1}. Raises SuiteError when |gap| exceeds the
+    discordance.
+    """
+    if not abs(gap) <= discordance <= 1:
+        raise SuiteError(
+            f"A discordance of {discordance} cannot hold a gap of {gap}.", "Discordance lies in |gap|..1."
+        )
+    return discordance - gap * gap
+
+
+def with_reserve(pairs: int) -> int:
+    """3 % more, rounded up."""
+    return -(-pairs * RESERVE[0] // RESERVE[1])
+
+
+def needed_pairs_two_sided(
+    discordance: float, gap: float, alpha: float = 0.05, power: float = POWER
+) -> float:
+    """Pairs for a two-sided McNemar test to find a true `gap` (Connor 1987); round up."""
+    if gap == 0:
+        raise SuiteError("No number of pairs finds a gap of 0.", "Give the gap that matters to you.")
+    spread = binary_variance(discordance, gap)
+    z, z_power = normal_quantile(1 - alpha / 2), normal_quantile(power)
+    return (z * math.sqrt(discordance) + z_power * math.sqrt(spread)) ** 2 / gap**2
+
+
+def smallest_margin(discordance: float, n: int, alpha: float = 0.05, power: float = POWER) -> float:
+    """The smallest margin that `n` pairs can show with `power` when the tiers are truly equal (3 % reserve
+    kept back).
+    """
+    if n < 1:
+        raise SuiteError("Nothing can be detected with no pairs.", "Give n ≥ 1.")
+    usable = n * RESERVE[1] / RESERVE[0]
+    return _z_sum(alpha, power) * math.sqrt(binary_variance(discordance) / usable)
+
+
+def more_pairs(n: int, gap: float, variance: float, margin: float, alpha: float) -> int | None:
+    """Further pairs after `n` for a fixed-n decision, planned for 80 % power, if the truth is what was
+    observed.
+
+    A gap in the cheap tier's favour counts as 0: a lucky start must not shrink the projection. At least 1;
+    None when the gap sits at the margin so closely that more than 20,000 pairs in all would be needed.
+    """
+    needed = needed_pairs(variance, margin, min(gap, 0.0), alpha)
+    if needed is None or with_reserve(needed) > MOST_CASES:
+        return None
+    return max(with_reserve(needed) - n, 1)
+
+
+def more_pairs_binary(counts: Counts, margin: float, alpha: float) -> int | None:
+    """`more_pairs` from the four counts. Half a pair is added to each discordant cell, so that ψ is never
+    taken as 0.
+    """
+    n = counts.n
+    gap = (counts.cheap_only - counts.ref_only) / n
+    psi = (counts.cheap_only + counts.ref_only + 1) / (n + 2)
+    truth = max(min(gap, 0.0), -psi)
+    return more_pairs(n, truth, binary_variance(psi, truth), margin, alpha)
+
+
+def more_pairs_running(
+    sums: tuple[float, float], n: int, margin: float, alpha: float, ln_now: tuple[float, float]
+) -> int | None:
+    """Further pairs until an e-value is expected to reach 1/alpha, if shares stay as seen; None beyond 20,000
+    in all.
+
+    `sums`: Σmax(D, 0) and Σmax(−D, 0) over n pairs; `ln_now`: both log e-values. The side is the one the mean
+    difference points to.
+    """
+    better, worse = sums
+    switch = (better - worse) / n >= -margin
+    rate = growth(better, worse, n, margin, "switch" if switch else "keep")
+    if rate <= 0:
+        return None
+    more = (ln_threshold(alpha) - ln_now[0 if switch else 1]) / rate
+    return None if n + more > MOST_CASES else max(math.ceil(more), 1)
+
+
+def _z_sum(alpha: float, power: float) -> float:
+    return normal_quantile(1 - alpha) + normal_quantile(power)

@@ -1,0 +1,190 @@
+"""Scorers of JSON answers: schema validity, field-wise F1, tool calls. Invalid JSON is a wrong answer, not an
+unscored one.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from ..errors import SuiteError
+from ..nouns import Case, Score
+from .json_schema import Unsupported, equal, faults
+from .scorers_text import RIGHT, WRONG, Scorer, normal_text
+
+_FENCE = re.compile(r"```(?:json|JSON)?[ \t]*\n(.*?)\n?[ \t]*```", re.DOTALL)
+MOST_CHARACTERS = 200_000
+
+
+def json_schema(schema: Mapping[str, Any] | None = None, strict: bool = False) -> Scorer:
+    """1 when the answer is JSON valid under the schema (or the Case's `metadata["schema"]`); `strict`:
+    nothing around it.
+
+    A schema with a keyword this validator does not know leaves the answer unscored.
+    """
+
+    def score(case: Case, answer: str) -> Score:
+        rule = case.metadata.get("schema") if schema is None else schema
+        if rule is None:
+            return Score(None, "no schema was given")
+        try:
+            value = read_json(answer, strict)
+        except ValueError as error:
+            return Score(0.0, str(error))
+        try:
+            found = faults(value, rule)
+        except (Unsupported, SuiteError) as error:
+            return Score(None, f"the schema cannot be checked: {error}")
+        return Score(0.0, found[0]) if found else RIGHT
+
+    return score
+
+
+def json_fields(fields: Sequence[str] = (), strict: bool = False) -> Scorer:
+    """F1 over the leaf fields of answer and target: 2·right/(answer's + target's). Lists match in any order.
+
+    Text is compared normalised, numbers by value. `fields` limits both sides to those top-level names. For
+    the target `{"name": "Ann", "age": 5}` the answer `{"name": "ann", "age": 6}` → 0.5.
+    """
+    wanted = frozenset(fields)
+
+    def score(case: Case, answer: str) -> Score:
+        target = _target_json(case)
+        if not isinstance(target, dict | list):
+            return Score(None, f"the target {case.target!r} is no JSON object or list")
+        try:
+            value = read_json(answer, strict)
+        except ValueError as error:
+            return Score(0.0, str(error))
+        if wanted and isinstance(target, dict) and not wanted & target.keys():
+            return Score(None, "the target has none of the fields to compare")
+        right, given = (Counter(_leaves(_limited(side, wanted))) for side in (target, value))
+        return Score(2 * (right & given).total() / (right.total() + given.total()))
+
+    return score
+
+
+def tool_call(ordered: bool = False, arguments: bool = True) -> Scorer:
+    """1 when the answer's tool calls are the target's: same names and equal arguments, in any order unless
+    `ordered`.
+
+    A call is `{"name": …, "arguments": {…} or its JSON text}`, alone, in a list, or under `function` as
+    OpenAI writes it. `arguments` false compares names only. The target `[]` means that no tool may be called.
+    """
+
+    def score(case: Case, answer: str) -> Score:
+        try:
+            target = _calls(_target_json(case))
+        except ValueError:
+            return Score(None, f"the target {case.target!r} is no tool call")
+        try:
+            given = _calls(read_json(answer)) if answer.strip() else []
+        except ValueError as error:
+            return Score(1.0 if not target else 0.0, "" if not target else str(error))
+        if len(given) != len(target):
+            return WRONG
+        return RIGHT if _same_calls(given, target, ordered, arguments) else WRONG
+
+    return score
+
+
+def read_json(text: str, strict: bool = False) -> Any:
+    """The JSON of an answer: the whole text, else its one fenced block, else the first object or list in it.
+
+    Raises ValueError with the reason. NaN, Infinity and repeated keys are no JSON here.
+    """
+    if len(text) > MOST_CHARACTERS:
+        raise ValueError(f"an answer of {len(text)} characters is too long")
+    decoder = json.JSONDecoder(parse_constant=_refuse_constant, object_pairs_hook=_unique)
+    try:
+        return decoder.decode(text.strip())
+    except (ValueError, RecursionError) as error:
+        if strict:
+            raise ValueError(f"not JSON: {error}") from None
+    fenced = _FENCE.findall(text)
+    for piece in fenced if len(fenced) == 1 else (text,):
+        # Few starts are tried: a text of brackets alone must not take quadratic time.
+        for match in list(re.finditer(r"[{\[]", piece))[:50]:
+            try:
+                return decoder.raw_decode(piece, match.start())[0]
+            except (ValueError, RecursionError):
+                continue
+    raise ValueError("the answer holds no JSON")
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON")
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a key is repeated")
+    return found
+
+
+def _target_json(case: Case) -> Any:
+    if isinstance(case.target, str):
+        try:
+            return read_json(case.target, strict=True)
+        except ValueError:
+            return case.target
+    return case.target
+
+
+def _limited(value: Any, wanted: frozenset[str]) -> Any:
+    if not wanted or not isinstance(value, dict):
+        return value
+    return {key: part for key, part in value.items() if key in wanted}
+
+
+def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    """(path, value in a comparable form) of every leaf; list positions are not part of the path."""
+    if isinstance(value, dict) and value:
+        for key, part in value.items():
+            yield from _leaves(part, f"{path}.{key}")
+    elif isinstance(value, list) and value:
+        for part in value:
+            yield from _leaves(part, f"{path}[]")
+    elif isinstance(value, str):
+        yield path, "text " + normal_text(value)
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        yield path, f"number {float(value)!r}" if abs(value) < 2**53 else f"number {value!r}"
+    else:
+        yield path, json.dumps(value)
+
+
+def _calls(value: Any) -> list[tuple[str, Any]]:
+    """(name, arguments) of each call. Raises ValueError where the shape is none of the known ones."""
+    if isinstance(value, dict) and "tool_calls" in value:
+        value = value["tool_calls"]
+    found = []
+    for call in value if isinstance(value, list) else [value]:
+        call = call.get("function", call) if isinstance(call, dict) else call
+        if not isinstance(call, dict) or not isinstance(call.get("name"), str):
+            raise ValueError("the answer is no tool call")
+        arguments = call.get("arguments", call.get("input", {}))
+        if isinstance(arguments, str):
+            arguments = read_json(arguments, strict=True) if arguments.strip() else {}
+        found.append((call["name"], arguments))
+    return found
+
+
+def _same_calls(
+    given: list[tuple[str, Any]], target: list[tuple[str, Any]], ordered: bool, arguments: bool
+) -> bool:
+    def same(a: tuple[str, Any], b: tuple[str, Any]) -> bool:
+        return a[0] == b[0] and (not arguments or equal(a[1], b[1]))
+
+    if ordered:
+        return all(same(a, b) for a, b in zip(given, target, strict=True))
+    left = list(target)
+    for call in given:
+        twin = next((i for i, other in enumerate(left) if same(call, other)), None)
+        if twin is None:
+            return False
+        del left[twin]
+    return True

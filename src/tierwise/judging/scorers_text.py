@@ -1,0 +1,281 @@
+"""Scorers of plain text: exact, normalised, contains, one_of, regex, numeric, token_f1, rouge_l."""
+
+from __future__ import annotations
+
+import math
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Sequence
+from decimal import Decimal, InvalidOperation
+from typing import Any, Literal
+
+from ..errors import SuiteError
+from ..nouns import Case, Score
+
+Scorer = Callable[[Case, str], Score]
+RIGHT, WRONG = Score(1.0), Score(0.0)
+MOST_CHARACTERS = 20_000
+_NUMBER = re.compile(r"[-+−]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:[eE][-+]?\d+)?|[-+−]?\.\d+")
+_EDGES = "\"'`“”‘’*_.,;:!?()[]{}<> \t\r\n"
+
+
+def exact() -> Scorer:
+    """1 when the answer is the target, outer white space aside. `" Paris\n"` for `"Paris"` → 1, `"paris"` →
+    0.
+    """
+    return lambda case, answer: _equal_to_any(case, answer, str.strip)
+
+
+def normalised() -> Scorer:
+    """1 when answer and target agree after Unicode NFKC, case folding, white space and outer punctuation:
+    `"**Paris.**"` → 1.
+    """
+    return lambda case, answer: _equal_to_any(case, answer, normal_text)
+
+
+def contains(words: bool = True) -> Scorer:
+    """1 when every target text occurs in the answer, case and spacing aside; as whole words unless `words` is
+    false.
+    """
+
+    def score(case: Case, answer: str) -> Score:
+        targets = [normal_text(t) for t in _texts(case.target)]
+        if not targets or not all(targets):
+            return _no_target(case)
+        text = _folded(answer)
+        return RIGHT if all(_found(target, text, words) for target in targets) else WRONG
+
+    return score
+
+
+def one_of(labels: Sequence[str]) -> Scorer:
+    """1 when the only label named in the answer is the target: `"It is Billing."` → 1, `"Billing or Account"`
+    → 0.
+
+    Where labels overlap (`General`, `General inquiry`) the longest one is read.
+    """
+    known = {normal_text(label): label for label in labels}
+    if len(known) < 2 or "" in known:
+        raise SuiteError("one_of needs two or more different labels.", 'Give labels = ["yes", "no"].')
+    pattern = re.compile(
+        r"(?<!\w)(?:" + "|".join(re.escape(k) for k in sorted(known, key=len, reverse=True)) + r")(?!\w)"
+    )
+
+    def score(case: Case, answer: str) -> Score:
+        wanted = normal_text(str(case.target))
+        if wanted not in known:
+            return Score(None, f"the target {case.target!r} is none of the labels")
+        named = set(pattern.findall(_folded(answer)))
+        return RIGHT if named == {wanted} else WRONG
+
+    return score
+
+
+def regex(pattern: str = "", group: int | None = None, ignore_case: bool = False) -> Scorer:
+    """1 when the pattern (or, when empty, the target as a pattern) is found; with `group`, when that group is
+    the target.
+
+    Bounded: at most 500 characters of pattern, no repetition inside a repetition, and an answer of at most
+    20,000 characters; a longer one is unscored.
+    """
+    compiled = compile_bounded(pattern, ignore_case) if pattern else None
+    if group is not None and (compiled is None or not 0 <= group <= compiled.groups):
+        raise SuiteError(f"The pattern has no group {group}.", "Give a pattern with that group.")
+
+    def score(case: Case, answer: str) -> Score:
+        if len(answer) > MOST_CHARACTERS:
+            return Score(None, f"an answer of {len(answer)} characters is too long for a pattern")
+        search = compiled
+        if search is None:
+            if not isinstance(case.target, str) or not case.target:
+                return _no_target(case)
+            search = compile_bounded(case.target, ignore_case)
+        match = search.search(answer)
+        if group is None or match is None:
+            return RIGHT if match else WRONG
+        return _equal_to_any(case, match.group(group) or "", normal_text)
+
+    return score
+
+
+def numeric(
+    tolerance: float = 0.0, relative: float = 0.0, pick: Literal["last", "first", "only"] = "last"
+) -> Scorer:
+    """1 when a number of the answer is within tolerance + relative·|target| of the target, reckoned in
+    decimals.
+
+    `pick` says which number: the last, the first, or the only one. `"so it is $1,250.00"` for 1250 → 1.
+    """
+    if not (0 <= tolerance < math.inf and 0 <= relative < math.inf):
+        raise SuiteError("A tolerance cannot be negative or endless.", "Give 0 or a small number.")
+    if pick not in ("last", "first", "only"):
+        raise SuiteError(f"pick cannot be {pick!r}.", "Use last, first or only.")
+
+    def score(case: Case, answer: str) -> Score:
+        target = _target_number(case.target)
+        if target is None:
+            return Score(None, f"the target {case.target!r} is no number")
+        found = _numbers(answer)
+        if not found or (pick == "only" and len(set(found)) != 1):
+            return WRONG
+        distance = abs(found[0 if pick == "first" else -1] - target)
+        return RIGHT if distance <= Decimal(str(tolerance)) + Decimal(str(relative)) * abs(target) else WRONG
+
+    return score
+
+
+def token_f1() -> Scorer:
+    """F1 of the words answer and target share, counted with repeats (SQuAD, Rajpurkar et al. 2016); best of
+    several targets.
+    """
+    return lambda case, answer: _best(case, answer, _token_f1)
+
+
+def rouge_l() -> Scorer:
+    """ROUGE-L: F1 of the longest common subsequence of words (Lin 2004, β = 1, no stemming); best of several
+    targets.
+    """
+    return lambda case, answer: _best(case, answer, _rouge_l)
+
+
+def normal_text(text: str) -> str:
+    """NFKC, case folded, white space runs as one space, outer punctuation and Markdown removed; inner marks
+    stay (3.5, -4).
+    """
+    return _folded(text).strip(_EDGES)
+
+
+def words_of(text: str) -> list[str]:
+    """The words of a text, folded; digits joined by . or , stay one word."""
+    return re.findall(r"\w+(?:[.,]\d+)*", _folded(text))
+
+
+def compile_bounded(pattern: str, ignore_case: bool = False) -> re.Pattern[str]:
+    """The pattern compiled. Raises SuiteError when it is longer than 500 characters, malformed, or repeats a
+    repetition.
+    """
+    if len(pattern) > 500:
+        raise SuiteError(f"A pattern of {len(pattern)} characters is too long.", "Use at most 500.")
+    try:
+        compiled = re.compile(pattern, re.IGNORECASE if ignore_case else 0)
+    except (re.error, RecursionError, OverflowError) as error:
+        raise SuiteError(f"The pattern {pattern!r} is malformed: {error}.", "Correct it.") from None
+    if _repeats_a_repetition(pattern):
+        raise SuiteError(
+            f"The pattern {pattern!r} repeats a repetition, which may never end.",
+            "Write it without nested *, + or {n,}.",
+        )
+    return compiled
+
+
+def _repeats_a_repetition(pattern: str) -> bool:
+    """Whether a group that holds an unbounded quantifier is itself repeated, as in (a+)+; read with a stack
+    of groups.
+    """
+    bare = re.sub(r"\\.", "x", pattern, flags=re.DOTALL)
+    bare = re.sub(r"\[\^?\]?[^\]]*\]", "x", bare)
+    open_groups, closed = [False], False
+    for match in re.finditer(r"[()]|[*+]|\{\d*,\d*\}|.", bare, flags=re.DOTALL):
+        mark = match.group()
+        if mark == "(":
+            open_groups.append(False)
+        elif mark == ")" and len(open_groups) > 1:
+            closed = open_groups.pop()
+            open_groups[-1] = open_groups[-1] or closed
+            continue
+        elif mark in "*+" or (mark[0] == "{" and len(mark) > 1):
+            if closed:
+                return True
+            open_groups[-1] = True
+        closed = False
+    return False
+
+
+def _equal_to_any(case: Case, answer: str, form: Callable[[str], str]) -> Score:
+    targets = _texts(case.target)
+    if not targets:
+        return _no_target(case)
+    return RIGHT if form(answer) in {form(target) for target in targets} else WRONG
+
+
+def _best(case: Case, answer: str, measure: Callable[[list[str], list[str]], float]) -> Score:
+    targets = [words_of(t) for t in _texts(case.target)]
+    if not targets or not all(targets):
+        return _no_target(case)
+    if len(answer) > 10 * MOST_CHARACTERS:
+        return Score(None, f"an answer of {len(answer)} characters is too long to compare")
+    return Score(max(measure(words_of(answer), target) for target in targets))
+
+
+def _token_f1(answer: list[str], target: list[str]) -> float:
+    shared = (Counter(answer) & Counter(target)).total()
+    return 2 * shared / (len(answer) + len(target))
+
+
+def _rouge_l(answer: list[str], target: list[str]) -> float:
+    return 2 * _common_subsequence(answer, target) / (len(answer) + len(target))
+
+
+def _common_subsequence(first: list[str], second: list[str]) -> int:
+    """Length of the longest common subsequence, one bit per word of `first` (Hyyrö 2004)."""
+    places: dict[str, int] = {}
+    for i, word in enumerate(first):
+        places[word] = places.get(word, 0) | 1 << i
+    full = (1 << len(first)) - 1
+    row = full
+    for word in second:
+        match = row & places.get(word, 0)
+        row = ((row + match) | (row - match)) & full
+    return len(first) - row.bit_count()
+
+
+def _texts(target: Any) -> list[str]:
+    """The accepted answers of a target: itself, or each of a list."""
+    if target is None:
+        return []
+    if isinstance(target, list | tuple):
+        return [_text(t) for t in target]
+    return [_text(target)]
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)
+
+
+def _no_target(case: Case) -> Score:
+    return Score(None, f"the Case has no usable target: {case.target!r}")
+
+
+def _folded(text: str) -> str:
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+
+
+def _found(target: str, text: str, words: bool) -> bool:
+    if not words:
+        return target in text
+    return re.search(rf"(?<!\w){re.escape(target)}(?!\w)", text) is not None
+
+
+def _numbers(text: str) -> list[Decimal]:
+    found = []
+    for match in _NUMBER.finditer(text[-MOST_CHARACTERS:]):
+        number = match.group().replace(",", "").replace("−", "-")
+        # A minus right after a letter or digit is a hyphen or a range: "GPT-4", "3-5".
+        before = text[-MOST_CHARACTERS:][match.start() - 1] if match.start() else ""
+        if number[0] in "-+" and (before.isalnum() or before == ")"):
+            number = number[1:]
+        found.append(Decimal(number))
+    return found
+
+
+def _target_number(target: Any) -> Decimal | None:
+    if isinstance(target, bool) or target is None:
+        return None
+    try:
+        number = Decimal(str(target).strip().replace(",", "").replace("−", "-").lstrip("$€£").rstrip("% "))
+    except InvalidOperation:
+        return None
+    return number if number.is_finite() else None

@@ -1,0 +1,18 @@
+"""The append-only record of every call, its money, its keys: one writer with group commit, readers beside
+it.
+"""
+
+from __future__ import annotations
+
+from .budgets import Balance
+from .ledger import KeyTerms, Ledger, open_ledger, read_ledger
+from .local import apply_local
+from .location import DEFAULT_URL
+from .lock import Announcement, announcement
+from .report import By, Line, Report
+from .store import Reader, Store
+
+__all__ = [
+    "DEFAULT_URL", "Announcement", "Balance", "By", "KeyTerms", "Ledger", "Line", "Reader", "Report", "Store",
+    "announcement", "apply_local", "open_ledger", "read_ledger",
+]  # fmt: skip

@@ -1,0 +1,168 @@
+"""Reading a SQLite ledger from any process or thread, beside its writer. Every call has a connection of its
+own.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import Any, get_args
+
+from msgspec.json import decode
+
+from ..clock import now_us, rfc3339
+from ..errors import BadRequest, StoreError
+from ..nouns import Key
+from .budgets import Balance
+from .journal import last_event, stored_budgets, window_at
+from .location import database_path
+from .migrations import require_current
+from .periods import FOREVER_US, window_of
+from .records import load_keys
+from .report import By, Report
+from .rows import Row
+from .sqlite_report import make_report
+from .sqlite_verify import ENOUGH, problems
+
+PAGE = 2000
+"""Events read at once: a long read would keep the log from being moved into the database."""
+
+_EVENT = """
+    SELECT '{event}' AS event, e.seq AS seq, e.at_us, o.exchange, o.attempt, o.key, o.task, o.tier, o.model,
+        o.provider, o.dialect_in, o.dialect_out, o.stream, o.price_id, o.reserved_pico, o.tags, o.asked,
+        o.route, o.session, o.kind, o.scopes, {settled}
+    FROM {source} WHERE e.seq > :after AND e.seq <= :last AND e.at_us >= :since AND e.at_us < :until
+"""
+_SETTLED = (
+    "outcome", "input", "cache_read", "cache_write_5m", "cache_write_1h", "output", "reasoning", "extra",
+    "usage_source", "cost_pico", "ttft_us", "total_us", "upstream_us", "status", "error", "unpriced",
+    "losses", "served_model", "asked_pico", "reference_pico",
+)  # fmt: skip
+
+
+def _page_of_events() -> str:
+    nothing, settled = ", ".join("NULL" for _ in _SETTLED), ", ".join(f"e.{name}" for name in _SETTLED)
+    its_open = "JOIN open_rows o ON o.seq = e.open_seq"
+    return (
+        " UNION ALL ".join(
+            [
+                _EVENT.format(
+                    event="open", settled=nothing, source="open_rows e JOIN open_rows o ON o.seq = e.seq"
+                ),
+                _EVENT.format(event="close", settled=settled, source=f"close_rows e {its_open}"),
+                _EVENT.format(event="correction", settled=settled, source=f"correction_rows e {its_open}"),
+            ]
+        )
+        + " ORDER BY seq"
+    )
+
+
+_PAGE_OF_EVENTS = _page_of_events()
+
+
+class SqliteReader:
+    """Implements Reader on one SQLite file."""
+
+    def __init__(self, url: str) -> None:
+        """Raises StoreError when the file is missing, foreign, or of another version."""
+        self.path = database_path(url)
+        if not self.path.exists():
+            raise StoreError(
+                f"There is no ledger at {self.path}.", "Give the server's --db, or start it once."
+            )
+        with self._connected():
+            pass
+
+    def rows(self, since_us: int | None = None, until_us: int | None = None) -> Iterator[dict[str, Any]]:
+        """See Reader. What is committed while it runs is left out."""
+        with self._connected() as database:
+            last, after = last_event(database)[0], 0
+            while after < last:
+                span = {"after": after, "last": min(after + PAGE, last), "since": since_us or 0}
+                span["until"] = FOREVER_US if until_us is None else until_us
+                page = database.execute(_PAGE_OF_EVENTS, span).fetchall()
+                after += PAGE
+                yield from map(_exported, page)
+
+    def verify(self) -> list[str]:
+        """See Reader. At most 20 problems."""
+        try:
+            with self._connected() as database:
+                database.execute("BEGIN")
+                return list(islice(problems(database), ENOUGH))
+        except StoreError as error:
+            return [error.message]
+
+    def report(self, by: By, since_us: int | None = None, until_us: int | None = None) -> Report:
+        """See Reader. Raises BadRequest for an unknown grouping."""
+        if by not in get_args(By):
+            raise BadRequest(f"There is no report by {by!r}.", f"Use one of {', '.join(get_args(By))}.", "by")
+        with self._connected() as database:
+            database.execute("BEGIN")
+            return make_report(database, by, since_us, until_us)
+
+    def keys(self) -> list[Key]:
+        """See Reader."""
+        with self._connected() as database:
+            return load_keys(database)
+
+    def balances(self) -> list[Balance]:
+        """See Reader."""
+        with self._connected() as database:
+            database.execute("BEGIN")
+            found = []
+            for budget in stored_budgets(database):
+                start, end = window_of(budget.period, budget.zone, now_us())
+                window = window_at(database, budget, start)
+                reserved, spent = (window.reserved, window.spent) if window else (0, 0)
+                found.append(Balance(budget, start, end, reserved, spent))
+            return found
+
+    def close(self) -> None:
+        """See Reader: nothing is held between calls."""
+
+    @contextmanager
+    def _connected(self) -> Iterator[sqlite3.Connection]:
+        database = None
+        try:
+            database = _connect(self.path)
+            require_current(database)
+            yield database
+        except sqlite3.Error as error:
+            raise StoreError(
+                f"The ledger {self.path} cannot be read: {error}.", "Check the file and its disk."
+            ) from None
+        finally:
+            if database is not None:
+                database.close()
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    database = sqlite3.connect(
+        f"{path.as_uri()}?mode=ro", uri=True, timeout=5.0, isolation_level=None, check_same_thread=False
+    )
+    database.execute("PRAGMA query_only = ON")
+    return database
+
+
+def _exported(row: Row) -> dict[str, Any]:
+    event, _, at_us, exchange, attempt, key, task, tier, model, provider, dialect_in, dialect_out = row[:12]
+    stream, price_id, reserved, tags, asked, route, session, kind, scopes = row[12:21]
+    settled = dict(zip(_SETTLED, row[21:], strict=True))
+    closed = event != "open"
+    usage = {name: settled.pop(name) for name in _SETTLED[1:7]}
+    extra, losses = settled.pop("extra"), settled.pop("losses")
+    return {
+        "event": event, "exchange": exchange, "attempt": attempt, "at": rfc3339(at_us), "key": key,
+        "task": task, "tier": tier, "model": model, "provider": provider, "dialect_in": dialect_in,
+        "dialect_out": dialect_out, "stream": bool(stream), "outcome": settled.pop("outcome"),
+        "usage": usage if closed else None, "usage_source": settled.pop("usage_source"), "price_id": price_id,
+        "cost_pico": settled.pop("cost_pico"), "reserved_pico": reserved, "ttft_us": settled.pop("ttft_us"),
+        "total_us": settled.pop("total_us"), "upstream_us": settled.pop("upstream_us"), "tags": decode(tags),
+        "kind": kind, "route": route, "asked": asked, "session": session, "scopes": decode(scopes),
+        "usage_extra": decode(extra) if closed else None, "losses": decode(losses) if closed else None,
+        **settled,
+    }  # fmt: skip

@@ -1,0 +1,422 @@
+"""The SQLite store: one connection writes and checkpoints; the rows of one event-loop tick are one
+transaction.
+
+Why not a writer thread: waking it for a row costs more than writing the row. Why one connection for
+checkpoints too: SQLite before 3.51.3 can lose the log when two connections write and reset it at the same
+moment. A checkpoint therefore borrows the connection in a thread while new rows queue, and the loop is
+never blocked by it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+import threading
+from collections.abc import Awaitable, Callable, Generator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from ..clock import now_us
+from ..errors import StoreError, TierwiseError
+from ..nouns import Budget, Close, Key, Open
+from .budgets import Balance
+from .journal import Journal, booked, sweep_rows
+from .location import database_path
+from .lock import WriterLock
+from .migrations import migrate
+from .records import audit, load_keys, replace_word, save_budget, save_key, word
+from .rows import check_open, swept, tamed_close, tamed_open
+
+CHECKPOINT_PAGES = 4000
+"""About 16 MB of log; a commit writes some 4 pages and one more for every 8 rows."""
+RETRY_FIRST_S, RETRY_MOST_S = 0.05, 1.0
+GATE_S = 0.001
+SHUTDOWN_TRIES = 8
+ABANDONED_S = 5.0
+"""How long an OPEN whose caller went away while it waited may stay open before it is swept at no cost."""
+BUSY_MS = 20
+OF_THE_ROW = (
+    sqlite3.IntegrityError,
+    sqlite3.DataError,
+    sqlite3.InterfaceError,
+    sqlite3.ProgrammingError,
+)
+Entry = tuple[Open | Close, asyncio.Future[None] | None]
+
+
+class SqliteStore:
+    """Implements Store on one SQLite file."""
+
+    def __init__(self, url: str) -> None:
+        """Takes the lock, migrates, starts a new epoch and sweeps what dead ones left open. StoreLocked;
+        StoreError.
+        """
+        self.path = database_path(url)
+        self._lock: WriterLock | None = WriterLock(self.path)
+        self._gate = threading.Lock()
+        self._queue: list[Entry] = []
+        self._closing = False
+        self._scheduled = False
+        self._sweeping = False
+        self._retry_s = 0.0
+        self._fault: StoreError | None = None
+        self._weight = 0
+        self._thread: ThreadPoolExecutor | None = None
+        self._database: sqlite3.Connection | None = None
+        try:
+            self._database = self._connect()
+            migrate(self._database)
+            self._journal = Journal(self._database)
+            self._begin_epoch(self._database)
+        except sqlite3.Error as error:
+            self.release()
+            raise StoreError(
+                f"The ledger {self.path} cannot be used: {error}.", "Check the file and its disk."
+            ) from None
+        except TierwiseError:
+            self.release()
+            raise
+
+    def open(self, row: Open) -> Awaitable[None]:
+        """See Store. The row is written even if the waiting task is cancelled; it is swept at no cost if
+        never closed.
+        """
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[None] = loop.create_future()
+        try:
+            check_open(row)
+            if self._closing:
+                raise _shut_down()
+            if self._fault is not None:
+                raise _again(self._fault)
+        except StoreError as error:
+            future.set_exception(error)
+            return future
+        self._queue.append((row, future))
+        if not self._scheduled:
+            self._scheduled = True
+            loop.call_soon(self._flush, loop)
+        return _Opening(future, row, self._abandon)
+
+    def close(self, row: Close) -> Awaitable[None]:
+        """See Store."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[None] = loop.create_future()
+        if self._closing:
+            future.set_exception(_shut_down())
+            return future
+        self._queue.append((row, future))
+        # While the store is failing, the retry timer writes: trying at every row would hold up the loop.
+        if not self._scheduled and self._fault is None:
+            self._scheduled = True
+            loop.call_soon(self._flush, loop)
+        return future
+
+    async def sweep(self, before_us: int) -> int:
+        """See Store. They are booked at their reservation, an upper bound; a CLOSE that comes later is a
+        correction.
+        """
+        rows = sweep_rows(self._journal.expired(before_us), now_us())
+        self._sweeping = True
+        await asyncio.gather(*[self.close(row) for row in rows])
+        return len(rows)
+
+    def load_keys(self) -> list[Key]:
+        """See Store."""
+        with self._held() as database:
+            return load_keys(database)
+
+    def save_key(self, key: Key, budget: Budget | None, act: str) -> None:
+        """See Store."""
+
+        def write(database: sqlite3.Connection) -> None:
+            save_key(database, key)
+            if budget is not None:
+                save_budget(database, budget)
+            audit(database, act, key.id, key.name)
+
+        self._administer(write, budget)
+
+    def save_budget(self, budget: Budget) -> Balance:
+        """See Store."""
+
+        def write(database: sqlite3.Connection) -> None:
+            save_budget(database, budget)
+            audit(database, "budget set", budget.scope, f"{budget.cap_pico} pico per {budget.period}")
+
+        self._administer(write, budget)
+        with self._gate:
+            return self._journal.book.balance(budget.scope, now_us())
+
+    def balances(self) -> list[Balance]:
+        """See Store."""
+        with self._gate:
+            return self._journal.book.balances(now_us())
+
+    def word(self, name: str, make: Callable[[], str]) -> str:
+        """See Store."""
+        with self._held() as database:
+            found = word(database, name)
+        if found is None:
+            found = make()
+            self.replace_word(name, found)
+        return found
+
+    def replace_word(self, name: str, value: str) -> None:
+        """See Store."""
+        self._administer(lambda database: replace_word(database, name, value), None)
+
+    def announce(self, admin_url: str, token: str) -> None:
+        """See Store."""
+        if self._lock is None:
+            raise _shut_down()
+        self._lock.announce(admin_url, token)
+
+    async def shutdown(self) -> None:
+        """See Store. A second call does nothing."""
+        if self._closing:
+            return
+        self._closing = True
+        loop = asyncio.get_running_loop()
+        failures = 0
+        while self._queue and failures < SHUTDOWN_TRIES:
+            self._fault = None
+            self._flush(loop)
+            failures += self._fault is not None
+            await asyncio.sleep(RETRY_FIRST_S * failures if self._fault else GATE_S)
+        lost, self._queue = self._queue, []
+        await asyncio.to_thread(self.release)
+        if lost:
+            raise StoreError(
+                f"{len(lost)} closed calls could not be written to {self.path}.",
+                "The next start sweeps them and books their reservations.",
+            )
+
+    def release(self) -> None:
+        """See Store."""
+        self._closing = True
+        if self._thread is not None:
+            self._thread.shutdown()
+        with self._gate:
+            if self._database is not None:
+                self._database.close()
+                self._database = None
+            if self._lock is not None:
+                self._lock.release()
+                self._lock = None
+
+    def _flush(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._scheduled = False
+        if not self._queue:
+            self._fault = None
+            return
+        if not self._gate.acquire(blocking=False):
+            self._scheduled = True
+            loop.call_later(GATE_S, self._flush, loop)
+            return
+        try:
+            batch, self._queue = self._queue, []
+            if self._sweeping:
+                self._sweeping = False
+                for entry in batch:
+                    self._post([entry], loop)
+            else:
+                self._post(batch, loop)
+        finally:
+            self._gate.release()
+        if self._weight >= CHECKPOINT_PAGES and not self._closing:
+            self._weight = 0
+            if self._thread is None:
+                self._thread = ThreadPoolExecutor(1, "tierwise-checkpoint")
+            self._thread.submit(self._checkpoint)
+
+    def _post(self, batch: list[Entry], loop: asyncio.AbstractEventLoop) -> None:
+        """One transaction; if a row of it cannot be written, one transaction each, so that it fails alone."""
+        if self._fault is not None:
+            self._postpone(batch, self._fault, loop)
+            return
+        try:
+            self._reconnect()
+            verdicts = self._journal.commit([row for row, _ in batch])
+        except OF_THE_ROW as error:
+            self._isolate(batch, error, loop)
+        except (sqlite3.Error, StoreError) as error:
+            self._postpone(batch, error, loop)
+        except Exception as error:  # noqa: BLE001  # recorded: the future of the row that caused it
+            self._isolate(batch, error, loop)
+        else:
+            self._weight += 4 + len(batch) // 8
+            self._fault = None
+            self._retry_s = 0.0
+            for (_, future), verdict in zip(batch, verdicts, strict=True):
+                if future is not None and not future.done():
+                    if verdict is None:
+                        future.set_result(None)
+                    else:
+                        future.set_exception(verdict)
+
+    def _isolate(self, batch: list[Entry], error: Exception, loop: asyncio.AbstractEventLoop) -> None:
+        if len(batch) > 1:
+            for entry in batch:
+                self._post([entry], loop)
+            return
+        row, future = batch[0]
+        try:
+            tame = tamed_open(row) if isinstance(row, Open) else tamed_close(row)
+        except (TypeError, ValueError, AttributeError):
+            tame = row
+        if tame != row:
+            self._post([(tame, future)], loop)
+        elif future is not None and not future.done():
+            future.set_exception(
+                StoreError(f"Attempt {row.attempt} cannot be written: {error}.", "It is not kept.")
+            )
+
+    def _postpone(self, batch: list[Entry], error: Exception, loop: asyncio.AbstractEventLoop) -> None:
+        """The store fails: OPEN rows are refused, CLOSE rows are owed and tried again by a timer until they
+        hold.
+        """
+        fault = self._fault or StoreError(
+            f"The ledger cannot be written: {error}.",
+            "Look at its disk; calls resume by themselves when it can be.",
+        )
+        if self._fault is None:
+            self._retry_s = min(max(self._retry_s * 2, RETRY_FIRST_S), RETRY_MOST_S)
+            loop.call_later(self._retry_s, self._retry, loop)
+        self._fault = fault
+        for _, future in batch:
+            if future is not None and not future.done():
+                future.set_exception(_again(fault))
+        owed: list[Entry] = [(row, None) for row, _ in batch if isinstance(row, Close)]
+        self._sweeping |= any(isinstance(row, Close) and row.outcome == "swept" for row, _ in owed)
+        self._queue = owed + self._queue
+
+    def _retry(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._fault = None
+        self._flush(loop)
+
+    def _abandon(self, row: Open) -> None:
+        """Nobody waited for this OPEN, so nothing was sent: unless its caller closed it, it is swept at no
+        cost.
+        """
+        if not self._closing and row.attempt in self._journal.live:
+            self._sweeping = True
+            self._queue.append((swept(row, now_us(), 0 if booked(row) is not None else None), None))
+            if self._fault is None:
+                self._flush(asyncio.get_running_loop())
+
+    def _administer(self, write: Callable[[sqlite3.Connection], None], budget: Budget | None) -> None:
+        """A rare write from any thread, in a transaction of its own. A budget is in force when it returns."""
+        with self._held() as database:
+            at_us = now_us()
+            try:
+                database.execute("BEGIN IMMEDIATE")
+                write(database)
+                if budget is not None:
+                    self._journal.book.prepare(budget, at_us)
+                database.execute("COMMIT")
+            finally:
+                if database.in_transaction:
+                    database.execute("ROLLBACK")
+            if budget is not None:
+                self._journal.book.set(budget, at_us)
+
+    def _checkpoint(self) -> None:
+        """Moves the log into the database. Runs in a thread; the gate keeps the connection to it
+        meanwhile.
+        """
+        with self._gate:
+            if self._database is None:
+                return
+            # A checkpoint that fails is tried again when the log has grown; no row depends on it.
+            with suppress(sqlite3.Error):
+                self._database.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+                # The first write after it syncs the new log's head: better here than in the loop.
+                replace_word(self._database, "closed_below", str(self._journal.oldest_open))
+
+    def _begin_epoch(self, database: sqlite3.Connection) -> None:
+        dead: Sequence[Open] = [live.row for live in self._journal.live.values()]
+        for first in range(0, len(dead), 1000):
+            self._journal.commit(sweep_rows(dead[first : first + 1000], now_us()))
+        database.execute(
+            "INSERT INTO epochs (at_us, pid, first_seq) VALUES (?, ?, ?)",
+            (now_us(), os.getpid(), self._journal.seq + 1),
+        )
+        replace_word(database, "closed_below", str(self._journal.seq + 1))
+        # A process that is killed again and again before its first checkpoint must not grow the log for ever.
+        database.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        database.execute(f"PRAGMA busy_timeout = {BUSY_MS:d}")
+
+    def _connect(self) -> sqlite3.Connection:
+        # The file holds key digests: this user only.
+        os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
+        database = sqlite3.connect(self.path, timeout=5.0, isolation_level=None, check_same_thread=False)
+        mode = database.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+        if mode != "wal":
+            database.close()
+            raise StoreError(
+                f"{self.path} is on a file system without shared memory.", "Keep the ledger on a local disk."
+            )
+        database.execute("PRAGMA synchronous = NORMAL")
+        database.execute("PRAGMA wal_autocheckpoint = 0")
+        database.execute("PRAGMA journal_size_limit = 67108864")
+        database.execute("PRAGMA cache_size = -8192")
+        return database
+
+    def _reconnect(self) -> None:
+        """After a failure that even a rollback did not survive, another connection; the journal is at the
+        last commit.
+        """
+        if self._database is not None and not self._database.in_transaction:
+            return
+        if self._database is not None:
+            self._database.close()
+            self._database = None
+        self._database = self._journal.database = self._connect()
+        self._database.execute(f"PRAGMA busy_timeout = {BUSY_MS:d}")
+
+    @contextmanager
+    def _held(self) -> Iterator[sqlite3.Connection]:
+        """The connection, to this thread alone. Waits for a commit or checkpoint under way."""
+        with self._gate:
+            if self._closing:
+                raise _shut_down()
+            try:
+                self._reconnect()
+                assert self._database is not None
+                yield self._database
+            except sqlite3.Error as error:
+                raise StoreError(
+                    f"The ledger cannot be used: {error}.", "Look at its disk and try again."
+                ) from None
+
+
+class _Opening:
+    """What `open` gives: awaits the row. A caller cancelled while it waits, or just after, has sent
+    nothing.
+    """
+
+    __slots__ = ("_abandon", "_future", "_row")
+
+    def __init__(self, future: asyncio.Future[None], row: Open, abandon: Callable[[Open], None]) -> None:
+        self._future = future
+        self._row = row
+        self._abandon = abandon
+
+    def __await__(self) -> Generator[Any, None, None]:
+        try:
+            yield from self._future
+        except asyncio.CancelledError:
+            self._future.get_loop().call_later(ABANDONED_S, self._abandon, self._row)
+            raise
+
+
+def _shut_down() -> StoreError:
+    return StoreError("The ledger is shut down.", "Open calls are swept at the next start.")
+
+
+def _again(fault: StoreError) -> StoreError:
+    """The same words in an error of its own: each waiter gets one traceback."""
+    return StoreError(fault.message, fault.hint)

@@ -1,0 +1,77 @@
+"""What a store promises. SQLite keeps it today; any other must pass tests/conformance/test_store_suite.py."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any, Protocol
+
+from ..nouns import Budget, Close, Key, Open
+from .budgets import Balance
+from .report import By, Report
+
+
+class Store(Protocol):
+    """The writing side, owned by one process. `open`, `close` and `sweep` belong to one event loop; the
+    rest to any thread.
+    """
+
+    def open(self, row: Open) -> Awaitable[None]:
+        """Durable, and reserved on its scopes, when it resolves. BudgetRefused; StoreError."""
+
+    def close(self, row: Close) -> Awaitable[None]:
+        """Durable when it resolves; releases what OPEN reserved and books the cost. StoreError.
+
+        After a StoreError because the store could not be written the row is kept and written later.
+        """
+
+    def sweep(self, before_us: int) -> Awaitable[int]:
+        """Closes, as `swept`, attempts opened before then and still open; how many."""
+
+    def load_keys(self) -> list[Key]:
+        """Every key ever made, revoked ones too, oldest first."""
+
+    def save_key(self, key: Key, budget: Budget | None, act: str) -> None:
+        """Adds or replaces a key, with a budget, and an audit row that says `act`, in one transaction."""
+
+    def save_budget(self, budget: Budget) -> Balance:
+        """Puts a budget in force and gives where it stands."""
+
+    def balances(self) -> list[Balance]:
+        """Every budget and where it stands now."""
+
+    def word(self, name: str, make: Callable[[], str]) -> str:
+        """A word kept under `name`: the one stored, else what `make` gives, stored."""
+
+    def replace_word(self, name: str, value: str) -> None:
+        """Stores another word under `name`."""
+
+    def announce(self, admin_url: str, token: str) -> None:
+        """Tells other processes of this machine where the owner can be asked."""
+
+    def release(self) -> None:
+        """Gives up ownership at once; what is queued is not written."""
+
+    async def shutdown(self) -> None:
+        """Writes what is queued and gives up ownership. StoreError when rows could not be written."""
+
+
+class Reader(Protocol):
+    """The reading side: works from any process while the owner writes."""
+
+    def rows(self, since_us: int | None = None, until_us: int | None = None) -> Iterator[dict[str, Any]]:
+        """Events in order of commit, in the shape of `ledger export --jsonl`."""
+
+    def verify(self) -> list[str]:
+        """What is wrong, first bad row first; empty when the ledger holds."""
+
+    def report(self, by: By, since_us: int | None = None, until_us: int | None = None) -> Report:
+        """Calls, tokens, spend, latency and saving, per group and in all."""
+
+    def keys(self) -> list[Key]:
+        """Every key, oldest first."""
+
+    def balances(self) -> list[Balance]:
+        """Every budget and where it stands now."""
+
+    def close(self) -> None:
+        """Lets go of the database."""

@@ -1,0 +1,212 @@
+"""The composition root: builds every room, opens the ports, reloads, drains."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import secrets
+import signal
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from msgspec import Struct
+
+from tierwise.config import Settings, load
+from tierwise.dialects import registry
+from tierwise.errors import ConfigError, TierwiseError
+from tierwise.gateway import Admission, App, Book, Caller, Gate, Metrics, Snapshot
+from tierwise.http1 import Limits, Pool, Request, Server
+from tierwise.ledger import Ledger, open_ledger
+from tierwise.upstream import Health
+
+log = logging.getLogger("tierwise")
+
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_WATCH_S = 1.0
+
+
+class Options(Struct, frozen=True):
+    """What the command line says; None leaves it to the configuration, then to the default."""
+
+    config: Path | None = None
+    host: str | None = None
+    port: int | None = None
+    admin_port: int | None = None
+    db: str | None = None
+
+
+class Running:
+    """A gateway that accepts: its ports, and `close`."""
+
+    def __init__(self, options: Options, settings: Settings, ledger: Ledger) -> None:
+        server = settings.server
+        self.options = options
+        self.settings = settings
+        self.ledger = ledger
+        self.host = options.host or server.host
+        self.admin_host = server.admin_host
+        self.port = server.port if options.port is None else options.port
+        self.admin_port = server.admin_port if options.admin_port is None else options.admin_port
+        self.pool = Pool()
+        caller = Caller(self.pool, Book(ledger, Metrics()), Health())
+        self.gate = Gate(ledger, Snapshot(settings), caller, Admission(server.max_in_flight))
+        self.app = App(self.gate)
+        self.http = Server(self.app.handle, Limits(), write_error)
+        self.local_token = secrets.token_urlsafe(24)
+
+    async def start(self) -> None:
+        """Opens the model port. Raises ConfigError when it is taken or may not be opened."""
+        if self.host not in _LOOPBACK and not self.settings.secrets.admin:
+            raise ConfigError(
+                f"Listening on {self.host} needs an admin secret.",
+                'Set [server] admin_secret = "env:TIERWISE_ADMIN_SECRET", or listen on 127.0.0.1.',
+            )
+        try:
+            await self.http.start(self.host, self.port)
+        except OSError as error:
+            raise ConfigError(
+                f"Cannot listen on {self.host}:{self.port}: {error.strerror or error}.",
+                "Stop what uses the port, or choose another with --port.",
+            ) from None
+        self.port = self.http.port
+
+    def reload(self, environ: Mapping[str, str]) -> None:
+        """Reads the configuration again and swaps it in whole; a bad file keeps the old one and says why."""
+        try:
+            settings = load(self.options.config, environ)
+            snapshot = Snapshot(settings)
+        except TierwiseError as error:
+            log.error("configuration not reloaded, the old one stays: %s", error.sentence())
+            return
+        self.settings = settings
+        self.gate.snapshot = snapshot
+        log.info("configuration reloaded: policy %s", settings.policy.hash or "prior")
+        for note in settings.notes:
+            log.info("%s", note)
+
+    async def close(self, timeout_s: float) -> int:
+        """Stops accepting, waits for running requests, flushes the ledger. Gives how many requests were cut
+        off."""
+        self.app.ready = False
+        self.gate.admission.draining = True
+        cut = await self.http.drain(timeout_s)
+        await self.http.close()
+        await self.pool.close()
+        await self.ledger.shutdown()
+        return cut
+
+
+def write_error(
+    request: Request | None, error: TierwiseError
+) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+    """A fault below the gateway (framing, size) in the dialect of the path it came in on."""
+    from tierwise.gateway.app import surface_of
+
+    surface = registry.get("openai_chat") if request is None else surface_of(request)
+    status, headers, body = surface.write_error(error, "")
+    return status, [(b"content-type", b"application/json"), *headers], body
+
+
+async def serve(options: Options, environ: Mapping[str, str]) -> int:
+    """Runs until a signal; exit status 0 after a clean drain."""
+    settings = load(options.config, environ)
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=settings.server.log_level.upper(),
+        format="%(asctime)s %(levelname)s %(message)s",
+    )
+    ledger = open_ledger(options.db or settings.server.db)
+    running = Running(options, settings, ledger)
+    stop = _signals(running, environ)
+    try:
+        await running.start()
+    except BaseException:
+        await ledger.shutdown()
+        raise
+    for note in settings.notes:
+        log.info("%s", note)
+    _first_key(running)
+    _control_plane(running)
+    running.app.ready = True
+    print(f"ready http://{running.host}:{running.port}", flush=True)
+    watch = asyncio.create_task(_watch(running, environ))
+    await stop.wait()
+    watch.cancel()
+    log.info("draining: %d requests running", running.http.in_flight)
+    closing = asyncio.create_task(running.close(settings.server.drain_timeout_s))
+    stop.clear()
+    again = asyncio.create_task(stop.wait())
+    await asyncio.wait((closing, again), return_when=asyncio.FIRST_COMPLETED)
+    if not closing.done():
+        log.warning("second signal: stopping now")
+        await running.http.close()
+        await running.ledger.shutdown()
+        return 1
+    again.cancel()
+    log.info("stopped: %d requests were cut off", closing.result())
+    return 0
+
+
+def _signals(running: Running, environ: Mapping[str, str]) -> asyncio.Event:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    loop.add_signal_handler(signal.SIGHUP, running.reload, environ)
+    return stop
+
+
+def _first_key(running: Running) -> None:
+    """Mints a key when there is none, and shows it this once."""
+    if running.ledger.list_keys():
+        return
+    _, secret = running.ledger.create_key("first")
+    url = f"http://{running.host}:{running.port}/v1/chat/completions"
+    sys.stderr.write(
+        f"Your first key, shown only now: {secret}\nTry it:\n"
+        f"  curl {url} -H 'Authorization: Bearer {secret}' -H 'Content-Type: application/json' \\\n"
+        '    -d \'{"model": "auto", "messages": [{"role": "user", "content": "Hello"}]}\'\n'
+    )
+    sys.stderr.flush()
+
+
+def _control_plane(running: Running) -> None:
+    """Starts the control plane in a thread of its own, off the data plane's event loop."""
+    from tierwise.web import Control, start
+
+    control = Control(
+        gate=running.gate,
+        settings=lambda: running.settings,
+        loop=asyncio.get_running_loop(),
+        local_token=running.local_token,
+        data_url=f"http://{running.host}:{running.port}",
+    )
+    start(control, running.admin_host, running.admin_port)
+    running.ledger.announce(f"http://{running.admin_host}:{running.admin_port}", running.local_token)
+
+
+async def _watch(running: Running, environ: Mapping[str, str]) -> None:
+    """Reloads when the configuration or policy file changes."""
+    seen = _stamps(running)
+    while True:
+        await asyncio.sleep(_WATCH_S)
+        now = _stamps(running)
+        if now != seen:
+            seen = now
+            running.reload(environ)
+
+
+def _stamps(running: Running) -> tuple[tuple[str, int, int], ...]:
+    stamps = []
+    files = (running.settings.path, running.settings.policy_path)
+    for path in files:
+        if path is None:
+            continue
+        try:
+            stat = os.stat(path)
+        except FileNotFoundError:
+            continue
+        stamps.append((str(path), stat.st_mtime_ns, stat.st_size))
+    return tuple(stamps)

@@ -1,0 +1,1 @@
+"""The dialects the simulator speaks, each written by its own small code."""

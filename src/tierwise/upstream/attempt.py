@@ -1,0 +1,75 @@
+"""Attempt: one try at one Deployment. Bytes in, an open reply or an error out, with its times."""
+
+from __future__ import annotations
+
+import asyncio
+
+from tierwise.clock import tick_us
+from tierwise.errors import UpstreamStatus, UpstreamTimeout
+from tierwise.http1 import Call, Pool, Response
+
+from .deployment import Deployment, Header
+
+# An error body larger than this says nothing more than its beginning.
+_ERROR_BODY = 1 << 20
+
+
+class Sent:
+    """What is sent: `body` and `headers` for `path` at a Deployment. `deadline_us` is a monotonic time,
+    None: no deadline."""
+
+    __slots__ = ("body", "deadline_us", "headers", "path")
+
+    def __init__(self, path: str, headers: list[Header], body: bytes, deadline_us: int | None = None) -> None:
+        self.path = path
+        self.headers = headers
+        self.body = body
+        self.deadline_us = deadline_us
+
+
+async def send(pool: Pool, deployment: Deployment, sent: Sent) -> Response:
+    """The open reply, status below 300.
+
+    Raises UpstreamRefused (nothing was sent), UpstreamTimeout, UpstreamBroke, or UpstreamStatus with the
+    provider's own error read by its dialect. Cancelling aborts the connection.
+    """
+    provider = deployment.provider
+    call = Call(
+        origin=deployment.origin,
+        method="POST",
+        path=sent.path,
+        headers=sent.headers,
+        body=sent.body,
+        connect_timeout_s=provider.connect_timeout_s,
+        first_byte_timeout_s=provider.first_byte_timeout_s,
+        idle_timeout_s=provider.idle_timeout_s,
+    )
+    if sent.deadline_us is None:
+        response = await pool.send(call)
+    else:
+        response = await _within(pool, call, sent.deadline_us)
+    if response.status < 300:
+        return response
+    raise await read_refusal(deployment, response)
+
+
+async def read_refusal(deployment: Deployment, response: Response) -> UpstreamStatus:
+    """The error a reply of status ≥ 300 stands for. Redirects are not followed: they are errors too."""
+    try:
+        body = await response.read(_ERROR_BODY)
+    finally:
+        response.close()
+    headers = {name.decode("latin1"): value.decode("latin1") for name, value in response.headers}
+    if response.status < 400:
+        return UpstreamStatus(
+            502, "The provider answered with a redirect, which is never followed.", "redirect"
+        )
+    return deployment.dialect.read_error(response.status, headers, body)
+
+
+async def _within(pool: Pool, call: Call, deadline_us: int) -> Response:
+    try:
+        async with asyncio.timeout(max(0.0, (deadline_us - tick_us()) / 1e6)):
+            return await pool.send(call)
+    except TimeoutError:
+        raise UpstreamTimeout("The provider had not begun to answer when the deadline passed.") from None

@@ -1,0 +1,98 @@
+"""Deployment: one Model at its Provider, with everything a call needs prepared once.
+
+Building one resolves the price, the origin, the credential and the header block, so that an Attempt only
+joins bytes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from tierwise.costing import PricedModel
+from tierwise.dialects import registry
+from tierwise.dialects.base import Dialect
+from tierwise.http1 import Origin
+from tierwise.nouns import Model, Provider
+
+Header = tuple[bytes, bytes]
+
+# What a client may send that never goes upstream: credentials, cookies, hop-by-hop, proxies' traces, framing.
+_WITHHELD = frozenset(
+    b"authorization x-api-key x-goog-api-key cookie proxy-authorization proxy-connection connection keep-alive "
+    b"te trailer transfer-encoding upgrade host content-length content-type accept-encoding expect forwarded "
+    b"via x-forwarded-for x-forwarded-host x-forwarded-proto x-forwarded-port x-real-ip "
+    b"idempotency-key".split()
+)
+_OURS = b"x-tierwise-"
+_JSON_HEADERS: tuple[Header, ...] = (
+    (b"content-type", b"application/json"),
+    (b"accept-encoding", b"identity"),
+)
+
+
+class Deployment:
+    """A Model at its Provider, ready to be called. `secret` is the provider's credential, None when it
+    needs none."""
+
+    def __init__(self, model: Model, provider: Provider, secret: str | None) -> None:
+        self.model = model
+        self.provider = provider
+        self.dialect: Dialect = registry.get(provider.dialect)
+        self.origin, self._prefix = Origin.parse(provider.base_url)
+        self.priced = PricedModel(model)
+        credentials = self.dialect.credentials(secret) if secret else []
+        self._own = (*_JSON_HEADERS, *credentials, *_configured(provider))
+        self._own_names = frozenset(name for name, _ in self._own)
+
+    def __repr__(self) -> str:
+        return f"Deployment({self.model.name!r})"
+
+    @property
+    def name(self) -> str:
+        """The Model's name, `provider/model`: what health and limits are kept by."""
+        return self.model.name
+
+    def path(self, stream: bool) -> str:
+        """Path of a generation call at this provider, its base URL's own path included."""
+        return self._prefix + self.dialect.path(self.model.id, stream)
+
+    def other_path(self, suffix: str) -> str:
+        """Path of another endpoint (embeddings, count_tokens …), `suffix` as the vendor's SDK appends it."""
+        return self._prefix + suffix
+
+    def headers(self, client: list[Header] | None, extra: tuple[Header, ...] = ()) -> list[Header]:
+        """Request headers: our own, then `extra`, then what of the `client`'s may pass (None: nothing of it).
+
+        The credential and the destination always come from the configuration, never from a request.
+        """
+        headers = [*self._own]
+        taken = self._own_names
+        if extra:
+            headers += [pair for pair in extra if pair[0] not in taken]
+            taken = taken | {name for name, _ in extra}
+        if client is not None:
+            headers += [
+                pair
+                for pair in client
+                if pair[0] not in _WITHHELD and pair[0] not in taken and not pair[0].startswith(_OURS)
+            ]
+        return headers
+
+
+def with_settings(body: bytes, settings: dict[str, Any]) -> bytes:
+    """`body` with a Tier's `settings` laid over its top-level fields; the other fields' bytes stay as they
+    were."""
+    fields = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+    laid = {name: msgspec.Raw(msgspec.json.encode(value)) for name, value in settings.items()}
+    return msgspec.json.encode(fields | laid)
+
+
+def _configured(provider: Provider) -> list[Header]:
+    headers = [
+        (name.lower().encode("latin1"), value.encode("latin1")) for name, value in provider.headers.items()
+    ]
+    if provider.api_version is not None and provider.dialect == "anthropic_messages":
+        headers.append((b"anthropic-version", provider.api_version.encode("latin1")))
+    return headers

@@ -1,0 +1,96 @@
+"""Health: the circuit breakers, retry budgets and recent latencies of this process, kept in time.
+
+The rules are pure (`routing.health`); this holds their current state and knows what time it is.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from statistics import median
+
+from msgspec import structs
+
+from tierwise.clock import tick_us
+from tierwise.nouns import TierHealth
+from tierwise.routing import Breaker, Failure, RetryBudget, counts_against, refuses_credential
+
+_SAMPLES = 64
+# Medians move slowly: they are computed anew only after this many answers.
+_EVERY = 16
+_HEALTHY = TierHealth()
+
+
+class Health:
+    """State per Model name (breaker, latencies) and per provider (retry budget)."""
+
+    def __init__(self) -> None:
+        self._breakers: dict[str, Breaker] = {}
+        self._troubled: set[str] = set()
+        self._budgets: dict[str, RetryBudget] = {}
+        self._times: dict[str, deque[tuple[float, float]]] = {}
+        self._counts: dict[str, int] = {}
+        self._known: dict[str, TierHealth] = {}
+
+    def view(self) -> Mapping[str, TierHealth]:
+        """What choosing may know now: Model name → health. Names not in it are unknown."""
+        if not self._troubled:
+            return self._known
+        now_s = seconds()
+        merged = dict(self._known)
+        for name in self._troubled:
+            known = merged.get(name, _HEALTHY)
+            merged[name] = self._breakers[name].health(now_s, known.ttft_ms, known.total_ms)
+        return merged
+
+    def began(self, name: str, provider: str, retry: bool) -> None:
+        """An attempt at `name` starts; `retry`: it is not its exchange's first."""
+        now_s = seconds()
+        budget = self._budgets.get(provider) or RetryBudget(at_s=now_s)
+        self._budgets[provider] = budget.spent(now_s) if retry else budget.first(now_s)
+        if name in self._troubled:
+            self._breakers[name] = self._breakers[name].began(now_s)
+
+    def answered(self, name: str, ttft_us: int, total_us: int) -> None:
+        """An attempt at `name` gave an answer, with its times in microseconds."""
+        if name in self._troubled:
+            self._breakers[name] = self._breakers[name].succeeded(seconds())
+            self._troubled.discard(name)
+        elif name in self._breakers:
+            self._breakers[name] = self._breakers[name].succeeded(seconds())
+        times = self._times.get(name)
+        if times is None:
+            times = self._times[name] = deque(maxlen=_SAMPLES)
+        times.append((ttft_us / 1000, total_us / 1000))
+        count = self._counts[name] = self._counts.get(name, 0) + 1
+        if count % _EVERY == 1:
+            ttft, total = (median(column) for column in zip(*times, strict=True))
+            self._known[name] = structs.replace(self._known.get(name, _HEALTHY), ttft_ms=ttft, total_ms=total)
+
+    def failed(self, name: str, failure: Failure) -> None:
+        """An attempt at `name` failed. Opens its circuit when the rules say so; a client's own 4xx never
+        counts."""
+        breaker = self._breakers.get(name) or Breaker()
+        now_s = seconds()
+        why = f"status {failure.status}" if failure.status is not None else failure.moment
+        if refuses_credential(failure):
+            breaker = breaker.refused(
+                now_s, f"{why}: the credential was refused or the account is out of funds"
+            )
+        elif counts_against(failure):
+            breaker = breaker.failed(now_s, why)
+        else:
+            return
+        self._breakers[name] = breaker
+        if breaker.until_s is not None:
+            self._troubled.add(name)
+
+    def broke(self) -> frozenset[str]:
+        """Providers whose retry budget is spent."""
+        now_s = seconds()
+        return frozenset(name for name, budget in self._budgets.items() if not budget.affords(now_s))
+
+
+def seconds() -> float:
+    """Monotonic seconds, the clock of every breaker and plan."""
+    return tick_us() / 1e6

@@ -1,0 +1,5 @@
+"""The control plane: dashboard, admin API and metrics, on a port and an event loop of their own."""
+
+from .control import Control, start
+
+__all__ = ["Control", "start"]

@@ -1,0 +1,81 @@
+"""The data plane's counters in Prometheus' text format."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from tierwise.gateway import Gate
+from tierwise.gateway.metrics import BUCKETS_S, Histogram
+from tierwise.money import pico_to_usd
+
+
+def exposition(gate: Gate) -> str:
+    """All metrics, each with its HELP and TYPE line. Labels are tiers, models and outcomes, never keys or
+    texts."""
+    metrics = gate.metrics
+    lines: list[str] = []
+    _family(
+        lines,
+        "tierwise_attempts_total",
+        "counter",
+        "Attempts by tier (or pinned model), outcome and dialect.",
+    )
+    for (tier, outcome, dialect), count in sorted(metrics.exchanges.items()):
+        lines.append(f"tierwise_attempts_total{_labels(tier=tier, outcome=outcome, dialect=dialect)} {count}")
+    _family(lines, "tierwise_tokens_total", "counter", "Tokens by tier and bucket; buckets are disjoint.")
+    for (tier, bucket), count in sorted(metrics.tokens.items()):
+        lines.append(f"tierwise_tokens_total{_labels(tier=tier, bucket=bucket)} {count}")
+    _family(lines, "tierwise_cost_usd_total", "counter", "Cost by tier, US dollars.")
+    for tier, pico in sorted(metrics.cost_pico.items()):
+        lines.append(f"tierwise_cost_usd_total{_labels(tier=tier)} {pico_to_usd(pico):f}")
+    _family(lines, "tierwise_unpriced_total", "counter", "Attempts whose cost is unknown.")
+    lines.append(f"tierwise_unpriced_total {metrics.unpriced}")
+    _family(lines, "tierwise_refused_total", "counter", "Requests refused or failed, by kind of error.")
+    for kind, count in sorted(metrics.refused.items()):
+        lines.append(f"tierwise_refused_total{_labels(kind=kind)} {count}")
+    _family(lines, "tierwise_retries_total", "counter", "Second and later attempts of an exchange.")
+    lines.append(f"tierwise_retries_total {metrics.retries}")
+    _family(lines, "tierwise_in_flight", "gauge", "Requests being served now.")
+    lines.append(f"tierwise_in_flight {gate.admission.running}")
+    _family(lines, "tierwise_breaker_open", "gauge", "1 while a deployment's circuit breaker is open.")
+    for model, health in sorted(gate.caller.health.view().items()):
+        lines.append(f"tierwise_breaker_open{_labels(model=model)} {int(health.open)}")
+    _histograms(
+        lines, "tierwise_total_seconds", "Time of an exchange, first byte in to last row.", metrics.total_s
+    )
+    _histograms(lines, "tierwise_ttft_seconds", "Request sent upstream to first content.", metrics.ttft_s)
+    _histograms(
+        lines, "tierwise_overhead_seconds", "Time before the upstream call.", {"": metrics.overhead_s}
+    )
+    return "\n".join(lines) + "\n"
+
+
+def _histograms(lines: list[str], name: str, text: str, by_tier: dict[str, Histogram]) -> None:
+    _family(lines, name, "histogram", text)
+    for tier, histogram in sorted(by_tier.items()):
+        labels = {"tier": tier} if tier else {}
+        total = 0
+        for bound, count in zip([*map(str, BUCKETS_S), "+Inf"], histogram.counts, strict=True):
+            total += count
+            lines.append(f"{name}_bucket{_labels(**labels, le=bound)} {total}")
+        lines.append(f"{name}_sum{_labels(**labels)} {histogram.sum_s:.6f}")
+        lines.append(f"{name}_count{_labels(**labels)} {total}")
+
+
+def _family(lines: list[str], name: str, kind: str, text: str) -> None:
+    lines += [f"# HELP {name} {text}", f"# TYPE {name} {kind}"]
+
+
+def _labels(**labels: str) -> str:
+    if not labels:
+        return ""
+    return "{" + ",".join(f'{name}="{_escape(value)}"' for name, value in labels.items()) + "}"
+
+
+def _escape(value: str) -> str:
+    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+
+
+def metric_names(text: str) -> Iterable[str]:
+    """The families an exposition declares."""
+    return (line.split()[2] for line in text.splitlines() if line.startswith("# TYPE"))

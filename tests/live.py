@@ -1,0 +1,157 @@
+"""What tests from outside share: real processes on free ports, and a plain HTTP client."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from tierwise.ledger import read_ledger
+
+ROOT = Path(__file__).resolve().parent.parent
+MODELS = ["anthropic/claude-haiku-4", "anthropic/claude-sonnet-4.6", "anthropic/claude-opus-4.7"]
+BASES = {"openai_chat": "/v1", "openai_responses": "/v1", "anthropic_messages": "", "gemini": ""}
+
+
+def free_port() -> int:
+    """A port nothing listens on just now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def config(dialect: str, port: int, models: list[str] = MODELS, extra: str = "") -> str:
+    """A tierwise.toml with one aggregator of `dialect` on a loopback port that serves `models`."""
+    return (
+        f'[[provider]]\nname = "agg"\ndialect = "{dialect}"\nbase_url = "http://127.0.0.1:{port}{BASES[dialect]}"\n'
+        f'key = "env:UPSTREAM_KEY"\nmodels = {json.dumps(models)}\n{extra}'
+    )
+
+
+class Process:
+    """A tierwise command that prints `ready URL`; its stderr goes to a file in `folder`."""
+
+    def __init__(self, folder: Path, *arguments: str, environ: dict[str, str] | None = None) -> None:
+        self.folder = folder
+        self.log = folder / f"{arguments[0]}.err"
+        self.arguments = arguments
+        self.environ = {**os.environ, "UPSTREAM_KEY": "sk-upstream-canary", **(environ or {})}
+        self.start()
+
+    def start(self) -> None:
+        """Starts (again) and waits until it is ready."""
+        with self.log.open("a") as errors:
+            self.child = subprocess.Popen(
+                [sys.executable, "-m", "tierwise", *self.arguments],
+                stdout=subprocess.PIPE, stderr=errors, text=True, cwd=self.folder, env=self.environ,
+            )  # fmt: skip
+        assert self.child.stdout is not None
+        words = self.child.stdout.readline().split()
+        assert words[:1] == ["ready"], f"{self.arguments[0]} did not start: {self.log.read_text()[-2000:]}"
+        self.url = words[1]
+        self.port = int(self.url.rsplit(":", 1)[1])
+
+    def stop(self, timeout: float = 15) -> int:
+        """SIGTERM; gives the exit status."""
+        self.child.terminate()
+        try:
+            return self.child.wait(timeout)
+        except subprocess.TimeoutExpired:
+            self.child.kill()
+            raise
+
+    def kill(self) -> None:
+        """kill -9."""
+        self.child.kill()
+        self.child.wait()
+
+
+class Gateway(Process):
+    """`tierwise serve` in `folder` with the given tierwise.toml, and commands against its ledger."""
+
+    def __init__(self, folder: Path, toml: str, environ: dict[str, str] | None = None) -> None:
+        folder.mkdir(exist_ok=True, parents=True)
+        (folder / "tierwise.toml").write_text(toml)
+        self.db = f"sqlite:///{folder}/ledger.db"
+        self.common = ("--config", str(folder / "tierwise.toml"), "--db", self.db)
+        ports = ("--port", str(free_port()), "--admin-port", str(free_port()))
+        super().__init__(folder, "serve", *ports, *self.common, environ=environ)
+
+    def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Runs a tierwise command against this gateway's ledger."""
+        return subprocess.run(
+            [sys.executable, "-m", "tierwise", *arguments, *self.common],
+            capture_output=True, text=True, cwd=self.folder, env=self.environ, check=False,
+        )  # fmt: skip
+
+    def key(self, *options: str) -> str:
+        """A new key's secret."""
+        made = self.command("keys", "create", "test", "--json", *options)
+        assert made.returncode == 0, made.stderr
+        return str(json.loads(made.stdout)["key"])
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The ledger's rows in the shape of its export."""
+        return list(read_ledger(self.db).rows())
+
+    def closes(self) -> list[dict[str, Any]]:
+        """The exported CLOSE rows."""
+        return [row for row in self.rows() if row["event"] == "close"]
+
+    def verify(self) -> str:
+        """What `ledger verify` says when it does not hold, "" when it does."""
+        done = self.command("ledger", "verify")
+        return done.stdout + done.stderr if done.returncode else ""
+
+
+class Got:
+    """A reply: status, headers by lower-case name, body."""
+
+    def __init__(self, status: int, headers: dict[str, str], body: bytes) -> None:
+        self.status = status
+        self.headers = headers
+        self.body = body
+
+    def json(self) -> Any:
+        """The body decoded."""
+        return json.loads(self.body)
+
+
+def post(port: int, path: str, body: Any, key: str = "", headers: dict[str, str] | None = None) -> Got:
+    """POSTs JSON (or bytes as they are) to a loopback port."""
+    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+    sent = {
+        "content-type": "application/json",
+        **({"authorization": f"Bearer {key}"} if key else {}),
+        **(headers or {}),
+    }
+    return request(port, "POST", path, raw, sent)
+
+
+def request(
+    port: int, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
+) -> Got:
+    """One request to a loopback port."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    try:
+        connection.request(method, path, body, headers or {})
+        reply = connection.getresponse()
+        return Got(reply.status, {k.lower(): v for k, v in reply.getheaders()}, reply.read())
+    finally:
+        connection.close()
+
+
+def wait_for(condition: Any, seconds: float = 10.0) -> bool:
+    """Whether `condition()` became true in time."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        if condition():
+            return True
+        time.sleep(0.02)
+    return bool(condition())

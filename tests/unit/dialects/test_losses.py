@@ -1,0 +1,61 @@
+"""The catalog of Losses, and that no dialect names one outside it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+import tierwise.dialects
+from tierwise.dialects import losses
+from tierwise.nouns import Loss
+
+ROOM = Path(tierwise.dialects.__file__).parent
+
+
+def test_a_loss_is_noted_once_and_in_order() -> None:
+    noted = losses.Losses()
+    assert not noted
+    for name in ("cache.mark", "user", "cache.mark"):
+        noted.add(name)
+    noted.extras(["seed"])
+    noted.opaque("search_result")
+    assert [loss.name for loss in noted.tuple()] == [
+        "cache.mark",
+        "user",
+        "extra.seed",
+        "opaque.search_result",
+    ]
+    assert noted
+
+
+def test_the_header_names_each_once_and_bears_no_strange_bytes() -> None:
+    given = [Loss("user"), Loss("extra.a\r\nset-cookie: x,y"), Loss("user", "again")]
+    assert losses.header(given) == b"user, extra.a__set-cookie__x_y"
+
+
+def test_the_header_is_bounded_and_says_how_many_are_left_out() -> None:
+    value = losses.header(Loss(f"extra.{'x' * 60}{i}") for i in range(100))
+    assert len(value) < 1200
+    shown, _, left = value.rpartition(b", +")
+    assert len(shown.split(b", ")) + int(left) == 100
+
+
+@pytest.mark.parametrize("path", sorted(ROOM.glob("*.py")), ids=lambda path: path.name)
+def test_every_name_used_is_in_the_catalog(path: Path) -> None:
+    known = [*losses.CATALOG, *(f"{family}." for family in losses.FAMILIES)]
+    used = re.findall(r"""(?:osses|noted)\.add\(\s*f?"([^"]+)\"""", path.read_text())
+    for name in used:
+        head, brace, _ = name.partition("{")
+        if brace:
+            assert any(listed.startswith(head) for listed in known), name
+        else:
+            assert losses.meaning(name), f"{name} has no line in losses.CATALOG"
+
+
+def test_meanings() -> None:
+    assert losses.meaning("sampling.top_k")
+    assert losses.meaning("extra.anything")
+    assert losses.meaning("nonsense") == ""
+    assert losses.meaning("sampling") == ""

@@ -1,0 +1,136 @@
+"""OpenAI chat: watching a stream that passes through as bytes."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tierwise.dialects.base import Tap
+from tierwise.dialects.openai_chat import DIALECT
+from tierwise.nouns import Usage
+
+DONE = b"data: [DONE]\n\n"
+USAGE = {"prompt_tokens": 10, "completion_tokens": 4, "total_tokens": 14}
+
+
+def chunk(delta: Any = None, **fields: Any) -> bytes:
+    body = {"id": "c1", "model": "m-1", "choices": [{"index": 0, "delta": delta or {}}], **fields}
+    return b"data: " + json.dumps(body, ensure_ascii=False).encode() + b"\n\n"
+
+
+def tapped(stream: bytes, include_usage: bool, size: int | None = None) -> tuple[Tap, int]:
+    """The tap after `stream`, and how many bytes it let pass."""
+    tap, passed = DIALECT.tap(include_usage), 0
+    size = size or len(stream)
+    for at in range(0, len(stream), size):
+        data = stream[at : at + size]
+        offset = tap.feed(data)
+        passed += offset
+        if offset < len(data):
+            break
+    return tap, passed
+
+
+STREAM = (
+    chunk({"role": "assistant", "content": ""}, usage=None)
+    + chunk({"content": 'say "usage":{} data: [DONE]'}, usage=None)
+    + chunk({"reasoning_content": "héé"}, usage=None)
+    + chunk({"tool_calls": [{"index": 0, "function": {"name": "f", "arguments": "{}"}}]}, usage=None)
+    + chunk(choices=[], usage=USAGE)
+    + DONE
+)
+SAID = len('say "usage":{} data: [DONE]') + len("héé".encode()) + 2
+
+
+@pytest.mark.parametrize("include_usage", [True, False])
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 64, 200, None])
+def test_a_whole_stream_at_any_chunking(include_usage: bool, size: int | None) -> None:
+    tap, passed = tapped(STREAM, include_usage, size)
+    assert len(STREAM) - len(DONE) <= passed < len(STREAM) - 2
+    assert (tap.usage, tap.content, tap.ended, tap.model) == (Usage(10, output=4), True, True, "m-1")
+    assert (tap.error, tap.malformed) == (None, False)
+    escapes = 2 if include_usage else 0  # the rough count takes text as it stands, escapes included
+    assert tap.text_bytes == SAID + escapes
+
+
+@pytest.mark.parametrize("include_usage", [True, False])
+def test_after_the_end_everything_is_held(include_usage: bool) -> None:
+    tap = DIALECT.tap(include_usage)
+    tap.feed(STREAM)
+    assert tap.feed(b"data: more\n\n") == 0
+
+
+@pytest.mark.parametrize("include_usage", [True, False])
+def test_the_role_alone_is_no_content(include_usage: bool) -> None:
+    tap = DIALECT.tap(include_usage)
+    assert tap.feed(b": ping\n\n") == 8
+    tap.feed(chunk({"role": "assistant", "content": "", "tool_calls": None}))
+    assert not tap.content
+    tap.feed(chunk({"tool_calls": [{"index": 0, "function": {"name": "f", "arguments": ""}}]}))
+    assert tap.content
+
+
+@pytest.mark.parametrize("include_usage", [True, False])
+def test_a_stream_that_breaks_off(include_usage: bool) -> None:
+    tap, _ = tapped(chunk({"content": "abc"}) + b'data: {"cho', include_usage)
+    assert (tap.ended, tap.usage, tap.text_bytes, tap.malformed) == (False, None, 3, False)
+
+
+@pytest.mark.parametrize("include_usage", [True, False])
+@pytest.mark.parametrize(
+    ("frame", "status"),
+    [
+        (b'data: {"error":{"message":"m","code":"rate_limit_exceeded"}}\n\n', 429),
+        (b'data: {"error": "m"}\n\n', 500),
+        (b'event: error\ndata: {"message":"m","type":"overloaded_error"}\n\n', 529),
+    ],
+)
+def test_an_error_event_is_seen(frame: bytes, status: int, include_usage: bool) -> None:
+    tap, _ = tapped(chunk({"content": "a"}) + frame, include_usage, 5)
+    assert tap.error is not None
+    assert (tap.error.status, tap.error.message, tap.ended) == (status, "m", False)
+
+
+@pytest.mark.parametrize("include_usage", [True, False])
+def test_the_word_error_in_an_answer_is_no_error(include_usage: bool) -> None:
+    tap, _ = tapped(
+        chunk({"content": '{"error": {"message": "x"}}'}) + chunk({"content": "error"}), include_usage
+    )
+    assert tap.error is None
+
+
+@pytest.mark.parametrize("include_usage", [True, False])
+@pytest.mark.parametrize("bad", [b"data: {oops\n\n", b'data: {"a":\n\n', b'data: {"a":1\r\n\r\n'])
+def test_malformed_frames_are_noticed(bad: bytes, include_usage: bool) -> None:
+    tap, _ = tapped(chunk({"content": "a"}) + bad + chunk({"content": "b"}), include_usage)
+    assert tap.malformed
+    assert tap.text_bytes == 2
+
+
+def test_strange_but_sound_frames_are_not_malformed() -> None:
+    for include_usage in (True, False):
+        tap, _ = tapped(chunk({"content": ["odd"]}) + b'data: {"choices": 5}\n\ndata: 7\n\n', include_usage)
+        assert not tap.malformed
+
+
+def test_usage_of_other_servers_and_the_last_one_counts() -> None:
+    running = chunk({"content": "a"}, usage={"prompt_tokens": 10, "completion_tokens": 1})
+    inside = b'data: {"choices":[{"delta":{},"usage":{"prompt_tokens":10,"completion_tokens":4}}]}\r\n\r\n'
+    for last in (
+        chunk(usage=USAGE),
+        inside,
+        b'data: {"usage" : {"prompt_tokens":10,"completion_tokens":4},"choices":[]}\n',
+    ):
+        tap, _ = tapped(running + running + last + DONE, True)
+        assert tap.usage == Usage(10, output=4)
+
+
+def test_a_line_without_end_is_malformed_and_not_kept() -> None:
+    tap = DIALECT.tap(True)
+    for _ in range(40):
+        tap.feed(b"x" * 65536)
+    assert tap.malformed
+    tap.feed(b"\n" + chunk({"content": "a"}))
+    assert tap.content

@@ -1,0 +1,237 @@
+"""The three-way decision, its words, its refusals."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from tierwise.errors import SuiteError
+from tierwise.judging import Pair, Terms, evidence_line, judge_counts, judge_pairs, more_cost_pico
+from tierwise.nouns import Bar, Counts
+
+
+def graded(n: int, gap: float, seed: int = 0, spread: float = 0.2) -> list[Pair]:
+    draw = random.Random(seed)
+    found = []
+    for _ in range(n):
+        reference = draw.uniform(0.4, 0.6)
+        found.append(Pair(reference + gap + draw.uniform(-spread, spread), reference))
+    return found
+
+
+def said(verdict) -> str:
+    return " ".join(verdict.reasons)
+
+
+@pytest.mark.parametrize(
+    ("cells", "fixed", "running"),
+    [
+        ((100, 0, 0, 0), "switch", "not_enough"),
+        ((91, 3, 6, 0), "not_enough", "not_enough"),
+        ((89, 6, 5, 0), "switch", "not_enough"),
+        ((456, 20, 24, 0), "switch", "switch"),
+        ((60, 2, 38, 0), "keep", "keep"),
+    ],
+)
+def test_decisions_by_count(cells, fixed, running):
+    assert judge_counts(Counts(*cells)).decision == fixed
+    assert judge_counts(Counts(*cells), Terms(running=True)).decision == running
+
+
+@pytest.mark.parametrize("running", [False, True])
+@pytest.mark.parametrize("cells", [(89, 6, 5, 0), (456, 20, 24, 0), (60, 2, 38, 0), (91, 3, 6, 0)])
+def test_the_interval_and_the_decision_never_disagree(cells, running):
+    verdict = judge_counts(Counts(*cells), Terms(running=running))
+    low, high = verdict.interval
+    expected = "switch" if low > -0.05 else "keep" if high < -0.05 else "not_enough"
+    assert verdict.decision == expected
+    assert (verdict.more_cases is None) == (expected != "not_enough")
+
+
+def test_everything_a_verdict_must_say():
+    terms = Terms(cheap="haiku", reference="opus", suite_hash="abc", seed=7)
+    verdict = judge_counts(Counts(91, 3, 6, 0), terms)
+    assert verdict.difference == pytest.approx(-0.03)
+    assert verdict.level == pytest.approx(0.90)
+    assert verdict.discordance == pytest.approx(0.09)
+    assert verdict.mcnemar_midp == pytest.approx(0.34375)
+    assert verdict.ln_e_switch == pytest.approx(-0.149759, abs=1e-6)
+    assert (verdict.n, verdict.margin, verdict.alpha, verdict.seed) == (100, 0.05, 0.05, 7)
+    assert (verdict.cheap, verdict.reference, verdict.suite_hash) == ("haiku", "opus", "abc")
+    assert verdict.method == "Tango score interval"
+    assert "haiku minus opus: −3.0 points on 100 Cases" in said(verdict)
+    assert "peeking" in said(verdict)
+    assert evidence_line(verdict) == "−3.0 points (−8.7 to +2.2, 90 %), n = 100, Tango score interval"
+
+
+def test_few_cases_never_decide():
+    verdict = judge_counts(Counts(0, 0, 19, 0))
+    assert verdict.decision == "not_enough"
+    assert "fewer than the 20" in said(verdict)
+    assert verdict.more_cases == 1
+    assert judge_counts(Counts(0, 0, 20, 0)).decision == "keep"
+    assert judge_counts(Counts(0, 0, 5, 0), Terms(bar=Bar(least_cases=5))).decision == "keep"
+
+
+def test_the_price_of_more():
+    terms = Terms(pair_price_pico=10**9)
+    verdict = judge_counts(Counts(91, 3, 6, 0), terms)
+    assert verdict.more_cases is not None
+    assert more_cost_pico(verdict, terms) == verdict.more_cases * 10**9
+    assert "$1.4" in said(verdict)
+    assert more_cost_pico(verdict, Terms()) is None
+    assert more_cost_pico(judge_counts(Counts(456, 20, 24, 0), terms), terms) is None
+
+
+def test_a_gap_at_the_margin_is_projected_for_equal_tiers():
+    verdict = judge_counts(Counts(50, 5, 10, 35))
+    assert verdict.more_cases == 300
+    assert "if the tiers are truly equal" in said(verdict)
+
+
+def test_a_gap_at_the_margin_that_is_surely_there_has_no_number():
+    verdict = judge_counts(Counts(9500, 0, 500, 0))
+    assert verdict.decision == "not_enough"
+    assert verdict.more_cases is None
+    assert "no feasible number" in said(verdict)
+
+
+def test_above_ten_points_the_reason_says_so():
+    words = "where retries and error handling eat the saving"
+    assert words in said(judge_counts(Counts(16, 0, 4, 10)))
+    assert words not in said(judge_counts(Counts(27, 0, 3, 10)))
+    wide = judge_counts(Counts(350, 0, 60, 90), Terms(bar=Bar(margin=0.2)))
+    assert (wide.decision, words in said(wide)) == ("switch", False)
+
+
+@pytest.mark.parametrize(
+    ("n", "missing", "decision"),
+    [(110, 2, "switch"), (110, 3, "not_enough"), (98, 2, "switch"), (97, 2, "not_enough")],
+)
+def test_above_two_per_cent_missing_there_is_no_verdict(n, missing, decision):
+    verdict = judge_counts(Counts(n, 0, 0, 0), Terms(missing=missing))
+    assert verdict.decision == decision
+    assert verdict.more_cases is None
+    assert f"{missing} " in said(verdict)
+
+
+def test_unscored_is_missing_and_never_zero():
+    pairs = [Pair(1, 1)] * 200 + [Pair(None, 1)] * 4
+    verdict = judge_pairs(pairs)
+    assert (verdict.decision, verdict.n, verdict.difference) == ("switch", 200, 0)
+    assert "4 pairs have no score and were left out" in said(verdict)
+    assert judge_pairs([*pairs, Pair(1, None)]).decision == "not_enough"
+
+
+def test_labels_of_the_reference_measure_agreement():
+    verdict = judge_counts(Counts(456, 20, 24, 0), Terms(labels="reference"))
+    assert verdict.method.endswith("of agreement")
+    assert "agreement" in verdict.reasons[0]
+    assert "not accuracy" in said(verdict)
+    assert "agreement" not in said(judge_counts(Counts(456, 20, 24, 0)))
+
+
+@pytest.mark.parametrize("margin", [0, -0.05, 1, float("nan")])
+def test_margins_that_cannot_be_judged(margin):
+    with pytest.raises(SuiteError):
+        judge_counts(Counts(1, 1, 1, 1), Terms(bar=Bar(margin=margin)))
+
+
+@pytest.mark.parametrize("alpha", [0, 0.5, 1, -1, float("nan")])
+def test_alphas_that_cannot_be_judged(alpha):
+    with pytest.raises(SuiteError):
+        judge_pairs([Pair(1, 1)], Terms(bar=Bar(alpha=alpha)))
+
+
+@pytest.mark.parametrize("cells", [(0, 0, 0, 0), (5, -1, 0, 0)])
+def test_bad_counts(cells):
+    with pytest.raises(SuiteError):
+        judge_counts(Counts(*cells))
+    with pytest.raises(SuiteError):
+        judge_counts(Counts(5, 5, 5, 5), Terms(missing=-1))
+
+
+@pytest.mark.parametrize("pairs", [[], [Pair(None, 1)], [Pair(1.2, 1)], [Pair(float("nan"), 1)]])
+def test_bad_pairs(pairs):
+    with pytest.raises(SuiteError):
+        judge_pairs(pairs)
+
+
+def test_binary_pairs_are_judged_as_counts():
+    pairs = [Pair(1, 1)] * 456 + [Pair(1, 0)] * 20 + [Pair(0, 1)] * 24
+    assert judge_pairs(pairs) == judge_counts(Counts(456, 20, 24, 0))
+
+
+def test_graded_scores_by_paired_t():
+    verdict = judge_pairs(graded(400, -0.005))
+    assert (verdict.method, verdict.decision, verdict.counts) == ("paired t", "switch", None)
+    assert verdict.mcnemar_midp is None
+    assert judge_pairs(graded(400, -0.2)).decision == "keep"
+
+
+def test_few_graded_scores_by_bootstrap():
+    verdict = judge_pairs(graded(60, -0.05))
+    assert (verdict.method, verdict.seed) == ("BCa paired bootstrap", 0)
+    assert verdict == judge_pairs(graded(60, -0.05), Terms(seed=0))
+    assert verdict.interval != judge_pairs(graded(60, -0.05), Terms(seed=1)).interval
+    assert verdict.decision == "not_enough"
+    assert (verdict.more_cases or 0) > 0
+
+
+def test_equal_graded_answers_are_no_certainty():
+    """Sixty equal scores have no variance; the paired t and the bootstrap would call that proof."""
+    verdict = judge_pairs([Pair(0.7, 0.7)] * 60)
+    assert verdict.method == "betting interval"
+    assert verdict.interval[0] < -0.05 < verdict.interval[1]
+    assert verdict.decision == "not_enough"
+    assert verdict.more_cases is not None
+    assert judge_pairs([Pair(0.7, 0.7)] * (60 + verdict.more_cases)).decision == "switch"
+
+
+def test_graded_while_running():
+    verdict = judge_pairs(graded(400, 0.0, spread=0.3), Terms(running=True))
+    assert verdict.method == "betting confidence sequence"
+    assert verdict.decision == "switch"
+    assert "at any look" in said(verdict)
+
+
+def clustered(groups: int, size: int, gap: float = 0.0, seed: int = 1) -> list[Pair]:
+    draw = random.Random(seed)
+    pairs = []
+    for g in range(groups):
+        shift = draw.uniform(-0.2, 0.2)
+        pairs += [Pair(p.cheap + shift, p.reference, f"doc {g}") for p in graded(size, gap, g, 0.1)]
+    return pairs
+
+
+def test_clusters_widen_the_interval():
+    pairs = clustered(30, 20)
+    together, apart = judge_pairs(pairs), judge_pairs([Pair(p.cheap, p.reference) for p in pairs])
+    assert (together.method, together.clusters, together.n) == ("clustered t", 30, 600)
+    assert together.difference == pytest.approx(apart.difference)
+    assert together.interval[1] - together.interval[0] > 2 * (apart.interval[1] - apart.interval[0])
+
+
+def test_below_ten_clusters_there_is_no_verdict():
+    verdict = judge_pairs(clustered(9, 100, gap=-0.1))
+    assert verdict.decision == "not_enough"
+    assert "9 clusters are too few" in said(verdict)
+    assert verdict.more_cases == 100
+
+
+def test_clusters_of_one_case_are_no_clusters():
+    pairs = [Pair(1, 1, str(i)) for i in range(100)]
+    assert judge_pairs(pairs).method == "Tango score interval"
+
+
+def test_a_missing_cluster_is_not_guessed():
+    with pytest.raises(SuiteError):
+        judge_pairs([Pair(1, 1, "a"), Pair(1, 1, "a"), Pair(1, 1, None)])
+
+
+def test_equal_clusters_are_no_certainty():
+    pairs = [Pair(1, 1, str(i // 10)) for i in range(300)]
+    verdict = judge_pairs(pairs)
+    assert (verdict.method, verdict.decision) == ("betting interval", "not_enough")
+    assert verdict.counts == Counts(300, 0, 0, 0)

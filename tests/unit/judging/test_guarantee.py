@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from tierwise.errors import SuiteError
+from tierwise.judging.guarantee import certify, ln_capital, needed_labels
+from tierwise.judging.sequential import ln_threshold
+
+GRID = [i / 20 for i in range(1, 21)]
+
+
+def labels(n: int, seed: int) -> tuple[list[float], list[float]]:
+    """A score is the chance that the cheap tier loses the Case; the mean loss below t is t²/2."""
+    draw = random.Random(seed)
+    scores = [draw.random() for _ in range(n)]
+    return scores, [float(draw.random() < s) for s in scores]
+
+
+def test_needed_labels_of_the_facts():
+    assert needed_labels(0.05, 0.01) == pytest.approx(3090, abs=3)
+    assert needed_labels(0.05, 0.02) == pytest.approx(770, abs=4)
+
+
+def test_the_certificate_breaks_its_bound_in_at_most_delta_of_resamples():
+    broken, shares = 0, 0.0
+    for seed in range(150):
+        found = certify(*labels(800, seed), GRID, margin=0.05)
+        threshold = found.threshold or 0.0
+        broken += threshold**2 / 2 > 0.05
+        shares += found.cheap_share
+    assert broken / 150 <= 0.08
+    assert shares / 150 > 0.15
+
+
+@pytest.mark.parametrize(("psi", "margin"), [(0.05, 0.02), (0.10, 0.05), (0.20, 0.05)])
+def test_equal_tiers_are_certified_at_better_than_even_odds(psi, margin):
+    n, certified = needed_labels(psi, margin), 0
+    for seed in range(120):
+        draw = random.Random(seed)
+        losses = draw.choices([1.0, -1.0, 0.0], [psi / 2, psi / 2, 1 - psi], k=n)
+        certified += ln_capital(losses, margin) >= ln_threshold(0.05)
+    assert certified / 120 >= 0.48
+
+
+def test_too_few_labels_are_refused():
+    found = certify(*labels(40, 1), GRID, margin=0.02)
+    assert found.threshold is None
+    assert found.cheap_share == 0
+    assert "are needed" in found.why
+
+
+def test_testing_stops_at_the_first_failure():
+    scores, losses = [0.5] * 500 + [1.5] * 500, [1.0] * 500 + [-1.0] * 500
+    found = certify(scores, losses, [0.4, 1.0, 2.0], margin=0.05)
+    assert (found.threshold, found.tested) == (0.4, 2)
+
+
+def test_the_bettor_is_never_ruined_and_wins_on_nothing_lost():
+    assert ln_capital([1.0] * 50, 0.05) == 0
+    assert ln_capital([0.0] * 500, 0.05) >= ln_threshold(0.05)
+    assert ln_capital([], 0.05) == 0
+
+
+def test_bad_input():
+    with pytest.raises(SuiteError):
+        certify([0.1], [], GRID, 0.05)
+    with pytest.raises(SuiteError):
+        ln_capital([2.0], 0.05)
+    with pytest.raises(SuiteError):
+        ln_capital([0.0], 0)

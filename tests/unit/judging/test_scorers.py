@@ -1,0 +1,192 @@
+"""The registry, and the scorers of plain text: (target, answer) → score, None for unscored."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from tierwise.errors import SuiteError
+from tierwise.judging.scorers import SCORERS, score_outcome, scorer
+from tierwise.nouns import Case, Score
+
+
+def value(name: str, target: object, answer: str, **options: object) -> float | None:
+    return scorer(name, options)(Case("1", "?", target=target), answer).value
+
+
+@pytest.mark.parametrize(
+    ("name", "target", "answer", "expected"),
+    [
+        ("exact", "Paris", " Paris\n", 1),
+        ("exact", "Paris", "paris", 0),
+        ("exact", ["Paris", "Lutetia"], "Lutetia", 1),
+        ("exact", 7, "7", 1),
+        ("exact", True, "true", 1),
+        ("exact", None, "x", None),
+        ("exact", [], "x", None),
+        ("normalised", "Paris", "**PARIS.**", 1),
+        ("normalised", "3.5", "35", 0),
+        ("normalised", "-4", "4", 0),
+        ("normalised", "straße", "STRASSE", 1),
+        ("normalised", "new  york", "New York!", 1),
+        ("contains", "cat", "The Cat sat.", 1),
+        ("contains", "cat", "concatenate", 0),
+        ("contains", ["cat", "mat"], "the cat on the mat", 1),
+        ("contains", ["cat", "dog"], "the cat on the mat", 0),
+        ("contains", "", "anything", None),
+        ("contains", "C++", "I like C++.", 1),
+        ("token_f1", "the quick fox", "the quick brown fox", 6 / 7),
+        ("token_f1", "a a b", "a b b", 2 / 3),
+        ("token_f1", "yes", "", 0),
+        ("token_f1", ["no", "yes sir"], "yes sir", 1),
+        ("token_f1", "", "x", None),
+        ("rouge_l", "police killed the gunman", "police kill the gunman", 0.75),
+        ("rouge_l", "police killed the gunman", "the gunman kill police", 0.5),
+        ("rouge_l", "a", "", 0),
+    ],
+)
+def test_text(name, target, answer, expected):
+    found = value(name, target, answer)
+    assert found == (None if expected is None else pytest.approx(expected))
+
+
+def test_contains_inside_words_when_asked():
+    assert value("contains", "cat", "concatenate", words=False) == 1
+
+
+LABELS = ["Billing", "Technical", "General", "General inquiry"]
+
+
+@pytest.mark.parametrize(
+    ("target", "answer", "expected"),
+    [
+        ("Billing", "It is **Billing**.", 1),
+        ("Billing", "billing", 1),
+        ("Billing", "Billing or Technical", 0),
+        ("Billing", "Technical", 0),
+        ("Billing", "I cannot say", 0),
+        ("General", "General inquiry", 0),
+        ("General inquiry", "General inquiry", 1),
+        ("Sales", "Billing", None),
+    ],
+)
+def test_one_of(target, answer, expected):
+    assert value("one_of", target, answer, labels=LABELS) == expected
+
+
+@pytest.mark.parametrize(
+    ("target", "answer", "options", "expected"),
+    [
+        (1250, "so it is $1,250.00.", {}, 1),
+        ("1,250", "1250", {}, 1),
+        (5, "3 + 2 = 5", {}, 1),
+        (5, "3 + 2 = 5", {"pick": "first"}, 0),
+        (5, "3 + 2 = 5", {"pick": "only"}, 0),
+        (5, "5, yes 5.0", {"pick": "only"}, 1),
+        (-4, "the answer is −4", {}, 1),
+        (4, "GPT-4", {}, 1),
+        (0.3, "0.1 more than 0.31", {"tolerance": 0.01}, 1),
+        (0.3, "0.3100001", {"tolerance": 0.01}, 0),
+        (100, "104", {"relative": 0.05}, 1),
+        (100, "106", {"relative": 0.05}, 0),
+        (1e-7, "1e-7", {}, 1),
+        ("12%", "12 %", {}, 1),
+        (5, "no idea", {}, 0),
+        (5, "", {}, 0),
+        ("five", "5", {}, None),
+        (True, "1", {}, None),
+        ("nan", "nan", {}, None),
+        (None, "5", {}, None),
+    ],
+)
+def test_numeric(target, answer, options, expected):
+    assert value("numeric", target, answer, **options) == expected
+
+
+@pytest.mark.parametrize(
+    ("target", "answer", "options", "expected"),
+    [
+        ("", "INV-0042", {"pattern": r"INV-\d{4}"}, 1),
+        ("", "inv-0042", {"pattern": r"INV-\d{4}"}, 0),
+        ("", "inv-0042", {"pattern": r"INV-\d{4}", "ignore_case": True}, 1),
+        ("C", "Answer: C", {"pattern": r"Answer: ([A-J])", "group": 1}, 1),
+        ("B", "Answer: C", {"pattern": r"Answer: ([A-J])", "group": 1}, 0),
+        (r"^\d+$", "12", {}, 1),
+        (None, "12", {}, None),
+        ("", "x" * 20_001, {"pattern": "x"}, None),
+    ],
+)
+def test_regex(target, answer, options, expected):
+    assert value("regex", target, answer, **options) == expected
+
+
+@pytest.mark.parametrize(
+    "pattern", ["(a+)+b", "(a*)*", r"((\d+),?)*x", "(?:a{2,})+", "(", "a" * 501, "(x[)]+)+"]
+)
+def test_patterns_that_may_never_end_are_refused(pattern):
+    with pytest.raises(SuiteError):
+        scorer("regex", {"pattern": pattern})
+
+
+@pytest.mark.parametrize("pattern", [r"(ab)+", r"a+b*", r"(a+)b", r"\(a+\)+", "[(a+)]+", r"^(\d+)\s*€$"])
+def test_harmless_patterns_are_taken(pattern):
+    scorer("regex", {"pattern": pattern})
+
+
+def test_rouge_l_against_the_plain_recurrence():
+    draw = random.Random(4)
+    for _ in range(60):
+        first, second = ([draw.choice("abcd") for _ in range(draw.randint(1, 15))] for _ in "12")
+        table = [[0] * (len(second) + 1) for _ in range(len(first) + 1)]
+        for i, x in enumerate(first):
+            for j, y in enumerate(second):
+                table[i + 1][j + 1] = table[i][j] + 1 if x == y else max(table[i][j + 1], table[i + 1][j])
+        expected = 2 * table[-1][-1] / (len(first) + len(second))
+        assert value("rouge_l", " ".join(first), " ".join(second)) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "words"),
+    [
+        ("exat", {}, "exact"),
+        ("nonsense", {}, "Known:"),
+        ("numeric", {"tolerence": 1}, "tolerance"),
+        ("exact", {"x": 1}, "takes none"),
+        ("one_of", {}, "labels"),
+        ("one_of", {"labels": ["a"]}, "two or more"),
+        ("one_of", {"labels": 5}, "do not fit"),
+        ("numeric", {"tolerance": -1}, "negative"),
+        ("numeric", {"tolerance": "x"}, "do not fit"),
+        ("numeric", {"pick": "middle"}, "last, first"),
+        ("regex", {"pattern": "a", "group": 1}, "no group"),
+    ],
+)
+def test_wrong_names_and_options_say_what_to_do(name, options, words):
+    with pytest.raises(SuiteError) as error:
+        scorer(name, options)
+    assert words in error.value.sentence()
+
+
+def test_a_hyphen_may_be_written():
+    assert scorer("token-f1")(Case("1", "?", target="a"), "a").value == 1
+
+
+def test_every_score_is_in_range_or_says_why_not():
+    answers = ["", "{}", "[]", "5", "yes", "\x00", "٣", "{" * 5000, "[" * 5000, "ﷺ" * 50]
+    targets = [None, "", "yes", 5, {"a": 1}, [], ["yes"], {"name": "f", "arguments": {}}, float("inf")]
+    options = {"one_of": {"labels": ["yes", "no"]}, "regex": {"pattern": "y"}, "json_schema": {"schema": {}}}
+    for name in SCORERS:
+        judge = scorer(name, options.get(name))
+        for target in targets:
+            for answer in answers:
+                score = judge(Case("1", "?", target=target), answer)
+                assert score.why if score.value is None else 0 <= score.value <= 1
+
+
+def test_how_a_call_ended_decides_first():
+    case, judge = Case("1", "?", target="a"), scorer("exact")
+    assert score_outcome("ok", case, "a", judge).value == 1
+    assert score_outcome("truncated", case, "a", judge).value == 0
+    assert score_outcome("refused", case, "a", judge).value == 0
+    assert score_outcome("error", case, "", judge) == Score(None, "no answer: error")

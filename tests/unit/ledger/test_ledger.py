@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from tierwise.errors import BudgetRefused
+from tierwise.ledger import Ledger, Reader, sqlite_store
+from tierwise.nouns import Budget
+from unit.ledger.made import NOON, closed, opened
+
+
+async def test_a_refusal_says_cap_spent_left_and_the_way_out(ledger: Ledger) -> None:
+    ledger.set_budget(Budget("project:acme", 10 * 10**12, "month", "Europe/Berlin"))
+    await ledger.open(opened("a", 9 * 10**12, "project:acme"))
+    await ledger.close(closed("a", 8 * 10**12))
+    await ledger.open(opened("b", 10**12, "project:acme"))
+    with pytest.raises(BudgetRefused) as refused:
+        await ledger.open(opened("c", 2 * 10**12, "project:acme"))
+    assert refused.value.message == (
+        "The budget of project:acme is $10.000000 per month: $8.000000 spent, $1.000000 reserved,"
+        " $1.000000 left. This call may cost up to $2.000000."
+    )
+    assert refused.value.hint == "It resets at 2026-12-01T00:00:00+01:00, or raise the cap."
+    assert refused.value.status == 402
+
+
+async def test_a_caller_cancelled_while_it_waits_leaves_no_reservation(
+    ledger: Ledger, reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite_store, "ABANDONED_S", 0.0)
+    ledger.set_budget(Budget("key:k", 100))
+
+    async def call(name: str) -> None:
+        await ledger.open(opened(name, 40, "key:k"))
+        await asyncio.sleep(60)
+
+    async def cancel_in_the_tick_of_its_commit() -> None:
+        # This row was queued first, so this task wakes first and finds `late` committed but not yet awake.
+        await ledger.open(opened("mark", 0))
+        late.cancel()
+
+    early, marking = (
+        asyncio.ensure_future(call("early")),
+        asyncio.ensure_future(cancel_in_the_tick_of_its_commit()),
+    )
+    late = asyncio.ensure_future(call("late"))
+    await asyncio.sleep(0)
+    early.cancel()
+    await marking
+    for task in (early, late):
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    for _ in range(20):
+        await asyncio.sleep(0)
+    closes = {row["attempt"]: row for row in reader.rows() if row["event"] == "close"}
+    assert {name: (row["outcome"], row["cost_pico"]) for name, row in closes.items()} == {
+        "early": ("swept", 0),
+        "late": ("swept", 0),
+    }
+    assert ledger.budgets()[0].reserved_pico == 0
+    assert reader.verify() == []
+
+
+async def test_a_caller_that_closes_after_being_cancelled_is_not_swept(
+    ledger: Ledger, reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite_store, "ABANDONED_S", 0.01)
+
+    async def call() -> None:
+        try:
+            await ledger.open(opened("a", 40))
+        except asyncio.CancelledError:
+            await ledger.close(closed("a", 7, outcome="cancelled"))
+            raise
+
+    task = asyncio.ensure_future(call())
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await asyncio.sleep(0.05)
+    assert [(row["event"], row["outcome"]) for row in reader.rows()] == [
+        ("open", None),
+        ("close", "cancelled"),
+    ]
+
+
+async def test_the_hot_path_takes_any_awaitable_use(ledger: Ledger, reader: Reader) -> None:
+    await asyncio.wait_for(ledger.open(opened("a")), 5)
+    await asyncio.gather(ledger.open(opened("b")), ledger.close(closed("a")))
+    await asyncio.shield(asyncio.ensure_future(ledger.close(closed("b"))))
+    # Queued without waiting, as for an exchange that is being cancelled.
+    await ledger.open(opened("c"))
+    ledger.close(closed("c"))
+    await ledger.open(opened("d"))
+    assert [row["attempt"] for row in reader.rows() if row["event"] == "close"] == ["a", "b", "c"]
+
+
+async def test_keys_and_budgets_may_be_changed_from_another_thread(ledger: Ledger, reader: Reader) -> None:
+    async def calls() -> None:
+        for n in range(50):
+            await ledger.open(opened(f"a{n}", 1, "key:k"))
+            await ledger.close(closed(f"a{n}", 1))
+
+    def administer() -> None:
+        for n in range(50):
+            ledger.create_key(f"k{n}")
+            ledger.set_budget(Budget("key:k", 10**6 + n))
+
+    await asyncio.gather(calls(), asyncio.to_thread(administer))
+    assert len(reader.keys()) == 50
+    assert reader.verify() == []
+    assert reader.balances() == ledger.budgets()
+
+
+async def test_readers_see_windows_of_the_past_only_where_they_are(ledger: Ledger, reader: Reader) -> None:
+    ledger.set_budget(Budget("key:k", 100, "day"))
+    await ledger.open(opened("a", 10, "key:k", at_us=NOON - 86_400_000_000 * 400))
+    await ledger.close(closed("a", 10))
+    assert [b.spent_pico for b in reader.balances()] == [0]
+    assert reader.verify() == []

@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from tierwise.errors import StoreError, StoreLocked
+from tierwise.ledger import Ledger, announcement, open_ledger, read_ledger
+from tierwise.ledger.location import database_path
+
+
+async def test_the_owner_is_announced_privately_and_gone_after_shutdown(url: str, ledger: Ledger) -> None:
+    silent = announcement(url)
+    assert silent is not None
+    assert (silent.pid, silent.admin_url, silent.token) == (os.getpid(), "", "")
+    ledger.announce("http://127.0.0.1:4001", "s3cret")
+    told = announcement(url)
+    assert told is not None
+    assert (told.admin_url, told.token) == ("http://127.0.0.1:4001", "s3cret")
+    assert "s3cret" not in repr(told)
+    lock = Path(str(database_path(url)) + ".lock")
+    assert stat.S_IMODE(lock.stat().st_mode) == 0o600
+    assert stat.S_IMODE(database_path(url).stat().st_mode) == 0o600
+    ledger.announce("http://h", "t")
+    assert announcement(url) is not None
+    await ledger.shutdown()
+    assert announcement(url) is None
+
+
+def test_nobody_owns_a_ledger_that_never_was(tmp_path: Path) -> None:
+    assert announcement(f"sqlite:///{tmp_path}/none.db") is None
+
+
+async def test_a_link_to_the_file_is_the_same_ledger(url: str, ledger: Ledger, tmp_path: Path) -> None:
+    (tmp_path / "other.db").symlink_to(database_path(url))
+    with pytest.raises(StoreLocked) as refused:
+        open_ledger(f"sqlite:///{tmp_path}/other.db", {})
+    assert str(os.getpid()) in str(refused.value)
+    assert "--db" in refused.value.hint
+
+
+async def test_a_lock_file_that_holds_rubbish_is_an_owner_without_a_name(url: str, ledger: Ledger) -> None:
+    Path(str(database_path(url)) + ".lock").write_text('{"pid": ')
+    told = announcement(url)
+    assert told is not None
+    assert told.pid == 0
+    with pytest.raises(StoreLocked, match="Another process"):
+        open_ledger(url, {})
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["postgres://x/y", "sqlite://", "sqlite:///", "tierwise.db", "sqlite:///:memory:", "sqlite:///a\x00b"],
+)
+def test_urls_that_name_no_ledger_are_refused(url: str) -> None:
+    for use in (open_ledger, read_ledger, announcement):
+        with pytest.raises(StoreError, match="names no ledger"):
+            use(url)
+
+
+def test_a_missing_folder_and_a_missing_file_are_said(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="cannot be opened"):
+        open_ledger(f"sqlite:///{tmp_path}/no/such/folder.db")
+    with pytest.raises(StoreError, match="no ledger at"):
+        read_ledger(f"sqlite:///{tmp_path}/none.db")
+
+
+async def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text("not a database, but long enough to be looked at" * 50)
+    before = path.read_text()
+    for use in (open_ledger, read_ledger):
+        with pytest.raises(StoreError, match="not a database"):
+            use(f"sqlite:///{path}")
+    assert path.read_text() == before
+    assert announcement(f"sqlite:///{path}") is None

@@ -1,0 +1,135 @@
+"""The faces read what clients send, and reject anything else without breaking."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tierwise.simulator.faces.anthropic import AnthropicMessages
+from tierwise.simulator.faces.embeddings import OpenAIEmbeddings
+from tierwise.simulator.faces.face import Face, Head
+from tierwise.simulator.faces.gemini import Gemini
+from tierwise.simulator.faces.openai_chat import OpenAIChat
+from tierwise.simulator.faces.responses import OpenAIResponses
+from tierwise.simulator.labels import Truth
+from tierwise.simulator.mind import Mind
+from tierwise.simulator.profile import Profile, resolve
+from tierwise.simulator.prompt import Answering, Buckets, Prompt, Rejected
+
+HEAD = Head({"anthropic-version": "2023-06-01"}, model="gemini")
+LAX = Profile(strict_fields=())
+TEXTS = st.sampled_from(
+    ["", "user", "assistant", "system", "tool", "model", "text", "function", "auto", "hé"]
+)
+ROLES = st.sampled_from(["user", "assistant", "system", "tool", "model"])
+KEYS = st.sampled_from(
+    ["role", "content", "type", "text", "parts", "tool_calls", "id", "name", "function", "arguments", "input",
+     "tool_use_id", "tool_call_id", "call_id", "output", "source", "data", "cache_control", "functionCall",
+     "functionResponse", "response", "image_url", "url", "thinking", "signature", "inlineData"]
+)  # fmt: skip
+JSON: Any = st.recursive(
+    st.none() | st.booleans() | st.integers(-3, 9) | TEXTS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=4),
+    max_leaves=12,
+)
+PART = st.fixed_dictionaries(
+    {"type": st.sampled_from(["text", "input_text", "image_url", "tool_use", "tool_result", "thinking"])},
+    optional={key: JSON for key in ("text", "image_url", "id", "name", "input", "cache_control", "thinking")},
+)
+MESSAGE = st.fixed_dictionaries(
+    {"role": ROLES},
+    optional={
+        "content": TEXTS | st.lists(PART, max_size=3) | JSON,
+        "parts": JSON,
+        "tool_calls": JSON,
+        "type": JSON,
+    },
+)
+TALK = st.lists(
+    st.fixed_dictionaries({"role": st.just("user"), "content": st.just("hi")}) | MESSAGE, min_size=1
+)
+FREE = (
+    "system tools tool_choice stop n thinking reasoning text response_format generationConfig toolConfig include "
+    "stop_sequences output_config stream_options dimensions reasoning_effort instructions temperature metadata "
+    "systemInstruction encoding_format prompt_cache_options cache_control user truncation parallel_tool_calls"
+)
+BODY = st.fixed_dictionaries(
+    {
+        "model": st.just("m"),
+        "max_tokens": st.just(50),
+        "messages": TALK,
+        "contents": TALK,
+        "input": TALK | TEXTS,
+    },
+    optional=dict.fromkeys(FREE.split(" "), JSON),
+) | st.dictionaries(st.sampled_from(["model", "messages", "input", "contents", "max_tokens"]), JSON)
+FACES: list[Face] = [OpenAIChat(), AnthropicMessages(), OpenAIResponses(), Gemini(), OpenAIEmbeddings()]
+
+
+@pytest.mark.parametrize("face", FACES, ids=lambda face: face.name)
+@given(body=BODY)
+@settings(max_examples=4000, deadline=None)
+def test_any_json_object_is_answered_or_rejected(face: Face, body: dict[str, Any]) -> None:
+    try:
+        prompt = face.read(body, HEAD, LAX)
+    except Rejected as rejected:
+        status, shown = rejected.status, face.error(rejected, "req")
+        assert shown.startswith(b"{")
+        assert status == 400
+        return
+    how = resolve(LAX, prompt.model)
+    said = [Mind(Truth(), 0, 0.5).answer(prompt, how, i) for i in range(min(prompt.n, 3))]
+    answering = Answering("1", 1, prompt, said, Buckets(input=prompt.tokens(), output=1))
+    assert face.plain(answering, True)
+    if face.name != "openai_embeddings":
+        assert face.frames(answering, True)
+
+
+def read(body: dict[str, Any], **profile: Any) -> Prompt:
+    return OpenAIChat().read({"model": "m", **body}, HEAD, Profile(**profile))
+
+
+def test_unknown_fields_are_refused_where_the_profile_says_so() -> None:
+    body = {"messages": [{"role": "user", "content": "x"}], "provider": {}}
+    assert read(body).question == "x"
+    with pytest.raises(Rejected, match="provider"):
+        read(body, strict_fields=("openai_chat",))
+
+
+def test_reminders_of_a_client_are_not_the_question() -> None:
+    parts = [
+        {"type": "text", "text": text} for text in ("what?", "<system-reminder>use Bash</system-reminder>")
+    ]
+    assert read({"messages": [{"role": "user", "content": parts}]}).question == "what?"
+
+
+def test_breakpoints_make_caching_explicit_and_four_are_the_most() -> None:
+    part = {"type": "text", "text": "x", "prompt_cache_breakpoint": {"mode": "explicit"}}
+    assert read({"messages": [{"role": "user", "content": "x"}]}).automatic
+    four = read({"messages": [{"role": "user", "content": [part] * 4}]})
+    assert (four.automatic, [block.ttl for block in four.blocks]) == (False, ["30m"] * 4)
+    with pytest.raises(Rejected, match="4"):
+        read({"messages": [{"role": "user", "content": [part] * 5}]})
+
+
+def test_images_are_weighed() -> None:
+    part = {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}}
+    prompt = read({"messages": [{"role": "user", "content": [part]}]})
+    assert (prompt.media[0].kind, prompt.media[0].size, prompt.tokens()) == ("image", 8, 258)
+    said = Mind(Truth(), 0, 0.5).answer(prompt, resolve(Profile(), "m"))
+    assert "image of 8 bytes" in said.text
+
+
+def test_codex_namespaces_and_additional_tools_are_seen() -> None:
+    inner = {"type": "namespace", "name": "functions", "tools": [{"type": "custom", "name": "exec"}]}
+    body = {
+        "model": "m",
+        "input": [{"type": "additional_tools", "tools": [inner]}, {"role": "user", "content": "exec"}],
+    }
+    prompt = OpenAIResponses().read(body, HEAD, LAX)
+    assert [(tool.name, tool.kind, tool.namespace) for tool in prompt.tools] == [
+        ("exec", "custom", "functions")
+    ]
