@@ -3,7 +3,7 @@ anywhere."""
 
 from __future__ import annotations
 
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 
 from .errors import ConfigError
 
@@ -37,7 +37,7 @@ def usd_text(pico: int, places: int = 6) -> str:
 def _exact(usd: str | int | Decimal, scale: Decimal, what: str) -> int:
     try:
         scaled = Decimal(usd) * scale
-    except (InvalidOperation, TypeError, ValueError):
+    except (ArithmeticError, TypeError, ValueError):
         raise ConfigError(f"{usd!r} is not {what}.", "Write it as a decimal number such as 1.25.") from None
     if not scaled.is_finite() or scaled != scaled.to_integral_value():
         raise ConfigError(

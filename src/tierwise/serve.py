@@ -13,6 +13,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from tierwise.clock import now_us
 from tierwise.config import Settings, load
 from tierwise.dialects import registry
 from tierwise.errors import ConfigError, TierwiseError
@@ -25,6 +26,9 @@ log = logging.getLogger("tierwise")
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _WATCH_S = 1.0
+_SWEEP_US = 60_000_000
+# No call lasts longer than this: what is still open then has lost its owner.
+_LONGEST_US = 3 * 3600 * 1_000_000
 
 
 class Options(Struct, frozen=True):
@@ -188,10 +192,14 @@ def _control_plane(running: Running) -> None:
 
 
 async def _watch(running: Running, environ: Mapping[str, str]) -> None:
-    """Reloads when the configuration or policy file changes."""
+    """Reloads when the configuration or policy file changes; now and then sweeps rows whose CLOSE was lost."""
     seen = _stamps(running)
+    swept_us = now_us()
     while True:
         await asyncio.sleep(_WATCH_S)
+        if now_us() - swept_us > _SWEEP_US:
+            swept_us = now_us()
+            await running.ledger.sweep(swept_us - _LONGEST_US)
         now = _stamps(running)
         if now != seen:
             seen = now

@@ -303,6 +303,31 @@ def test_a_large_reply_left_unread_is_cut_but_one_read_slowly_is_not(play):
     play(script())
 
 
+def test_a_client_that_pipelines_and_never_reads_is_not_buffered_for(play):
+    async def script():
+        answered = 0
+
+        async def handle(request: Request, reply: Reply) -> None:
+            nonlocal answered
+            answered += 1
+            reply.send(200, [], bytes(10_000))
+
+        async with Stage(handle) as stage:
+            reader, writer = await stage.connect(receive_buffer=16384)
+            writer.write(GET * 3000)
+            before = -1
+            while answered != before:
+                before = answered
+                await asyncio.sleep(0.2)
+            assert answered < 3000
+            (inbound,) = stage.server.inbound
+            assert inbound._transport.get_write_buffer_size() <= 262144
+            while answered < 3000:
+                await reader.read(2**20)
+
+    play(script())
+
+
 def test_a_413_reaches_a_client_that_goes_on_sending(play):
     async def script():
         async with Stage(echo, Limits(max_body=1000)) as stage:
@@ -451,21 +476,8 @@ def test_the_connection_limit(play):
     play(script())
 
 
-def test_large_bodies_both_ways(play):
-    async def script():
-        body = bytes(range(256)) * 40_000
-        async with Stage(echo) as stage:
-            pool = Pool()
-            origin = Origin("http", "127.0.0.1", stage.server.port)
-            for _ in range(2):
-                response = await pool.send(Call(origin, "POST", "/", [], body))
-                assert await response.read(2**25) == body
-            await pool.close()
-
-    play(script())
-
-
-def test_many_clients_at_once(play):
+@pytest.mark.parametrize(("clients", "size"), [(100, 1), (2, 1_000_000)])
+def test_many_clients_and_large_bodies(play, clients: int, size: int):
     async def script():
         async with Stage(echo) as stage:
             pool = Pool()
@@ -473,12 +485,12 @@ def test_many_clients_at_once(play):
 
             async def client(name: int) -> None:
                 for turn in range(10):
-                    body = b"%d/%d" % (name, turn)
+                    body = b"%d/%d" % (name, turn) * size
                     response = await pool.send(Call(origin, "POST", "/", [], body))
-                    assert await response.read(100) == body
+                    assert await response.read(2**25) == body
 
-            await asyncio.gather(*(client(name) for name in range(100)))
-            assert len(stage.server.inbound) <= 100
+            await asyncio.gather(*(client(name) for name in range(clients)))
+            assert len(stage.server.inbound) <= clients
             await pool.close()
 
     play(script())

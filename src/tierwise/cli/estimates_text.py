@@ -65,8 +65,8 @@ def _cache(console: Console, cache: Cache, whole: bool) -> None:
     back, best, wanted = cache.expected, cache.best, cache.at_needed
     lines = [
         "",
-        f"Prompt cache, {cache.listed.label}: a prefix of {cache.prefix:,} tokens, {back.requests:,} requests, "
-        "list price",
+        f"Prompt cache, {cache.listed.label}: a prefix of {cache.prefix:,} tokens, "
+        f"{back.requests:,} requests, list price",
         f"  not cached: {exact_usd(back.uncached_pico)}",
         f"  {cache.basis}:",
         f"    {exact_usd(back.cached_pico)} = {_percent(back.saved)} saved",
@@ -97,8 +97,9 @@ def _waiting(console: Console, each: Waiting) -> None:
     claimed = "" if each.claimed_hours is None else f"; the source says about {each.claimed_hours:g} h"
     console.print(
         Text(
-            f"\nWaiting, {each.calls:,} calls a day: P99 {each.fast_ms / 1000:g} s ({each.fast.label}) against "
-            f"{each.slow_ms / 1000:g} s ({each.slow.label}): at most {hours:.1f} h a day less{claimed}"
+            f"\nWaiting, {each.calls:,} calls a day: P99 {each.fast_ms / 1000:g} s ({each.fast.label}) "
+            f"against {each.slow_ms / 1000:g} s ({each.slow.label}): at most {hours:.1f} h a day less"
+            f"{claimed}"
         )
     )
 

@@ -195,4 +195,4 @@ def _toml(value: Any) -> str:
         return f"[{', '.join(_toml(each) for each in value)}]"
     if isinstance(value, float) and value in (float("inf"), float("-inf")):
         return "inf" if value > 0 else "-inf"
-    return json.dumps(value, ensure_ascii=False)
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")  # JSON allows DEL, TOML does not

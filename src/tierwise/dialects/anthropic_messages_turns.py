@@ -126,6 +126,7 @@ class Turns:
         self._marks = marks
         self._same = ask.dialect == NAME
         self._ids = Ids(losses, self._same)
+        self._before = ""  # the role of the message before
 
     def written(self) -> tuple[str | list[Block] | None, list[Block]]:
         """(system, messages)."""
@@ -157,7 +158,8 @@ class Turns:
         self._name(message)
         role: str = message.role
         if role == "assistant":
-            self._ids.turn()
+            if self._before != "assistant":  # neighbours become one turn
+                self._ids.turn()
         elif _is_system(message):
             role = "system"
             if self._abilities.mid_system is False:
@@ -165,12 +167,12 @@ class Turns:
                 role = "user"
         else:
             role = "user"
-        turn = Turn(
-            role, self._blocks(message.parts, message.role), _fields_of(message) if self._same else {}
-        )
-        if not self._same:
-            for key in _fields_of(message):
+        self._before = message.role
+        turn = Turn(role, self._blocks(message.parts, message.role), _fields_of(message))
+        if not self._same or (role == "user" and _is_system(message)):
+            for key in turn.odd:
                 self._losses.opaque(f"message.{key}")
+            turn.odd = {}
         if not turn.blocks:
             self._losses.add("message.empty")
         return turn
@@ -201,7 +203,10 @@ class Turns:
         results = [block for _, block in blocks if block["type"] == "tool_result"]
         if results != [block for _, block in blocks[: len(results)]]:
             self._losses.add("message.order", "tool results were moved to the front")
-        arranged: list[Turn] = [Turn("user", results)] if results else []
+        arranged: list[Turn] = []
+        if results:
+            odd = [turn.odd for turn in turns if any(block["type"] == "tool_result" for block in turn.blocks)]
+            arranged.append(Turn("user", results, odd[0]))
         for turn in turns:
             rest = [block for block in turn.blocks if block["type"] != "tool_result"]
             if not rest:

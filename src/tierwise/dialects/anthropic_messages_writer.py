@@ -129,9 +129,10 @@ class Writer:
         self._started = True
         told = event.usage
         if told is not None and told.prompt:
-            usage = told
-        else:
-            usage = Usage(input=prompt_estimate(self._ask), output=1, source="estimated")
+            usage = write_usage(told)
+        else:  # no split of the writes: SDKs would keep its zeros beside the totals told at the end
+            estimate = Usage(input=prompt_estimate(self._ask), output=1, source="estimated")
+            usage = write_delta_usage(estimate)
         self._usage = None if told is None else told
         message: Body = {
             "id": message_id(event.id),
@@ -141,7 +142,7 @@ class Writer:
             "content": [],
             "stop_reason": None,
             "stop_sequence": None,
-            "usage": write_usage(usage),
+            "usage": usage,
         }
         if event.service_tier is not None:
             message["usage"]["service_tier"] = event.service_tier

@@ -163,6 +163,7 @@ class LineSearch:
     def __init__(self, *prefixes: bytes) -> None:
         self._prefixes = prefixes
         self._reach = max(map(len, prefixes))
+        self._mark = _shared_end(prefixes)
         self._tail = b"\n"  # the last bytes seen; a stream's start is a line's start
         self.found = False
 
@@ -173,6 +174,10 @@ class LineSearch:
         size = len(data)
         best = size
         tail = self._tail
+        # Chunks mostly end where a line ends; then a match lies within `data` or at its start.
+        if tail[-1] in b"\r\n" and size >= self._reach and self._mark not in data:
+            self._tail = data[-self._reach :]
+            return size
         if not self.found and data:
             seam = tail + data[: self._reach]
             for prefix in self._prefixes:
@@ -185,6 +190,15 @@ class LineSearch:
             self.found = best < size
         self._tail = (tail + data if size < self._reach else data)[-self._reach :]
         return best
+
+
+def _shared_end(prefixes: tuple[bytes, ...]) -> bytes:
+    """The longest ending that all have in common: one search for it rules all of them out."""
+    shortest = min(map(len, prefixes))
+    for size in range(shortest, 0, -1):
+        if all(prefix.endswith(prefixes[0][-size:]) for prefix in prefixes):
+            return prefixes[0][-size:]
+    return b""
 
 
 def _line_start(data: bytes, prefix: bytes) -> int:

@@ -68,9 +68,9 @@ class Inbound(asyncio.Protocol):
     """One client connection. Knows at most one request at a time; bytes beyond it wait in `_held`."""
 
     __slots__ = (
-        "_blocked", "_closing", "_front", "_held", "_keep", "_loop", "_lost", "_marked", "_peer", "_reading",
-        "_reply", "_request", "_scanned", "_skimming", "_sweeper", "_task", "_transport", "_unsent",
-        "_wanted", "deadline",
+        "_begun", "_blocked", "_closing", "_front", "_held", "_keep", "_loop", "_lost", "_marked", "_peer",
+        "_reading", "_reply", "_request", "_scanned", "_skimming", "_stalled", "_sweeper", "_task",
+        "_transport", "_unsent", "_wanted", "deadline",
     )  # fmt: skip
 
     _transport: asyncio.Transport
@@ -86,6 +86,8 @@ class Inbound(asyncio.Protocol):
         self._reply: Reply | None = None
         self._task: asyncio.Task[None] | None = None
         self._blocked: asyncio.Future[None] | None = None
+        self._begun = False  # the task has taken its first step
+        self._stalled = False  # the next request waits until the replies before it are read
         self._skimming = False  # the reply is out, the rest of its request's body is thrown away
         self._closing = False  # nothing more is read as requests
         self._lost = False
@@ -134,7 +136,10 @@ class Inbound(asyncio.Protocol):
         blocked, self._blocked = self._blocked, None
         if blocked is not None and not blocked.done():
             blocked.set_result(None)
-        if self._request is not None and not self._closing:
+        if self._stalled:
+            self._stalled = False
+            self._next()
+        elif self._request is not None and not self._closing:
             self.deadline = inf
             if not self._request.intake.done:
                 self._set_deadline(self._front.limits.body_idle_s)
@@ -171,6 +176,7 @@ class Inbound(asyncio.Protocol):
             return self._refuse(error)
         request = self._request = Request(head, intake, self._peer, self)
         reply = self._reply = Reply(self, head.method == "HEAD", head.minor)
+        self._begun = False
         self._wanted = False
         self._marked = 0
         self.deadline = inf
@@ -191,7 +197,8 @@ class Inbound(asyncio.Protocol):
         # Refused at once, since the blank line that would end such a head may never come.
         if data and data != b"\r" and not data[:1].isalpha():
             return self._refuse(BadRequest("This is not an HTTP request."))
-        if data.count(b"\n") != data.count(b"\r\n"):
+        fresh = self._scanned
+        if data.count(b"\n", fresh) != data.count(b"\r\n", max(0, fresh - 1)):
             return self._refuse(BadRequest("A line of the request head ends without CR."))
         if data and not self._held:
             self._set_deadline(self._front.limits.header_timeout_s)
@@ -259,12 +266,12 @@ class Inbound(asyncio.Protocol):
             self.deadline = inf
 
     def _pause(self) -> None:
-        if self._reading and not self._lost:
+        if self._reading and not self._transport.is_closing():
             self._reading = False
             self._transport.pause_reading()
 
     def _resume(self) -> None:
-        if not self._reading and not self._lost:
+        if not self._reading and not self._transport.is_closing():
             self._reading = True
             self._transport.resume_reading()
 
@@ -282,6 +289,7 @@ class Inbound(asyncio.Protocol):
     # --- answering
 
     async def _answer(self, request: Request, reply: Reply) -> None:
+        self._begun = True
         error: TierwiseError | None = None
         try:
             await self._front.handle(request, reply)
@@ -298,13 +306,11 @@ class Inbound(asyncio.Protocol):
             error = TierwiseError("Something went wrong inside the gateway.")
         finally:
             self._answered(request, reply, error)
+            del error  # it holds this frame
 
     def _answered(self, request: Request, reply: Reply, error: TierwiseError | None) -> None:
         front = self._front
-        front.in_flight -= 1
-        if self._task is not None:
-            front.tasks.discard(self._task)
-        self._task = None
+        self._count_out()
         if error is not None and not self._lost and not reply.ended:
             if reply.started:
                 reply.abort()
@@ -323,8 +329,18 @@ class Inbound(asyncio.Protocol):
         else:
             self._linger()
 
+    def _count_out(self) -> None:
+        task, self._task = self._task, None
+        if task is not None:
+            self._front.in_flight -= 1
+            self._front.tasks.discard(task)
+
     def _next(self) -> None:
-        """Goes on to the next request, which may be here already."""
+        """Goes on to the next request, which may be here already, unless earlier replies are still unread."""
+        if self._blocked is not None:
+            self._stalled = True
+            self._pause()
+            return
         self._request = self._reply = None
         self._skimming = False
         self._unsent = 0
@@ -369,6 +385,8 @@ class Inbound(asyncio.Protocol):
         blocked, self._blocked = self._blocked, None
         if self._task is not None and self._reply is not None and not self._reply.ended:
             self._task.cancel()
+            if not self._begun:
+                self._count_out()  # a task that is cancelled before its first step never runs its `finally`
         elif blocked is not None and not blocked.done():
             blocked.set_result(None)
 

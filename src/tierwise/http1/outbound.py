@@ -114,12 +114,12 @@ class Outbound(asyncio.Protocol):
             self.deadline = inf
 
     def hold_back(self) -> None:
-        if self._reading and not self.lost:
+        if self._reading and not self._transport.is_closing():
             self._reading = False
             self._transport.pause_reading()
 
     def go_on(self) -> None:
-        if not self._reading and not self.lost:
+        if not self._reading and not self._transport.is_closing():
             self._reading = True
             self._transport.resume_reading()
 

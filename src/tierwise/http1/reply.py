@@ -103,9 +103,11 @@ class Reply:
     def abort(self) -> None:
         """Ends the connection so that the client notices that the body is incomplete.
 
-        What was written is still sent where the framing shows the loss (chunked); else it is a reset.
+        What was written is still sent where the framing shows the loss (chunked); else it is a reset. The
+        handler goes on: it is not cancelled for what it did itself.
         """
         if not self.ended:
+            self.ended = True
             self._taker.cut(hard=not self._chunked or self._head_only)
 
     def _open(self, status: int, headers: Headers, framing: bytes, keep: bool) -> bytes:

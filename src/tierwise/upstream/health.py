@@ -19,6 +19,8 @@ _SAMPLES = 64
 # Medians move slowly: they are computed anew only after this many answers.
 _EVERY = 16
 _HEALTHY = TierHealth()
+# Names come from requests when a provider passes any id on; past this many, the oldest are forgotten.
+_MOST = 10_000
 
 
 class Health:
@@ -60,6 +62,7 @@ class Health:
             self._breakers[name] = self._breakers[name].succeeded(seconds())
         times = self._times.get(name)
         if times is None:
+            self._forget()
             times = self._times[name] = deque(maxlen=_SAMPLES)
         times.append((ttft_us / 1000, total_us / 1000))
         count = self._counts[name] = self._counts.get(name, 0) + 1
@@ -73,7 +76,7 @@ class Health:
         breaker = self._breakers.get(name) or Breaker()
         now_s = seconds()
         why = f"status {failure.status}" if failure.status is not None else failure.moment
-        if refuses_credential(failure):
+        if refuses_credential(failure) and failure.status != 403:
             breaker = breaker.refused(
                 now_s, f"{why}: the credential was refused or the account is out of funds"
             )
@@ -84,6 +87,14 @@ class Health:
         self._breakers[name] = breaker
         if breaker.until_s is not None:
             self._troubled.add(name)
+
+    def _forget(self) -> None:
+        if len(self._times) < _MOST:
+            return
+        name = next(iter(self._times))
+        for table in (self._times, self._counts, self._known, self._breakers):
+            table.pop(name, None)
+        self._troubled.discard(name)
 
     def broke(self) -> frozenset[str]:
         """Providers whose retry budget is spent."""

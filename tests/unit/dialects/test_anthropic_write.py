@@ -165,6 +165,20 @@ def test_ids_stay_apart_when_cleaned_or_used_again() -> None:
     assert all(i and i.replace("_", "").replace("-", "").isascii() and "." not in i for i in seen)
 
 
+def test_calls_in_neighbouring_messages_are_one_turn() -> None:
+    body, losses = write(
+        ask(
+            HI,
+            *(Message("assistant", (ToolCall(i, "f", "{}"),)) for i in "ab"),
+            *(Message("tool", (ToolResult(i, (Text(i),)),)) for i in "ab"),
+        )
+    )
+    calls, results = body["messages"][1:]
+    assert [block["id"] for block in calls["content"]] == ["a", "b"]
+    assert [block["tool_use_id"] for block in results["content"]] == ["a", "b"]
+    assert losses == []
+
+
 def test_broken_and_orphaned_tool_talk() -> None:
     body, losses = write(
         ask(

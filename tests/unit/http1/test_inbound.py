@@ -97,13 +97,6 @@ async def test_a_request_is_answered_in_one_write():
     assert wire.server.in_flight == 0
 
 
-async def test_the_date_is_sent():
-    wire = Wire(echo)
-    wire.inbound.data_received(GET)
-    await asyncio.sleep(0.001)
-    assert re.search(rb"\r\ndate: \w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT\r\n", wire.transport.sent)
-
-
 async def test_the_request_that_the_handler_sees():
     seen = []
 
@@ -439,59 +432,3 @@ async def test_a_reply_cannot_be_started_twice():
             await reply.write(b"x")
 
     assert (await Wire(handle).feed(GET)).count(b"HTTP/1.1") == 1
-
-
-async def test_losing_the_connection_cancels_the_handler():
-    seen = []
-
-    async def handle(request: Request, reply: Reply) -> None:
-        try:
-            await asyncio.sleep(60)
-        except asyncio.CancelledError:
-            seen.append("cancelled")
-            reply.send(200, [])
-            raise
-
-    wire = Wire(handle)
-    await wire.feed(GET)
-    wire.inbound.connection_lost(ConnectionResetError())
-    await asyncio.sleep(0.001)
-    assert seen == ["cancelled"]
-    assert wire.server.in_flight == 0
-    assert wire.transport.sent == b""
-
-
-async def test_losing_the_connection_after_the_reply_leaves_the_handler_alone():
-    seen = []
-
-    async def handle(request: Request, reply: Reply) -> None:
-        reply.send(200, [])
-        await asyncio.sleep(0.002)
-        seen.append("finished")
-
-    wire = Wire(handle)
-    await wire.feed(GET)
-    wire.inbound.connection_lost(None)
-    await asyncio.sleep(0.02)
-    assert seen == ["finished"]
-
-
-async def test_writing_waits_while_the_client_reads_too_slowly():
-    progress = []
-
-    async def handle(request: Request, reply: Reply) -> None:
-        reply.start(200, [])
-        for number in range(3):
-            await reply.write(b"x")
-            progress.append(number)
-        reply.end()
-
-    wire = Wire(handle)
-    assert wire.transport.high == 65536
-    wire.inbound.pause_writing()
-    await wire.feed(GET)
-    assert progress == []
-    wire.inbound.resume_writing()
-    assert (await wire.feed()) == b""
-    await asyncio.sleep(0.001)
-    assert progress == [0, 1, 2]

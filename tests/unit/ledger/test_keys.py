@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tierwise.errors import BadRequest, ConfigError, NotFound
-from tierwise.ledger import Ledger, apply_local, open_ledger
+from tierwise.ledger import Ledger, announcement, apply_local, open_ledger
 from tierwise.nouns import Budget
 
 
@@ -147,3 +147,13 @@ async def test_local_commands_not_understood_are_refused(ledger: Ledger, path: s
     with pytest.raises((BadRequest, NotFound, ConfigError)):
         apply_local(ledger, path, body)
     assert ledger.list_keys() == []
+
+
+async def test_a_refused_start_gives_the_lock_back(url: str) -> None:
+    ledger = open_ledger(url, {})
+    ledger.create_key("team")
+    await ledger.shutdown()
+    with pytest.raises(ConfigError) as refused:
+        open_ledger(url, {"TIERWISE_SECRET": "other"})
+    assert announcement(url) is None
+    del refused

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from tierwise.errors import BudgetRefused
+from tierwise.errors import BudgetRefused, StoreError
 from tierwise.ledger import Ledger, Reader, sqlite_store
 from tierwise.nouns import Budget
 from unit.ledger.made import NOON, closed, opened
@@ -120,3 +120,37 @@ async def test_readers_see_windows_of_the_past_only_where_they_are(ledger: Ledge
     await ledger.close(closed("a", 10))
     assert [b.spent_pico for b in reader.balances()] == [0]
     assert reader.verify() == []
+
+
+async def test_a_row_of_the_wrong_shape_fails_alone_and_no_one_waits_for_ever(
+    ledger: Ledger, reader: Reader
+) -> None:
+    await ledger.open(opened("a"))
+    results = await asyncio.wait_for(
+        asyncio.gather(
+            ledger.open(opened("b", task=None)),
+            ledger.open(opened("c")),
+            ledger.close(closed("a", usage=None)),
+            ledger.close(closed("c", total_us="soon")),
+            ledger.open(opened("d", tags=None)),
+            return_exceptions=True,
+        ),
+        10,
+    )
+    assert [type(result).__name__ for result in results] == [
+        "StoreError", "NoneType", "StoreError", "StoreError", "NoneType",
+    ]  # fmt: skip
+    await ledger.close(closed("a"))
+    await ledger.close(closed("c"))
+    assert reader.verify() == []
+
+
+async def test_rows_queued_while_shutting_down_are_answered(ledger: Ledger, reader: Reader) -> None:
+    await ledger.open(opened("a"))
+    stopping = asyncio.ensure_future(ledger.shutdown())
+    closing = ledger.close(closed("a"))
+    await stopping
+    await closing
+    with pytest.raises(StoreError, match="shut down"):
+        await ledger.open(opened("b"))
+    assert [row["event"] for row in reader.rows()] == ["open", "close"]

@@ -20,6 +20,7 @@ from tierwise.errors import TierwiseError
 from .world import World
 
 TICKETS = 200
+_CACHED = "qa"
 _HANDBOOK = "Refunds are paid to the card that was charged, within five working days of the request. " * 260
 _CODE = "Write a Python function that merges overlapping intervals, and say what its complexity is."
 _STORY = (
@@ -89,8 +90,11 @@ def run(jobs: list[Job], done: Callable[[], None]) -> Iterator[Reply]:
         done()
         return reply
 
+    # What shares a cached prefix is sent one after another: calls that run together all write, and none reads.
+    cached = [job for job in jobs if job.task == _CACHED]
     with ThreadPoolExecutor(16) as pool:
-        yield from pool.map(one, jobs)
+        yield from pool.map(one, [job for job in jobs if job.task != _CACHED])
+    yield from map(one, cached)
 
 
 def _clients(world: World) -> Any:
@@ -171,14 +175,14 @@ def _cached(clients: Any, number: int) -> Job:
 
     def send() -> Reply:
         raw = clients.anthropic_.messages.with_raw_response.create(
-            model="task/qa",
+            model=f"task/{_CACHED}",
             max_tokens=100,
             system=[block],
             messages=[{"role": "user", "content": f"Question {number}: how long does a refund take?"}],
         )
         return _reply(raw.headers)
 
-    return Job(send, "qa")
+    return Job(send, _CACHED)
 
 
 def _png(side: int) -> bytes:

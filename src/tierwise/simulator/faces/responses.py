@@ -10,7 +10,7 @@ from ..faults import Frame
 from ..profile import Profile
 from ..prompt import Answering, Call, Prompt, Rejected, Said, count, pieces
 from ..seal import seal
-from .face import Head, limit_of, table_of
+from .face import Head, limit_of, list_of, table_of
 from .openai_chat import EFFORTS, check_marks, error_of, model_of, openai_headers, refuse_unknown
 from .responses_reading import Reading, read_choice, read_tools
 
@@ -46,6 +46,7 @@ class OpenAIResponses:
         if shape.get("type") == "json_schema":
             prompt.schema = table_of(shape.get("schema"), "text.format.schema")
         prompt.wants_json = shape.get("type") in ("json_object", "json_schema")
+        list_of(body.get("include"), "include")
         reasoning = table_of(body.get("reasoning"), "reasoning")
         if reasoning and reasoning.get("effort") != "none":
             prompt.thinking = EFFORTS.get(str(reasoning.get("effort")), 160)

@@ -1,0 +1,124 @@
+"""policy.toml: read strictly, written so that it reads back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tierwise.config import (
+    RuleBlock,
+    VerdictBlock,
+    load,
+    policy_text,
+    read_blocks,
+    read_policy,
+    write_policy,
+)
+from tierwise.errors import ConfigError
+from tierwise.nouns import Tier
+
+TIERS = {name: Tier(name, f"agg/{name}") for name in ("haiku", "sonnet", "opus")}
+VERDICT = VerdictBlock(
+    decision="switch", difference=-0.01, interval=(-0.035, 0.0142), level=0.9, n=500, method="tango", date="2026-11-20",
+    id="v1", expires="2027-02-20", margin=0.05, alpha=0.05, counts=(400, 20, 24, 56), seed=7, ln_e_switch=3.482723,
+    cheap="haiku", reference="opus", dataset_hash="abc", prompt_hash="def",
+    models={"haiku": "agg/anthropic/claude-haiku-4"}, prices={"haiku": "published:x@2026-04"}, reasons=['said "so"'],
+)  # fmt: skip
+BLOCKS = [RuleBlock("coding", ["sonnet", "opus"]), RuleBlock("classification", ["haiku", "opus"], VERDICT)]
+
+
+def test_what_is_written_reads_back_the_same(tmp_path: Path) -> None:
+    path = tmp_path / "policy.toml"
+    text = write_policy(path, BLOCKS)
+    assert path.read_text() == text
+    assert read_blocks(path, TIERS) == sorted(BLOCKS, key=lambda block: block.task)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_rule_says_its_evidence(tmp_path: Path) -> None:
+    path = tmp_path / "policy.toml"
+    write_policy(path, BLOCKS)
+    rules = read_policy(path, TIERS, "2026-11-22")
+    measured, by_hand = rules["classification"], rules["coding"]
+    assert (measured.state, measured.verdict, measured.expires) == ("measured", "v1", "2027-02-20")
+    for words in ("good enough", "-0.010", "90%", "n 500", "opus"):
+        assert words in measured.evidence
+    assert by_hand.state == "prior"
+    assert "unmeasured" in by_hand.evidence
+
+
+@pytest.mark.parametrize(("today", "state"), [("2027-02-19", "measured"), ("2027-02-20", "expired")])
+def test_a_verdict_expires(tmp_path: Path, today: str, state: str) -> None:
+    path = tmp_path / "policy.toml"
+    write_policy(path, BLOCKS)
+    assert read_policy(path, TIERS, today)["classification"].state == state
+
+
+def test_the_file_outranks_the_prior_for_its_tasks_only(tmp_path: Path) -> None:
+    config = tmp_path / "tierwise.toml"
+    config.write_text(
+        '[[provider]]\nname="agg"\ndialect="openai_chat"\nbase_url="http://127.0.0.1:1"\n'
+        'models=["claude-haiku-4","claude-sonnet-4.6","claude-opus-4.7"]\n'
+    )
+    before = load(config, {}).policy
+    write_policy(tmp_path / "policy.toml", [RuleBlock("coding", ["opus"], VERDICT)])
+    after = load(config, {}).policy
+    assert after.rules["coding"].tiers == ("opus",)
+    assert after.rules["qa"] == before.rules["qa"]
+    assert after.hash != before.hash
+
+
+def test_no_file_is_no_rules(tmp_path: Path) -> None:
+    assert read_policy(tmp_path / "policy.toml", TIERS, "2026-11-22") == {}
+
+
+GOOD = '[[rule]]\ntask = "coding"\ntiers = ["opus"]\n'
+BLOCK = (
+    '[rule.verdict]\ndecision="switch"\ndifference=0.0\ninterval=[0.0,0.0]\nlevel=0.9\nn=1\nmethod="tango"\n'
+    'date="2026-11-20"\n'
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (GOOD.replace("tiers", "tires"), ["'tires'", "'tiers'"]),
+        (GOOD.replace("opus", "opsu"), ["'opsu'", "'opus'"]),
+        (GOOD + GOOD, ["a rule already"]),
+        (GOOD.replace('["opus"]', "[]"), ["no tiers"]),
+        (GOOD + BLOCK + "ln_e_swich = 1.0\n", ["'ln_e_swich'", "'ln_e_switch'"]),
+        (GOOD + BLOCK.replace("switch", "swich"), ["rule[0].verdict.decision"]),
+        (GOOD + BLOCK.replace("2026-11-20", "yesterday"), ["verdict.date", "yesterday"]),
+        (GOOD + BLOCK.replace("n=1", "n='1'"), ["rule[0].verdict.n"]),
+        ("[rules]\n", ["'rules'", "'rule'"]),
+    ],
+)
+def test_mistakes_are_named(tmp_path: Path, text: str, words: list[str]) -> None:
+    path = tmp_path / "policy.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        read_policy(path, TIERS, "2026-11-22")
+    assert [word for word in ["policy.toml", *words] if word not in caught.value.sentence()] == []
+
+
+texts = st.text(st.characters(blacklist_categories=("Cs",)), max_size=12)
+floats = st.floats(allow_nan=False)
+
+
+verdicts = st.builds(
+    VerdictBlock, decision=st.just("keep"), difference=floats, interval=st.tuples(floats, floats), level=floats,
+    n=st.integers(0, 2**62), method=texts, date=st.just("2026-01-01"), models=st.dictionaries(texts, texts, max_size=3),
+    reasons=st.lists(texts, max_size=3), counts=st.none() | st.just((1, 2, 3, 4)), ln_e_keep=st.none() | floats,
+)  # fmt: skip
+
+
+@given(st.builds(RuleBlock, task=texts.filter(bool), tiers=st.just(["opus"]), verdict=verdicts, note=texts))
+def test_any_text_and_number_survives_the_file(
+    tmp_path_factory: pytest.TempPathFactory, block: RuleBlock
+) -> None:
+    path = tmp_path_factory.mktemp("policy") / "policy.toml"
+    path.write_text(policy_text([block]))
+    assert read_blocks(path) == [block]

@@ -1,0 +1,54 @@
+"""The reservation before a call."""
+
+from __future__ import annotations
+
+import pytest
+
+from tierwise.costing import OUTPUT_TOKENS_UNSAID, PricedModel, estimate_tokens
+from tierwise.nouns import Abilities, Model, Outline, Price, Source
+
+PRICE = Price(
+    "p", Source("test", "2026-11-22"), input=10, cache_read=1, cache_write_5m=12, cache_write_1h=20, output=50,
+    service_tiers={"priority": (2, 1), "flex": (1, 2)},
+)  # fmt: skip
+
+
+def bound(outline: Outline, default: int | None = None, max_output: int | None = None, prompt: int = 100) -> int:
+    model = Model("a/b", "a", "b", Abilities(max_output=max_output), (PRICE,))
+    return PricedModel(model).upper_bound(prompt, outline, 0, default)
+
+
+@pytest.mark.parametrize(("size", "tokens"), [(0, 0), (1, 1), (7, 2), (8, 3), (3500, 1000)])
+def test_tokens_are_bytes_over_three_and_a_half_rounded_up(size: int, tokens: int) -> None:
+    assert estimate_tokens(size) == tokens
+
+
+@pytest.mark.parametrize(
+    ("outline", "default", "max_output", "output"),
+    [
+        (Outline("m", max_output=7), 9, 11, 7),
+        (Outline("m", max_output=70), 9, 11, 11),
+        (Outline("m"), 9, 11, 9),
+        (Outline("m"), None, 11, 11),
+        (Outline("m"), None, None, OUTPUT_TOKENS_UNSAID),
+        (Outline("m", max_output=7, choices=3), None, None, 21),
+    ],
+    ids=["as asked", "never above the model's", "task's default", "model's limit", "unsaid", "choices"],
+)
+def test_output_is_bounded_by_the_first_that_is_known(
+    outline: Outline, default: int | None, max_output: int | None, output: int
+) -> None:
+    assert bound(outline, default, max_output) == 100 * 10 + output * 50
+
+
+def test_a_marked_prefix_is_reckoned_at_the_dearest_write() -> None:
+    assert bound(Outline("m", max_output=0, cache_marks=True)) == 100 * 20
+
+
+def test_a_dearer_service_tier_counts_and_a_cheaper_one_does_not() -> None:
+    assert bound(Outline("m", max_output=1, service_tier="priority")) == 2 * bound(Outline("m", max_output=1))
+    assert bound(Outline("m", max_output=1, service_tier="flex")) == bound(Outline("m", max_output=1))
+
+
+def test_an_unpriced_model_reserves_nothing() -> None:
+    assert PricedModel(Model("a/b", "a", "b")).upper_bound(100, Outline("m"), 0) == 0

@@ -1,0 +1,125 @@
+"""Workloads to the cent, and logs of real calls."""
+
+from __future__ import annotations
+
+import pytest
+
+from tierwise.config import published
+from tierwise.costing import Workload, cost, estimate, latency_saved_s, read_calls, total_usage
+from tierwise.errors import BadRequest
+from tierwise.money import usd_to_pico
+from tierwise.nouns import Usage
+
+PRICES = {model.tier: model.price for model in published().models.values() if model.tier}
+TICKETS = Workload(500, 800, 50)
+PAGES = Workload(1000, 2000, 200)
+
+
+@pytest.mark.parametrize(
+    ("work", "tier", "usd"),
+    [
+        (TICKETS, "haiku", "0.525"),
+        (TICKETS, "sonnet", "1.575"),
+        (TICKETS, "opus", "2.625"),
+        (PAGES, "haiku", "3.00"),
+        (PAGES, "sonnet", "9.00"),
+        (PAGES, "opus", "15.00"),
+    ],
+)
+def test_the_catalogs_workloads(work: Workload, tier: str, usd: str) -> None:
+    found = estimate(work, PRICES[tier])
+    assert found.day_pico == usd_to_pico(usd)
+    assert found.total_pico == 30 * usd_to_pico(usd)
+
+
+def test_sonnet_less_haiku_on_the_pages_is_180_dollars_a_month() -> None:
+    sonnet, haiku = (estimate(PAGES, PRICES[tier]).total_pico for tier in ("sonnet", "haiku"))
+    assert sonnet is not None
+    assert haiku is not None
+    assert sonnet - haiku == usd_to_pico("180")
+
+
+def test_batch_is_half() -> None:
+    assert estimate(Workload(500, 800, 50, batch=True), PRICES["haiku"]).day_pico == usd_to_pico("0.2625")
+
+
+def test_a_cached_prefix_is_written_and_read() -> None:
+    work = Workload(1000, 0, 0, prefix=5000, hits_per_day=999)
+    assert estimate(work, PRICES["haiku"]).day_pico == usd_to_pico("0.50575")
+    uncached = Workload(1000, 0, 0, prefix=5000)
+    assert estimate(uncached, PRICES["haiku"]).day_pico == usd_to_pico("5")
+    hour = Workload(1, 0, 0, prefix=5000, hits_per_day=0, ttl="1h")
+    assert estimate(hour, PRICES["haiku"]).day_pico == 5000 * 2_000_000
+
+
+def test_an_unknown_price_is_said() -> None:
+    found = estimate(TICKETS, None)
+    assert found.day_pico is None
+    assert found.total_pico is None
+    assert found.unpriced
+
+
+def test_latency_saved_is_at_most_3_9_hours() -> None:
+    assert latency_saved_s(10_000, 3200, 1800) == 14_000
+    assert round(14_000 / 3600, 1) == 3.9
+
+
+CSV = """at,input_tokens,output_tokens,cache_read,note
+2026-11-01T00:00:00Z,800,50,,first
+2026-11-01T00:04:00Z,20,50,5000,"a, b"
+"""
+
+
+def test_a_csv_of_calls() -> None:
+    calls = read_calls(CSV, "calls.csv")
+    assert calls.usages == (Usage(input=800, output=50), Usage(input=20, cache_read=5000, output=50))
+    assert calls.times_s[1] - calls.times_s[0] == 240
+    expected = sum(found for u in calls.usages if (found := cost(u, PRICES["haiku"]).pico) is not None)
+    assert total_usage(calls.usages, PRICES["haiku"]).pico == expected
+
+
+def test_jsonl_of_a_ledger_export_counts_closes_once() -> None:
+    text = (
+        '{"event":"open","exchange":"x"}\n\n'
+        '{"event":"close","at":"2026-11-01T00:00:00.5Z","usage":{"input":800,"cache_write_5m":3,"output":50}}\n'
+    )
+    calls = read_calls(text, "x.jsonl")
+    assert calls.usages == (Usage(input=800, cache_write_5m=3, output=50),)
+
+
+def test_prompt_tokens_include_cached_ones() -> None:
+    calls = read_calls('{"prompt_tokens": 100, "cached_tokens": 60, "completion_tokens": 5}', "x.jsonl")
+    assert calls.usages == (Usage(input=40, cache_read=60, output=5),)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("input_tokens,output_tokens\n1,2\n1,x\n", "f:3: output_tokens is 'x'"),
+        ("input_tokens,output_tokens\n-1,2\n", "f:2: input_tokens is '-1'"),
+        ("input_tokens,output_tokens\n1,2,3\n", "f:2 has not as many fields"),
+        ("input_tokens,output_tokens\n1\n", "f:2 has not as many fields"),
+        ("model,output_tokens\na,2\n", "f:2 has no column input_tokens"),
+        ("input_tokens,output_tokens\n", "f holds no calls"),
+        ("", "f holds no calls"),
+        ('{"input": 1, "output": 2}\n{"input": 1,\n', "f:2 is not JSON"),
+        ('{"input": 1, "output": 2}\n[1]\n', "f:2 is not a JSON object"),
+        ('{"input": 1.5, "output": 2}\n', "f:1: input is 1.5"),
+        ('{"input": true, "output": 2}\n', "f:1: input is True"),
+        ('{"prompt_tokens": 1, "cached_tokens": 2, "output": 2}\n', "f:1: more cached tokens"),
+        ('{"input": 1, "output": 2, "at": "noon"}\n', "f:1: at is 'noon'"),
+    ],
+)
+def test_bad_rows_say_file_and_line(text: str, words: str) -> None:
+    with pytest.raises(BadRequest) as caught:
+        read_calls(text, "f")
+    assert words in caught.value.message
+    assert caught.value.hint
+
+
+def test_an_unpriced_call_of_a_log_is_named() -> None:
+    price = published().models["openai/gpt-5.4"].price
+    found = total_usage([Usage(input=1), Usage(cache_read=1)], price)
+    assert found.pico is None
+    assert "call 2" in found.unpriced
+    assert "cache_read" in found.unpriced
