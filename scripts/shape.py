@@ -84,6 +84,10 @@ def function_faults(where: str, node: ast.FunctionDef | ast.AsyncFunctionDef) ->
 
 
 def is_broad(node: ast.ExceptHandler) -> bool:
+    """Whether a handler catches everything and swallows it: one that raises again records nothing and need not."""
+    last = node.body[-1]
+    if isinstance(last, ast.Raise) and last.exc is None:
+        return False
     return node.type is None or (
         isinstance(node.type, ast.Name) and node.type.id in ("Exception", "BaseException")
     )
@@ -119,7 +123,8 @@ def imported(path: Path) -> set[str]:
             base = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
             root = ".".join([*base, *([node.module] if node.module else [])])
             if root.startswith("tierwise"):
-                found |= {root} | {f"{root}.{alias.name}" for alias in node.names}
+                # `from . import name` names a module of the package, not the package's own __init__.
+                found |= ({root} if node.module else set()) | {f"{root}.{alias.name}" for alias in node.names}
     return found
 
 

@@ -28,8 +28,9 @@ def free_port() -> int:
 
 def config(dialect: str, port: int, models: list[str] = MODELS, extra: str = "") -> str:
     """A tierwise.toml with one aggregator of `dialect` on a loopback port that serves `models`."""
+    base = f"http://127.0.0.1:{port}{BASES[dialect]}"
     return (
-        f'[[provider]]\nname = "agg"\ndialect = "{dialect}"\nbase_url = "http://127.0.0.1:{port}{BASES[dialect]}"\n'
+        f'[[provider]]\nname = "agg"\ndialect = "{dialect}"\nbase_url = "{base}"\n'
         f'key = "env:UPSTREAM_KEY"\nmodels = {json.dumps(models)}\n{extra}'
     )
 

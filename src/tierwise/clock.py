@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import secrets
+import random
 import time
 from datetime import UTC, datetime
-
-_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 
 
 def now_us() -> int:
@@ -26,9 +24,9 @@ def rfc3339(at_us: int) -> str:
 
 
 def new_id(prefix: str, at_us: int | None = None) -> str:
-    """`prefix_` + 26 characters that sort by time (48 bits of milliseconds, 82 of randomness), as in ULID."""
-    value = ((now_us() if at_us is None else at_us) // 1000) << 82 | secrets.randbits(82)
-    digits = []
-    for shift in range(125, -1, -5):
-        digits.append(_ALPHABET[value >> shift & 31])
-    return f"{prefix}_{''.join(digits)}"
+    """`prefix_` + 32 hexadecimal digits that sort by time: 48 bits of milliseconds, then 80 of randomness.
+
+    A name, not a secret: whoever has seen some ids may guess others.
+    """
+    at_ms = (now_us() if at_us is None else at_us) // 1000
+    return f"{prefix}_{at_ms << 80 | random.getrandbits(80):032x}"

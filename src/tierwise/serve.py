@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import secrets
@@ -133,6 +134,10 @@ async def serve(options: Options, environ: Mapping[str, str]) -> int:
         log.info("%s", note)
     _first_key(running)
     _control_plane(running)
+    # What is loaded now lives as long as the process: the collector need not look at it again and again.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
     running.app.ready = True
     print(f"ready http://{running.host}:{running.port}", flush=True)
     watch = asyncio.create_task(_watch(running, environ))
@@ -192,7 +197,7 @@ def _control_plane(running: Running) -> None:
 
 
 async def _watch(running: Running, environ: Mapping[str, str]) -> None:
-    """Reloads when the configuration or policy file changes; now and then sweeps rows whose CLOSE was lost."""
+    """Reloads when configuration or policy change; now and then sweeps rows whose CLOSE was lost."""
     seen = _stamps(running)
     swept_us = now_us()
     while True:

@@ -214,7 +214,7 @@ def _line_json(line: Line) -> dict[str, Any]:
         for name, saving in (("asked", line.asked), ("reference", line.reference))
     }
     usage = structs.asdict(line.usage)
-    del usage["extra"], usage["source"]
+    del usage["extra"], usage["source"], usage["service_tier"]
     return {
         **structs.asdict(line),
         **saved,

@@ -33,13 +33,17 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 def command(**options: Any) -> None:
     """Runs a simulated provider.
 
-    It speaks OpenAI chat, responses and embeddings, Anthropic messages, and Gemini, with per-model
-    accuracy, speed, prompt caching and faults. Nothing it says comes from a model. Prints `ready
-    http://HOST:PORT` when it accepts; ends on SIGTERM.
+    It speaks OpenAI chat, responses and embeddings, Anthropic messages, and Gemini, with per-model accuracy,
+    speed, prompt caching and faults. Nothing it says comes from a model. Prints `ready http://HOST:PORT` when
+    it accepts; ends on SIGTERM.
+
+    A word of the model id asks for a fault, as in claude-haiku-4-e529: e400 to e529, quota, slow, cut, stall,
+    hang, badjson, badsse, garbage, wronglength, nodone, late, first, empty, refuse, nousage, redirect. POST a
+    profile to /simulator/profile to change it while it runs.
     """
-    profile = (
-        simulator.load_profile(options["profile"]) if options["profile"] else simulator.Profile(speed=1.0)
-    )
+    profile = simulator.load_profile(options["profile"]) if options["profile"] else simulator.Profile()
+    if profile.speed is None:
+        profile = msgspec.structs.replace(profile, speed=1.0)
     for name in ("speed", "seed"):
         if options[name] is not None:
             profile = msgspec.structs.replace(profile, **{name: options[name]})

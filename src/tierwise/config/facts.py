@@ -7,7 +7,7 @@ from __future__ import annotations
 import functools
 import re
 from fractions import Fraction
-from importlib import resources
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -169,7 +169,7 @@ def spelled(model_id: str) -> str:
 
 
 def _read(name: str) -> bytes:
-    return resources.files(__package__).joinpath(name).read_bytes()
+    return Path(__file__).with_name(name).read_bytes()
 
 
 def _model(row: _ModelRow, sources: dict[str, Source]) -> Published:

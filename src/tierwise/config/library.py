@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import re
 from fractions import Fraction
-from importlib import resources
+from pathlib import Path
 
 import msgspec
 from msgspec import Struct
@@ -158,7 +158,7 @@ class Library:
 @functools.cache
 def library() -> Library:
     """The snapshot that comes with this version of tierwise."""
-    return Library(resources.files(__package__).joinpath("prices.json").read_bytes())
+    return Library(Path(__file__).with_name("prices.json").read_bytes())
 
 
 _EXACT = 10_000

@@ -142,11 +142,9 @@ def policy_text(blocks: Iterable[RuleBlock]) -> str:
         "# Which tiers serve which task, and the evidence. Written by tierwise; read and edit it freely.\n"
     ]
     for block in sorted(blocks, key=lambda each: each.task):
-        fields = structs.asdict(block)
-        verdict = fields.pop("verdict")
-        parts.append("\n[[rule]]\n" + _lines(fields))
-        if verdict is not None:
-            parts.append("\n[rule.verdict]\n" + _lines(structs.asdict(verdict)))
+        parts.append("\n[[rule]]\n" + _lines(structs.replace(block, verdict=None)))
+        if block.verdict is not None:
+            parts.append("\n[rule.verdict]\n" + _lines(block.verdict))
     return "".join(parts)
 
 
@@ -179,9 +177,11 @@ def _check_dates(verdict: VerdictBlock, where: str) -> None:
         )
 
 
-def _lines(fields: Mapping[str, Any]) -> str:
+def _lines(block: RuleBlock | VerdictBlock) -> str:
+    """`key = value` of every key that must be there or is not empty."""
     empty: tuple[Any, ...] = (None, "", {}, [])
-    return "".join(f"{key} = {_toml(value)}\n" for key, value in fields.items() if value not in empty)
+    found = [(field, getattr(block, field.name)) for field in structs.fields(block)]
+    return "".join(f"{field.name} = {_toml(v)}\n" for field, v in found if field.required or v not in empty)
 
 
 def _toml(value: Any) -> str:
@@ -189,7 +189,7 @@ def _toml(value: Any) -> str:
     bits.
     """
     if isinstance(value, dict):
-        inner = ", ".join(f"{json.dumps(key)} = {_toml(each)}" for key, each in sorted(value.items()))
+        inner = ", ".join(f"{_toml(key)} = {_toml(each)}" for key, each in sorted(value.items()))
         return f"{{ {inner} }}"
     if isinstance(value, list | tuple):
         return f"[{', '.join(_toml(each) for each in value)}]"

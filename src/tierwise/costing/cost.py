@@ -10,11 +10,10 @@ from fractions import Fraction
 from msgspec import Struct
 
 from ..nouns import Price, PriceStep, Usage
+from ..nouns.answer import LIST_PRICE_TIERS
 
 BUCKETS = ("input", "cache_read", "cache_write_5m", "cache_write_1h", "output")
 
-# Words with which vendors name the tier that is billed at list price.
-_STANDARD = frozenset({"", "default", "standard", "auto", "standard_only", "on_demand"})
 _WHOLE = (1, 1)
 
 
@@ -42,8 +41,8 @@ def cost(usage: Usage, price: Price | None, batch: bool = False, service_tier: s
     """What `usage` costs at `price`, pico-dollars, exactly.
 
     The long-context step is chosen by all prompt tokens, cached or not, and applies to the whole call.
-    `batch` and `service_tier` are exact ratios on every token bucket; a price may give one bucket its own
-    under `TIER/bucket` (`flex/cache_read`, `batch/cache_read`). Other units (web searches …) keep their
+    `batch` and `service_tier` (None: the one the usage was billed in) are exact ratios on every token
+    bucket; a price may give one bucket its own under `TIER/bucket` (`flex/cache_read`, `batch/cache_read`). Other units (web searches …) keep their
     price unless they have such a ratio. Unpriced, never zero and never a default rate: a bucket with tokens
     whose price is unknown, an unknown discount, a negative count, and a discount that leaves a part of a
     pico-dollar.
@@ -53,8 +52,8 @@ def cost(usage: Usage, price: Price | None, batch: bool = False, service_tier: s
     fault = _fault(usage)
     if fault:
         return Cost(None, fault)
-    tier = (service_tier or "").lower()
-    tier = "" if tier in _STANDARD else tier
+    tier = (usage.service_tier if service_tier is None else service_tier).lower()
+    tier = "" if tier in LIST_PRICE_TIERS else tier
     if batch or tier == "batch":
         if tier not in ("", "batch"):
             return Cost(None, f"no price for batch and service tier {tier!r} together in {price.id}")

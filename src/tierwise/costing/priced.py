@@ -36,7 +36,12 @@ def compile_price(price: Price | None) -> Callable[[Usage], Cost]:
             usage.cache_write_1h,
             usage.output,
         )
-        if usage.extra or (a | r | s | w | o) < 0 or not (all_known or not (r or s or w)):
+        if (
+            usage.extra
+            or usage.service_tier
+            or (a | r | s | w | o) < 0
+            or not (all_known or not (r or s or w))
+        ):
             return cost(usage, known)
         return Cost(a * fresh + r * rate_read + s * rate_short + w * rate_long + o * output)
 

@@ -31,9 +31,11 @@ CATALOG = MappingProxyType(
         # stopping
         "stop.sequences": "stop sequences were not sent",
         "stop.more_than_4": "only the first 4 stop sequences were sent",
+        "stop.more_than_5": "only the first 5 stop sequences were sent",
         "stop.which": "which stop sequence ended the answer cannot be told",
         "stop.reason": "why the answer ended has only a nearest word",
         "max_output.assumed": "the target needs an output limit and the caller gave none",
+        "max_output.least": "the output limit is below the least the target takes, which was sent instead",
         # tools
         "tool.custom": "a free-text tool was sent as a function with one text argument, or not at all",
         "tool.grammar": "a tool's grammar was not sent",
@@ -47,7 +49,7 @@ CATALOG = MappingProxyType(
         "tool_choice.parallel": "whether tools may be called in parallel was not sent",
         "tool_call.signature": "the signature on a tool call was dropped",
         "tool_call.id": "a tool call's id was changed or dropped",
-        "tool_call.arguments": "a tool call's arguments are not a JSON object; they were wrapped",
+        "tool_call.arguments": "a tool call's arguments are not a JSON object; they were wrapped or left out",
         "tool_result.is_error": "that a tool failed is told in text, not by a flag",
         "tool_result.media": "media in a tool's result was moved to a user message or dropped",
         "tool_result.orphan": "a tool's result answers no call before it",
@@ -74,6 +76,7 @@ CATALOG = MappingProxyType(
         "media.audio": "audio was not sent",
         "media.video": "video was not sent",
         "media.file_id": "a file known to one vendor only was not sent",
+        "media.mime": "a media type that the caller did not say was guessed",
         "media.detail": "an image's detail was not sent",
         "media.output": "media in the answer was dropped",
         # thinking

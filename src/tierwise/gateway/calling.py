@@ -14,13 +14,14 @@ import msgspec
 
 from tierwise.clock import tick_us
 from tierwise.dialects.base import StreamReader, Tap
+from tierwise.dialects.spans import lay_over
 from tierwise.errors import LossRefused, TierwiseError, UpstreamBroke, UpstreamError, UpstreamStatus
 from tierwise.http1 import Pool, Response
 from tierwise.nouns import Answer, Candidate, Event, Failed, Loss
 from tierwise.nouns.answer import BlockStart, Delta, Ended, Finished
 from tierwise.routing import GiveUp, Plan, Try, decide, failure_of, plan_of
 from tierwise.routing.retry import Moment
-from tierwise.upstream import Deployment, Header, Health, Sent, seconds, send, with_settings
+from tierwise.upstream import Deployment, Header, Health, Sent, seconds, send
 
 from .recording import Book, Entry
 from .walk import Walk
@@ -185,7 +186,7 @@ def write(walk: Walk, deployment: Deployment, candidate: Candidate) -> Sent:
             )
     tier = walk.snapshot.catalog.tiers.get(candidate.tier)
     if tier is not None and tier.settings:
-        body = with_settings(body, tier.settings)
+        body = lay_over(body, tier.settings)
     return Sent(deployment.path(outline.stream), deployment.headers(client, extra), body)
 
 

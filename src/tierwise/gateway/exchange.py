@@ -22,6 +22,8 @@ from .admission import Admission
 from .auth import caller_of
 from .calling import Caller
 from .metrics import Metrics
+from .recording import Entry
+from .sessions import Sessions, bound_for_us, name_of
 from .snapshot import Snapshot
 from .walk import Named, Walk
 
@@ -34,6 +36,7 @@ class Gate:
         self.snapshot = snapshot
         self.caller = caller
         self.admission = admission
+        self.sessions = Sessions()
 
     @property
     def metrics(self) -> Metrics:
@@ -49,11 +52,11 @@ async def exchange(
     try:
         walk = door(gate, request, surface)
         try:
-            async with asyncio.timeout(walk.deadline_s):
-                await reading(gate, walk, named)
-                choosing(gate, walk)
-                live = await gate.caller.call(walk)
-                await writing.write(walk, live, reply)
+            if walk.deadline_s is None:
+                await rooms(gate, walk, reply, named)
+            else:
+                async with asyncio.timeout(walk.deadline_s):
+                    await rooms(gate, walk, reply, named)
         finally:
             gate.admission.leave(walk.caller.key)
     except TimeoutError:
@@ -68,6 +71,15 @@ def door(gate: Gate, request: Request, surface: Dialect) -> Walk:
     walk = Walk(request, surface, gate.snapshot, caller)
     gate.admission.enter(caller.key)
     return walk
+
+
+async def rooms(gate: Gate, walk: Walk, reply: Reply, named: Named | None) -> None:
+    """The walk behind the Door."""
+    await reading(gate, walk, named)
+    choosing(gate, walk)
+    live = await gate.caller.call(walk)
+    await writing.write(walk, live, reply)
+    remember(gate, walk, live.entry)
 
 
 async def reading(gate: Gate, walk: Walk, named: Named | None) -> None:
@@ -85,11 +97,25 @@ async def reading(gate: Gate, walk: Walk, named: Named | None) -> None:
 def choosing(gate: Gate, walk: Walk) -> None:
     """Outline, policy and health → Route: pure, so that any request can be decided again."""
     snapshot = walk.snapshot
-    question = Question(outline=walk.outline, task=walk.asked_task, prompt_tokens=walk.prompt_tokens)
+    if not walk.session and (
+        walk.outline.thinking or walk.outline.thinking_history or walk.outline.cache_marks
+    ):
+        walk.session = name_of(walk.body)
+    bound = gate.sessions.tier_of(walk.caller.key.id, walk.session, walk.at_us) if walk.session else None
+    question = Question(walk.outline, walk.asked_task, bound, walk.prompt_tokens)
     walk.route = choose(question, snapshot.table, gate.caller.health.view())
     walk.scopes = scopes_of(walk)
     if walk.max_cost_pico is not None:
         refuse_too_dear(walk, walk.max_cost_pico)
+
+
+def remember(gate: Gate, walk: Walk, entry: Entry) -> None:
+    """Binds the session to the tier that served it while thinking blocks or a warm cache would be lost."""
+    if not walk.session or not entry.candidate.tier:
+        return
+    for_us = bound_for_us(walk.outline, entry.usage)
+    if for_us:
+        gate.sessions.keep(walk.caller.key.id, walk.session, entry.candidate.tier, walk.at_us + for_us)
 
 
 def scopes_of(walk: Walk) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable
 
-from tierwise.clock import new_id, now_us, tick_us
+from tierwise.clock import now_us, tick_us
 from tierwise.costing import estimate_tokens
 from tierwise.errors import TierwiseError
 from tierwise.ledger import Ledger
@@ -31,7 +31,8 @@ class Book:
         """An Entry whose OPEN row is durable, its estimated cost reserved. Raises BudgetRefused or
         StoreError."""
         at_us = now_us()
-        entry = Entry(self, walk, deployment, candidate, new_id("at", at_us))
+        walk.attempts += 1
+        entry = Entry(self, walk, deployment, candidate, f"{walk.id}-{walk.attempts}")
         assert walk.route is not None
         await self.ledger.open(
             Open(

@@ -231,4 +231,6 @@ def usd(pico: int) -> str:
 
 def safe(text: str) -> bytes:
     """Printable ASCII for a header value; anything else becomes `?`."""
+    if text.isascii() and text.isprintable():
+        return text.encode()
     return "".join(c if " " <= c <= "~" else "?" for c in text).encode("ascii")

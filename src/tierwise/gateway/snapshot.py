@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tierwise.clock import now_us, rfc3339
 from tierwise.config import Settings, model_for
 from tierwise.errors import UnknownModel
 from tierwise.nouns import Model
@@ -17,7 +18,7 @@ class Snapshot:
         self.settings = settings
         self.catalog = settings.catalog
         self.policy = settings.policy
-        self.table = Table(settings.catalog, settings.policy)
+        self.table = Table(settings.catalog, settings.policy, rfc3339(now_us())[:10])
         self._deployments: dict[str, Deployment] = {}
         reference = settings.catalog.tiers.get(settings.catalog.ladder.reference)
         self.reference_model = reference.model if reference else None

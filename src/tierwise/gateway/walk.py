@@ -32,11 +32,10 @@ class Walk:
     """One Exchange under way. Attributes are filled room by room; `surface` is the caller's dialect."""
 
     __slots__ = (
-        "_ask", "asked_task", "at_us", "began_us", "body", "caller", "deadline_s", "failed_dialect", "id",
-        "kind",
-        "losses", "max_cost_pico", "named", "outline", "prompt_tokens", "request", "route", "scopes",
-        "session", "snapshot", "strict",
-        "surface", "tags", "upstream_us",
+        "_ask", "asked_task", "at_us", "attempts", "began_us", "body", "caller", "deadline_s",
+        "failed_dialect", "id", "kind", "losses", "max_cost_pico", "named", "outline",
+        "prompt_tokens", "request", "route", "scopes", "session", "snapshot", "strict", "surface",
+        "tags", "upstream_us",
     )  # fmt: skip
 
     def __init__(self, request: Request, surface: Dialect, snapshot: Snapshot, caller: Caller) -> None:
@@ -52,6 +51,7 @@ class Walk:
         self.route: Route | None = None
         self.prompt_tokens = 0
         self.upstream_us = 0
+        self.attempts = 0
         self.losses: list[Loss] = []
         self.named: Named | None = None
         self.failed_dialect = ""

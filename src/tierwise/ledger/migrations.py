@@ -26,7 +26,7 @@ _SETTLEMENT = """
     reasoning INTEGER NOT NULL, extra TEXT NOT NULL, usage_source TEXT NOT NULL, cost_pico INTEGER,
     unpriced TEXT NOT NULL, error TEXT NOT NULL, ttft_us INTEGER, total_us INTEGER NOT NULL,
     upstream_us INTEGER NOT NULL, served_model TEXT NOT NULL, asked_pico INTEGER, reference_pico INTEGER,
-    losses TEXT NOT NULL, chain INTEGER NOT NULL
+    losses TEXT NOT NULL, service_tier TEXT NOT NULL, chain INTEGER NOT NULL
 """
 _RECORD = "CREATE TABLE migrations (number INTEGER PRIMARY KEY, name TEXT NOT NULL, at_us INTEGER NOT NULL)"
 

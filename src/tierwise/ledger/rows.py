@@ -54,6 +54,7 @@ def close_values(seq: int, open_seq: int, row: Close) -> Row:
         _encode(usage.extra).decode() if usage.extra else "{}", usage.source, row.cost_pico, row.unpriced,
         error if len(error) <= LONGEST_ERROR else error[:LONGEST_ERROR], row.ttft_us, row.total_us,
         row.upstream_us, row.served_model, row.asked_pico, row.reference_pico, names(row.losses),
+        usage.service_tier,
     )  # fmt: skip
 
 
@@ -116,7 +117,11 @@ def tamed_close(row: Close) -> Close:
             if isinstance(getattr(row, name), str)
         },
         losses=tuple(map(_text, row.losses)),
-        usage=replace(usage, extra={_text(name): amount for name, amount in usage.extra.items()}),
+        usage=replace(
+            usage,
+            extra={_text(name): amount for name, amount in usage.extra.items()},
+            service_tier=_text(usage.service_tier),
+        ),
         asked_pico=_ranged(row.asked_pico),
         reference_pico=_ranged(row.reference_pico),
         ttft_us=_ranged(row.ttft_us),

@@ -39,7 +39,7 @@ _EVENT = """
 _SETTLED = (
     "outcome", "input", "cache_read", "cache_write_5m", "cache_write_1h", "output", "reasoning", "extra",
     "usage_source", "cost_pico", "ttft_us", "total_us", "upstream_us", "status", "error", "unpriced",
-    "losses", "served_model", "asked_pico", "reference_pico",
+    "losses", "served_model", "asked_pico", "reference_pico", "service_tier",
 )  # fmt: skip
 
 

@@ -22,6 +22,8 @@ class Usage(Struct, frozen=True):
     (`web_search` calls,
     `input_audio`, `output_image` tokens …), disjoint from the buckets. `source`: `reported` by the
     provider, `estimated` here, or `partial` (some buckets reported before a stream broke off).
+    `service_tier` is the class the provider says it billed the call in (`flex`, `priority`, `batch` …; see
+    tier_billed), "" at list price: it decides the price, whatever was asked for.
     """
 
     input: int = 0
@@ -32,11 +34,22 @@ class Usage(Struct, frozen=True):
     reasoning: int = 0
     extra: dict[str, int] = {}
     source: Literal["reported", "estimated", "partial"] = "reported"
+    service_tier: str = ""
 
     @property
     def prompt(self) -> int:
         """All input tokens, cached or not."""
         return self.input + self.cache_read + self.cache_write_5m + self.cache_write_1h
+
+
+LIST_PRICE_TIERS = frozenset({"", "default", "standard", "auto", "standard_only", "on_demand"})
+"""Words with which vendors name the class that is billed at list price."""
+
+
+def tier_billed(*told: str | None) -> str:
+    """Usage.service_tier of what a reply told: lower case, "" at list price, several joined by `+`."""
+    words = [word.lower() for word in told if word]
+    return "+".join(word for word in words if word not in LIST_PRICE_TIERS)
 
 
 class Loss(Struct, frozen=True):

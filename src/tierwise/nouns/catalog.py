@@ -44,8 +44,10 @@ class Price(Struct, frozen=True):
 
     Buckets in pico-dollars per token; None is unknown, never 0. `steps` are long-context tiers, ascending
     by `above`: a prompt larger than `above` is charged wholly at that step's prices. `extra` prices other
-    units (see Usage.extra), pico-dollars a unit. `batch` and `service_tiers` are exact ratios (numerator,
-    denominator) on every bucket.
+    units (see Usage.extra), pico-dollars a unit. `batch` (None: no batch price is known) and `service_tiers`
+    are exact ratios (numerator, denominator) on every bucket. A key of `service_tiers` is a tier's name, or
+    `TIER/bucket` and `TIER/bucket>ABOVE` where one bucket, or one above a long-context step, has a ratio of
+    its own; `batch/…` likewise.
     """
 
     id: str

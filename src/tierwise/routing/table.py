@@ -79,13 +79,13 @@ class Table:
 
 
 def price_on(prices: Iterable[Price], day: str | None) -> Price | None:
-    """The price in force on `day` (YYYY-MM-DD); with None the one without an end, else the one that ends
-    last.
+    """The first price in force on `day` (YYYY-MM-DD): the user's own stands before the library's. With None the
+    one without an end, else the one that ends last.
     """
     if day is None:
         return max(prices, key=lambda p: (p.until is None, p.until or "", p.since or ""), default=None)
     valid = (p for p in prices if (p.since is None or p.since <= day) and (p.until is None or day < p.until))
-    return max(valid, key=lambda p: p.since or "", default=None)
+    return next(valid, None)
 
 
 def _pinned(model: Model, day: str | None) -> Rung:

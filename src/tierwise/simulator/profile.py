@@ -39,16 +39,16 @@ class ModelProfile(Struct, frozen=True, omit_defaults=True):
 class Profile(Struct, frozen=True, omit_defaults=True):
     """How the simulator behaves.
 
-    `speed` multiplies the published speed, 0 is instant. `correlation` in 0..1: the share of items whose
-    difficulty all models have in common. `jitter` in 0..1 varies the time to first token. `model` maps a
-    piece of a model id (`haiku`, `opus-4.7`, `*`) to its ModelProfile; longer pieces win. `models` are the
-    ids listed; with `only_listed` all others are answered 404. `version_rules`: whether Anthropic-Version
-    2026-10-21 refuses sampling parameters. `strict_fields`: the faces that answer 400 to an unknown
-    top-level field.
+    `speed` multiplies the published speed, 0 is instant; unsaid, the command takes 1 and `start` 0.
+    `correlation` in 0..1: the share of items whose difficulty all models have in common. `jitter` in 0..1
+    varies the time to first token. `model` maps a piece of a model id (`haiku`, `opus-4.7`, `*`) to its
+    ModelProfile; longer pieces win. `models` are the ids listed; with `only_listed` all others are answered
+    404. `version_rules`: whether Anthropic-Version 2026-10-21 refuses sampling parameters. `strict_fields`:
+    the faces that answer 400 to an unknown top-level field.
     """
 
     seed: int = 0
-    speed: float = 0.0
+    speed: float | None = None
     jitter: float = 0.2
     correlation: float = 0.5
     retry_after_s: int = 1
@@ -172,7 +172,7 @@ def _known(found: Mapping[str, object], names: Iterable[str], where: str) -> Non
 
 def _ranges(profile: Profile) -> None:
     _known(dict.fromkeys(profile.strict_fields), FACES, "strict_fields")
-    if not profile.speed >= 0:
+    if profile.speed is not None and not profile.speed >= 0:
         raise ConfigError(f"speed is {profile.speed}.", "It is 0 (instant) or more.")
     shares = {"jitter": profile.jitter, "correlation": profile.correlation}
     for name, entry in profile.model.items():

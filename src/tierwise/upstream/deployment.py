@@ -6,10 +6,6 @@ joins bytes.
 
 from __future__ import annotations
 
-from typing import Any
-
-import msgspec
-
 from tierwise.costing import PricedModel
 from tierwise.dialects import registry
 from tierwise.dialects.base import Dialect
@@ -20,9 +16,9 @@ Header = tuple[bytes, bytes]
 
 # What a client may send that never goes upstream: credentials, cookies, hop-by-hop, proxies' traces, framing.
 _WITHHELD = frozenset(
-    b"authorization x-api-key x-goog-api-key cookie proxy-authorization proxy-connection connection keep-alive "
-    b"te trailer transfer-encoding upgrade host content-length content-type accept-encoding expect forwarded "
-    b"via x-forwarded-for x-forwarded-host x-forwarded-proto x-forwarded-port x-real-ip "
+    b"authorization x-api-key x-goog-api-key cookie proxy-authorization proxy-connection connection "
+    b"keep-alive te trailer transfer-encoding upgrade host content-length content-type accept-encoding "
+    b"expect forwarded via x-forwarded-for x-forwarded-host x-forwarded-proto x-forwarded-port x-real-ip "
     b"idempotency-key".split()
 )
 _OURS = b"x-tierwise-"
@@ -79,14 +75,6 @@ class Deployment:
                 if pair[0] not in _WITHHELD and pair[0] not in taken and not pair[0].startswith(_OURS)
             ]
         return headers
-
-
-def with_settings(body: bytes, settings: dict[str, Any]) -> bytes:
-    """`body` with a Tier's `settings` laid over its top-level fields; the other fields' bytes stay as they
-    were."""
-    fields = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
-    laid = {name: msgspec.Raw(msgspec.json.encode(value)) for name, value in settings.items()}
-    return msgspec.json.encode(fields | laid)
 
 
 def _configured(provider: Provider) -> list[Header]:

@@ -83,7 +83,10 @@ def test_contexts_workloads_and_claims() -> None:
         context = facts.models[tier].context
         assert context is not None
         assert context.value == 200_000
-    assert [(w.calls_per_day, w.input, w.output) for w in facts.workloads] == [(500, 800, 50), (1000, 2000, 200)]
+    assert [(w.calls_per_day, w.input, w.output) for w in facts.workloads] == [
+        (500, 800, 50),
+        (1000, 2000, 200),
+    ]
     assert facts.claims["cache_saving"].value == 0.49
     assert facts.claims["latency_hours"].value == 4.5
 
@@ -124,13 +127,24 @@ def test_where_the_library_has_the_model_it_bills_and_the_published_figure_stays
 @pytest.mark.parametrize(
     ("model_id", "least"),
     [
-        ("claude-haiku-4-5", 4096), ("claude-opus-4.5", 4096), ("anthropic/claude-opus-4.6", 4096),
-        ("claude-opus-4-7", 2048), ("claude-sonnet-4-5-20250929", 1024), ("claude-sonnet-4.6", 1024),
-        ("claude-sonnet-5", 1024), ("claude-opus-4-8", 1024), ("claude-opus-5", 512), ("claude-haiku-5-5", 512),
-        ("claude-opus-5-5", 512), ("claude-sonnet-5.5", 512), ("claude-fable-5-1", 512), ("gpt-5.6-sol", 1024),
-        ("gpt-6-astra", 1024), ("gpt-5.4", 1024),
+        ("claude-haiku-4-5", 4096),
+        ("claude-opus-4.5", 4096),
+        ("anthropic/claude-opus-4.6", 4096),
+        ("claude-opus-4-7", 2048),
+        ("claude-sonnet-4-5-20250929", 1024),
+        ("claude-sonnet-4.6", 1024),
+        ("claude-sonnet-5", 1024),
+        ("claude-opus-4-8", 1024),
+        ("claude-opus-5", 512),
+        ("claude-haiku-5-5", 512),
+        ("claude-opus-5-5", 512),
+        ("claude-sonnet-5.5", 512),
+        ("claude-fable-5-1", 512),
+        ("gpt-5.6-sol", 1024),
+        ("gpt-6-astra", 1024),
+        ("gpt-5.4", 1024),
     ],
-)  # fmt: skip
+)
 def test_least_cacheable_prefixes(model_id: str, least: int) -> None:
     family = family_of(model_id)
     assert family is not None

@@ -47,12 +47,20 @@ def test_every_id_the_library_lists_means_the_same_model() -> None:
 @pytest.mark.parametrize(
     ("vendor", "model_id"),
     [
-        ("anthropic", "claude-opus-4-7"), ("anthropic", "claude-haiku-5-5"), ("anthropic", "claude-fable-5-1"),
-        ("openai", "gpt-5.4"), ("openai", "gpt-4o"), ("openai", "gpt-5.6-sol"), ("google", "gemini-2.5-pro"),
-        ("mistral", "mistral-large-4"), ("openrouter", "anthropic/claude-haiku-5.5"),
+        ("anthropic", "claude-opus-4-7"),
+        ("anthropic", "claude-haiku-5-5"),
+        ("anthropic", "claude-fable-5-1"),
+        ("openai", "gpt-5.4"),
+        ("openai", "gpt-4o"),
+        ("openai", "gpt-5.6-sol"),
+        ("google", "gemini-2.5-pro"),
+        ("mistral", "mistral-large-4"),
+        ("openrouter", "anthropic/claude-haiku-5.5"),
     ],
-)  # fmt: skip
-@pytest.mark.parametrize("context", [{}, {"processing": "batch"}, {"service_tier": "flex"}, {"service_tier": "priority"}])
+)
+@pytest.mark.parametrize(
+    "context", [{}, {"processing": "batch"}, {"service_tier": "flex"}, {"service_tier": "priority"}]
+)
 @pytest.mark.parametrize("prompt", [1_000, 150_000, 300_000])
 def test_a_call_costs_what_the_library_says(
     vendor: str, model_id: str, context: dict[str, str], prompt: int
@@ -110,11 +118,22 @@ def test_an_id_is_never_taken_for_another_model(model_id: str, means: str | None
 
 def test_a_price_that_is_no_whole_number_of_pico_dollars_is_unknown() -> None:
     raw = {
-        "library": "x", "version": "1", "taken": "2026-11-22",
-        "providers": {"v": {"url": "^$", "models": [
-            {"id": "m", "match": ["equals:m"], "prices": [{"input": "1", "cache_write": "0.08333333333333334"}]}
-        ]}},
-    }  # fmt: skip
+        "library": "x",
+        "version": "1",
+        "taken": "2026-11-22",
+        "providers": {
+            "v": {
+                "url": "^$",
+                "models": [
+                    {
+                        "id": "m",
+                        "match": ["equals:m"],
+                        "prices": [{"input": "1", "cache_write": "0.08333333333333334"}],
+                    }
+                ],
+            }
+        },
+    }
     found = type(library())(json.dumps(raw).encode()).find("v", "m")
     assert found is not None
     assert found.prices[0].input == 1_000_000

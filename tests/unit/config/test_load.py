@@ -86,7 +86,9 @@ def test_providers_without_a_tier_serve_named_models_only_and_it_says_so() -> No
 def test_a_tierwise_toml_in_the_folder_is_read(tmp_path: Path) -> None:
     write(tmp_path, AGGREGATOR)
     assert list(load(None, ENV).catalog.providers) == ["agg"]
-    assert list(load(None, {**ENV, "TIERWISE_CONFIG": str(tmp_path / "tierwise.toml")}).catalog.providers) == ["agg"]
+    assert list(
+        load(None, {**ENV, "TIERWISE_CONFIG": str(tmp_path / "tierwise.toml")}).catalog.providers
+    ) == ["agg"]
 
 
 # --- the aggregator
@@ -104,7 +106,9 @@ def test_one_aggregator_serves_every_tier(tmp_path: Path) -> None:
     assert catalog.models["agg/anthropic/claude-haiku-4"].id == "anthropic/claude-haiku-4"
 
 
-@pytest.mark.parametrize("name", ["agg/anthropic/claude-haiku-4", "anthropic/claude-haiku-4", "claude-haiku-4"])
+@pytest.mark.parametrize(
+    "name", ["agg/anthropic/claude-haiku-4", "anthropic/claude-haiku-4", "claude-haiku-4"]
+)
 def test_callers_may_leave_out_what_is_plain(tmp_path: Path, name: str) -> None:
     model = model_for(settings_of(tmp_path, AGGREGATOR).catalog, name)
     assert model is not None
@@ -156,9 +160,13 @@ def test_a_missing_tier_is_skipped_upward_and_it_says_so(
     tmp_path: Path, models: list[str], classification: str, coding: str, vision: str, middle: str
 ) -> None:
     listed = ", ".join(f'"anthropic/{model}"' for model in models)
-    settings = settings_of(tmp_path, AGGREGATOR.split("models")[0] + f"models = [{listed}]")
+    settings = settings_of(tmp_path, AGGREGATOR.split("models", maxsplit=1)[0] + f"models = [{listed}]")
     rules = settings.policy.rules
-    assert [rules[task].tiers[0] for task in ("classification", "coding", "vision")] == [classification, coding, vision]
+    assert [rules[task].tiers[0] for task in ("classification", "coding", "vision")] == [
+        classification,
+        coding,
+        vision,
+    ]
     assert settings.policy.safe_middle == middle
     missing = {"haiku", "sonnet", "opus"} - set(settings.catalog.tiers)
     assert all(any(f"tier {tier} is not served" in note for note in settings.notes) for tier in missing)
@@ -171,12 +179,15 @@ def test_the_published_model_of_a_tier_comes_before_others_of_its_family(tmp_pat
 
 # --- providers that pass any id on
 
-OPEN = AGGREGATOR.split("models")[0]
+OPEN = AGGREGATOR.split("models", maxsplit=1)[0]
 
 
 def test_an_open_provider_takes_any_id_and_prices_it_by_the_same_rules(tmp_path: Path) -> None:
     catalog = settings_of(tmp_path, OPEN).catalog
-    known, unknown = model_for(catalog, "agg/anthropic/claude-opus-4.7"), model_for(catalog, "agg/local/model")
+    known, unknown = (
+        model_for(catalog, "agg/anthropic/claude-opus-4.7"),
+        model_for(catalog, "agg/local/model"),
+    )
     assert known is not None
     assert known.id == "anthropic/claude-opus-4.7"
     assert price_at(known.prices, "2026-11-22") is not None
@@ -187,13 +198,20 @@ def test_an_open_provider_takes_any_id_and_prices_it_by_the_same_rules(tmp_path:
 
 def test_bare_ids_go_to_the_open_vendor_and_prefixed_ones_to_an_open_aggregator() -> None:
     catalog = load(None, {"OPENAI_API_KEY": "k", "OPENROUTER_API_KEY": "k"}).catalog
-    for name, served in (("gpt-4o", "openai/gpt-4o"), ("mistralai/x", "openrouter/mistralai/x"), ("claude-x", None)):
+    for name, served in (
+        ("gpt-4o", "openai/gpt-4o"),
+        ("mistralai/x", "openrouter/mistralai/x"),
+        ("claude-x", None),
+    ):
         model = model_for(catalog, name)
         assert (model.name if model else None) == served
 
 
 def test_an_alias_never_hides_what_an_open_provider_would_pass_on(tmp_path: Path) -> None:
-    text = AGGREGATOR + '[[provider]]\nname="anthropic"\ndialect="anthropic_messages"\nbase_url="http://127.0.0.1:8"\n'
+    text = (
+        AGGREGATOR
+        + '[[provider]]\nname="anthropic"\ndialect="anthropic_messages"\nbase_url="http://127.0.0.1:8"\n'
+    )
     model = model_for(settings_of(tmp_path, text).catalog, "anthropic/claude-sonnet-4.6")
     assert model is not None
     assert model.provider == "anthropic"
@@ -201,7 +219,9 @@ def test_an_alias_never_hides_what_an_open_provider_would_pass_on(tmp_path: Path
 
 # --- tiers, tasks, aliases, abilities
 
-OWN_TIERS = AGGREGATOR + """
+OWN_TIERS = (
+    AGGREGATOR
+    + """
 [[tier]]
 name = "big"
 model = "agg/anthropic/claude-opus-4.7"
@@ -213,6 +233,7 @@ settings = { temperature = 0.5, max_tokens = 100 }
 name = "mid"
 model = "anthropic/claude-sonnet-4.6"
 """
+)
 
 
 def test_own_tiers_stand_in_order_of_price_and_take_the_prior_by_place(tmp_path: Path) -> None:
@@ -228,7 +249,9 @@ def test_own_tiers_stand_in_order_of_price_and_take_the_prior_by_place(tmp_path:
 
 
 def test_tasks_take_over_field_by_field(tmp_path: Path) -> None:
-    text = OWN_TIERS + """
+    text = (
+        OWN_TIERS
+        + """
 [default]
 ladder = ["small", "big"]
 reference = "big"
@@ -242,6 +265,7 @@ start = "mid"
 shadow_daily_usd = "1.50"
 [task.other]
 """
+    )
     policy = settings_of(tmp_path, text).policy
     assert policy.tasks["classification"].bar.margin == 0.02
     assert policy.tasks["classification"].bar.refuse == 0.10
@@ -253,7 +277,9 @@ shadow_daily_usd = "1.50"
 
 
 def test_aliases_and_abilities(tmp_path: Path) -> None:
-    text = AGGREGATOR + """
+    text = (
+        AGGREGATOR
+        + """
 [alias]
 "gpt-4" = "claude-opus-4.7"
 [[model]]
@@ -262,6 +288,7 @@ documents = false
 context = 100000
 thinking = ["enabled"]
 """
+    )
     catalog = settings_of(tmp_path, text).catalog
     model = model_for(catalog, "gpt-4")
     assert model is not None
@@ -277,7 +304,9 @@ def test_the_hash_of_the_policy_changes_with_it(tmp_path: Path) -> None:
 
 
 def test_server_settings_and_stream_usage(tmp_path: Path) -> None:
-    text = AGGREGATOR.replace("models =", "stream_usage = true\nmodels =") + """
+    text = (
+        AGGREGATOR.replace("models =", "stream_usage = true\nmodels =")
+        + """
 [server]
 port = 0
 admin_port = 5001
@@ -286,6 +315,7 @@ drain_timeout_s = 5
 log_level = "DEBUG"
 admin_secret = "env:ADMIN"
 """
+    )
     settings = settings_of(tmp_path, text, {**ENV, "ADMIN": "admin-canary"})
     assert (settings.server.port, settings.server.admin_port, settings.server.log_level) == (0, 5001, "debug")
     assert settings.secrets.admin == "admin-canary"
@@ -303,16 +333,29 @@ def own_price(folder: Path, rows: str, day: str = "2026-11-22") -> tuple[str, in
     return price.id, price.input, price.output
 
 
-@pytest.mark.parametrize("model", ["agg/anthropic/claude-haiku-4", "anthropic/claude-haiku-4", "claude-haiku-4"])
+@pytest.mark.parametrize(
+    "model", ["agg/anthropic/claude-haiku-4", "anthropic/claude-haiku-4", "claude-haiku-4"]
+)
 def test_own_prices_outrank_all_others(tmp_path: Path, model: str) -> None:
     rows = f'[[price]]\nmodel = "{model}"\ninput = 0.9\noutput = "4.5"\n'
     assert own_price(tmp_path, rows) == (f"config:{model}", 900_000, 4_500_000)
 
 
 def test_own_prices_hold_between_their_dates_only(tmp_path: Path) -> None:
-    rows = '[[price]]\nmodel = "claude-haiku-4"\ninput = 2\noutput = 3\nsince = 2026-12-01\nuntil = "2027-01-01"\n'
+    rows = """
+[[price]]
+model = "claude-haiku-4"
+input = 2
+output = 3
+since = 2026-12-01
+until = "2027-01-01"
+"""
     assert own_price(tmp_path, rows)[0].startswith("published:")
-    assert own_price(tmp_path, rows, "2026-12-01") == ("config:claude-haiku-4@2026-12-01", 2_000_000, 3_000_000)
+    assert own_price(tmp_path, rows, "2026-12-01") == (
+        "config:claude-haiku-4@2026-12-01",
+        2_000_000,
+        3_000_000,
+    )
     assert own_price(tmp_path, rows, "2027-01-01")[0].startswith("published:")
 
 
@@ -335,7 +378,9 @@ steps = [{ above = 200000, input = 0.000002, output = 0.2 }]
 
 
 def test_a_price_of_something_not_served_is_pointed_out(tmp_path: Path) -> None:
-    settings = settings_of(tmp_path, AGGREGATOR + '[[price]]\nmodel = "claude-hiaku"\ninput = 1\noutput = 1\n')
+    settings = settings_of(
+        tmp_path, AGGREGATOR + '[[price]]\nmodel = "claude-hiaku"\ninput = 1\noutput = 1\n'
+    )
     assert any("claude-hiaku" in note for note in settings.notes)
 
 
@@ -355,7 +400,10 @@ MISTAKES = [
     (AGGREGATOR + "[task.coding]\nstart = 'haiko'\n", ["'haiko'", "'haiku'"]),
     (AGGREGATOR + "[task.coding]\nladder = ['opus']\nstart = 'haiku'\n", ["not on its ladder"]),
     (AGGREGATOR + "[default]\nsafe_middle = 'sonet'\n", ["default.safe_middle", "'sonnet'"]),
-    (AGGREGATOR + "[[tier]]\nname = 'x'\nmodel = 'agg/anthropic/claude-haiku-5'\n", ["claude-haiku-4", "tier[0]"]),
+    (
+        AGGREGATOR + "[[tier]]\nname = 'x'\nmodel = 'agg/anthropic/claude-haiku-5'\n",
+        ["claude-haiku-4", "tier[0]"],
+    ),
     (AGGREGATOR + "[alias]\nx = 'claude-haiku'\n", ["alias.x", "Did you mean"]),
     (AGGREGATOR + AGGREGATOR, ["'agg' is taken"]),
     (AGGREGATOR.replace('"openai_chat"', '"openai"'), ["provider[0].dialect", "openai"]),
@@ -363,7 +411,10 @@ MISTAKES = [
     (AGGREGATOR.replace("http://127.0.0.1:9/v1", "127.0.0.1:9"), ["base_url", "http"]),
     (AGGREGATOR.replace("http://", "http://me:hunter2@"), ["user name or password"]),
     (AGGREGATOR.replace("/v1", "/v1?x=1"), ["base_url"]),
-    (AGGREGATOR.replace("env:UPSTREAM_KEY", "env:UPSTREM_KEY"), ["UPSTREM_KEY", "not set", "'UPSTREAM_KEY'", "agg"]),
+    (
+        AGGREGATOR.replace("env:UPSTREAM_KEY", "env:UPSTREM_KEY"),
+        ["UPSTREM_KEY", "not set", "'UPSTREAM_KEY'", "agg"],
+    ),
     (AGGREGATOR.replace("env:UPSTREAM_KEY", "sk-hunter2"), ["env:NAME"]),
     (AGGREGATOR.replace("env:UPSTREAM_KEY", "file:no/such"), ["no/such"]),
     (AGGREGATOR.replace('"agg"', '"a/b"'), ["'a/b'"]),
@@ -377,7 +428,10 @@ MISTAKES = [
     (PRICE, ["no price at all"]),
     (PRICE + "input = 1\nsince = '2026-13-01'\n", ["since", "2026-13-01"]),
     (PRICE + "input = 1\nsince = '2026-02-01'\nuntil = '2026-01-01'\n", ["not after"]),
-    (PRICE + "input=1\n[[price]]\nmodel='claude-haiku-4'\ninput=2\nsince='2027-01-01'\n", ["same time", "until"]),
+    (
+        PRICE + "input=1\n[[price]]\nmodel='claude-haiku-4'\ninput=2\nsince='2027-01-01'\n",
+        ["same time", "until"],
+    ),
     (PRICE + "input = 1\nbatch = 2\n", ["batch"]),
     (AGGREGATOR + "x = y\n", ["not TOML", "line"]),
     (AGGREGATOR + "[[model]]\nname='x'\nvison=true\n", ["'vison'", "'vision'"]),

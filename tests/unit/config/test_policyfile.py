@@ -22,11 +22,28 @@ from tierwise.nouns import Tier
 
 TIERS = {name: Tier(name, f"agg/{name}") for name in ("haiku", "sonnet", "opus")}
 VERDICT = VerdictBlock(
-    decision="switch", difference=-0.01, interval=(-0.035, 0.0142), level=0.9, n=500, method="tango", date="2026-11-20",
-    id="v1", expires="2027-02-20", margin=0.05, alpha=0.05, counts=(400, 20, 24, 56), seed=7, ln_e_switch=3.482723,
-    cheap="haiku", reference="opus", dataset_hash="abc", prompt_hash="def",
-    models={"haiku": "agg/anthropic/claude-haiku-4"}, prices={"haiku": "published:x@2026-04"}, reasons=['said "so"'],
-)  # fmt: skip
+    decision="switch",
+    difference=-0.01,
+    interval=(-0.035, 0.0142),
+    level=0.9,
+    n=500,
+    method="tango",
+    date="2026-11-20",
+    id="v1",
+    expires="2027-02-20",
+    margin=0.05,
+    alpha=0.05,
+    counts=(400, 20, 24, 56),
+    seed=7,
+    ln_e_switch=3.482723,
+    cheap="haiku",
+    reference="opus",
+    dataset_hash="abc",
+    prompt_hash="def",
+    models={"haiku": "agg/anthropic/claude-haiku-4"},
+    prices={"haiku": "published:x@2026-04"},
+    reasons=['said "so"'],
+)
 BLOCKS = [RuleBlock("coding", ["sonnet", "opus"]), RuleBlock("classification", ["haiku", "opus"], VERDICT)]
 
 
@@ -109,10 +126,19 @@ floats = st.floats(allow_nan=False)
 
 
 verdicts = st.builds(
-    VerdictBlock, decision=st.just("keep"), difference=floats, interval=st.tuples(floats, floats), level=floats,
-    n=st.integers(0, 2**62), method=texts, date=st.just("2026-01-01"), models=st.dictionaries(texts, texts, max_size=3),
-    reasons=st.lists(texts, max_size=3), counts=st.none() | st.just((1, 2, 3, 4)), ln_e_keep=st.none() | floats,
-)  # fmt: skip
+    VerdictBlock,
+    decision=st.just("keep"),
+    difference=floats,
+    interval=st.tuples(floats, floats),
+    level=floats,
+    n=st.integers(0, 2**62),
+    method=texts,
+    date=st.just("2026-01-01"),
+    models=st.dictionaries(texts, texts, max_size=3),
+    reasons=st.lists(texts, max_size=3),
+    counts=st.none() | st.just((1, 2, 3, 4)),
+    ln_e_keep=st.none() | floats,
+)
 
 
 @given(st.builds(RuleBlock, task=texts.filter(bool), tiers=st.just(["opus"]), verdict=verdicts, note=texts))

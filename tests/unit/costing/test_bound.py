@@ -8,12 +8,20 @@ from tierwise.costing import OUTPUT_TOKENS_UNSAID, PricedModel, estimate_tokens
 from tierwise.nouns import Abilities, Model, Outline, Price, Source
 
 PRICE = Price(
-    "p", Source("test", "2026-11-22"), input=10, cache_read=1, cache_write_5m=12, cache_write_1h=20, output=50,
+    "p",
+    Source("test", "2026-11-22"),
+    input=10,
+    cache_read=1,
+    cache_write_5m=12,
+    cache_write_1h=20,
+    output=50,
     service_tiers={"priority": (2, 1), "flex": (1, 2)},
-)  # fmt: skip
+)
 
 
-def bound(outline: Outline, default: int | None = None, max_output: int | None = None, prompt: int = 100) -> int:
+def bound(
+    outline: Outline, default: int | None = None, max_output: int | None = None, prompt: int = 100
+) -> int:
     model = Model("a/b", "a", "b", Abilities(max_output=max_output), (PRICE,))
     return PricedModel(model).upper_bound(prompt, outline, 0, default)
 

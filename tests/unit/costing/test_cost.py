@@ -158,7 +158,12 @@ def test_the_compiled_price_says_what_the_formula_says(usage: Usage, price: Pric
 def test_the_first_price_that_holds_on_the_day_is_taken() -> None:
     own = Price("own", SOURCE, input=1, since="2026-12-01", until="2027-01-01")
     listed = Price("listed", SOURCE, input=2)
-    for day, id_ in (("2026-11-30", "listed"), ("2026-12-01", "own"), ("2026-12-31", "own"), ("2027-01-01", "listed")):
+    for day, id_ in (
+        ("2026-11-30", "listed"),
+        ("2026-12-01", "own"),
+        ("2026-12-31", "own"),
+        ("2027-01-01", "listed"),
+    ):
         found = price_at((own, listed), day)
         assert found is not None
         assert found.id == id_

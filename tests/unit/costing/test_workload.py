@@ -81,7 +81,8 @@ def test_a_csv_of_calls() -> None:
 def test_jsonl_of_a_ledger_export_counts_closes_once() -> None:
     text = (
         '{"event":"open","exchange":"x"}\n\n'
-        '{"event":"close","at":"2026-11-01T00:00:00.5Z","usage":{"input":800,"cache_write_5m":3,"output":50}}\n'
+        '{"event":"close","at":"2026-11-01T00:00:00.5Z",'
+        '"usage":{"input":800,"cache_write_5m":3,"output":50}}\n'
     )
     calls = read_calls(text, "x.jsonl")
     assert calls.usages == (Usage(input=800, cache_write_5m=3, output=50),)

@@ -90,7 +90,7 @@ def run(jobs: list[Job], done: Callable[[], None]) -> Iterator[Reply]:
         done()
         return reply
 
-    # What shares a cached prefix is sent one after another: calls that run together all write, and none reads.
+    # What shares a cached prefix is sent one by one: calls that run together all write, and none reads.
     cached = [job for job in jobs if job.task == _CACHED]
     with ThreadPoolExecutor(16) as pool:
         yield from pool.map(one, [job for job in jobs if job.task != _CACHED])

@@ -1,0 +1,215 @@
+"""Anthropic's whole reply ⇄ Answer."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from ...errors import BadRequest, UpstreamBroke
+from ...nouns import (
+    Answer,
+    Ask,
+    Choice,
+    FinishReason,
+    Media,
+    Opaque,
+    Part,
+    Refusal,
+    Text,
+    Thinking,
+    ToolCall,
+    ToolResult,
+    Usage,
+)
+from ..base import Written
+from ..losses import Losses
+from .outline import outline
+from .read import NAME, read_blocks
+from .usage import tokens, usage_of, wire_usage, write_usage
+
+Block = dict[str, Any]
+FINISH: MappingProxyType[str, FinishReason] = MappingProxyType(
+    {
+        "end_turn": "stop",
+        "max_tokens": "length",
+        "stop_sequence": "stop_sequence",
+        "tool_use": "tool_calls",
+        "pause_turn": "pause",
+        "refusal": "refusal",
+        "model_context_window_exceeded": "context",
+    }
+)
+_STOP = MappingProxyType({finish: word for word, finish in FINISH.items()})
+
+
+class _Message(Struct):
+    id: str
+    content: list[Any]
+    model: str = ""
+    stop_reason: str | None = None
+    stop_sequence: str | None = None
+    usage: dict[str, Any] | None = None
+
+
+_TOP_LEVEL = frozenset(("type", "role", *_Message.__struct_fields__))
+
+
+def read_answer(body: bytes) -> Answer:
+    """A whole reply. UpstreamBroke when it is not a message."""
+    try:
+        whole = msgspec.json.decode(body, type=dict[str, Any])
+        message = msgspec.convert(whole, _Message)
+        parts = read_blocks(message.content, answer=True)
+        wire = None if message.usage is None else wire_usage(message.usage)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, BadRequest) as error:
+        raise UpstreamBroke(f"The provider's reply is not an Anthropic message: {error}") from error
+    return Answer(
+        id=message.id,
+        model=message.model,
+        choices=(Choice(parts, finish_reason(message.stop_reason), message.stop_sequence),),
+        usage=None if wire is None else usage_of(wire),
+        service_tier=None if wire is None else wire.service_tier,
+        extras={key: value for key, value in whole.items() if key not in _TOP_LEVEL and value is not None},
+    )
+
+
+def finish_reason(word: str | None) -> FinishReason:
+    """The noun for Anthropic's stop_reason; an unknown word or none is `stop`."""
+    return FINISH.get(word or "", "stop")
+
+
+def stop_reason(finish: FinishReason, called: bool, refused: bool, losses: Losses) -> str:
+    """Anthropic's word. What the blocks show outranks a `stop`, which some providers say after tool calls."""
+    if finish in ("stop", "tool_calls"):
+        return "tool_use" if called else "refusal" if refused else "end_turn"
+    if finish == "error":
+        losses.add("stop.reason", "the provider ended with an error of its own")
+    return _STOP.get(finish, "end_turn")
+
+
+def write_answer(answer: Answer, ask: Ask) -> Written:
+    """The reply to `ask`. Without usage from the provider its numbers are estimates: bytes / 3.5."""
+    losses = Losses()
+    if len(answer.choices) > 1:
+        losses.add("answer.choices", str(len(answer.choices)))
+    choice = answer.choices[0] if answer.choices else Choice()
+    if choice.logprobs:
+        losses.add("answer.logprobs")
+    content: list[Block] = []
+    for part in choice.parts:
+        content += answer_block(part, ask, losses)
+    called = any(block["type"] == "tool_use" for block in content)
+    refused = any(isinstance(part, Refusal) for part in choice.parts)
+    usage = answer.usage or Usage(
+        input=prompt_estimate(ask), output=tokens(len(msgspec.json.encode(content))), source="estimated"
+    )
+    billed = write_usage(usage)
+    if answer.service_tier is not None:
+        billed["service_tier"] = answer.service_tier
+    body: Block = {
+        "id": message_id(answer.id),
+        "type": "message",
+        "role": "assistant",
+        "model": answer.model or ask.model,
+        "content": content,
+        "stop_reason": stop_reason(choice.finish, called, refused, losses),
+        "stop_sequence": choice.stop_sequence,
+        "usage": billed,
+    }
+    for key, value in answer.extras.items():
+        if key in ("container", "stop_details", "context_management", "diagnostics"):
+            body[key] = value
+        else:
+            losses.add(f"answer_extra.{key}")
+    return Written(msgspec.json.encode(body), (), losses.tuple())
+
+
+def answer_block(part: Part, ask: Ask, losses: Losses) -> list[Block]:
+    """The content block of an answer's part, [] when there is none: never an empty text."""
+    match part:
+        case Text():
+            if not part.text:
+                return []
+            block: Block = {"type": "text", "text": part.text}
+            if part.citations and part.citations_dialect == NAME:
+                block["citations"] = list(part.citations)
+            elif part.citations:
+                losses.add("answer.citations")
+            return [block]
+        case Refusal():
+            losses.add("answer.refusal")
+            return [{"type": "text", "text": part.text}] if part.text else []
+        case Thinking():
+            return thinking_block(part, ask, losses)
+        case ToolCall():
+            return [tool_use(part, arguments_object(part, losses))]
+        case Opaque():
+            if part.dialect == NAME and "." not in part.kind:
+                return [part.raw]
+            if part.dialect != NAME:
+                losses.opaque(part.kind)
+        case Media():
+            losses.add("media.output", part.kind)
+        case ToolResult():
+            losses.opaque("tool_result")
+    return []
+
+
+def thinking_block(part: Thinking, ask: Ask, losses: Losses) -> list[Block]:
+    """Anthropic's thinking as it is. Another vendor's is shown with an empty signature, which the reader of
+    requests takes as "never replay", unless the caller disabled thinking; encrypted thinking of others is
+    dropped.
+    """
+    if part.origin == NAME and part.encrypted:
+        return [{"type": "redacted_thinking", "data": part.encrypted}]
+    if part.origin == NAME:
+        return [{"type": "thinking", "thinking": part.text, "signature": part.signature}]
+    if part.encrypted:
+        losses.add("thinking.redacted")
+    if part.signature:
+        losses.add("thinking.signature")
+    if not part.text:
+        return []
+    if ask.reasoning.mode == "disabled":
+        losses.add("thinking.text")
+        return []
+    return [{"type": "thinking", "thinking": part.text, "signature": ""}]
+
+
+def tool_use(part: ToolCall, given: Any) -> Block:
+    return {"type": "tool_use", "id": part.id or f"toolu_{part.name}", "name": part.name, "input": given}
+
+
+def arguments_object(part: ToolCall, losses: Losses) -> Any:
+    """The call's input; arguments that are no JSON object are wrapped as `raw_arguments`, free text as
+    `input`.
+    """
+    if part.custom:
+        return {"input": part.arguments}
+    if not part.arguments.strip():
+        return {}
+    try:
+        given = msgspec.json.decode(part.arguments)
+    except (msgspec.DecodeError, RecursionError):
+        given = None
+    if isinstance(given, dict):
+        return given
+    losses.add("tool_call.arguments", part.name)
+    return {"raw_arguments": part.arguments}
+
+
+def prompt_estimate(ask: Ask) -> int:
+    """Estimated prompt tokens of `ask`: its bytes without base64 media / 3.5."""
+    try:
+        size = outline(ask.raw).prompt_bytes if ask.raw else 0
+    except BadRequest:
+        size = len(ask.raw)
+    return tokens(size)
+
+
+def message_id(asked: str) -> str:
+    """An id as Anthropic writes them; another vendor's is kept behind the prefix."""
+    return asked if asked.startswith("msg_") else f"msg_{asked}"

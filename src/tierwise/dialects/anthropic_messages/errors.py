@@ -1,0 +1,124 @@
+"""Errors in Anthropic's words, both ways."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+import msgspec
+
+from ...errors import Overloaded, TierwiseError, UpstreamStatus
+from ..sse import event_frame
+
+LONGEST_RETRY_AFTER_S = 30
+"""SDKs sleep the whole Retry-After, so a longer one is not told."""
+_BY_STATUS = MappingProxyType(
+    {
+        400: "invalid_request_error",
+        401: "authentication_error",
+        402: "billing_error",
+        403: "permission_error",
+        404: "not_found_error",
+        413: "request_too_large",
+        429: "rate_limit_error",
+        504: "timeout_error",
+        529: "overloaded_error",
+    }
+)
+_BY_TYPE = MappingProxyType({kind: status for status, kind in _BY_STATUS.items()} | {"api_error": 500})
+
+
+def status_of(kind: str) -> int:
+    """The HTTP status of an error type; 500 for an unknown one."""
+    return _BY_TYPE.get(kind, 500)
+
+
+def type_of(status: int) -> str:
+    """The error type of an HTTP status."""
+    return _BY_STATUS.get(status) or ("api_error" if status >= 500 else "invalid_request_error")
+
+
+def write_error(error: TierwiseError, request_id: str) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+    """Status, headers and body. An Anthropic provider's own error body goes through as it came.
+
+    `x-should-retry` outranks the status in the SDKs: it is `false` unless the same call may work later,
+    because our own fail-over is already exhausted.
+    """
+    status, kind = _status_and_type(error)
+    retry = b"true" if error.retry == "later" else b"false"
+    headers = [(b"request-id", request_id.encode()), (b"x-should-retry", retry)]
+    wait = getattr(error, "retry_after_s", None)
+    if wait is not None and 0 <= wait <= LONGEST_RETRY_AFTER_S:
+        headers.append((b"retry-after", str(math.ceil(wait)).encode()))
+    if isinstance(error, UpstreamStatus) and status == error.status and _own(error.body):
+        return status, headers, error.body
+    told = {"type": "error", "error": {"type": kind, "message": error.sentence()}, "request_id": request_id}
+    return status, headers, msgspec.json.encode(told)
+
+
+def write_stream_error(error: TierwiseError) -> bytes:
+    """The `error` event; no `message_stop` may follow it."""
+    told = {"type": "error", "error": {"type": _status_and_type(error)[1], "message": error.sentence()}}
+    return event_frame("error", msgspec.json.encode(told))
+
+
+def read_error(status: int, headers: Mapping[str, str], body: bytes) -> UpstreamStatus:
+    """A provider's error reply. Its type, `overloaded_error` say, corrects a vaguer status ≥ 500."""
+    told = _decoded(body)
+    inner = told.get("error")
+    fields = inner if isinstance(inner, dict) else {}
+    message = fields.get("message") or (inner if isinstance(inner, str) else None) or told.get("message")
+    code = str(fields.get("type") or "")
+    if status >= 500 and code in _BY_TYPE and code != "api_error":
+        status = _BY_TYPE[code]
+    if not isinstance(message, str):
+        message = body[:500].decode(errors="replace").strip() or f"The provider answered {status}."
+    error = UpstreamStatus(status, message, code, body)
+    error.retry_after_s = _retry_after(headers)
+    return error
+
+
+def failed(event: Mapping[str, Any]) -> UpstreamStatus:
+    """The error told by a stream's `error` event."""
+    fields = event.get("error")
+    fields = fields if isinstance(fields, dict) else {}
+    code = str(fields.get("type") or "")
+    return UpstreamStatus(status_of(code), str(fields.get("message") or "unknown error"), code)
+
+
+def _status_and_type(error: TierwiseError) -> tuple[int, str]:
+    if isinstance(error, Overloaded):
+        return 529, "overloaded_error"
+    if isinstance(error, UpstreamStatus):
+        if error.status == 529 or "overloaded" in error.code:
+            return 529, "overloaded_error"
+        if error.code in _BY_TYPE and (error.code == "api_error" or _BY_TYPE[error.code] == error.status):
+            return error.status, error.code
+    return error.status, type_of(error.status)
+
+
+def _own(body: bytes) -> bool:
+    told = _decoded(body)
+    inner = told.get("error")
+    return told.get("type") == "error" and isinstance(inner, dict) and isinstance(inner.get("message"), str)
+
+
+def _decoded(body: bytes) -> dict[str, Any]:
+    try:
+        return msgspec.json.decode(body, type=dict[str, Any])
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return {}
+
+
+def _retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds, from `retry-after-ms` or `retry-after`; None when unsaid or a date, which needs a clock."""
+    for name, scale in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
+        try:
+            wait = float(headers[name]) / scale
+        except (KeyError, ValueError):
+            continue
+        if 0 <= wait < math.inf:
+            return wait
+    return None

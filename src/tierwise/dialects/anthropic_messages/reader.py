@@ -1,0 +1,231 @@
+"""Anthropic's stream → Events."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from ...errors import BadRequest, UpstreamBroke
+from ...nouns import (
+    BlockStart,
+    BlockStop,
+    Cited,
+    Delta,
+    Ended,
+    Event,
+    Failed,
+    Finished,
+    Opaque,
+    Ping,
+    Signed,
+    Started,
+    Text,
+    Thinking,
+    ToolCall,
+    UsageSeen,
+)
+from ..sse import Frame, Parser
+from .answer import finish_reason
+from .errors import status_of
+from .read import NAME, read_blocks
+from .usage import WireUsage, merged, usage_of, wire_usage
+
+Block = dict[str, Any]
+_TOLD = ("text", "thinking", "redacted_thinking", "tool_use")
+
+
+class _Open:
+    """A block between its start and stop. `said`: a delta was passed on. `opaque`: its raw form, held until
+    whole.
+    """
+
+    def __init__(self, tool: bool = False, opaque: Block | None = None, given: str = "") -> None:
+        self.tool = tool
+        self.opaque = opaque
+        self.given = given
+        self.said = False
+        self.pieces: list[str] = []
+
+
+class Reader:
+    """One provider stream. A vendor's own block comes whole, when it is complete."""
+
+    def __init__(self) -> None:
+        self._parser = Parser()
+        self._usage = WireUsage()
+        self._open: dict[int, _Open] = {}
+        self._over = False
+        self._broken: UpstreamBroke | None = None
+
+    def feed(self, data: bytes) -> list[Event]:
+        """Events completed by `data`; those before a malformed frame first, its UpstreamBroke at the next
+        call.
+        """
+        if self._broken is not None:
+            raise self._broken
+        events: list[Event] = []
+        try:
+            for frame in self._parser.feed(data):
+                self._frame(frame, events)
+        except UpstreamBroke as error:
+            if not events:
+                raise
+            self._broken = error
+        return events
+
+    def finish(self) -> list[Event]:
+        """A last frame without its blank line counts if it is whole."""
+        if self._broken is not None:
+            raise self._broken
+        events: list[Event] = []
+        try:
+            for frame in self._parser.finish():
+                self._frame(frame, events)
+        except UpstreamBroke:
+            return events
+        return events
+
+    def _frame(self, frame: Frame, events: list[Event]) -> None:
+        if self._over or frame.data == "[DONE]":
+            return
+        try:
+            event = msgspec.json.decode(frame.data, type=dict[str, Any])
+            if not isinstance(event.get("index", 0), int):
+                raise TypeError("index")
+            self._event(str(event.get("type") or frame.event), event, events)
+        except (
+            msgspec.DecodeError,
+            KeyError,
+            TypeError,
+            AttributeError,
+            BadRequest,
+            RecursionError,
+        ) as error:
+            raise UpstreamBroke(
+                f"The provider sent a malformed `{frame.event or 'unnamed'}` event: {error!r}."
+            ) from error
+
+    def _event(self, kind: str, event: Block, events: list[Event]) -> None:
+        match kind:
+            case "content_block_delta":
+                self._delta(event["index"], _object(event["delta"]), events)
+            case "content_block_start":
+                self._start(event["index"], _object(event["content_block"]), events)
+            case "content_block_stop":
+                self._stop(event["index"], events)
+            case "message_start":
+                message = event["message"]
+                self._usage = wire_usage(message.get("usage"))
+                told = usage_of(self._usage, "partial") if message.get("usage") else None
+                tier = self._usage.service_tier
+                events.append(
+                    Started(str(message.get("id") or ""), str(message.get("model") or ""), 0, told, tier)
+                )
+            case "message_delta":
+                self._message_delta(event, events)
+            case "message_stop":
+                self._over = True
+                events.append(Ended())
+            case "ping":
+                events.append(Ping())
+            case "error":
+                self._over = True
+                error = event.get("error") or {}
+                code = str(error.get("type") or "")
+                events.append(Failed(status_of(code), str(error.get("message") or "unknown error"), code))
+
+    def _message_delta(self, event: Block, events: list[Event]) -> None:
+        told = event.get("usage")
+        if told:
+            self._usage = merged(self._usage, wire_usage(told))
+        delta = event.get("delta") or {}
+        if delta.get("stop_reason") is not None:
+            for index in list(self._open):  # some servers never stop their blocks
+                self._stop(index, events)
+            events.append(Finished(finish_reason(delta["stop_reason"]), _matched(delta)))
+        if told:
+            events.append(UsageSeen(usage_of(self._usage)))
+
+    def _start(self, index: int, block: Block, events: list[Event]) -> None:
+        if _string(block["type"]) not in _TOLD:
+            self._open[index] = _Open(opaque=dict(block))
+            return
+        match read_blocks([{"input": {}, **block}], "content_block", answer=True)[0]:
+            case Text() as part:
+                self._open[index] = _Open()
+                events.append(BlockStart(index, "text", Text("")))
+                self._say(index, part.text, events)
+                events += [Cited(index, citation, NAME) for citation in part.citations]
+            case Thinking(text=text, signature=signature, encrypted=encrypted):
+                self._open[index] = _Open()
+                events.append(BlockStart(index, "thinking", Thinking(encrypted=encrypted, origin=NAME)))
+                self._say(index, text, events)
+                if signature:
+                    events.append(Signed(index, signature))
+            case ToolCall(id=call_id, name=name, arguments=given):
+                self._open[index] = _Open(tool=True, given=given)
+                events.append(BlockStart(index, "tool_call", ToolCall(call_id, name, "")))
+
+    def _delta(self, index: int, delta: Block, events: list[Event]) -> None:
+        block = self._open[index]
+        kind = delta["type"]
+        if block.opaque is not None:
+            self._held(block, delta)
+        elif kind == "text_delta":
+            self._say(index, delta.get("text"), events)
+        elif kind == "thinking_delta":
+            self._say(index, delta.get("thinking"), events)
+        elif kind == "input_json_delta":
+            self._say(index, delta.get("partial_json"), events)
+        elif kind == "signature_delta":
+            events.append(Signed(index, _string(delta["signature"])))
+        elif kind == "citations_delta":
+            events.append(Cited(index, _object(delta["citation"]), NAME))
+
+    def _held(self, block: _Open, delta: Block) -> None:
+        """A vendor block's delta: JSON of its input, or pieces of its text members."""
+        assert block.opaque is not None
+        for key, value in delta.items():
+            if key == "partial_json":
+                block.pieces.append(_string(value))
+            elif key != "type":
+                before = block.opaque.get(key)
+                both = isinstance(before, str) and isinstance(value, str)
+                block.opaque[key] = f"{before}{value}" if both else value
+
+    def _say(self, index: int, text: str | None, events: list[Event]) -> None:
+        if text:
+            self._open[index].said = True
+            events.append(Delta(index, _string(text)))
+
+    def _stop(self, index: int, events: list[Event]) -> None:
+        block = self._open.pop(index, None)
+        if block is None:
+            return
+        if block.opaque is not None:
+            if block.pieces:
+                block.opaque["input"] = msgspec.json.decode("".join(block.pieces))
+            part = Opaque(NAME, block.opaque["type"], block.opaque)
+            events.append(BlockStart(index, "opaque", part))
+        elif block.tool and not block.said:
+            # Input told whole at the start, or none at all: a caller that parses "" would fail.
+            events.append(Delta(index, block.given))
+        events.append(BlockStop(index))
+
+
+def _string(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"a string is expected, not {value!r}")
+    return value
+
+
+def _object(value: Any) -> Block:
+    if not isinstance(value, dict):
+        raise TypeError(f"an object is expected, not {value!r}")
+    return value
+
+
+def _matched(delta: Block) -> str | None:
+    text = delta.get("stop_sequence")
+    return None if text is None else _string(text)

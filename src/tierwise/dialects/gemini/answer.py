@@ -1,0 +1,139 @@
+"""A whole Gemini reply → Answer, and what streams share with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from types import MappingProxyType
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+
+from ...errors import BadRequest, UpstreamBroke
+from ...nouns import Answer, Choice, FinishReason, Part, Refusal, Text, ToolCall
+from .citations import read_citations
+from .errors import read_error_object
+from .fields import NAME, Wire
+from .logprobs import read_logprobs
+from .parts import AnswerIds, read_parts
+from .usage import searches_of, usage_of, wire_usage
+
+FINISH: MappingProxyType[str, FinishReason] = MappingProxyType(
+    {
+        "STOP": "stop",
+        "FINISH_REASON_UNSPECIFIED": "stop",
+        "MAX_TOKENS": "length",
+        "SAFETY": "refusal",
+        "RECITATION": "refusal",
+        "BLOCKLIST": "refusal",
+        "PROHIBITED_CONTENT": "refusal",
+        "SPII": "refusal",
+        "MODEL_ARMOR": "refusal",
+        "IMAGE_SAFETY": "refusal",
+        "IMAGE_PROHIBITED_CONTENT": "refusal",
+        "IMAGE_RECITATION": "refusal",
+        "CONTINUATION": "pause",
+    }
+)
+_TOP_LEVEL = ("candidates", "usageMetadata", "modelVersion", "responseId", "error", "createTime")
+_COVERED = ("content", "finishReason", "index", "logprobsResult", "tokenCount", "citationMetadata")
+
+
+def read_answer(body: bytes) -> Answer:
+    """The Answer a reply holds. UpstreamBroke when it is malformed, UpstreamStatus when it is an error in
+    disguise. What the nouns have no place for in the first candidate is in `extras` beside the reply's own.
+    """
+    try:
+        whole = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise UpstreamBroke("The provider's reply is not valid JSON.") from error
+    if not isinstance(whole, dict):
+        raise UpstreamBroke("The provider's reply is not a JSON object.")
+    listed = whole.get("candidates")
+    listed = listed if isinstance(listed, list) else []
+    blocked = block_reason(whole)
+    if not listed and not blocked:
+        if whole.get("error"):
+            raise read_error_object(whole["error"], 0, body)
+        if "usageMetadata" not in whole:
+            raise UpstreamBroke("The provider's reply holds no candidates.")
+    extras = {name: value for name, value in whole.items() if name not in _TOP_LEVEL and value is not None}
+    seed = seed_of(whole)
+    choices: list[tuple[int, Choice]] = []
+    for place, candidate in enumerate(listed):
+        if not isinstance(candidate, dict):
+            raise UpstreamBroke("The provider's reply holds a candidate that is not a JSON object.")
+        number = candidate.get("index")
+        number = number if isinstance(number, int) else place
+        choices.append((number, _choice(candidate, seed, number)))
+        if place == 0:
+            extras |= {name: value for name, value in candidate.items() if name not in _COVERED}
+    if not listed:
+        choices = [(0, Choice((), "refusal" if blocked else "error"))]
+    wire = wire_usage(whole["usageMetadata"]) if isinstance(whole.get("usageMetadata"), dict) else None
+    model = text_of(whole.get("modelVersion"))
+    queries = sum(map(queries_in, listed))
+    return Answer(
+        id=text_of(whole.get("responseId")),
+        model=model,
+        choices=tuple(choice for _, choice in sorted(choices, key=lambda pair: pair[0])),
+        usage=None if wire is None else usage_of(wire, searches=searches_of(queries, model)),
+        service_tier=None if wire is None or not wire.tier else wire.tier.lower(),
+        extras=extras,
+    )
+
+
+def _choice(candidate: Wire, seed: str, number: int) -> Choice:
+    content = candidate.get("content")
+    raw = content.get("parts") if isinstance(content, dict) else None
+    try:
+        parts = list(read_parts(raw or (), "content.parts", AnswerIds(seed, number)))
+    except (BadRequest, TypeError) as error:
+        raise UpstreamBroke(f"The provider's reply is malformed: {error}") from error
+    cites = tuple(read_citations(candidate))
+    if cites:
+        at = next((i for i in range(len(parts) - 1, -1, -1) if isinstance(parts[i], Text)), None)
+        if at is not None:
+            parts[at] = replace(parts[at], citations=cites, citations_dialect=NAME)
+    reason = finish(candidate.get("finishReason"), parts)
+    told = candidate.get("finishMessage")
+    if reason == "refusal" and isinstance(told, str) and told:
+        parts.append(Refusal(told))
+    return Choice(tuple(parts), reason, logprobs=read_logprobs(candidate.get("logprobsResult")))
+
+
+def finish(word: Any, parts: Iterable[Part]) -> FinishReason:
+    """The noun for a finishReason; words of failure (MALFORMED_FUNCTION_CALL, OTHER …) are `error`. Gemini
+    says STOP after calls too.
+    """
+    reason = FINISH.get(word, "error") if isinstance(word, str) else "stop"
+    if reason == "stop" and any(isinstance(part, ToolCall) for part in parts):
+        return "tool_calls"
+    return reason
+
+
+def block_reason(reply: Wire) -> str:
+    """Why the prompt was blocked, "" when it was not."""
+    feedback = reply.get("promptFeedback")
+    return text_of(feedback.get("blockReason")) if isinstance(feedback, dict) else ""
+
+
+def seed_of(reply: Wire) -> str:
+    """What makes ids of this reply's calls unlike those of the next turn's: its id, or else its prompt's
+    size.
+    """
+    usage = reply.get("usageMetadata")
+    prompt = usage.get("promptTokenCount") if isinstance(usage, dict) else None
+    return text_of(reply.get("responseId")) or f"{reply.get('createTime')}|{prompt}"
+
+
+def queries_in(candidate: Any) -> int:
+    """How many web searches a candidate says were made for it."""
+    grounding = candidate.get("groundingMetadata") if isinstance(candidate, dict) else None
+    queries = grounding.get("webSearchQueries") if isinstance(grounding, dict) else None
+    return len(queries) if isinstance(queries, list) else 0
+
+
+def text_of(value: Any) -> str:
+    """`value` if it is a string, else ""."""
+    return value if isinstance(value, str) else ""

@@ -1,0 +1,236 @@
+"""Gemini's stream → Events.
+
+Every piece is a whole GenerateContentResponse: parts of one kind continue the block before, a call comes
+whole, usage is cumulative. There is no terminator: a stream is whole when it ends after every candidate told
+its finishReason (or the prompt was blocked), so Finished and Ended are given by `finish` only.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from ...errors import BadRequest, UpstreamBroke
+from ...nouns import (
+    BlockStart,
+    BlockStop,
+    Cited,
+    Delta,
+    Ended,
+    Event,
+    Failed,
+    Finished,
+    FinishReason,
+    Media,
+    Opaque,
+    Part,
+    Signed,
+    Started,
+    Text,
+    Thinking,
+    ToolCall,
+    Usage,
+    UsageSeen,
+)
+from .answer import block_reason, finish, queries_in, seed_of, text_of
+from .citations import read_citations
+from .errors import read_error_object
+from .fields import NAME, Wire
+from .frames import Frames
+from .logprobs import read_logprobs
+from .parts import AnswerIds, read_parts
+from .usage import WireUsage, searches_of, usage_of, wire_usage
+
+
+class _Choice:
+    """One candidate being received: the open block of prose, and the finishReason once told."""
+
+    def __init__(self, number: int, seed: str) -> None:
+        self.number = number
+        self.ids = AnswerIds(seed, number)
+        self.blocks = 0
+        self.open: tuple[str, int] | None = None
+        self.called = False
+        self.reason: str | None = None
+        self.queries = 0
+
+
+class Reader:
+    """The StreamReader of this dialect."""
+
+    def __init__(self) -> None:
+        self._frames = Frames()
+        self._choices: dict[int, _Choice] = {}
+        self._started = False
+        self._over = False
+        self._blocked = False
+        self._seed = ""
+        self._model = ""
+        self._wire: WireUsage | None = None
+        self._told: Usage | None = None
+        self._broken: UpstreamBroke | None = None
+
+    def feed(self, data: bytes) -> list[Event]:
+        """Events completed by `data`. A malformed piece raises UpstreamBroke once what came before it was
+        given back.
+        """
+        if self._broken is not None:
+            raise self._broken
+        events: list[Event] = []
+        try:
+            for text in self._frames.feed(data):
+                self._piece(text, events)
+        except UpstreamBroke as error:
+            if not events:
+                raise
+            self._broken = error
+        return events
+
+    def finish(self) -> list[Event]:
+        """What is due at the end of the bytes; Ended among it only when every candidate was finished."""
+        if self._broken is not None:
+            raise self._broken
+        events: list[Event] = []
+        try:
+            for text in self._frames.finish():
+                self._piece(text, events)
+        except UpstreamBroke:  # cut off inside a piece
+            return events
+        choices = list(self._choices.values())
+        whole = all(choice.reason for choice in choices) if choices else self._blocked
+        if self._over or not whole:
+            return events
+        self._over = True
+        for choice in choices:
+            _close(choice, events)
+            reason = finish(choice.reason, ())
+            called = choice.called and reason == "stop"
+            done: FinishReason = "tool_calls" if called else reason
+            events.append(Finished(done, choice=choice.number))
+        if not choices:
+            events.append(Finished("refusal"))
+        if self._wire is not None:
+            events.append(UsageSeen(self._usage(self._wire, whole=True)))
+        events.append(Ended())
+        return events
+
+    def _piece(self, text: bytes, events: list[Event]) -> None:
+        if self._over or not text.strip() or text.strip() == b"[DONE]":
+            return
+        try:
+            chunk = msgspec.json.decode(text)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise UpstreamBroke("The provider sent a stream frame that is not valid JSON.") from error
+        if not isinstance(chunk, dict):
+            raise UpstreamBroke("The provider sent a stream frame that is not a JSON object.")
+        if chunk.get("error"):
+            self._over = True
+            error_told = read_error_object(chunk["error"], 0)
+            events.append(Failed(error_told.status, error_told.message, error_told.code))
+            return
+        self._chunk(chunk, events)
+
+    def _chunk(self, chunk: Wire, events: list[Event]) -> None:
+        listed = chunk.get("candidates")
+        listed = listed if isinstance(listed, list) else []
+        wire = wire_usage(chunk["usageMetadata"]) if isinstance(chunk.get("usageMetadata"), dict) else None
+        self._wire = wire or self._wire
+        if not self._started and (listed or wire or block_reason(chunk)):
+            self._start(chunk, events)
+        self._blocked = self._blocked or bool(block_reason(chunk))
+        for place, candidate in enumerate(listed):
+            if not isinstance(candidate, dict):
+                raise UpstreamBroke("The provider sent a candidate that is not a JSON object.")
+            number = candidate.get("index")
+            number = number if isinstance(number, int) else place
+            choice = self._choices.get(number)
+            if choice is None:
+                choice = self._choices[number] = _Choice(number, self._seed)
+            self._candidate(choice, candidate, events)
+        if wire is not None:
+            usage = self._usage(wire, whole=False)
+            if usage != self._told:
+                self._told = usage
+                events.append(UsageSeen(usage))
+
+    def _start(self, chunk: Wire, events: list[Event]) -> None:
+        self._started = True
+        self._seed = seed_of(chunk)
+        self._model = text_of(chunk.get("modelVersion"))
+        usage = None if self._wire is None else self._usage(self._wire, whole=False)
+        tier = self._wire.tier if self._wire is not None else None
+        response_id = text_of(chunk.get("responseId"))
+        events.append(Started(response_id, self._model, 0, usage, tier.lower() if tier else None))
+
+    def _usage(self, wire: WireUsage, whole: bool) -> Usage:
+        queries = sum(choice.queries for choice in self._choices.values())
+        return usage_of(wire, "reported" if whole else "partial", searches_of(queries, self._model))
+
+    def _candidate(self, choice: _Choice, candidate: Wire, events: list[Event]) -> None:
+        content = candidate.get("content")
+        raw = content.get("parts") if isinstance(content, dict) else None
+        try:
+            parts = read_parts(raw or (), "content.parts", choice.ids)
+        except (BadRequest, TypeError) as error:
+            raise UpstreamBroke(f"The provider sent a malformed part: {error}") from error
+        logprobs = read_logprobs(candidate.get("logprobsResult"))
+        for part in parts:
+            shown = logprobs if isinstance(part, Text) else None
+            _say(choice, part, shown, events)
+            logprobs = None if shown is not None else logprobs
+        if choice.open is not None and choice.open[0] == "text":
+            for citation in read_citations(candidate):
+                events.append(Cited(choice.open[1], citation, NAME, choice.number))
+        choice.queries = max(choice.queries, queries_in(candidate))
+        reason = candidate.get("finishReason")
+        if isinstance(reason, str) and reason:
+            choice.reason = reason
+
+
+def _say(choice: _Choice, part: Part, logprobs: Wire | None, events: list[Event]) -> None:
+    match part:
+        case Text():
+            events.append(Delta(_prose(choice, "text", events), part.text, choice.number, logprobs))
+        case Thinking():
+            if not part.text:  # the signature of what stood before it
+                _close(choice, events)
+            index = _prose(choice, "thinking", events)
+            if part.text:
+                events.append(Delta(index, part.text, choice.number))
+            if part.signature:
+                events.append(Signed(index, part.signature, choice=choice.number))
+                _close(choice, events)
+        case ToolCall():
+            _close(choice, events)
+            choice.called = True
+            index = choice.blocks
+            choice.blocks += 1
+            opening = msgspec.structs.replace(part, arguments="")
+            events.append(BlockStart(index, "tool_call", opening, choice.number))
+            events.append(Delta(index, part.arguments, choice.number))
+            events.append(BlockStop(index, choice.number))
+        case Media() | Opaque():
+            if isinstance(part, Opaque) and "." in part.kind:
+                return  # an odd member of a part already given
+            _close(choice, events)
+            events.append(BlockStart(choice.blocks, "opaque", part, choice.number))
+            events.append(BlockStop(choice.blocks, choice.number))
+            choice.blocks += 1
+
+
+def _prose(choice: _Choice, kind: Any, events: list[Event]) -> int:
+    """The index of the open block of `kind`, opened when another kind was open or none."""
+    if choice.open is None or choice.open[0] != kind:
+        _close(choice, events)
+        choice.open = (kind, choice.blocks)
+        choice.blocks += 1
+        part: Part = Thinking(origin=NAME, summary=True) if kind == "thinking" else Text("")
+        events.append(BlockStart(choice.open[1], kind, part, choice.number))
+    return choice.open[1]
+
+
+def _close(choice: _Choice, events: list[Event]) -> None:
+    if choice.open is not None:
+        events.append(BlockStop(choice.open[1], choice.number))
+        choice.open = None

@@ -1,0 +1,170 @@
+"""Gemini's `usageMetadata` ⇄ Usage.
+
+On the wire the prompt includes cached tokens and excludes what the vendor's own tools fed back, and the
+candidates exclude thoughts (a server that counts them in shows it by its total). Audio in, and audio and
+images out, have prices of their own and are counted apart. Searches the model made are billed as well.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+from msgspec import Struct, field
+
+from ...nouns import Usage
+from ..losses import Losses
+from .fields import generation
+
+Count = int | float | None
+
+
+class Modality(Struct):
+    modality: str | None = None
+    count: Count = field(name="tokenCount", default=None)
+
+
+Details = list[Modality] | None
+
+
+class WireUsage(Struct):
+    """The usage object as Gemini sends it; None is unsaid."""
+
+    prompt: Count = field(name="promptTokenCount", default=None)
+    cached: Count = field(name="cachedContentTokenCount", default=None)
+    candidates: Count = field(name="candidatesTokenCount", default=None)
+    tool_use: Count = field(name="toolUsePromptTokenCount", default=None)
+    thoughts: Count = field(name="thoughtsTokenCount", default=None)
+    total: Count = field(name="totalTokenCount", default=None)
+    prompt_details: Details = field(name="promptTokensDetails", default=None)
+    cache_details: Details = field(name="cacheTokensDetails", default=None)
+    tool_details: Details = field(name="toolUsePromptTokensDetails", default=None)
+    candidates_details: Details = field(name="candidatesTokensDetails", default=None)
+    tier: str | None = field(name="serviceTier", default=None)
+
+    def said(self) -> bool:
+        """Whether it counts anything."""
+        return self.prompt is not None or self.candidates is not None or self.total is not None
+
+
+class Grounding(Struct):
+    queries: list[Any] | None = field(name="webSearchQueries", default=None)
+
+
+class _Candidate(Struct):
+    grounding: Grounding | None = field(name="groundingMetadata", default=None)
+
+
+class _Reply(Struct):
+    usage: WireUsage | None = field(name="usageMetadata", default=None)
+    model: str | None = field(name="modelVersion", default=None)
+    candidates: list[_Candidate] | None = None
+
+
+class _Tail(Struct):
+    usage: WireUsage | None = field(name="usageMetadata", default=None)
+
+
+_REPLY = msgspec.json.Decoder(_Reply)
+_TAIL = msgspec.json.Decoder(_Tail)
+
+
+def usage_of(
+    wire: WireUsage,
+    source: Literal["reported", "estimated", "partial"] = "reported",
+    searches: int = 0,
+) -> Usage:
+    """Disjoint buckets. Nothing counted twice, nothing below zero."""
+    prompt, tool_use = _count(wire.prompt), _count(wire.tool_use)
+    cached = min(_count(wire.cached), prompt)
+    candidates, thoughts, total = _count(wire.candidates), _count(wire.thoughts), _count(wire.total)
+    output = candidates + thoughts
+    if thoughts and total and total == prompt + tool_use + candidates and thoughts <= candidates:
+        output = candidates  # this server counts the thoughts in
+    heard = _of(wire.prompt_details, "AUDIO") - _of(wire.cache_details, "AUDIO")
+    heard = min(max(heard, 0), prompt - cached) + min(_of(wire.tool_details, "AUDIO"), tool_use)
+    spoken = min(_of(wire.candidates_details, "AUDIO"), output - thoughts)
+    drawn = min(_of(wire.candidates_details, "IMAGE"), output - thoughts - spoken)
+    counted = {"input_audio": heard, "output_audio": spoken, "output_image": drawn, "web_search": searches}
+    return Usage(
+        input=prompt - cached + tool_use - heard,
+        cache_read=cached,
+        output=output - spoken - drawn,
+        reasoning=thoughts,
+        extra={name: count for name, count in counted.items() if count > 0},
+        source=source,
+    )
+
+
+def _count(value: Count) -> int:
+    return max(int(value), 0) if value else 0
+
+
+def _of(details: Details, name: str) -> int:
+    return sum(_count(each.count) for each in details or () if (each.modality or "").upper() == name)
+
+
+def searches_of(queries: int, model: str) -> int:
+    """Billed searches: each query since Gemini 3, one for all of a prompt's before."""
+    return queries if generation(model) >= (3, 0) else min(queries, 1)
+
+
+def usage_in(body: bytes) -> Usage | None:
+    """Usage of a whole plain reply; None when it tells none or is no JSON object.
+
+    The object stands near the end and what follows it closes the reply, so the tail is read as an object of
+    its own; the whole is read when that fails, or when searches must be counted.
+    """
+    at = body.rfind(b'"usageMetadata"')
+    if at < 0:
+        return None
+    if b'"webSearchQueries"' not in body:
+        try:
+            wire = _TAIL.decode(b"{" + body[at:]).usage
+            if wire is not None and wire.said():
+                return usage_of(wire)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            pass
+    try:
+        reply = _REPLY.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    if reply.usage is None or not reply.usage.said():
+        return None
+    queries = sum(len(each.grounding.queries or ()) for each in reply.candidates or () if each.grounding)
+    return usage_of(reply.usage, searches=searches_of(queries, reply.model or ""))
+
+
+def wire_usage(value: Any) -> WireUsage | None:
+    """A decoded usage object, None when it is none."""
+    try:
+        wire = msgspec.convert(value, WireUsage, strict=False)
+    except msgspec.ValidationError:
+        return None
+    return wire if wire.said() else None
+
+
+def write_usage(usage: Usage, losses: Losses) -> dict[str, Any]:
+    """The usage object of a reply. Cache writes have no place of their own: they are part of the prompt."""
+    if usage.cache_write_5m or usage.cache_write_1h:
+        losses.add("answer.usage", "cache writes are counted as prompt")
+    heard = usage.extra.get("input_audio", 0)
+    spoken, drawn = usage.extra.get("output_audio", 0), usage.extra.get("output_image", 0)
+    prompt, output = usage.prompt + heard, usage.output + spoken + drawn
+    written: dict[str, Any] = {
+        "promptTokenCount": prompt,
+        "candidatesTokenCount": output - usage.reasoning,
+        "totalTokenCount": prompt + output,
+    }
+    if usage.cache_read:
+        written["cachedContentTokenCount"] = usage.cache_read
+    if usage.reasoning:
+        written["thoughtsTokenCount"] = usage.reasoning
+    for name, rest, apart in (
+        ("promptTokensDetails", usage.prompt, {"AUDIO": heard}),
+        ("candidatesTokensDetails", usage.output - usage.reasoning, {"AUDIO": spoken, "IMAGE": drawn}),
+    ):
+        if any(apart.values()):
+            counts = {"TEXT": rest, **apart}
+            written[name] = [{"modality": key, "tokenCount": n} for key, n in counts.items() if n]
+    return written

@@ -1,0 +1,196 @@
+"""OpenAI chat completions: Answer → a whole reply's bytes, and the words that streams share with it.
+
+Readable thinking goes out as `reasoning_content`, the field most clients of compatible servers look for;
+OpenAI's own chat shows none. Another vendor's text blocks are one text cut up, so they are joined. Images in
+an answer go out as `images`, OpenRouter's field.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+import msgspec
+
+from ...nouns import (
+    Answer,
+    Ask,
+    Choice,
+    FinishReason,
+    Media,
+    Opaque,
+    Refusal,
+    Text,
+    Thinking,
+    ToolCall,
+    ToolResult,
+)
+from .. import custom_tools
+from ..base import Written
+from ..losses import Losses
+from .fields import LEGACY, NAME
+from .usage import to_wire
+
+Wire = dict[str, Any]
+
+FINISH: Mapping[FinishReason, str] = MappingProxyType(
+    {
+        "stop": "stop",
+        "stop_sequence": "stop",
+        "pause": "stop",
+        "length": "length",
+        "context": "length",
+        "error": "length",  # cut short: `stop` would pass it off as whole
+        "tool_calls": "tool_calls",
+        "refusal": "content_filter",
+    }
+)
+_TIERS = MappingProxyType({"standard": "default", "batch": None})
+_OWN_TIERS = frozenset(("auto", "default", "flex", "scale", "priority", "fast"))
+
+
+def write_answer(answer: Answer, ask: Ask) -> Written:
+    """The `chat.completion` object, with what it cannot hold named."""
+    losses = Losses()
+    answer = custom_tools.restore(answer, ask)
+    body: Wire = {
+        "id": answer.id or "chatcmpl-0",
+        "object": "chat.completion",
+        "created": answer.created,
+        "model": answer.model,
+        "choices": [_choice(choice, i, ask, losses) for i, choice in enumerate(answer.choices)],
+    }
+    if answer.usage is not None:
+        body["usage"] = to_wire(answer.usage)
+    tier = service_tier(answer.service_tier)
+    if tier is not None:
+        body["service_tier"] = tier
+    if ask.dialect == NAME and "system_fingerprint" in answer.extras:
+        body["system_fingerprint"] = answer.extras["system_fingerprint"]
+    for name in answer.extras:
+        if name not in body:
+            losses.add(f"answer_extra.{name}")
+    return Written(msgspec.json.encode(body), losses=losses.tuple())
+
+
+def service_tier(value: str | None) -> str | None:
+    """OpenAI's word for a service tier, None when it has none."""
+    if value is None:
+        return None
+    tier = _TIERS.get(value.lower(), value)
+    return tier if tier in _OWN_TIERS else None
+
+
+def legacy(ask: Ask) -> bool:
+    """Whether the caller speaks the deprecated `functions`, and must be answered with `function_call`."""
+    return any(tool.dialect == LEGACY for tool in ask.tools)
+
+
+def note_finish(reason: FinishReason, losses: Losses) -> None:
+    """Names what OpenAI's word for `reason` does not say."""
+    if reason in ("pause", "error"):
+        losses.add("stop.reason", reason)
+
+
+def _choice(choice: Choice, index: int, ask: Ask, losses: Losses) -> Wire:
+    message: Wire = {"role": "assistant", "content": None, "refusal": None}
+    texts: list[str] = []
+    annotations: list[Wire] = []
+    calls: list[Wire] = []
+    for part in choice.parts:
+        if isinstance(part, Text):
+            start = sum(map(len, texts))
+            texts.append(part.text)
+            for citation in part.citations:
+                found = annotation(citation, start, start + len(part.text))
+                if found is None:
+                    losses.add("answer.citations")
+                else:
+                    annotations.append(found)
+        elif isinstance(part, Refusal):
+            message["refusal"] = (message["refusal"] or "") + part.text
+        elif isinstance(part, ToolCall):
+            calls.append(call(part))
+        else:
+            _add(message, part, losses)
+    if texts:
+        message["content"] = "".join(texts)
+    if annotations:
+        message["annotations"] = annotations
+    reason = FINISH[choice.finish]
+    if calls and legacy(ask):
+        message["function_call"] = calls[0].get("function")
+        reason = "function_call" if reason == "tool_calls" else reason
+    elif calls:
+        message["tool_calls"] = calls
+    note_finish(choice.finish, losses)
+    return {"index": index, "message": message, "logprobs": choice.logprobs, "finish_reason": reason}
+
+
+def _add(message: Wire, part: Thinking | Media | Opaque | ToolResult, losses: Losses) -> None:
+    """Parts that have no place of their own in OpenAI's message."""
+    if isinstance(part, Thinking):
+        if part.text:
+            message["reasoning_content"] = message.get("reasoning_content", "") + part.text
+        if part.signature:
+            losses.add("thinking.signature")
+        if part.encrypted:
+            losses.add("thinking.redacted")
+    elif isinstance(part, Media):
+        item = image(part)
+        if item is None:
+            losses.add("media.output", part.kind)
+        else:
+            message.setdefault("images", []).append(item)
+    elif isinstance(part, Opaque) and part.dialect == NAME and part.kind.startswith("message."):
+        message.update(part.raw)
+    elif isinstance(part, Opaque):
+        losses.opaque(part.kind)
+    else:
+        losses.opaque("tool_result")
+
+
+def call(part: ToolCall) -> Wire:
+    """One entry of `tool_calls`. Arguments are never empty: clients parse them as JSON."""
+    wire: Wire = {"id": part.id}
+    if part.custom:
+        wire |= {"type": "custom", "custom": {"name": part.name, "input": part.arguments}}
+    else:
+        arguments = part.arguments if part.arguments.strip() else "{}"
+        wire |= {"type": "function", "function": {"name": part.name, "arguments": arguments}}
+    if part.signature:
+        wire["extra_content"] = {"google": {"thought_signature": part.signature}}
+    return wire
+
+
+def image(part: Media) -> Wire | None:
+    """An image in an answer as OpenRouter writes it, None for other media."""
+    if part.kind != "image" or part.source not in ("url", "base64"):
+        return None
+    url = part.value if part.source == "url" else f"data:{part.mime};base64,{part.value}"
+    return {"type": "image_url", "image_url": {"url": url}}
+
+
+def annotation(citation: Mapping[str, Any], start: int, end: int) -> Wire | None:
+    """A citation of a web page as OpenAI's `url_citation` over characters start..end, None for other sources.
+
+    OpenAI's own, nested or flat, keep their places; other vendors' stand for the whole text block.
+    """
+    nested = citation.get("url_citation")
+    source: Mapping[str, Any] = nested if isinstance(nested, dict) else citation
+    url = source.get("url") or source.get("uri")
+    if not isinstance(url, str):
+        return None
+    first, last = source.get("start_index"), source.get("end_index")
+    own = isinstance(first, int) and isinstance(last, int) and citation.get("type") == "url_citation"
+    title = source.get("title")
+    return {
+        "type": "url_citation",
+        "url_citation": {
+            "start_index": first if own else start,
+            "end_index": last if own else end,
+            "url": url,
+            "title": title if isinstance(title, str) else "",
+        },
+    }

@@ -1,0 +1,304 @@
+"""OpenAI chat completions: a stream's bytes → Events, whatever server wrote them.
+
+Compatible servers differ: the role once or in every chunk, usage in its own chunk or with the last choice,
+tool calls whole or in pieces, interleaved, without index or id. What is certain is that prose closes when a
+tool call starts; a tool call stays open to the end, since pieces of parallel calls may interleave. Finished
+is held back until the choices are over, because some servers send more after a finish_reason.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from ...errors import UpstreamBroke
+from ...nouns import (
+    BlockStart,
+    BlockStop,
+    Cited,
+    Delta,
+    Ended,
+    Event,
+    Finished,
+    Opaque,
+    Signed,
+    Started,
+    ToolCall,
+    UsageSeen,
+)
+from .. import sse
+from .answer import finish, made_up_id, thinking_text
+from .errors import failed
+from .fields import LEGACY_ID, NAME, json_text
+from .usage import from_object
+
+Prose = Literal["text", "thinking", "refusal"]
+_DECODER = msgspec.json.Decoder()
+
+
+class _Call:
+    """A tool call being received. `index` is its block's, None until the name is known and it opened."""
+
+    def __init__(self, call_id: str, custom: bool) -> None:
+        self.id = call_id
+        self.custom = custom
+        self.name = ""
+        self.index: int | None = None
+        self.waiting = ""
+
+
+class _Choice:
+    """One choice being received: the open prose block, and the tool calls by upstream index."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.blocks = 0
+        self.prose: tuple[Prose, int] | None = None
+        self.calls: list[_Call] = []
+        self.by_index: dict[int, _Call] = {}
+        self.reason: str | None = None
+        self.finished = False
+
+
+class ChatReader:
+    """The StreamReader of this dialect."""
+
+    def __init__(self) -> None:
+        self._parser = sse.Parser()
+        self._choices: dict[int, _Choice] = {}
+        self._started = False
+        self._id = ""
+        self._model = ""
+        self._tier: str | None = None
+        self._over = False
+        self._broken: UpstreamBroke | None = None
+
+    def feed(self, data: bytes) -> list[Event]:
+        """Events completed by `data`. A malformed frame raises UpstreamBroke once what came before it was
+        given back.
+        """
+        if self._broken is not None:
+            raise self._broken
+        events: list[Event] = []
+        try:
+            for frame in self._parser.feed(data):
+                self._frame(frame, events)
+        except UpstreamBroke as error:
+            self._broken = error
+            if not events:
+                raise
+        return events
+
+    def finish(self) -> list[Event]:
+        """A last frame that lacks its line ends counts when it is whole; without a terminator there is no
+        Ended.
+        """
+        self.feed(b"")  # raises what is still due
+        events: list[Event] = []
+        try:
+            for frame in self._parser.finish():
+                self._frame(frame, events)
+        except UpstreamBroke:  # cut off in the middle of a frame: there is no Ended, which says it
+            events = [event for event in events if not isinstance(event, Ended)]
+        if not self._over:
+            self._close(events)
+        return events
+
+    def _frame(self, frame: sse.Frame, events: list[Event]) -> None:
+        data = frame.data.strip()
+        if self._over or not data:
+            return
+        if data == "[DONE]":
+            self._over = True
+            self._close(events)
+            events.append(Ended())
+            return
+        try:
+            chunk = _DECODER.decode(data)
+        except (msgspec.DecodeError, RecursionError) as error:
+            raise UpstreamBroke("The provider sent a stream frame that is not valid JSON.") from error
+        if not isinstance(chunk, dict):
+            raise UpstreamBroke("The provider sent a stream frame that is not a JSON object.")
+        if chunk.get("error") or frame.event == "error":
+            self._over = True
+            events.append(failed(chunk.get("error") or chunk))
+            return
+        self._chunk(chunk, events)
+
+    def _chunk(self, chunk: dict[str, Any], events: list[Event]) -> None:
+        listed = chunk.get("choices")
+        usage = chunk.get("usage")
+        if not isinstance(listed, list):
+            listed = []
+        if not self._started and (listed or usage):
+            self._start(chunk, events)
+        for value in listed:
+            if not isinstance(value, dict):
+                raise UpstreamBroke("The provider sent a choice that is not a JSON object.")
+            number = value.get("index")
+            number = number if isinstance(number, int) else 0
+            choice = self._choices.get(number)
+            if choice is None:
+                choice = self._choices[number] = _Choice(number)
+            if not choice.finished:
+                self._choice(choice, value, events)
+            usage = usage or value.get("usage")  # Moonshot puts it into the choice
+        if not listed and usage:
+            self._close(events)
+        self._tier = _text(chunk.get("service_tier")) or self._tier
+        if isinstance(usage, dict) and (seen := from_object(usage, self._tier)) is not None:
+            events.append(UsageSeen(seen))
+
+    def _start(self, chunk: dict[str, Any], events: list[Event]) -> None:
+        self._started = True
+        created, tier = chunk.get("created"), chunk.get("service_tier")
+        self._id = _text(chunk.get("id"))
+        self._model = _text(chunk.get("model"))
+        created = int(created) if isinstance(created, int | float) else 0
+        events.append(Started(self._id, self._model, created, service_tier=_text(tier) or None))
+
+    def _choice(self, choice: _Choice, value: dict[str, Any], events: list[Event]) -> None:
+        delta = value.get("delta")
+        if not isinstance(delta, dict):
+            delta = value.get("message")  # a whole message in the place of a delta
+        logprobs = value.get("logprobs")
+        logprobs = logprobs if isinstance(logprobs, dict) else None
+        if isinstance(delta, dict):
+            self._delta(choice, delta, logprobs, events)
+        reason = value.get("finish_reason")
+        if isinstance(reason, str) and reason:
+            choice.reason = reason
+
+    def _delta(
+        self, choice: _Choice, delta: dict[str, Any], logprobs: dict[str, Any] | None, events: list[Event]
+    ) -> None:
+        thinking = delta.get("reasoning_content") or delta.get("reasoning")
+        if isinstance(thinking, str) and thinking:
+            _say(choice, "thinking", thinking, events)
+        content = delta.get("content")
+        if isinstance(content, str) and (content or logprobs):
+            _say(choice, "text", content, events, logprobs)
+        elif isinstance(content, list):
+            _say_list(choice, content, events)
+        refusal = delta.get("refusal")
+        if isinstance(refusal, str) and refusal:
+            _say(choice, "refusal", refusal, events, None if content else logprobs)
+        for note in delta.get("annotations") or ():
+            if isinstance(note, dict) and choice.prose is not None:
+                events.append(Cited(choice.prose[1], note, NAME, choice.number))
+        calls = delta.get("tool_calls")
+        for piece in calls if isinstance(calls, list) else ():
+            if isinstance(piece, dict):
+                self._piece(choice, piece, events)
+        older = delta.get("function_call")
+        if isinstance(older, dict):
+            self._piece(choice, {"index": -1, "id": LEGACY_ID + "1", "function": older}, events)
+        for name in ("images", "audio"):
+            if delta.get(name):
+                _opaque(choice, f"message.{name}", {name: delta[name]}, events)
+
+    def _piece(self, choice: _Choice, piece: dict[str, Any], events: list[Event]) -> None:
+        """One entry of a delta's tool_calls: the start of a call, more of it, or all of it."""
+        custom = isinstance(piece.get("custom"), dict)
+        inner = piece["custom"] if custom else piece.get("function")
+        inner = inner if isinstance(inner, dict) else {}
+        name, call_id = _text(inner.get("name")), _text(piece.get("id"))
+        call = _which(choice, piece.get("index"), call_id, name)
+        if call is None:
+            n = len(choice.calls)
+            call = _Call(call_id or made_up_id(self._id, choice.number, n), custom)
+            choice.calls.append(call)
+            index = piece.get("index")
+            choice.by_index[index if isinstance(index, int) else n] = call
+        call.name = call.name or name
+        more = inner.get("input" if custom else "arguments")
+        text = more if isinstance(more, str) else "" if more is None else json_text(more)
+        if call.index is None:
+            call.waiting += text
+            if not call.name:
+                return
+            text, call.waiting = call.waiting, ""
+            _close_prose(choice, events)
+            call.index = choice.blocks
+            choice.blocks += 1
+            part = ToolCall(call.id, call.name, "", call.custom)
+            events.append(BlockStart(call.index, "tool_call", part, choice.number))
+        if text:
+            events.append(Delta(call.index, text, choice.number))
+        extra = piece.get("extra_content")
+        google = extra.get("google") if isinstance(extra, dict) else None
+        signature = google.get("thought_signature") if isinstance(google, dict) else None
+        if isinstance(signature, str) and signature:
+            events.append(Signed(call.index, signature, choice=choice.number))
+
+    def _close(self, events: list[Event]) -> None:
+        """Stops and finishes what is still open. A choice without a reason gets one only when the stream is
+        whole.
+        """
+        for choice in self._choices.values():
+            if choice.finished or not (choice.reason or self._over):
+                continue
+            choice.finished = True
+            _close_prose(choice, events)
+            for call in choice.calls:
+                if call.index is not None:
+                    events.append(BlockStop(call.index, choice.number))
+            called = any(call.index is not None for call in choice.calls)
+            events.append(Finished(finish(choice.reason, called), choice=choice.number))
+
+
+def _which(choice: _Choice, index: Any, call_id: str, name: str) -> _Call | None:
+    """The call a piece belongs to, None when it starts one.
+
+    Gemini's endpoint once gave every call index 0; vLLM once gave every piece a new id. So a new id under a
+    known index starts a call only together with a name.
+    """
+    if isinstance(index, int):
+        call = choice.by_index.get(index)
+        if call is None or (call_id and name and call.name and call.id != call_id):
+            return None
+        return call
+    if call_id:
+        return next((call for call in choice.calls if call.id == call_id), None)
+    return choice.calls[-1] if choice.calls and not name else None
+
+
+def _say(
+    choice: _Choice, kind: Prose, text: str, events: list[Event], logprobs: dict[str, Any] | None = None
+) -> None:
+    """More prose of one kind, in a new block when another kind was open."""
+    if choice.prose is None or choice.prose[0] != kind:
+        _close_prose(choice, events)
+        choice.prose = (kind, choice.blocks)
+        choice.blocks += 1
+        events.append(BlockStart(choice.prose[1], kind, choice=choice.number))
+    events.append(Delta(choice.prose[1], text, choice.number, logprobs))
+
+
+def _say_list(choice: _Choice, content: list[Any], events: list[Event]) -> None:
+    """Content in parts, as Mistral's reasoning models stream it."""
+    for item in content:
+        if not isinstance(item, dict):
+            continue
+        if item.get("type") == "thinking":
+            _say(choice, "thinking", thinking_text(item.get("thinking")), events)
+        elif isinstance(item.get("text"), str):
+            _say(choice, "text", item["text"], events)
+
+
+def _close_prose(choice: _Choice, events: list[Event]) -> None:
+    if choice.prose is not None:
+        events.append(BlockStop(choice.prose[1], choice.number))
+        choice.prose = None
+
+
+def _opaque(choice: _Choice, kind: str, raw: dict[str, Any], events: list[Event]) -> None:
+    _close_prose(choice, events)
+    events.append(BlockStart(choice.blocks, "opaque", Opaque(NAME, kind, raw), choice.number))
+    events.append(BlockStop(choice.blocks, choice.number))
+    choice.blocks += 1
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""

@@ -1,0 +1,167 @@
+"""OpenAI chat completions: observing a stream that passes through as bytes.
+
+Each frame is read by one typed decode that skips what the tap does not need. Measured on a 250-byte frame,
+that costs 0.8 µs; looking for usage, errors and text by substring and regular expression costs three times as
+much.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from ...errors import UpstreamStatus
+from ...nouns import Usage
+from ..sse import MAX_FRAME, LineSearch
+from .errors import read_error_object
+from .usage import Wire, from_object, from_wire
+
+
+class _Inner(Struct):
+    arguments: str | None = None
+    input: str | None = None
+
+
+class _Call(Struct):
+    function: _Inner | None = None
+    custom: _Inner | None = None
+
+
+class _Delta(Struct):
+    content: str | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+    refusal: str | None = None
+    tool_calls: list[_Call] | None = None
+    function_call: _Inner | None = None
+
+
+class _Choice(Struct):
+    delta: _Delta | None = None
+    usage: Wire | None = None
+
+
+class _Chunk(Struct):
+    choices: list[_Choice] | None = None
+    usage: Wire | None = None
+    error: Any = None
+    model: str | None = None
+    service_tier: str | None = None
+
+
+_CHUNK = msgspec.json.Decoder(_Chunk)
+_ANY = msgspec.json.Decoder()
+
+
+class ChatTap:
+    """The Tap of this dialect. `text_bytes` is exact, in UTF-8."""
+
+    def __init__(self) -> None:
+        self.usage: Usage | None = None
+        self.content = False
+        self.ended = False
+        self.error: UpstreamStatus | None = None
+        self.text_bytes = 0
+        self.malformed = False
+        self.model: str | None = None
+        self._tier: str | None = None
+        self._end = LineSearch(b"data: [DONE]", b"data:[DONE]")
+        self._pieces: list[bytes] = []  # the unfinished line
+        self._size = 0
+        self._named = False  # the last event line said `error`
+
+    def feed(self, data: bytes) -> int:
+        """Offset from which to hold `data` back: where the terminator's line starts, 0 once it was seen."""
+        if self.ended:
+            return 0
+        hold = self._end.find(data)
+        self.ended = self._end.found
+        lines = data.splitlines(keepends=True)
+        if lines and not lines[-1].endswith((b"\n", b"\r")):
+            rest = lines.pop()
+        else:
+            rest = b""
+        if lines:
+            if self._pieces:
+                lines[0] = b"".join(self._pieces) + lines[0]
+                self._pieces.clear()
+                self._size = 0
+            for line in lines:
+                if line[:5] == b"data:":
+                    self._frame(line[5:].strip())
+                elif line[:6] == b"event:":
+                    self._named = line[6:].strip() == b"error"
+        if rest:
+            self._keep(rest)
+        return hold
+
+    def _keep(self, rest: bytes) -> None:
+        self._pieces.append(rest)
+        self._size += len(rest)
+        if self._size > MAX_FRAME:
+            self.malformed = True
+            self._pieces.clear()
+            self._size = 0
+
+    def _frame(self, text: bytes) -> None:
+        if not text or text == b"[DONE]":
+            return
+        try:
+            chunk = _CHUNK.decode(text)
+        except msgspec.ValidationError:
+            self._strange(text)
+            return
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            self.malformed = True
+            return
+        if self.model is None and chunk.model:
+            self.model = chunk.model
+        self._tier = chunk.service_tier or self._tier
+        if chunk.error or self._named:
+            self._failed(chunk.error or _ANY.decode(text))
+        wire = chunk.usage
+        for choice in chunk.choices or ():
+            wire = wire or choice.usage  # Moonshot puts it into the choice
+            if choice.delta is not None:
+                self._delta(choice.delta)
+        if wire is not None and (wire.prompt_tokens is not None or wire.completion_tokens is not None):
+            self.usage = from_wire(wire, self._tier)
+
+    def _failed(self, value: Any) -> None:
+        if self.error is None:
+            self.error = read_error_object(value, 0)
+
+    def _strange(self, text: bytes) -> None:
+        """JSON, but not of the usual shape: for the client to judge. Usage, errors and text are still looked
+        for.
+        """
+        try:
+            chunk = _ANY.decode(text)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            self.malformed = True
+            return
+        if not isinstance(chunk, dict):
+            return
+        if chunk.get("error") or self._named:
+            self._failed(chunk.get("error") or chunk)
+        if isinstance(chunk.get("service_tier"), str):
+            self._tier = chunk["service_tier"]
+        self.usage = from_object(chunk.get("usage"), self._tier) or self.usage
+        if chunk.get("choices"):
+            self.content = True
+            self.text_bytes += len(msgspec.json.encode(chunk["choices"]))
+
+    def _delta(self, delta: _Delta) -> None:
+        for text in (delta.content, delta.reasoning_content or delta.reasoning, delta.refusal):
+            if text:
+                self.content = True
+                self.text_bytes += len(text) if text.isascii() else len(text.encode())
+        if delta.tool_calls or delta.function_call is not None:
+            self.content = True
+            calls = delta.tool_calls or [_Call(function=delta.function_call)]
+            for call in calls:
+                inner = call.function or call.custom
+                if inner is not None:
+                    self.text_bytes += len((inner.arguments or inner.input or "").encode())

@@ -1,0 +1,181 @@
+"""OpenAI chat completions: the usage object ⇄ Usage.
+
+On the wire `prompt_tokens` includes cached, written and audio tokens and `completion_tokens` includes
+reasoning; in Usage every token is in exactly one bucket. OpenAI's cache writes (30 minutes, 1.25 × since
+gpt-5.6) are kept in `cache_write_5m`, the bucket of the same price. Variants of other vendors are read too:
+DeepSeek's `prompt_cache_hit_tokens`, Moonshot's top-level `cached_tokens`, the Anthropic names that
+aggregators add, and a `total_tokens` that counts thinking which `completion_tokens` leaves out (xAI, Gemini's
+compatible endpoint).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from ...nouns import Usage
+from ...nouns.answer import tier_billed
+
+Count = int | float | None
+
+
+class _Prompt(Struct):
+    cached_tokens: Count = None
+    cache_write_tokens: Count = None
+    audio_tokens: Count = None
+
+
+class _Completion(Struct):
+    reasoning_tokens: Count = None
+    audio_tokens: Count = None
+
+
+class _Creation(Struct):
+    ephemeral_5m_input_tokens: Count = None
+    ephemeral_1h_input_tokens: Count = None
+
+
+class _Tools(Struct):
+    web_search_requests: Count = None
+
+
+class Wire(Struct):
+    """The usage object as the wire has it."""
+
+    prompt_tokens: Count = None
+    completion_tokens: Count = None
+    total_tokens: Count = None
+    prompt_tokens_details: _Prompt | None = None
+    completion_tokens_details: _Completion | None = None
+    prompt_cache_hit_tokens: Count = None
+    cached_tokens: Count = None
+    cache_creation_input_tokens: Count = None
+    cache_read_input_tokens: Count = None
+    cache_creation: _Creation | None = None
+    server_tool_use: _Tools | None = None
+    service_tier: str | None = None
+    """OpenRouter tells it here."""
+
+
+class _HolderChoice(Struct):
+    usage: Wire | None = None
+
+
+class _Holder(Struct):
+    usage: Wire | None = None
+    choices: list[_HolderChoice] | None = None
+    service_tier: str | None = None
+
+
+_DECODER = msgspec.json.Decoder(_Holder)
+_NONE = _Prompt()
+_NOTHING = _Completion()
+
+
+def from_wire(wire: Wire, tier: str | None = None) -> Usage:
+    """Disjoint buckets. Nothing counted twice, nothing below zero. `tier` is the reply's `service_tier`."""
+    details, more = wire.prompt_tokens_details or _NONE, wire.completion_tokens_details or _NOTHING
+    prompt = _count(wire.prompt_tokens)
+    read = _first(
+        details.cached_tokens, wire.prompt_cache_hit_tokens, wire.cached_tokens, wire.cache_read_input_tokens
+    )
+    written = _first(details.cache_write_tokens, wire.cache_creation_input_tokens)
+    hour = min(_count(wire.cache_creation.ephemeral_1h_input_tokens), written) if wire.cache_creation else 0
+    reasoning, spoken = _count(more.reasoning_tokens), _count(more.audio_tokens)
+    output = _count(wire.completion_tokens)
+    hidden = _count(wire.total_tokens) - prompt - output
+    outside = 0  # cached or written tokens that an aggregator left out of the prompt count, as Anthropic does
+    if hidden > 0 and reasoning != hidden and hidden in (read + written, written, read):
+        outside = hidden
+    elif read + written > prompt:
+        outside = read + written
+    elif hidden > 0 and reasoning in (0, hidden):
+        output += hidden
+        reasoning = hidden
+    fresh = max(prompt + outside - read - written, 0)
+    heard = min(_count(details.audio_tokens), fresh)
+    spoken = min(spoken, output)
+    extra = {}
+    if heard:
+        extra["input_audio"] = heard
+    if spoken:
+        extra["output_audio"] = spoken
+    if wire.server_tool_use and _count(wire.server_tool_use.web_search_requests):
+        extra["web_search"] = _count(wire.server_tool_use.web_search_requests)
+    return Usage(
+        input=fresh - heard,
+        cache_read=read,
+        cache_write_5m=written - hour,
+        cache_write_1h=hour,
+        output=output - spoken,
+        reasoning=min(reasoning, output - spoken),
+        extra=extra,
+        service_tier=tier_billed(tier or wire.service_tier),
+    )
+
+
+def _count(value: Count) -> int:
+    return max(int(value), 0) if value else 0
+
+
+def _first(*values: Count) -> int:
+    """The first count that says anything."""
+    return next((_count(value) for value in values if value), 0)
+
+
+def from_object(value: Any, tier: str | None = None) -> Usage | None:
+    """Usage of a decoded usage object, None when it is none. `tier` is the reply's `service_tier`."""
+    try:
+        wire = msgspec.convert(value, Wire, strict=False)
+    except msgspec.ValidationError:
+        return None
+    said = wire.prompt_tokens is not None or wire.completion_tokens is not None
+    return from_wire(wire, tier) if said else None
+
+
+def find(body: bytes) -> Usage | None:
+    """Usage of a whole reply or chunk, None when it tells none.
+
+    The object stands near the end and what follows it closes the reply, so the tail is read as an object of
+    its own; when that fails (usage came first, or deeper) the whole is read.
+    """
+    at = body.rfind(b'"usage"')
+    if at < 0:
+        return None
+    for text in (b"{" + body[at:], body):
+        try:
+            holder = _DECODER.decode(text)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            continue
+        wire = holder.usage
+        for choice in holder.choices or ():  # Moonshot puts it into the choice
+            wire = wire or choice.usage
+        if holder.service_tier is None and text is not body and b'"service_tier"' in body[:at]:
+            continue  # it decides the price and stands before the usage
+        if wire is not None and (wire.prompt_tokens is not None or wire.completion_tokens is not None):
+            return from_wire(wire, holder.service_tier)
+    return None
+
+
+def to_wire(usage: Usage) -> dict[str, Any]:
+    """The usage object OpenAI's clients expect."""
+    heard, spoken = usage.extra.get("input_audio", 0), usage.extra.get("output_audio", 0)
+    prompt, completion = usage.prompt + heard, usage.output + spoken
+    return {
+        "prompt_tokens": prompt,
+        "completion_tokens": completion,
+        "total_tokens": prompt + completion,
+        "prompt_tokens_details": {
+            "cached_tokens": usage.cache_read,
+            "cache_write_tokens": usage.cache_write_5m + usage.cache_write_1h,
+            "audio_tokens": heard,
+        },
+        "completion_tokens_details": {
+            "reasoning_tokens": usage.reasoning,
+            "audio_tokens": spoken,
+            "accepted_prediction_tokens": 0,
+            "rejected_prediction_tokens": 0,
+        },
+    }

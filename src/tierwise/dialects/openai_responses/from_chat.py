@@ -1,0 +1,26 @@
+"""What both of OpenAI's dialects share, in one place: field checking, model families, errors, usage."""
+
+from __future__ import annotations
+
+from ..openai_chat.errors import error_object, read_error, read_error_object, redacted, write_error
+from ..openai_chat.fields import (
+    Fields,
+    cache_breakpoints,
+    can_stop_thinking,
+    decode_object,
+    not_json,
+    openai_model,
+    split_data_url,
+    wrong,
+)
+from ..openai_chat.outline import _invalid as invalid
+from ..openai_chat.provider import is_extension, read_extension
+from ..openai_chat.reply import annotation, service_tier
+from ..openai_chat.usage import from_object
+
+__all__ = [
+    "Fields", "annotation", "cache_breakpoints", "can_stop_thinking", "decode_object", "error_object",
+    "from_object", "invalid", "is_extension", "not_json", "openai_model", "read_error",
+    "read_error_object", "read_extension", "redacted", "service_tier", "split_data_url", "write_error",
+    "wrong",
+]  # fmt: skip

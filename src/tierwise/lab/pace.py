@@ -1,0 +1,62 @@
+"""Pace: how many calls may be in flight at one tier, found by trying (additive increase, multiplicative
+decrease).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+
+_START = 16
+
+
+class Pace:
+    """Doubles each round until the first sign of congestion (429, 5xx, a timeout), then halves, then grows by
+    one a round; never above `most`.
+    """
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self.limit = float(min(most, _START))
+        self.in_flight = 0
+        self._quick = True
+        self._ticket = 0
+        self._since = 0
+        self._waiting: deque[asyncio.Future[None]] = deque()
+
+    async def enter(self) -> int:
+        """Waits for room; gives a ticket to be handed back."""
+        while self.in_flight >= int(self.limit):
+            waiter = asyncio.get_running_loop().create_future()
+            self._waiting.append(waiter)
+            try:
+                await waiter
+            except asyncio.CancelledError:
+                self._wake()
+                raise
+        self.in_flight += 1
+        self._ticket += 1
+        return self._ticket
+
+    def leave(self, ticket: int, congested: bool | None) -> None:
+        """A call ended. `congested` None: it says nothing of congestion. Calls begun before the last decrease
+        do not decrease again.
+        """
+        self.in_flight -= 1
+        if congested:
+            if ticket > self._since:
+                self._quick = False
+                self.limit = max(1.0, self.limit / 2)
+                self._since = self._ticket
+        elif congested is False:
+            step = 1.0 if self._quick else 1.0 / self.limit
+            self.limit = min(float(self.most), self.limit + step)
+        self._wake()
+
+    def _wake(self) -> None:
+        room = int(self.limit) - self.in_flight
+        while self._waiting and room > 0:
+            waiter = self._waiting.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
+                room -= 1

@@ -1,0 +1,82 @@
+"""What a run keeps: its terms, its tiers, and every Trial as it was made."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import Struct
+
+from ..nouns import Bar, Trial
+
+Source = Literal["provider", "url", "file"]
+
+
+class TierCard(Struct, frozen=True):
+    """A tier as it was measured: model, price in words, and where it was called. `served` is filled from
+    replies.
+    """
+
+    name: str
+    source: Source
+    model: str = ""
+    price: str = ""
+    served: tuple[str, ...] = ()
+
+
+class SuiteCard(Struct, frozen=True):
+    """A Suite without its Cases."""
+
+    name: str
+    task: str
+    hash: str
+    cases: int
+    scorer: str
+    prompt_hash: str = ""
+    labels: Literal["human", "reference"] = "human"
+    clusters: int | None = None
+
+
+class Terms(Struct, frozen=True):
+    """What is fixed before the first Case: bar, reference, seed, how many Cases and repeats, how calls are
+    made. `judged` counts how often a verdict was drawn from a smaller number of Cases: then looks are
+    repeated.
+    """
+
+    reference: str
+    bar: Bar = Bar()
+    seed: int = 0
+    n: int = 0
+    repeats: int = 1
+    sequential: bool = False
+    max_tokens: int | None = None
+    temperature: float | None = None
+    judged: int = 0
+
+
+class Manifest(Struct, frozen=True):
+    """run.json: everything needed to go on with a run."""
+
+    id: str
+    created: str
+    suite: SuiteCard
+    terms: Terms
+    tiers: tuple[TierCard, ...]
+    version: int = 1
+
+
+class Record(Struct, frozen=True, omit_defaults=True):
+    """One line of trials.jsonl after a call: the Trial, whether the answer came from a cache (then it is not
+    timed), and the model that served.
+    """
+
+    trial: Trial
+    cached: bool = False
+    served: str = ""
+
+
+class Intent(Struct, frozen=True):
+    """One line of trials.jsonl before a call: after a crash, what may have been billed unseen."""
+
+    intent: str
+    tier: str
+    repeat: int

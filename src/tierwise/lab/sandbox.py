@@ -1,0 +1,75 @@
+"""Code that must run: a model's Python against given asserts, in a subprocess with limits.
+
+Limits of time, memory, file size and processes are set inside the child before the code runs. They stop
+accidents, not attacks: there is no wall around the file system or the network. Hence off unless asked for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import sys
+import tempfile
+
+from ..errors import SuiteError
+from ..nouns import Case, Score
+
+_FENCE = re.compile(r"```(?:python|py)?[ \t]*\n(.*?)```", re.DOTALL | re.IGNORECASE)
+_CHILD = """
+import resource, sys
+seconds, megabytes = int(sys.argv[1]), int(sys.argv[2])
+for what, most in (
+    (resource.RLIMIT_CPU, seconds), (resource.RLIMIT_AS, megabytes << 20), (resource.RLIMIT_FSIZE, 1 << 20),
+    (resource.RLIMIT_NOFILE, 32), (resource.RLIMIT_NPROC, 0), (resource.RLIMIT_CORE, 0),
+):
+    resource.setrlimit(what, (most, most))
+text = sys.stdin.read()
+exec(compile(text, "answer", "exec"), {"__name__": "__main__"})
+print("\\0passed")
+"""
+
+
+class CodeScorer:
+    """1 when the answer's code, followed by the Case's asserts, runs to its end. The asserts stand in
+    `metadata["test"]`, else in the target.
+    """
+
+    def __init__(self, seconds: int = 5, megabytes: int = 512) -> None:
+        if seconds < 1 or megabytes < 64:
+            raise SuiteError("The scorer code needs a second and 64 MB at least.", "Raise the limits.")
+        self.seconds = seconds
+        self.megabytes = megabytes
+
+    async def __call__(self, case: Case, answer: str) -> Score:
+        tests = case.metadata.get("test") or case.target
+        if not isinstance(tests, str) or not tests.strip():
+            return Score(None, "the Case has no asserts to run")
+        status, said, complaint = await self.run(f"{code_in(answer)}\n\n{tests}\n")
+        if status == 0 and said.endswith("\0passed\n"):
+            return Score(1.0)
+        last = complaint.strip().splitlines()[-1:] or [f"it ended with status {status}"]
+        return Score(0.0, last[0][:200])
+
+    async def run(self, code: str) -> tuple[int | None, str, str]:
+        """(exit status, None: out of time; standard output; standard error) of the code, run alone."""
+        with tempfile.TemporaryDirectory(prefix="tierwise-code-") as folder:
+            child = await asyncio.create_subprocess_exec(
+                sys.executable, "-I", "-c", _CHILD, str(self.seconds), str(self.megabytes),
+                stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+                cwd=folder, env={"PATH": os.defpath, "HOME": folder}, start_new_session=True,
+            )  # fmt: skip
+            try:
+                async with asyncio.timeout(self.seconds + 1):
+                    out, err = await child.communicate(code.encode())
+            except TimeoutError:
+                child.kill()
+                await child.wait()
+                return None, "", "it did not end in time"
+            return child.returncode, out.decode(errors="replace"), err.decode(errors="replace")
+
+
+def code_in(answer: str) -> str:
+    """The Python in an answer: its fenced blocks, else all of it."""
+    blocks = _FENCE.findall(answer)
+    return "\n\n".join(blocks) if blocks else answer

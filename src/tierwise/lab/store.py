@@ -1,0 +1,186 @@
+"""The run folder: `run.json`, `cases.jsonl`, and `trials.jsonl` to which every Trial is appended as it ends.
+
+An intent line goes to the file before a call, the Trial after it, both straight to the system: kill -9 loses
+nothing that was answered. A power cut may lose the last half second.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ..clock import now_us, rfc3339
+from ..errors import SuiteError
+from ..nouns import Case, Suite
+from .records import Intent, Manifest, Record
+
+RUNS = Path(".tierwise/runs")
+_SYNC_S = 0.5
+_BLOCK = 1 << 20
+
+
+def new_run_id() -> str:
+    """`20261122-153000-4f2a`: sorts by time."""
+    stamp = rfc3339(now_us())
+    return f"{stamp[:10].replace('-', '')}-{stamp[11:19].replace(':', '')}-{os.urandom(2).hex()}"
+
+
+def find_run(name: str = "", runs: Path = RUNS) -> Path:
+    """The folder of a run by id (its beginning is enough) or path; the last one when `name` is empty.
+
+    Raises SuiteError when there is none, or several.
+    """
+    if name and (Path(name) / "run.json").exists():
+        return Path(name)
+    found = sorted(each.parent for each in runs.glob(f"{name or '*'}/run.json"))
+    found = found or sorted(each.parent for each in runs.glob(f"{name}*/run.json"))
+    if not found:
+        wanted = f"run {name!r}" if name else "run"
+        raise SuiteError(f"There is no {wanted} in {runs}.", "Start one with `tierwise eval`.")
+    if name and len(found) > 1:
+        raise SuiteError(f"{len(found)} runs begin with {name!r}.", "Give more of the id.")
+    return found[-1]
+
+
+class RunFolder:
+    """One run on disk. `open_to_write` locks it; reading needs no lock."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file: int | None = None
+        self._dirty = threading.Event()
+        self._stop = threading.Event()
+        self._syncer: threading.Thread | None = None
+        self._encode = msgspec.json.Encoder().encode
+
+    @classmethod
+    def create(cls, manifest: Manifest, suite: Suite, runs: Path = RUNS) -> RunFolder:
+        """A new folder with its manifest and Cases."""
+        path = runs / manifest.id
+        path.mkdir(parents=True)
+        made = cls(path)
+        encode = msgspec.json.Encoder().encode
+        with (path / "cases.jsonl").open("wb") as file:
+            file.writelines(encode(case) + b"\n" for case in suite.cases)
+        (path / "prompt.txt").write_text(suite.prompt)
+        made.write_manifest(manifest)
+        return made
+
+    @property
+    def id(self) -> str:
+        return self.path.name
+
+    def manifest(self) -> Manifest:
+        """Raises SuiteError when run.json is no manifest of this version."""
+        try:
+            return msgspec.json.decode((self.path / "run.json").read_bytes(), type=Manifest)
+        except (OSError, msgspec.DecodeError) as error:
+            raise SuiteError(f"{self.path}/run.json cannot be read: {error}.", "Start a new run.") from None
+
+    def write_manifest(self, manifest: Manifest) -> None:
+        """Replaces run.json whole."""
+        self.write("run.json", msgspec.json.format(self._encode(manifest)))
+
+    def suite(self) -> Suite:
+        """The Suite as it was when the run began."""
+        card = self.manifest().suite
+        decode = msgspec.json.Decoder(Case).decode
+        with (self.path / "cases.jsonl").open("rb") as file:
+            cases = tuple(decode(line) for line in file)
+        prompt = (self.path / "prompt.txt").read_text()
+        return Suite(card.name, card.task, cases, card.hash, card.scorer, prompt, card.labels)
+
+    def write(self, name: str, content: bytes) -> Path:
+        """A file of the folder, replaced whole; gives its path."""
+        path = self.path / name
+        temporary = path.with_suffix(path.suffix + ".new")
+        temporary.write_bytes(content)
+        os.replace(temporary, path)
+        return path
+
+    def open_to_write(self) -> None:
+        """Locks the run. Raises SuiteError when another process runs it. A torn last line is cut off."""
+        self._file = os.open(self.path / "trials.jsonl", os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(self._file)
+            self._file = None
+            raise SuiteError(f"Another process is at work on run {self.id}.", "Wait for it.") from None
+        self._cut_torn_line()
+        self._syncer = threading.Thread(target=self._sync, daemon=True)
+        self._syncer.start()
+
+    def intend(self, case: str, tier: str, repeat: int) -> None:
+        """To be called right before a call is made."""
+        self._append(self._encode(Intent(case, tier, repeat)))
+
+    def keep(self, record: Record) -> None:
+        """To be called as soon as a Trial has ended."""
+        self._append(self._encode(record))
+
+    def close(self) -> None:
+        """Everything is on disk when this returns."""
+        self._stop.set()
+        self._dirty.set()
+        if self._syncer is not None:
+            self._syncer.join()
+            self._syncer = None
+        if self._file is not None:
+            os.fsync(self._file)
+            os.close(self._file)
+            self._file = None
+
+    def lines(self) -> Iterator[Record | Intent]:
+        """Everything that was written, in order; one line in memory at a time. Raises SuiteError on damage."""
+        decoders = (msgspec.json.Decoder(Intent), msgspec.json.Decoder(Record))
+        path = self.path / "trials.jsonl"
+        if not path.exists():
+            return
+        with path.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                if not line.endswith(b"\n"):
+                    return
+                kind: Any = decoders[0] if line.startswith(b'{"intent"') else decoders[1]
+                try:
+                    yield kind.decode(line)
+                except msgspec.DecodeError as error:
+                    raise SuiteError(f"{path}:{number} is damaged: {error}.", "Remove that line.") from None
+
+    def records(self) -> Iterator[Record]:
+        """The Trials alone."""
+        return (line for line in self.lines() if isinstance(line, Record))
+
+    def _append(self, line: bytes) -> None:
+        assert self._file is not None
+        os.write(self._file, line + b"\n")
+        self._dirty.set()
+
+    def _cut_torn_line(self) -> None:
+        assert self._file is not None
+        size = os.fstat(self._file).st_size
+        end = size
+        while end > 0:
+            start = max(0, end - _BLOCK)
+            found = os.pread(self._file, end - start, start).rfind(b"\n")
+            if found >= 0:
+                end = start + found + 1
+                break
+            end = start
+        if end < size:
+            os.ftruncate(self._file, end)
+
+    def _sync(self) -> None:
+        """Many lines share one fsync, off the event loop."""
+        while not self._stop.is_set():
+            self._dirty.wait()
+            self._dirty.clear()
+            if self._file is not None and not self._stop.is_set():
+                os.fsync(self._file)
+                self._stop.wait(_SYNC_S)

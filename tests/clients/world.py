@@ -1,0 +1,139 @@
+"""Where a client is tried: a live simulator, a live gateway before it, and the check that every call was billed."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import live
+
+HAIKU = "anthropic/claude-haiku-4"
+DATED = "claude-haiku-4-5-20251001"
+"""A name that clients with a list of their own know."""
+PICO = {
+    "input": 10**6,
+    "cache_read": 10**5,
+    "cache_write_5m": 1_250_000,
+    "cache_write_1h": 2 * 10**6,
+    "output": 5 * 10**6,
+}
+"""What one token of either costs, in pico-dollars, from the vendor's published prices."""
+BUCKETS = (*PICO, "reasoning")
+NODE = live.ROOT / ".venv-clients-node/bin/node"
+PACKAGES = live.ROOT / "tests/clients/node/node_modules"
+
+
+class Run:
+    """What one client run left behind: its output, and what gateway and provider recorded meanwhile."""
+
+    def __init__(self, out: Any, rows: list[dict[str, Any]], billed: list[dict[str, Any]]) -> None:
+        self.out = out
+        self.rows = rows
+        self.billed = billed
+
+    @property
+    def closes(self) -> list[dict[str, Any]]:
+        """The CLOSE rows of this run."""
+        return [row for row in self.rows if row["event"] == "close"]
+
+    def assert_billed(self, estimated: int = 0) -> None:
+        """The ledger has the provider's own bill: call by call, bucket by bucket, to the pico-dollar.
+
+        `estimated`: so many calls were streams whose client did not ask for usage, so that none was told.
+        """
+        assert self.billed
+        assert all(line["status"] == 200 and line["outcome"] == "complete" for line in self.billed), self.billed
+        opened = {row["exchange"] for row in self.rows if row["event"] == "open"}
+        assert {row["exchange"] for row in self.closes} == opened
+        assert all(row["outcome"] == "ok" for row in self.closes)
+        exact = Counter(buckets(row) for row in self.closes if row["usage_source"] == "reported")
+        bill = Counter(buckets(line) for line in self.billed)
+        assert exact <= bill
+        assert bill.total() == len(self.closes) == exact.total() + estimated
+        for row in self.closes:
+            assert row["cost_pico"] == sum(row["usage"][bucket] * price for bucket, price in PICO.items())
+
+
+def buckets(row: dict[str, Any]) -> tuple[int, ...]:
+    """The tokens of a ledger row or a line of the bill, in the order of BUCKETS."""
+    return tuple(row["usage"][bucket] for bucket in BUCKETS)
+
+
+class World:
+    """A gateway with one provider behind it that speaks `dialect`. `key` is taken; "wrong" is not."""
+
+    def __init__(self, folder: Path, dialect: str) -> None:
+        self.folder = folder
+        self.dialect = dialect
+        self.log = folder / "bill.jsonl"
+        log = ("--log", str(self.log))
+        self.simulator = live.Process(folder, "simulator", "--port", "0", "--speed", "0", *log)
+        toml = live.config(dialect, self.simulator.port, [*live.MODELS, DATED])
+        self.gateway = live.Gateway(folder, toml)
+        self.port = self.gateway.port
+        self.key = self.gateway.key()
+
+    def close(self) -> None:
+        """Both exit cleanly."""
+        assert self.gateway.stop() == 0
+        self.simulator.stop()
+
+    def run(self, environment: str, snippet: str) -> Run:
+        """Runs snippets/`snippet`.py in .venv-`environment`; its output is the JSON on its last line."""
+        python = live.ROOT / f".venv-{environment}/bin/python"
+        if not any(python.parent.parent.glob(".stamp-*")):
+            pytest.skip(f".venv-{environment} could not be built: see what scripts/clients.sh says")
+        script = live.ROOT / f"tests/clients/snippets/{snippet}.py"
+        run = self.command([python, script, str(self.port), self.key])
+        run.out = json.loads(run.out.splitlines()[-1])
+        return run
+
+    def node(self, script: Path) -> Run:
+        """Runs a Node `script`; its output is the JSON on its last line."""
+        needs_node()
+        run = self.command([NODE, script, str(self.port), self.key])
+        run.out = json.loads(run.out.splitlines()[-1])
+        return run
+
+    def command(
+        self, arguments: list[Any], environ: dict[str, str] | None = None, cwd: Path | None = None
+    ) -> Run:
+        """Runs a command in an environment with no keys and no settings but `environ`."""
+        rows, lines = len(self.gateway.rows()), len(self.bill())
+        kept = {name: os.environ[name] for name in ("PATH", "LANG", "TMPDIR") if name in os.environ}
+        home = self.folder / "home"
+        home.mkdir(exist_ok=True)
+        done = subprocess.run(
+            [str(argument) for argument in arguments],
+            capture_output=True, text=True, timeout=150, cwd=cwd or home, check=False, stdin=subprocess.DEVNULL,
+            env={**kept, "HOME": str(home), "NO_COLOR": "1", **(environ or {})},
+        )  # fmt: skip
+        assert done.returncode == 0, f"{done.stderr[-4000:]}\n{done.stdout[-4000:]}"
+        return Run(done.stdout, self.gateway.rows()[rows:], self.bill()[lines:])
+
+    def bill(self) -> list[dict[str, Any]]:
+        """The provider's log: one line per request that reached it."""
+        text = self.log.read_text() if self.log.exists() else ""
+        return [json.loads(line) for line in text.splitlines()]
+
+
+def needs_node() -> None:
+    """Skips where Node.js or its packages could not be installed."""
+    if not NODE.exists():
+        pytest.skip(".venv-clients-node could not be built: see what `scripts/clients.sh all` says")
+    if not (PACKAGES / ".package-lock.json").exists():
+        pytest.skip(f"{PACKAGES} could not be installed: see what `scripts/clients.sh all` says")
+
+
+def fresh(folder: Path) -> Path:
+    """An empty `folder`."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder

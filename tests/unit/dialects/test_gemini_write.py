@@ -1,0 +1,775 @@
+"""Ask → Gemini request, whole replies both ways, usage and errors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from tierwise.dialects import registry
+from tierwise.errors import (
+    BadRequest,
+    BudgetRefused,
+    LimitRefused,
+    Overloaded,
+    TierwiseError,
+    Unauthenticated,
+    UnknownModel,
+    UpstreamBroke,
+    UpstreamRefused,
+    UpstreamStatus,
+)
+from tierwise.nouns import (
+    Abilities,
+    Answer,
+    Ask,
+    CacheMark,
+    Choice,
+    Media,
+    Message,
+    Model,
+    Opaque,
+    OutputFormat,
+    Part,
+    Reasoning,
+    Refusal,
+    Sampling,
+    Text,
+    Thinking,
+    Tool,
+    ToolCall,
+    ToolChoice,
+    ToolResult,
+    Usage,
+)
+
+GEMINI = registry.get("gemini")
+HI = Message("user", (Text("hi"),))
+
+
+def model(name: str = "gemini-3.1-flash-lite", **abilities: Any) -> Model:
+    return Model(name=f"google/{name}", provider="google", id=name, abilities=Abilities(**abilities))
+
+
+def write(
+    *messages: Message, to: Model | None = None, dialect: Any = "openai_chat", **fields: Any
+) -> tuple[dict[str, Any], list[str]]:
+    ask = Ask(dialect, "x", messages or (HI,), **fields)
+    made = GEMINI.write_request(ask, to or model())
+    return msgspec.json.decode(made.body), [loss.name for loss in made.losses]
+
+
+def test_system_is_the_head_and_text_elsewhere() -> None:
+    body, losses = write(
+        Message("system", (Text("a"),)),
+        Message("developer", (Text("b"),)),
+        HI,
+        Message("system", (Text("c"),)),
+        Message("assistant", (Text("d"),)),
+        HI,
+    )
+    assert body["systemInstruction"] == {"parts": [{"text": "a"}, {"text": "b"}]}
+    assert body["contents"] == [
+        {"role": "user", "parts": [{"text": "hi"}, {"text": "c"}]},
+        {"role": "model", "parts": [{"text": "d"}]},
+        {"role": "user", "parts": [{"text": "hi"}]},
+    ]
+    assert losses == ["system.position"]
+
+
+def test_only_system_messages() -> None:
+    body, losses = write(Message("system", (Text("a"),)), Message("system", (Text("b"),)))
+    assert body["contents"] == [{"role": "user", "parts": [{"text": "b"}]}]
+    assert "message.role" in losses
+
+
+def test_billing_header_of_claude_code_is_left_out() -> None:
+    line = Text("x-anthropic-billing-header: abc")
+    body, losses = write(Message("system", (line, Text("s"))), HI, dialect="anthropic_messages")
+    assert body["systemInstruction"] == {"parts": [{"text": "s"}]}
+    assert losses == ["system.billing_header"]
+
+
+CALLS = Message("assistant", (ToolCall("a", "f", '{"x":1}'), ToolCall("b", "g", "")))
+
+
+def test_parallel_calls_and_results() -> None:
+    body, losses = write(
+        HI,
+        CALLS,
+        Message("tool", (ToolResult("a", (Text('{"ok":true}'),)),)),
+        Message("tool", (ToolResult("b", (Text("x"), Text("y")), is_error=True),)),
+        Message("user", (Text("so?"),)),
+    )
+    assert body["contents"][1:] == [
+        {
+            "role": "model",
+            "parts": [
+                {
+                    "functionCall": {"name": "f", "args": {"x": 1}, "id": "a"},
+                    "thoughtSignature": "skip_thought_signature_validator",
+                },
+                {"functionCall": {"name": "g", "args": {}, "id": "b"}},
+            ],
+        },
+        {
+            "role": "user",
+            "parts": [
+                {"functionResponse": {"name": "f", "response": {"ok": True}, "id": "a"}},
+                {"functionResponse": {"name": "g", "response": {"error": "x\ny"}, "id": "b"}},
+                {"text": "so?"},
+            ],
+        },
+    ]
+    assert losses == []
+
+
+def test_signatures() -> None:
+    signed = Message("assistant", (ToolCall("a", "f", "{}", signature="S"), ToolCall("b", "f", "{}")))
+    body, _ = write(HI, signed)
+    parts = body["contents"][1]["parts"]
+    assert [part.get("thoughtSignature") for part in parts] == ["S", None]
+    body, _ = write(HI, CALLS, to=model("gemini-2.5-flash"))
+    assert "thoughtSignature" not in str(body)
+
+
+def test_results_before_other_text_and_orphans() -> None:
+    body, losses = write(
+        HI,
+        CALLS,
+        Message("user", (Text("first"),)),
+        Message("tool", (ToolResult("a", (Text("1"),)), ToolResult("zzz", (Text("2"),)))),
+    )
+    names = [next(iter(part)) for part in body["contents"][2]["parts"]]
+    assert names == ["functionResponse", "text", "text"]
+    assert losses == ["message.order", "tool_result.orphan"]
+
+
+def test_arguments_that_are_no_object_are_wrapped() -> None:
+    body, losses = write(HI, Message("assistant", (ToolCall("a", "f", "[1"),)), HI)
+    assert body["contents"][1]["parts"][0]["functionCall"]["args"] == {"raw_arguments": "[1"}
+    assert losses == ["tool_call.arguments"]
+
+
+@pytest.mark.parametrize(
+    ("part", "wire", "losses"),
+    [
+        (
+            Media("image", "base64", "AA", "image/jpg"),
+            {"inlineData": {"mimeType": "image/jpeg", "data": "AA"}},
+            [],
+        ),
+        (Media("image", "base64", "/9j/x"), {"inlineData": {"mimeType": "image/jpeg", "data": "/9j/x"}}, []),
+        (
+            Media("image", "url", "data:image/webp;base64,AA"),
+            {"inlineData": {"mimeType": "image/webp", "data": "AA"}},
+            [],
+        ),
+        (
+            Media("image", "url", "https://e.org/x.PNG?s=1"),
+            {"fileData": {"fileUri": "https://e.org/x.PNG?s=1", "mimeType": "image/png"}},
+            [],
+        ),
+        (
+            Media("image", "url", "https://e.org/x"),
+            {"fileData": {"fileUri": "https://e.org/x", "mimeType": "image/jpeg"}},
+            ["media.mime"],
+        ),
+        (Media("video", "url", "https://youtu.be/x"), {"fileData": {"fileUri": "https://youtu.be/x"}}, []),
+        (
+            Media("document", "base64", "JVBERi0", name="a.pdf"),
+            {"inlineData": {"mimeType": "application/pdf", "data": "JVBERi0"}},
+            ["media.document.context"],
+        ),
+        (Media("document", "text", "body", name="t"), {"text": "t\n\nbody"}, ["media.document.as_text"]),
+        (
+            Media("audio", "base64", "AA", "audio/wav"),
+            {"inlineData": {"mimeType": "audio/wav", "data": "AA"}},
+            [],
+        ),
+        (Media("image", "file_id", "file-1"), None, ["media.file_id"]),
+        (
+            Media("image", "url", "https://e.org/a.gif", detail="high"),
+            {"fileData": {"fileUri": "https://e.org/a.gif", "mimeType": "image/gif"}},
+            ["media.detail"],
+        ),
+    ],
+)
+def test_media(part: Media, wire: dict[str, Any] | None, losses: list[str]) -> None:
+    body, named = write(Message("user", (Text("see"), part)))
+    assert body["contents"][0]["parts"][1:] == ([] if wire is None else [wire])
+    assert named == losses
+
+
+def test_media_in_results() -> None:
+    png = Media("image", "base64", "AA", "image/png")
+    result = Message("tool", (ToolResult("a", (Text("1"), png)), ToolResult("b", (Text("2"),))))
+    body, losses = write(HI, CALLS, result)
+    first = body["contents"][2]["parts"][0]["functionResponse"]
+    assert first["parts"] == [{"inlineData": {"mimeType": "image/png", "data": "AA"}}]
+    assert losses == []
+    body, losses = write(HI, CALLS, result, to=model("gemini-2.5-pro"))
+    kinds = [next(iter(part)) for part in body["contents"][2]["parts"]]
+    assert kinds == ["functionResponse", "functionResponse", "text", "inlineData"]
+    assert losses == ["tool_result.media"]
+
+
+@pytest.mark.parametrize(
+    ("part", "loss"),
+    [
+        (Thinking("hm", "sig", origin="anthropic_messages"), "thinking.replay"),
+        (Thinking("hm", origin="openai_chat"), "thinking.replay"),
+        (Opaque("anthropic_messages", "server_tool_use", {}), "opaque.server_tool_use"),
+        (Refusal("no"), "message.refusal"),
+        (Text("x", CacheMark()), "cache.mark"),
+        (Text("x", citations=({"a": 1},)), "message.citations"),
+    ],
+)
+def test_parts_of_other_vendors(part: Part, loss: str) -> None:
+    body, losses = write(HI, Message("assistant", (Text("yes"), part)), HI)
+    assert "hm" not in str(body)
+    assert losses == [loss]
+
+
+def test_thinking_of_gemini_is_replayed() -> None:
+    message = Message(
+        "assistant",
+        (
+            Thinking("hm", "S1", origin="gemini"),
+            Text("so"),
+            Thinking("", "S2", origin="gemini"),
+            Thinking("", "S3", origin="gemini"),
+        ),
+    )
+    body, losses = write(HI, message, HI)
+    assert body["contents"][1]["parts"] == [
+        {"text": "hm", "thought": True, "thoughtSignature": "S1"},
+        {"text": "so", "thoughtSignature": "S2"},
+        {"text": "", "thoughtSignature": "S3"},
+    ]
+    assert losses == []
+
+
+def test_prefill_and_names() -> None:
+    body, losses = write(Message("user", (Text("hi"),), name="ann"), Message("assistant", (Text("Sure"),)))
+    assert body["contents"][-1]["role"] == "model"
+    assert losses == ["message.name", "message.prefill"]
+
+
+def test_tools() -> None:
+    schema = {"type": "object", "properties": {"a": {"type": ["string", "null"]}}}
+    tools = (
+        Tool("f", description="d", schema=schema),
+        Tool("free", "custom", grammar={"type": "grammar"}),
+        Tool("web_search", "hosted", raw={"type": "web_search"}, dialect="openai_chat"),
+        Tool("googleSearch", "hosted", raw={"googleSearch": {}}, dialect="gemini"),
+    )
+    body, losses = write(tools=tools)
+    functions, search = body["tools"]
+    assert functions["functionDeclarations"][0] == {
+        "name": "f",
+        "description": "d",
+        "parametersJsonSchema": schema,
+    }
+    assert functions["functionDeclarations"][1]["parametersJsonSchema"]["required"] == ["input"]
+    assert search == {"googleSearch": {}}
+    assert losses == ["tool.custom", "tool.grammar", "tool.hosted"]
+
+
+@pytest.mark.parametrize(
+    ("choice", "strict", "wire", "losses"),
+    [
+        (ToolChoice("auto"), None, {"mode": "AUTO"}, []),
+        (ToolChoice(), None, None, []),
+        (ToolChoice(), True, {"mode": "VALIDATED"}, []),
+        (ToolChoice("required"), True, {"mode": "ANY"}, []),
+        (ToolChoice("named", ("f",)), None, {"mode": "ANY", "allowedFunctionNames": ["f"]}, []),
+        (ToolChoice("allowed", ("f",)), None, {"mode": "VALIDATED", "allowedFunctionNames": ["f"]}, []),
+        (
+            ToolChoice("allowed", ("f",), required=True),
+            None,
+            {"mode": "ANY", "allowedFunctionNames": ["f"]},
+            [],
+        ),
+        (ToolChoice("none"), None, {"mode": "NONE"}, []),
+        (ToolChoice("auto", parallel=False), None, {"mode": "AUTO"}, ["tool_choice.parallel"]),
+    ],
+)
+def test_tool_choice(choice: ToolChoice, strict: bool | None, wire: Any, losses: list[str]) -> None:
+    body, named = write(tools=(Tool("f", strict=strict),), tool_choice=choice)
+    assert body.get("toolConfig") == (None if wire is None else {"functionCallingConfig": wire})
+    assert named == losses
+
+
+def test_forced_tool_on_a_model_that_refuses_it() -> None:
+    asked = ToolChoice("required")
+    body, losses = write(tools=(Tool("f"),), tool_choice=asked, to=model(forced_tools=False))
+    assert body["toolConfig"] == {"functionCallingConfig": {"mode": "AUTO"}}
+    assert losses == ["tool_choice.forced"]
+
+
+@pytest.mark.parametrize(
+    ("to", "asked", "wire", "losses"),
+    [
+        ("gemini-3.1-flash-lite", Reasoning(effort="minimal"), {"thinkingLevel": "MINIMAL"}, []),
+        ("gemini-3.1-pro", Reasoning(effort="minimal"), {"thinkingLevel": "LOW"}, ["thinking.effort"]),
+        ("gemini-3.1-flash-lite", Reasoning(effort="max"), {"thinkingLevel": "HIGH"}, ["thinking.effort"]),
+        ("gemini-3.1-flash-lite", Reasoning(effort="none"), {"thinkingLevel": "MINIMAL"}, ["thinking.mode"]),
+        (
+            "google/gemini-3.8-flash",
+            Reasoning("enabled", budget=9000),
+            {"thinkingLevel": "HIGH", "includeThoughts": True},
+            ["thinking.budget"],
+        ),
+        ("gemini-3.8-flash", Reasoning("adaptive"), None, []),
+        ("gemini-3.8-flash", Reasoning("disabled"), {"thinkingLevel": "MINIMAL"}, ["thinking.mode"]),
+        ("gemini-2.5-flash", Reasoning(effort="low"), {"thinkingBudget": 1024}, ["thinking.effort"]),
+        ("gemini-2.5-flash", Reasoning(effort="high"), {"thinkingBudget": 24576}, ["thinking.effort"]),
+        ("gemini-2.5-flash", Reasoning("disabled"), {"thinkingBudget": 0}, []),
+        ("gemini-2.5-pro", Reasoning("disabled"), {"thinkingBudget": 128}, ["thinking.mode"]),
+        (
+            "gemini-2.5-flash",
+            Reasoning("enabled", budget=2000),
+            {"thinkingBudget": 2000, "includeThoughts": True},
+            [],
+        ),
+        ("gemini-2.5-flash", Reasoning("adaptive"), {"thinkingBudget": -1}, []),
+        ("gemini-2.0-flash", Reasoning(effort="low"), None, ["thinking.effort"]),
+        ("gemini-flash-latest", Reasoning(effort="low"), {"thinkingLevel": "LOW"}, []),
+        (
+            "gemini-3.8-flash",
+            Reasoning(effort="low", summary="detailed"),
+            {"thinkingLevel": "LOW", "includeThoughts": True},
+            ["thinking.summary"],
+        ),
+    ],
+)
+def test_thinking(to: str, asked: Reasoning, wire: Any, losses: list[str]) -> None:
+    body, named = write(reasoning=asked, to=model(to))
+    assert body.get("generationConfig", {}).get("thinkingConfig") == wire
+    assert named == losses
+
+
+def test_sampling_and_account() -> None:
+    body, losses = write(
+        sampling=Sampling(
+            temperature=0.2, top_p=0.9, top_k=3, seed=2**40, frequency_penalty=0, presence_penalty=0.5,
+            stop=tuple("abcdef"), n=1, logprobs=True, top_logprobs=2, logit_bias={"1": 1},
+        ),
+        max_output=8,
+        user="u",
+        metadata={"task": "t"},
+        cache_key="k",
+        service_tier="priority",
+        verbosity="low",
+        store=True,
+        extras={"top_a": 1},
+    )  # fmt: skip
+    assert body["generationConfig"] == {
+        "temperature": 0.2, "topP": 0.9, "topK": 3, "presencePenalty": 0.5, "responseLogprobs": True,
+        "logprobs": 2, "stopSequences": list("abcde"), "maxOutputTokens": 8,
+    }  # fmt: skip
+    assert body["serviceTier"] == "priority"
+    assert losses == [
+        "sampling.seed", "sampling.logit_bias", "stop.more_than_5", "store", "output.verbosity", "user",
+        "cache.key", "extra.top_a",
+    ]  # fmt: skip
+
+
+def test_sampling_on_a_model_that_takes_none() -> None:
+    body, losses = write(sampling=Sampling(temperature=1, top_k=2, n=2), to=model(sampling=False))
+    assert body["generationConfig"] == {"candidateCount": 2}
+    assert losses == ["sampling.temperature", "sampling.top_k"]
+
+
+@pytest.mark.parametrize("to", ["gemini-2.5-flash", "gemini-3.8-flash"])
+def test_output(to: str) -> None:
+    wanted = OutputFormat("json_schema", "answer", {"type": "object"}, True, "what it is")
+    body, losses = write(output=wanted, to=model(to))
+    assert body["generationConfig"] == {
+        "responseMimeType": "application/json",
+        "responseJsonSchema": {"title": "answer", "description": "what it is", "type": "object"},
+    }
+    assert losses == []
+    body, losses = write(output=wanted, tools=(Tool("f"),), to=model(to))
+    assert ("generationConfig" in body) is (to == "gemini-3.8-flash")
+    assert losses == ([] if to == "gemini-3.8-flash" else ["output.json_schema"])
+
+
+def test_output_degrades() -> None:
+    body, losses = write(output=OutputFormat("json_object"))
+    assert (body["generationConfig"], losses) == ({"responseMimeType": "application/json"}, [])
+    wanted = OutputFormat("json_schema", schema={})
+    body, losses = write(output=wanted, to=model(structured_output=False), modalities=("text", "audio"))
+    assert body["generationConfig"] == {"responseMimeType": "application/json"}
+    assert losses == ["output.modalities", "output.json_schema"]
+
+
+def test_own_request_comes_back_as_it_was() -> None:
+    body: dict[str, Any] = {
+        "systemInstruction": {"parts": [{"text": "s"}]},
+        "contents": [
+            {"role": "user", "parts": [{"text": "look"}, {"inlineData": {"mimeType": "video/mp4", "data": "A"},
+                                                         "videoMetadata": {"fps": 2}}]},
+            {"role": "model", "parts": [
+                {"text": "t", "thought": True, "thoughtSignature": "A"},
+                {"functionCall": {"name": "f", "args": {"a": 1}, "id": "1"}, "thoughtSignature": "B"},
+                {"executableCode": {"code": "1", "language": "PYTHON"}}]},
+            {"role": "user", "parts": [
+                {"functionResponse": {"name": "f", "response": {"output": "x"}, "id": "1",
+                                      "parts": [{"inlineData": {"mimeType": "image/png", "data": "B"}}],
+                                      "scheduling": "SILENT"}}]},
+        ],
+        "tools": [
+            {"functionDeclarations": [{"name": "f", "parametersJsonSchema": {"type": "object"},
+                                       "behavior": "BLOCKING"}]},
+            {"googleSearch": {}},
+        ],
+        "toolConfig": {"functionCallingConfig": {"mode": "VALIDATED"}, "retrievalConfig": {"x": 1}},
+        "generationConfig": {
+            "temperature": 1, "thinkingConfig": {"thinkingBudget": 0}, "speechConfig": {"a": 1},
+            "responseModalities": ["TEXT"], "stopSequences": list("abcdef"), "candidateCount": 1,
+        },
+        "safetySettings": [{"category": "c", "threshold": "t"}], "cachedContent": "x",
+        "labels": {"team": "a"}, "serviceTier": "flex", "store": False,
+    }  # fmt: skip
+    ask = GEMINI.read_request(msgspec.json.encode(body), {})
+    made = GEMINI.write_request(ask, model())
+    assert msgspec.json.decode(made.body) == body
+    assert made.losses == ()
+
+
+REPLY: dict[str, Any] = {
+    "candidates": [
+        {
+            "content": {
+                "role": "model",
+                "parts": [
+                    {"text": "hm", "thought": True},
+                    {"text": "hi", "thoughtSignature": "S"},
+                    {"functionCall": {"name": "f", "args": {"a": 1}}, "thoughtSignature": "T"},
+                    {"functionCall": {"name": "f", "args": {"a": 1}}},
+                ],
+            },
+            "finishReason": "STOP",
+            "index": 0,
+            "avgLogprobs": -0.1,
+            "logprobsResult": {
+                "chosenCandidates": [{"token": "hi", "logProbability": -0.5}],
+                "topCandidates": [{"candidates": [{"token": "hi", "logProbability": -0.5}]}],
+            },
+        }
+    ],
+    "usageMetadata": {
+        "promptTokenCount": 100,
+        "cachedContentTokenCount": 30,
+        "candidatesTokenCount": 10,
+        "thoughtsTokenCount": 7,
+        "toolUsePromptTokenCount": 5,
+        "totalTokenCount": 122,
+        "promptTokensDetails": [
+            {"modality": "TEXT", "tokenCount": 60},
+            {"modality": "AUDIO", "tokenCount": 40},
+        ],
+        "cacheTokensDetails": [{"modality": "AUDIO", "tokenCount": 10}],
+        "candidatesTokensDetails": [{"modality": "IMAGE", "tokenCount": 4}],
+        "serviceTier": "FLEX",
+    },
+    "modelVersion": "gemini-3.1-flash-lite",
+    "responseId": "abc",
+}
+USAGE = Usage(input=45, cache_read=30, output=13, reasoning=7, extra={"input_audio": 30, "output_image": 4})
+
+
+def test_read_answer() -> None:
+    answer = GEMINI.read_answer(msgspec.json.encode(REPLY))
+    parts = answer.choices[0].parts
+    ids = [part.id for part in parts if isinstance(part, ToolCall)]
+    assert len(set(ids)) == 2
+    assert parts == (
+        Thinking("hm", origin="gemini", summary=True),
+        Text("hi"),
+        Thinking("", "S", origin="gemini"),
+        ToolCall(ids[0], "f", '{"a":1}', signature="T"),
+        ToolCall(ids[1], "f", '{"a":1}'),
+    )
+    assert answer.choices[0].finish == "tool_calls"
+    assert answer.choices[0].logprobs == {
+        "content": [
+            {
+                "token": "hi",
+                "logprob": -0.5,
+                "bytes": [104, 105],
+                "top_logprobs": [{"token": "hi", "logprob": -0.5, "bytes": [104, 105]}],
+            }
+        ],
+        "refusal": None,
+    }
+    assert (answer.id, answer.model, answer.service_tier) == ("abc", "gemini-3.1-flash-lite", "flex")
+    assert answer.usage == USAGE
+    assert answer.extras == {"avgLogprobs": -0.1}
+
+
+def test_made_ids_differ_from_turn_to_turn() -> None:
+    def ids(reply: dict[str, Any]) -> set[str]:
+        answer = GEMINI.read_answer(msgspec.json.encode(reply))
+        return {part.id for part in answer.choices[0].parts if isinstance(part, ToolCall)}
+
+    later = {**REPLY, "responseId": "abd"}
+    unnamed = [{**REPLY, "responseId": None, "usageMetadata": {"promptTokenCount": n}} for n in (1, 2)]
+    assert not ids(REPLY) & ids(later)
+    assert not ids(unnamed[0]) & ids(unnamed[1])
+    assert ids(REPLY) == ids(REPLY)
+
+
+@pytest.mark.parametrize(
+    ("told", "usage"),
+    [
+        ({"promptTokenCount": 5, "totalTokenCount": 5}, Usage(input=5)),
+        (
+            {
+                "promptTokenCount": 5,
+                "candidatesTokenCount": 4,
+                "thoughtsTokenCount": 6,
+                "totalTokenCount": 15,
+            },
+            Usage(input=5, output=10, reasoning=6),
+        ),
+        (  # a server that counts thoughts into the candidates
+            {
+                "promptTokenCount": 5,
+                "candidatesTokenCount": 10,
+                "thoughtsTokenCount": 6,
+                "totalTokenCount": 15,
+            },
+            Usage(input=5, output=10, reasoning=6),
+        ),
+        ({"promptTokenCount": 5, "cachedContentTokenCount": 9, "totalTokenCount": 5}, Usage(cache_read=5)),
+        (
+            {
+                "promptTokenCount": 1,
+                "candidatesTokenCount": 9,
+                "candidatesTokensDetails": [{"modality": "AUDIO", "tokenCount": 8}],
+            },
+            Usage(input=1, output=1, extra={"output_audio": 8}),
+        ),
+    ],
+)
+@pytest.mark.parametrize("last", [True, False])
+def test_usage(told: dict[str, Any], usage: Usage, last: bool) -> None:
+    rest: dict[str, Any] = {"candidates": [{"content": {"parts": [{"text": '"usageMetadata":{'}]}}]}
+    reply = {**rest, "usageMetadata": told} if last else {"usageMetadata": told, **rest}
+    body = msgspec.json.encode(reply)
+    assert GEMINI.usage(body) == usage
+    assert GEMINI.read_answer(body).usage == usage
+
+
+def test_usage_counts_searches() -> None:
+    candidate = {"groundingMetadata": {"webSearchQueries": ["a", "b"]}, "finishReason": "STOP"}
+    told = {"promptTokenCount": 1, "candidatesTokenCount": 1}
+    for name, searches in (("gemini-3.1-pro", 2), ("gemini-2.5-flash", 1)):
+        body = msgspec.json.encode({"candidates": [candidate], "usageMetadata": told, "modelVersion": name})
+        usage = GEMINI.usage(body)
+        assert usage is not None
+        assert usage.extra == {"web_search": searches}
+        assert GEMINI.read_answer(body).usage == usage
+
+
+def test_usage_is_not_taken_from_a_call() -> None:
+    args = {"usageMetadata": {"promptTokenCount": 99}, "modelVersion": "fake"}
+    parts = [{"functionCall": {"name": "f", "args": args}}]
+    body = msgspec.json.encode({"candidates": [{"content": {"parts": parts}}]})
+    assert GEMINI.usage(body) is None
+    assert GEMINI.served_model(body) is None
+    assert GEMINI.usage(b"[") is None
+    assert GEMINI.served_model(msgspec.json.encode(REPLY)) == "gemini-3.1-flash-lite"
+
+
+def test_blocked_and_empty_replies() -> None:
+    blocked = {"promptFeedback": {"blockReason": "SAFETY"}, "usageMetadata": {"promptTokenCount": 3}}
+    answer = GEMINI.read_answer(msgspec.json.encode(blocked))
+    assert answer.choices == (Choice((), "refusal"),)
+    told = {"candidates": [{"finishReason": "SAFETY", "finishMessage": "no", "index": 0}]}
+    answer = GEMINI.read_answer(msgspec.json.encode(told))
+    assert answer.choices == (Choice((Refusal("no"),), "refusal"),)
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"[]", b"{}", b'{"candidates":[3]}', b'{"candidates":[{"content":{"parts":[{"text":1}]}}]}']
+)
+def test_malformed_replies(body: bytes) -> None:
+    with pytest.raises(UpstreamBroke):
+        GEMINI.read_answer(body)
+
+
+def test_error_in_disguise() -> None:
+    with pytest.raises(UpstreamStatus) as caught:
+        GEMINI.read_answer(b'{"error":{"code":429,"message":"m","status":"RESOURCE_EXHAUSTED"}}')
+    assert caught.value.status == 429
+
+
+def reply_to(answer: Answer, summary: str | None = None) -> tuple[dict[str, Any], list[str]]:
+    made = GEMINI.write_answer(answer, Ask("gemini", "tier/x", (HI,), reasoning=Reasoning(summary=summary)))
+    return msgspec.json.decode(made.body), [loss.name for loss in made.losses]
+
+
+def test_write_answer_round_trip() -> None:
+    answer = GEMINI.read_answer(msgspec.json.encode(REPLY))
+    body, losses = reply_to(answer, "auto")
+    again = GEMINI.read_answer(msgspec.json.encode(body))
+    assert again == answer
+    assert losses == []
+
+
+def test_write_answer_of_another_vendor() -> None:
+    parts = (
+        Thinking("hm", "sig", origin="anthropic_messages"),
+        Text("see", citations=({"url": "https://e.org", "title": "E"}, {"type": "page"})),
+        ToolCall("a", "f", '{"x":1}'),
+        ToolCall("b", "g", "oops"),
+        Opaque("anthropic_messages", "server_tool_use", {}),
+    )
+    usage = Usage(input=5, cache_read=10, cache_write_5m=3, cache_write_1h=2, output=9, reasoning=4)
+    answer = Answer("id", "claude", (Choice(parts, "tool_calls"),), usage, extras={"container": 1})
+    body, losses = reply_to(answer)
+    candidate = body["candidates"][0]
+    assert candidate["content"]["parts"] == [
+        {"text": "see"},
+        {
+            "functionCall": {"name": "f", "args": {"x": 1}, "id": "a"},
+            "thoughtSignature": "skip_thought_signature_validator",
+        },
+        {"functionCall": {"name": "g", "args": {}, "id": "b"}},
+    ]
+    assert candidate["citationMetadata"] == {"citationSources": [{"uri": "https://e.org", "title": "E"}]}
+    assert candidate["finishReason"] == "STOP"
+    assert body["usageMetadata"] == {
+        "promptTokenCount": 20,
+        "candidatesTokenCount": 5,
+        "totalTokenCount": 29,
+        "cachedContentTokenCount": 10,
+        "thoughtsTokenCount": 4,
+    }
+    assert (body["modelVersion"], body["responseId"]) == ("claude", "id")
+    assert losses == [
+        "thinking.signature",
+        "answer.citations",
+        "tool_call.arguments",
+        "opaque.server_tool_use",
+        "answer.usage",
+        "answer_extra.container",
+    ]
+    body, _ = reply_to(answer, "auto")
+    assert body["candidates"][0]["content"]["parts"][0] == {"text": "hm", "thought": True}
+
+
+@pytest.mark.parametrize(
+    ("choice", "word", "losses"),
+    [
+        (Choice((Text("x"),)), "STOP", []),
+        (Choice((Text("x"),), "stop_sequence", "END"), "STOP", ["stop.which"]),
+        (Choice((Text("x"),), "length"), "MAX_TOKENS", []),
+        (Choice((Text("x"),), "context"), "MAX_TOKENS", []),
+        (Choice((Refusal("x"),)), "SAFETY", ["answer.refusal"]),
+        (Choice((), "refusal"), "SAFETY", []),
+        (Choice((), "error"), "OTHER", ["stop.reason"]),
+        (Choice((Text("x"),), "pause"), "STOP", ["stop.reason"]),
+    ],
+)
+def test_finish_reasons(choice: Choice, word: str, losses: list[str]) -> None:
+    body, named = reply_to(Answer("i", "m", (choice,)))
+    assert body["candidates"][0]["finishReason"] == word
+    assert "usageMetadata" not in body
+    assert named == losses
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "word", "retry", "wait"),
+    [
+        (BadRequest("bad", param="contents[0]"), 400, "INVALID_ARGUMENT", b"false", None),
+        (Unauthenticated("no"), 401, "UNAUTHENTICATED", b"false", None),
+        (BudgetRefused("cap"), 402, "FAILED_PRECONDITION", b"false", None),
+        (UnknownModel("no"), 404, "NOT_FOUND", b"false", None),
+        (LimitRefused("slow", retry_after_s=300), 429, "RESOURCE_EXHAUSTED", b"true", b"30"),
+        (Overloaded("full"), 503, "UNAVAILABLE", b"true", b"1"),
+        (UpstreamStatus(529, "over", "overloaded_error"), 503, "UNAVAILABLE", b"false", None),
+        (UpstreamStatus(500, "x", "INTERNAL"), 500, "INTERNAL", b"false", None),
+        (UpstreamStatus(400, "x", "FAILED_PRECONDITION"), 400, "FAILED_PRECONDITION", b"false", None),
+        (UpstreamRefused("no http://10.0.0.1/x?key=AIzaSECRET123456"), 502, "UNAVAILABLE", b"false", None),
+    ],
+)
+def test_write_error(error: TierwiseError, status: int, word: str, retry: bytes, wait: bytes | None) -> None:
+    code, pairs, body = GEMINI.write_error(error, "ex1")
+    told = msgspec.json.decode(body)["error"]
+    headers = dict(pairs)
+    assert (code, told["code"], told["status"]) == (status, status, word)
+    assert headers[b"x-should-retry"] == retry
+    assert headers.get(b"retry-after") == wait
+    assert headers[b"x-request-id"] == b"ex1"
+    assert b"AIza" not in body
+    assert b"10.0.0.1" not in body
+    assert told["details"][0]["domain"] == "tierwise"
+    assert msgspec.json.decode(GEMINI.write_stream_error(error)[6:])["error"] == told
+
+
+def test_own_error_bodies_pass_through() -> None:
+    body = b'{"error": {"code": 400, "message": "m", "status": "INVALID_ARGUMENT", "details": []}}'
+    error = GEMINI.read_error(400, {}, body)
+    assert GEMINI.write_error(error, "r")[2] == body
+    foreign = UpstreamStatus(400, "m", "invalid_request_error", b'{"type":"error"}')
+    assert GEMINI.write_error(foreign, "r")[2] != b'{"type":"error"}'
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "read"),
+    [
+        (400, {"code": 400, "message": "m", "status": "INVALID_ARGUMENT"}, (400, "INVALID_ARGUMENT", None)),
+        (
+            400,
+            {
+                "code": 400,
+                "message": "API key not valid.",
+                "status": "INVALID_ARGUMENT",
+                "details": [{"@type": "x/ErrorInfo", "reason": "API_KEY_INVALID"}],
+            },
+            (401, "UNAUTHENTICATED", None),
+        ),
+        (
+            429,
+            {
+                "code": 429,
+                "message": "quota",
+                "status": "RESOURCE_EXHAUSTED",
+                "details": [{"@type": "x/RetryInfo", "retryDelay": "34.5s"}],
+            },
+            (429, "RESOURCE_EXHAUSTED", 34.5),
+        ),
+        (500, {"code": 503, "message": "m", "status": "UNAVAILABLE"}, (503, "UNAVAILABLE", None)),
+        (503, "plain", (503, "", None)),
+    ],
+)
+@pytest.mark.parametrize("listed", [False, True])
+def test_read_error(status: int, error: Any, read: tuple[Any, ...], listed: bool) -> None:
+    whole: Any = {"error": error}
+    found = GEMINI.read_error(status, {}, msgspec.json.encode([whole] if listed else whole))
+    assert (found.status, found.code, found.retry_after_s) == read
+    assert found.message == (error if isinstance(error, str) else error["message"])
+
+
+def test_read_error_of_a_proxy() -> None:
+    found = GEMINI.read_error(502, {"retry-after": "3"}, b"<html>bad gateway</html>")
+    assert (found.status, found.message, found.retry_after_s) == (502, "<html>bad gateway</html>", 3.0)
+    assert "502" in GEMINI.read_error(502, {}, b"").message
+
+
+def test_paths_credentials_and_bytes() -> None:
+    assert GEMINI.path("gemini-3.8-flash", False) == "/v1beta/models/gemini-3.8-flash:generateContent"
+    assert (
+        GEMINI.path("google/gemini 3?#", True)
+        == "/v1beta/models/google/gemini%203%3F%23:streamGenerateContent?alt=sse"
+    )
+    assert GEMINI.credentials("k") == [(b"x-goog-api-key", b"k")]
+    body = b'{ "contents" : [] , "provider":{"fallback":[]}}'
+    assert GEMINI.replace_model(body, "x") is body
+    assert GEMINI.strip(body, ("provider",)) == b'{ "contents" : []}'
