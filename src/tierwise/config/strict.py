@@ -73,7 +73,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 
 def _known(value: Any, kind: inspect.Type, path: str, name: str) -> None:
-    """Walks value and type together and refuses keys that the type does not have."""
+    """Walks value and type together and refuses keys and words that the type does not have."""
     if isinstance(kind, inspect.StructType) and isinstance(value, dict):
         fields = {field.encode_name: field.type for field in kind.fields}
         for key, inner in value.items():
@@ -89,6 +89,10 @@ def _known(value: Any, kind: inspect.Type, path: str, name: str) -> None:
     elif isinstance(kind, inspect.DictType) and isinstance(value, dict):
         for key, inner in value.items():
             _known(inner, kind.value_type, f"{path}.{key}", name)
+    elif isinstance(kind, inspect.LiteralType) and isinstance(value, str) and value not in kind.values:
+        choices = [str(choice) for choice in kind.values]
+        hint = f"{nearest(value, choices)} It may be {', '.join(choices)}."
+        raise ConfigError(f"{name}: {path}: there is no {value!r}.", hint, path)
     elif isinstance(kind, inspect.UnionType):
         for each in kind.types:
             _known(value, each, path, name)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable
+from urllib.parse import unquote
 
 from tierwise.dialects import registry
 from tierwise.dialects.base import Dialect
@@ -14,18 +13,22 @@ from tierwise.nouns import DialectName
 from . import listing
 from . import reply as writing
 from .auth import caller_of
+from .errand import ERRANDS
 from .exchange import Gate, exchange
-from .walk import Named
+from .walk import GENERATION, Kind, Named
 
-_GENERATE: dict[str, DialectName] = {
-    "/chat/completions": "openai_chat",
-    "/messages": "anthropic_messages",
-    "/responses": "openai_responses",
+_COUNT = Kind(counts=True)
+KINDS: dict[str, tuple[DialectName, Kind]] = {
+    "/chat/completions": ("openai_chat", GENERATION),
+    "/messages": ("anthropic_messages", GENERATION),
+    "/messages/count_tokens": ("anthropic_messages", _COUNT),
+    "/responses": ("openai_responses", GENERATION),
+    "/responses/input_tokens": ("openai_responses", _COUNT),
+    **{path: ("openai_chat", Kind(errand=errand)) for path, errand in ERRANDS.items()},
 }
 # What stands before a path and changes nothing, except that it says whose client this is.
 _PREFIXES = ("/anthropic/v1", "/anthropic", "/openai/v1", "/openai", "/v1")
 _GEMINI = "/gemini/"
-Endpoint = Callable[["App", Request, Reply, str], Awaitable[None]]
 
 
 class App:
@@ -38,9 +41,9 @@ class App:
     async def handle(self, request: Request, reply: Reply) -> None:
         """Answers one request."""
         path = request.path
-        name = _GENERATE.get(bare(path))
-        if name is not None and request.method == "POST":
-            await exchange(self.gate, request, reply, registry.get(name))
+        known = KINDS.get(bare(path))
+        if known is not None and request.method == "POST":
+            await exchange(self.gate, request, reply, registry.get(known[0]), known[1])
             return
         try:
             await self._other(request, reply, path)
@@ -61,7 +64,7 @@ class App:
             self._models(request, reply, path.removeprefix("/gemini/v1beta").removeprefix("/gemini/v1"))
         elif method in ("GET", "HEAD") and bare(path).startswith("/models"):
             self._models(request, reply, bare(path))
-        elif bare(path) in _GENERATE:
+        elif bare(path) in KINDS:
             if request.header(b"upgrade") is not None:
                 raise UpgradeRequired("WebSocket is not spoken here.", "POST the request instead.")
             raise MethodNotAllowed(f"{method} is not answered at {path}.", "Use POST.")
@@ -70,10 +73,11 @@ class App:
 
     async def _gemini(self, request: Request, reply: Reply, path: str) -> None:
         model, _, verb = path.removeprefix("/gemini").partition("/models/")[2].rpartition(":")
-        if not model or verb not in ("generateContent", "streamGenerateContent"):
+        if not model or verb not in ("generateContent", "streamGenerateContent", "countTokens"):
             raise NotFound(f"Nothing answers POST {path[:200]}.", "Use models/MODEL:generateContent.")
-        surface = registry.get("gemini")
-        await exchange(self.gate, request, reply, surface, Named(model, verb.startswith("stream")))
+        named = Named(unquote(model), verb.startswith("stream"))
+        kind = Kind(named=named, counts=verb == "countTokens")
+        await exchange(self.gate, request, reply, registry.get("gemini"), kind)
 
     def _models(self, request: Request, reply: Reply, path: str) -> None:
         caller_of(self.gate.ledger, request)
@@ -98,11 +102,4 @@ def surface_of(request: Request) -> Dialect:
         return registry.get("gemini")
     if path.startswith("/anthropic") or request.header(b"anthropic-version") is not None:
         return registry.get("anthropic_messages")
-    return registry.get(_GENERATE.get(bare(path), "openai_chat"))
-
-
-async def drain(app: App, cut: Callable[[float], Awaitable[int]], timeout_s: float) -> int:
-    """Stops taking requests and waits for running ones, at most `timeout_s`. Gives how many were cut off."""
-    app.gate.admission.draining = True
-    await asyncio.sleep(0)
-    return await cut(timeout_s)
+    return registry.get(KINDS.get(bare(path), ("openai_chat", GENERATION))[0])

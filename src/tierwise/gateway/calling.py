@@ -9,20 +9,29 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 
 import msgspec
 
 from tierwise.clock import tick_us
 from tierwise.dialects.base import StreamReader, Tap
 from tierwise.dialects.spans import lay_over
-from tierwise.errors import LossRefused, TierwiseError, UpstreamBroke, UpstreamError, UpstreamStatus
+from tierwise.errors import (
+    BadRequest,
+    LossRefused,
+    TierwiseError,
+    UpstreamBroke,
+    UpstreamError,
+    UpstreamStatus,
+)
 from tierwise.http1 import Pool, Response
-from tierwise.nouns import Answer, Candidate, Event, Failed, Loss
+from tierwise.nouns import Abilities, Answer, Candidate, Event, Failed, Loss
 from tierwise.nouns.answer import BlockStart, Delta, Ended, Finished
 from tierwise.routing import GiveUp, Plan, Try, decide, failure_of, plan_of
 from tierwise.routing.retry import Moment
 from tierwise.upstream import Deployment, Header, Health, Sent, seconds, send
 
+from .errand import Errand
 from .recording import Book, Entry
 from .walk import Walk
 
@@ -33,6 +42,7 @@ _PLAIN_LIMIT = 64 << 20
 # How much of a stream may be held while waiting for its first meaningful event.
 _PEEK_LIMIT = 256 << 10
 _BETAS = b"anthropic-beta"
+_UNSIGNED = re.compile(rb'"signature"\s*:\s*""')
 
 
 class Live:
@@ -141,11 +151,12 @@ async def read(live: Live) -> None:
     body = await live.response.read(_PLAIN_LIMIT)
     live.response.close()
     entry.saw_content()
-    entry.usage = dialect.usage(body)
+    errand = entry.walk.kind.errand
+    entry.usage = dialect.usage(body) if errand is None else errand.usage(body)
     if entry.usage is None:
         entry.text_bytes = len(body)
         refuse_false_success(live, body)
-    if live.crossed:
+    if live.crossed and errand is None:
         live.answer = dialect.read_answer(body)
     else:
         live.body = body
@@ -166,10 +177,10 @@ def write(walk: Walk, deployment: Deployment, candidate: Candidate) -> Sent:
     client: list[Header] | None = None
     extra: tuple[Header, ...] = ()
     walk.losses = []
+    if walk.kind.errand is not None:
+        return write_errand(walk, deployment, walk.kind.errand)
     if dialect.name == walk.surface.name:
-        body = dialect.replace_model(walk.body, deployment.model.id)
-        if outline.fallback or outline.preference:
-            body = dialect.strip(body, ("provider",))
+        body = same_dialect(walk, deployment)
         client = walk.request.headers
     else:
         written = dialect.write_request(walk.ask(), deployment.model)
@@ -188,6 +199,45 @@ def write(walk: Walk, deployment: Deployment, candidate: Candidate) -> Sent:
     if tier is not None and tier.settings:
         body = lay_over(body, tier.settings)
     return Sent(deployment.path(outline.stream), deployment.headers(client, extra), body)
+
+
+def same_dialect(walk: Walk, deployment: Deployment) -> bytes:
+    """The caller's own bytes for a provider of the same dialect, but for the model's name.
+
+    Written anew only where the provider would certainly refuse them: thinking that another vendor signed,
+    or, on a tier that we chose, a feature its model does not take; what is dropped is a Loss.
+    """
+    dialect, model = deployment.dialect, deployment.model
+    foreign = walk.outline.thinking_history and _UNSIGNED.search(walk.body) is not None
+    assert walk.route is not None
+    if foreign or (walk.route.how != "pinned" and _degrades(model.abilities)):
+        written = dialect.write_request(walk.ask(), model)
+        if written.losses:
+            walk.losses = list(written.losses)
+            return written.body
+    body = dialect.replace_model(walk.body, model.id)
+    if walk.outline.fallback or walk.outline.preference:
+        body = dialect.strip(body, ("provider",))
+    return body
+
+
+def _degrades(able: Abilities) -> bool:
+    """Whether this model is known to refuse something that others of its dialect take."""
+    return able.sampling is False or able.forced_tools is False or able.prefill is False
+
+
+def write_errand(walk: Walk, deployment: Deployment, errand: Errand) -> Sent:
+    """An errand's request: its bytes with the model's name replaced. BadRequest where the provider has no
+    such endpoint."""
+    if deployment.dialect.name not in errand.dialects:
+        raise BadRequest(
+            f"{deployment.name} has no {errand.name}: its provider speaks {deployment.dialect.name}.",
+            "Name a model of a provider that speaks an OpenAI dialect.",
+            "model",
+        )
+    body = walk.surface.replace_model(walk.body, deployment.model.id)
+    headers = deployment.headers(walk.request.headers)
+    return Sent(deployment.other_path(errand.suffix), headers, body)
 
 
 async def peek_bytes(live: Live) -> None:
@@ -243,6 +293,10 @@ def refuse_false_success(live: Live, body: bytes) -> None:
     except msgspec.DecodeError:
         raise UpstreamBroke("The provider's reply is not valid JSON.") from None
     error = fields.get("error")
-    if error is not None and bytes(error) != b"null" and not fields.keys() & {"choices", "content", "output"}:
+    if (
+        error is not None
+        and bytes(error) != b"null"
+        and not fields.keys() & {"choices", "content", "output", "data"}
+    ):
         headers = {n.decode("latin1"): v.decode("latin1") for n, v in live.response.headers}
         raise live.entry.deployment.dialect.read_error(502, headers, body)

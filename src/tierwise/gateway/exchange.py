@@ -21,11 +21,12 @@ from . import reply as writing
 from .admission import Admission
 from .auth import caller_of
 from .calling import Caller
+from .counting import Factors, count
 from .metrics import Metrics
 from .recording import Entry
 from .sessions import Sessions, bound_for_us, name_of
 from .snapshot import Snapshot
-from .walk import Named, Walk
+from .walk import GENERATION, Kind, Walk
 
 
 class Gate:
@@ -37,6 +38,7 @@ class Gate:
         self.caller = caller
         self.admission = admission
         self.sessions = Sessions()
+        self.factors = Factors()
 
     @property
     def metrics(self) -> Metrics:
@@ -45,18 +47,18 @@ class Gate:
 
 
 async def exchange(
-    gate: Gate, request: Request, reply: Reply, surface: Dialect, named: Named | None = None
+    gate: Gate, request: Request, reply: Reply, surface: Dialect, kind: Kind = GENERATION
 ) -> None:
-    """Serves one generation request in the dialect `surface`; every failure is told in it."""
+    """Serves one request in the dialect `surface`; every failure is told in it."""
     walk: Walk | None = None
     try:
         walk = door(gate, request, surface)
         try:
             if walk.deadline_s is None:
-                await rooms(gate, walk, reply, named)
+                await rooms(gate, walk, reply, kind)
             else:
                 async with asyncio.timeout(walk.deadline_s):
-                    await rooms(gate, walk, reply, named)
+                    await rooms(gate, walk, reply, kind)
         finally:
             gate.admission.leave(walk.caller.key)
     except TimeoutError:
@@ -73,22 +75,25 @@ def door(gate: Gate, request: Request, surface: Dialect) -> Walk:
     return walk
 
 
-async def rooms(gate: Gate, walk: Walk, reply: Reply, named: Named | None) -> None:
+async def rooms(gate: Gate, walk: Walk, reply: Reply, kind: Kind) -> None:
     """The walk behind the Door."""
-    await reading(gate, walk, named)
+    await reading(gate, walk, kind)
     choosing(gate, walk)
+    if kind.counts:
+        await count(gate.caller, gate.factors, walk, reply)
+        return
     live = await gate.caller.call(walk)
     await writing.write(walk, live, reply)
     remember(gate, walk, live.entry)
 
 
-async def reading(gate: Gate, walk: Walk, named: Named | None) -> None:
+async def reading(gate: Gate, walk: Walk, kind: Kind) -> None:
     """Bytes → Outline: as little decoding as choosing needs."""
     body = await walk.request.body()
-    outline = walk.surface.outline(body)
-    if named is not None:
-        outline = structs.replace(outline, model=named.model, stream=named.stream)
-        walk.named = named
+    outline = walk.surface.outline(body) if kind.errand is None else kind.errand.outline(body)
+    if kind.named is not None:
+        outline = structs.replace(outline, model=kind.named.model, stream=kind.named.stream)
+    walk.kind = kind
     walk.read(body, outline)
     output = outline.max_output or 0
     gate.admission.charge_tokens(walk.caller.key, walk.prompt_tokens + output)
@@ -110,7 +115,11 @@ def choosing(gate: Gate, walk: Walk) -> None:
 
 
 def remember(gate: Gate, walk: Walk, entry: Entry) -> None:
-    """Binds the session to the tier that served it while thinking blocks or a warm cache would be lost."""
+    """Learns from what was served: the tokens of this model, and the tier a session is bound to while
+    thinking blocks or a warm cache would be lost."""
+    usage = entry.usage
+    if usage is not None and not walk.outline.media:
+        gate.factors.learn(entry.deployment.name, walk.prompt_tokens, usage.prompt, walk.outline.prompt_bytes)
     if not walk.session or not entry.candidate.tier:
         return
     for_us = bound_for_us(walk.outline, entry.usage)

@@ -54,7 +54,6 @@ class Book:
                 route=walk.route.reason,
                 session=walk.session,
                 tags=walk.tags,
-                kind=walk.kind,
             )
         )
         entry.sent_us = tick_us()

@@ -13,6 +13,7 @@ from tierwise.money import PICO_PER_USD, usd_to_pico
 from tierwise.nouns import Ask, Caller, Loss, Outline, Route
 from tierwise.upstream import Deployment
 
+from .errand import Errand
 from .snapshot import Snapshot
 
 # What one image or document is reserved at, in tokens, before the provider says.
@@ -28,12 +29,27 @@ class Named:
         self.stream = stream
 
 
+class Kind:
+    """What is asked for: a generation (`named` when the path says model and stream), an `errand`, or a
+    count."""
+
+    def __init__(
+        self, named: Named | None = None, errand: Errand | None = None, counts: bool = False
+    ) -> None:
+        self.named = named
+        self.errand = errand
+        self.counts = counts
+
+
+GENERATION = Kind()
+
+
 class Walk:
     """One Exchange under way. Attributes are filled room by room; `surface` is the caller's dialect."""
 
     __slots__ = (
         "_ask", "asked_task", "at_us", "attempts", "began_us", "body", "caller", "deadline_s",
-        "failed_dialect", "id", "kind", "losses", "max_cost_pico", "named", "outline",
+        "failed_dialect", "id", "kind", "losses", "max_cost_pico", "outline",
         "prompt_tokens", "request", "route", "scopes", "session", "snapshot", "strict", "surface",
         "tags", "upstream_us",
     )  # fmt: skip
@@ -53,10 +69,9 @@ class Walk:
         self.upstream_us = 0
         self.attempts = 0
         self.losses: list[Loss] = []
-        self.named: Named | None = None
         self.failed_dialect = ""
         self._ask: Ask | None = None
-        self.kind = "call"
+        self.kind = GENERATION
         self.scopes = caller.scopes
         self.asked_task: str | None = None
         self.session = ""
@@ -102,8 +117,9 @@ class Walk:
         if self._ask is None:
             headers = {n.decode("latin1"): v.decode("latin1") for n, v in self.request.headers}
             ask = self.surface.read_request(self.body, headers)
-            if self.named is not None:
-                ask = structs.replace(ask, model=self.named.model, stream=self.named.stream)
+            named = self.kind.named
+            if named is not None:
+                ask = structs.replace(ask, model=named.model, stream=named.stream)
             self._ask = ask
         return self._ask
 

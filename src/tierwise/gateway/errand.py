@@ -1,0 +1,91 @@
+"""Errands: calls that are no generation but cost money: embeddings and images. Passed through, priced,
+recorded.
+
+An errand takes the same six rooms; it only reads its body and its usage in its own way, and never changes
+dialect.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+from msgspec import Struct
+
+from tierwise.errors import BadRequest
+from tierwise.nouns import DialectName, Outline, Usage
+
+_OPENAI: tuple[DialectName, ...] = ("openai_chat", "openai_responses")
+
+
+class Errand(Struct, frozen=True):
+    """`suffix` is appended to a provider's base URL; `dialects` are those whose providers have such an
+    endpoint."""
+
+    name: str
+    suffix: str
+    dialects: tuple[DialectName, ...]
+    usage: Callable[[bytes], Usage | None]
+
+    def outline(self, body: bytes) -> Outline:
+        """The Outline of the request. BadRequest on bad JSON or a missing model."""
+        try:
+            asked = msgspec.json.decode(body, type=_Asked)
+        except msgspec.DecodeError as error:
+            raise BadRequest(
+                f"The body is not understood: {error}.", "Send a JSON object with `model`."
+            ) from None
+        if not asked.model:
+            raise BadRequest("`model` is missing.", "Name a model: see GET /v1/models.", "model")
+        return Outline(asked.model, prompt_bytes=len(body), max_output=0)
+
+
+class _Asked(Struct):
+    model: str = ""
+
+
+class _InputDetails(Struct):
+    image_tokens: int = 0
+    text_tokens: int | None = None
+
+
+class _Counts(Struct):
+    prompt_tokens: int = 0
+    input_tokens: int | None = None
+    output_tokens: int = 0
+    input_tokens_details: _InputDetails | None = None
+
+
+class _Replied(Struct):
+    usage: _Counts | None = None
+
+
+def embedding_usage(body: bytes) -> Usage | None:
+    """Usage of an embeddings reply: prompt tokens only."""
+    counts = _counts(body)
+    return Usage(input=counts.prompt_tokens) if counts else None
+
+
+def image_usage(body: bytes) -> Usage | None:
+    """Usage of an image generation: text tokens in, image tokens out as the unit `output_image`."""
+    counts = _counts(body)
+    if counts is None:
+        return None
+    details = counts.input_tokens_details or _InputDetails()
+    total = counts.input_tokens if counts.input_tokens is not None else counts.prompt_tokens
+    extra = {"output_image": counts.output_tokens, "input_image": details.image_tokens}
+    kept = {unit: count for unit, count in extra.items() if count}
+    return Usage(input=total - details.image_tokens, extra=kept)
+
+
+def _counts(body: bytes) -> _Counts | None:
+    try:
+        return msgspec.json.decode(body, type=_Replied).usage
+    except msgspec.DecodeError:
+        return None
+
+
+ERRANDS = {
+    "/embeddings": Errand("embeddings", "/embeddings", _OPENAI, embedding_usage),
+    "/images/generations": Errand("image generation", "/images/generations", _OPENAI, image_usage),
+}

@@ -1,0 +1,155 @@
+"""What goes wrong on a first run: one clear sentence on stderr and exit status 1, never a traceback."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import live
+
+
+def serve(
+    folder: Path, *options: str, environ: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """`tierwise serve` where it is expected to refuse."""
+    ports = [] if "--port" in options else ["--port", str(live.free_port())]
+    admin = [] if "--admin-port" in options else ["--admin-port", str(live.free_port())]
+    env = {k: v for k, v in os.environ.items() if not k.endswith(("_API_KEY", "_BASE_URL"))} | (environ or {})
+    return subprocess.run(
+        [sys.executable, "-m", "tierwise", "serve", *ports, *admin, *options],
+        capture_output=True, text=True, cwd=folder, env=env, timeout=30,
+    )  # fmt: skip
+
+
+def refused(done: subprocess.CompletedProcess[str], *words: str) -> None:
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    assert "ready" not in done.stdout
+    for word in words:
+        assert word in done.stderr, done.stderr
+
+
+def test_port_in_use(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        refused(serve(tmp_path, "--port", port), port, "--port")
+        refused(serve(tmp_path, "--admin-port", port), port, "--admin-port")
+
+
+NAME = '[[provider]]\nname = "a"\n'
+
+
+@pytest.mark.parametrize(
+    ("toml", "words"),
+    [
+        (NAME + 'dialect = "openai_chat"\nbase_ulr = "http://x"\n', ("base_ulr", "base_url")),
+        (NAME + 'dialect = "opnai_chat"\nbase_url = "http://x"\n', ("opnai_chat", "openai_chat")),
+        (NAME + 'dialect = "openai_chat"\nbase_url = "ftp://x"\n', ("base_url", "http")),
+        (
+            NAME + 'dialect = "openai_chat"\nbase_url = "http://x"\nkey = "env:NOT_SET_HERE"\n',
+            ("NOT_SET_HERE",),
+        ),
+        ("[server]\nprot = 1\n", ("prot", "port")),
+        ("[server]\nport = 'many'\n", ("port",)),
+        ("this is not toml", ("tierwise.toml",)),
+        ('[[tier]]\nname = "haiku"\nmodel = "nobody/haiku"\n', ("nobody/haiku",)),
+    ],
+)  # fmt: skip
+def test_a_wrong_configuration_names_the_place(tmp_path: Path, toml: str, words: tuple[str, ...]) -> None:
+    (tmp_path / "tierwise.toml").write_text(toml)
+    refused(serve(tmp_path, "--config", "tierwise.toml"), *words)
+
+
+def test_a_missing_configuration(tmp_path: Path) -> None:
+    refused(serve(tmp_path, "--config", "elsewhere.toml"), "elsewhere.toml")
+
+
+def test_beyond_loopback_needs_an_admin_secret(tmp_path: Path) -> None:
+    refused(serve(tmp_path, "--host", "0.0.0.0"), "admin secret")
+    (tmp_path / "tierwise.toml").write_text('[server]\nadmin_secret = "env:EMPTY"\n')
+    refused(serve(tmp_path, "--host", "0.0.0.0", environ={"EMPTY": ""}), "EMPTY")
+
+
+@pytest.mark.parametrize("place", ["/nowhere/at/all/ledger.db", "/proc/ledger.db"])
+def test_an_unwritable_ledger(tmp_path: Path, place: str) -> None:
+    refused(serve(tmp_path, "--db", f"sqlite:///{place}"), place.rpartition("/")[0])
+
+
+def test_a_file_that_is_no_ledger(tmp_path: Path) -> None:
+    (tmp_path / "ledger.db").write_text("hello, this is not a database, not at all" * 100)
+    refused(serve(tmp_path, "--db", f"sqlite:///{tmp_path}/ledger.db"), "ledger.db")
+
+
+def test_a_second_server_on_the_same_ledger(tmp_path: Path) -> None:
+    gateway = live.Gateway(tmp_path / "first", live.config("openai_chat", live.free_port()))
+    refused(serve(tmp_path, "--db", gateway.db), str(gateway.child.pid))
+    assert gateway.stop() == 0
+
+
+def test_zero_configuration(tmp_path: Path) -> None:
+    environ = {"ANTHROPIC_API_KEY": "sk-x", "ANTHROPIC_BASE_URL": f"http://127.0.0.1:{live.free_port()}"}
+    gateway = live.Gateway(tmp_path / "zero", "", environ=environ)
+    listed = live.request(gateway.port, "GET", "/v1/models", headers={"x-api-key": gateway.key()}).json()
+    assert {"tier/haiku", "tier/sonnet", "tier/opus"} <= {row["id"] for row in listed["data"]}
+    assert gateway.stop() == 0
+
+
+def test_the_first_key_is_shown_once_with_a_curl_line(tmp_path: Path) -> None:
+    gateway = live.Gateway(tmp_path / "first", live.config("openai_chat", live.free_port()))
+    shown = gateway.log.read_text()
+    [key] = [
+        word
+        for line in shown.splitlines()
+        if "first key" in line
+        for word in line.split()
+        if word.startswith("tw-")
+    ]
+    assert f"curl {gateway.url}/v1/chat/completions" in shown
+    assert live.request(gateway.port, "GET", "/v1/models", headers={"x-api-key": key}).status == 200
+    gateway.stop()
+    gateway.start()
+    assert gateway.log.read_text().count("first key") == 1
+    assert gateway.stop() == 0
+
+
+def test_a_missing_tier_is_skipped_upward_and_said(tmp_path: Path) -> None:
+    toml = live.config("openai_chat", live.free_port(), live.MODELS[1:])
+    gateway = live.Gateway(tmp_path / "g", toml)
+    assert "haiku" in gateway.log.read_text()
+    route = gateway.folder / "ask.json"
+    route.write_text(
+        json.dumps({"model": "task/classification", "messages": [{"role": "user", "content": "x"}]})
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "tierwise", "route", str(route), "--json", *gateway.common[:2]],
+        capture_output=True, text=True, env=gateway.environ,
+    )  # fmt: skip
+    assert json.loads(done.stdout)["tier"] == "sonnet", done.stdout + done.stderr
+    assert gateway.stop() == 0
+
+
+def test_reload_takes_a_good_file_and_keeps_the_old_one_for_a_bad_one(tmp_path: Path) -> None:
+    gateway = live.Gateway(tmp_path / "g", live.config("openai_chat", live.free_port()))
+    key = gateway.key()
+    file = gateway.folder / "tierwise.toml"
+    good = file.read_text()
+
+    def ids() -> set[str]:
+        listed = live.request(gateway.port, "GET", "/v1/models", headers={"x-api-key": key}).json()
+        return {row["id"] for row in listed["data"]}
+
+    for i in range(5):
+        file.write_text(good + f"[server]\nnonsense_{i} = 1\n")
+        assert live.wait_for(lambda i=i: f"nonsense_{i}" in gateway.log.read_text(), 5)
+        assert "tier/haiku" in ids()
+    file.write_text(good + '[alias]\nquick = "anthropic/claude-haiku-4"\n[task.poetry]\nstart = "opus"\n')
+    assert live.wait_for(lambda: "task/poetry" in ids(), 5)
+    assert gateway.stop() == 0
