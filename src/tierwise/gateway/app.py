@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import cast
 from urllib.parse import unquote
 
 from tierwise.dialects import registry
@@ -12,6 +13,7 @@ from tierwise.nouns import DialectName
 
 from . import listing
 from . import reply as writing
+from .array_reply import ArrayReply
 from .auth import caller_of
 from .errand import ERRANDS
 from .exchange import Gate, exchange
@@ -77,6 +79,8 @@ class App:
             raise NotFound(f"Nothing answers POST {path[:200]}.", "Use models/MODEL:generateContent.")
         named = Named(unquote(model), verb.startswith("stream"))
         kind = Kind(named=named, counts=verb == "countTokens")
+        if named.stream and "alt=sse" not in request.query.split("&"):
+            reply = cast(Reply, ArrayReply(reply))
         await exchange(self.gate, request, reply, registry.get("gemini"), kind)
 
     def _models(self, request: Request, reply: Reply, path: str) -> None:

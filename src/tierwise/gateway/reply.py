@@ -88,8 +88,7 @@ async def _stream(walk: Walk, live: Live, reply: Reply) -> None:
         await _broke(walk, live, reply, UpstreamBroke("The provider's stream broke off before its end."))
     else:
         await live.entry.close("ok", model=tap.model)
-        await reply.write(held)
-        reply.end()
+        reply.end(held)
         await _linger(live)
 
 
@@ -110,8 +109,7 @@ async def _stream_crossed(walk: Walk, live: Live, reply: Reply) -> None:
                         await reply.write(b"".join(pieces))
                     walk.losses += writer.losses
                     await live.entry.close("ok", model=model)
-                    await reply.write(writer.write(event))
-                    reply.end()
+                    reply.end(writer.write(event))
                     await _linger(live)
                     return
                 pieces.append(writer.write(event))
@@ -146,8 +144,7 @@ async def _broke(
     if live.tap is not None:
         live.entry.usage, live.entry.text_bytes = live.tap.usage, live.tap.text_bytes
     await live.entry.close("truncated", error.status, error)
-    await reply.write(walk.surface.write_stream_error(error) if frame is None else frame)
-    reply.end()
+    reply.end(walk.surface.write_stream_error(error) if frame is None else frame)
 
 
 async def _linger(live: Live) -> None:

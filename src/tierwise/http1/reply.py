@@ -91,12 +91,16 @@ class Reply:
         if room is not None:
             await room
 
-    def end(self) -> None:
-        """Completes the body."""
+    def end(self, last: bytes = b"") -> None:
+        """Completes the body, with its `last` piece in the same write."""
         if self.ended or not self.started:
             return
-        if self._chunked and not self._head_only:
-            self._taker.put(b"0\r\n\r\n")
+        silent = self._head_only or self._bodiless
+        if self._chunked and not silent:
+            piece = b"%x\r\n%b\r\n" % (len(last), last) if last else b""
+            self._taker.put(piece + b"0\r\n\r\n")
+        elif last and not silent:
+            self._taker.put(last)
         self.ended = True
         self._taker.reply_ended()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 
 import msgspec
@@ -401,10 +402,20 @@ def test_outline() -> None:
     assert 300 < outline.prompt_bytes < 1000
 
 
-def test_stand_in_signatures_are_no_thinking() -> None:
-    part = {"functionCall": {"name": "f"}, "thoughtSignature": "skip_thought_signature_validator"}
+@pytest.mark.parametrize(
+    "signature",
+    [
+        "skip_thought_signature_validator",
+        "skip/thought/signature/validator",
+        base64.b64encode(b"skip_thought_signature_validator").decode(),
+        "context_engineering_is_the_way_to_go",
+    ],
+)
+def test_stand_in_signatures_are_no_thinking(signature: str) -> None:
+    part = {"functionCall": {"name": "f"}, "thoughtSignature": signature}
     body = msgspec.json.encode({"contents": [{"role": "model", "parts": [part]}]})
     assert GEMINI.outline(body).thinking_history is False
+    assert GEMINI.read_request(body, {}).messages[0].parts == (ToolCall("call_0", "f", "{}"),)
 
 
 @pytest.mark.parametrize("look", ["outline", "read"])

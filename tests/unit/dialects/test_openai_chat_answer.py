@@ -222,11 +222,21 @@ USAGES = [
 def test_usage_is_read_into_disjoint_buckets(wire: Any, usage: Usage | None) -> None:
     for body in (
         reply({"content": 'say "usage": {"prompt_tokens": 99}'}, usage=wire),
-        reply({"content": "x"}, usage=wire, system_fingerprint="fp", service_tier="flex"),
+        reply({"content": "x"}, usage=wire, system_fingerprint="fp", service_tier="default"),
         json.dumps({"usage": wire, **json.loads(reply({"content": "x"}))}).encode(),
     ):
         assert DIALECT.usage(body) == usage
         assert DIALECT.read_answer(body).usage == usage
+
+
+def test_the_replys_service_tier_goes_with_the_usage_wherever_it_stands() -> None:
+    wire = {"prompt_tokens": 10, "completion_tokens": 4}
+    after = reply({"content": "x"}, usage=wire, service_tier="flex")
+    before = json.dumps({"service_tier": "flex", **json.loads(reply({"content": "x"}, usage=wire))}).encode()
+    inside = reply({"content": "x"}, usage={**wire, "service_tier": "flex"})
+    for body in (after, before, inside):
+        assert DIALECT.usage(body) == Usage(10, output=4, service_tier="flex")
+        assert DIALECT.read_answer(body).usage == Usage(10, output=4, service_tier="flex")
 
 
 def test_usage_is_written_as_openai_counts_it() -> None:

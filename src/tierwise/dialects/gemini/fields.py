@@ -4,6 +4,7 @@ Google API (ProtoJSON).
 
 from __future__ import annotations
 
+import base64
 import re
 from typing import Any, Literal
 
@@ -16,6 +17,15 @@ SKIP_SIGNATURE = "skip_thought_signature_validator"
 """The documented thought signature for a call that Gemini did not make: Gemini 3 and later answer 400 to a
 step whose first call has none.
 """
+SHOWN_SIGNATURE = base64.b64encode(SKIP_SIGNATURE.encode()).decode()
+"""The same for callers, in the base64 that every client can decode and encode again: the field is bytes."""
+_OTHER = "context_engineering_is_the_way_to_go"
+STAND_INS = frozenset(
+    spelt
+    for word in (SKIP_SIGNATURE, _OTHER)
+    for spelt in (word, word.replace("_", "/"), base64.b64encode(word.encode()).decode())
+)
+"""Signatures that stand in for a real one, in every spelling that clients make of them."""
 _GENERATION = re.compile(r"gemini-(\d{1,2})(?:[.\-](\d{1,2})(?!\d))?")
 _LATEST = (3, 0)
 

@@ -14,7 +14,7 @@ from msgspec import Raw, Struct, field
 
 from ...errors import BadRequest
 from ...nouns import Outline
-from .fields import SKIP_SIGNATURE, not_json
+from .fields import STAND_INS, not_json
 from .schema import to_json_schema
 
 _ABSENT = Raw(b"")
@@ -132,7 +132,8 @@ class _Found:
             if response is not None:
                 self.tool_loop = True
                 self.look(response.parts)
-            if part.thought or (part.signature or part.signature_ or SKIP_SIGNATURE) != SKIP_SIGNATURE:
+            signature = part.signature or part.signature_
+            if part.thought or (signature and signature not in STAND_INS):
                 self.thinking = True
 
     def _medium(self, blob: _Blob) -> None:

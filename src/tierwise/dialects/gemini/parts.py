@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from ...errors import BadRequest
 from ...nouns import Media, Opaque, Part, Text, Thinking, ToolCall, ToolResult
-from .fields import NAME, SKIP_SIGNATURE, Fields, Wire, json_text
+from .fields import NAME, STAND_INS, Fields, Wire, json_text
 
 _OPAQUE = ("executableCode", "codeExecutionResult", "toolCall", "toolResponse")
 _KINDS = ("text", "functionCall", "functionResponse", "inlineData", "fileData", *_OPAQUE)
@@ -103,7 +103,7 @@ def read_part(raw: Any, path: str, ids: CallIds) -> list[Part]:
     fields = Fields.of(raw, path)
     thought = fields.flag("thought")
     signature = fields.text("thoughtSignature") or ""
-    if signature == SKIP_SIGNATURE:
+    if signature in STAND_INS:
         signature = ""
     kind = next((name for name in _KINDS if name in fields), "")
     parts: list[Part] = []

@@ -1,8 +1,8 @@
 """Answer → a whole Gemini reply, and the words that streams share with it.
 
 Thoughts are shown only to a caller that asked for them (`includeThoughts`), as Gemini does. The first call
-of another vendor's answer carries the documented signature `skip_thought_signature_validator`, so that the
-caller's history stays valid when a later turn goes to Gemini 3 as bytes.
+of another vendor's answer carries the documented stand-in for a signature, so that the caller's history stays
+valid when a later turn goes to Gemini 3 as bytes.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from .. import custom_tools
 from ..base import Written
 from ..losses import Losses
 from .citations import write_citation
-from .fields import NAME, Wire, object_in
+from .fields import NAME, SHOWN_SIGNATURE, Wire, object_in
 from .logprobs import write_logprobs
 from .turns import sign_first_call
 from .usage import write_usage
@@ -90,7 +90,7 @@ def _candidate(choice: Choice, index: int, ask: Ask, losses: Losses) -> Wire:
                 losses.add("answer.citations")
             else:
                 sources.append(source)
-    sign_first_call(parts)
+    sign_first_call(parts, SHOWN_SIGNATURE)
     content: Wire = {"parts": parts, "role": "model"} if parts else {"role": "model"}
     refused = any(isinstance(part, Refusal) for part in choice.parts)
     if choice.stop_sequence is not None:

@@ -1,7 +1,8 @@
 """Watches a Gemini stream that passes through as bytes.
 
 Gemini has no terminator: its end is the piece after which every candidate has told its finishReason, or the
-one that says the prompt was blocked. Each piece is read by one typed decode, which leaves images undecoded.
+one that says the prompt was blocked. Each piece is read by one typed decode, which leaves images undecoded,
+and usage until it is asked for, since every piece tells it anew.
 """
 
 from __future__ import annotations
@@ -53,13 +54,14 @@ class _Feedback(Struct):
 
 class _Chunk(Struct):
     candidates: list[_Candidate] | None = None
-    usage: WireUsage | None = field(name="usageMetadata", default=None)
+    usage: Raw = field(name="usageMetadata", default=_ABSENT)
     feedback: _Feedback | None = field(name="promptFeedback", default=None)
     model: str | None = field(name="modelVersion", default=None)
     error: Any = None
 
 
 _CHUNK = msgspec.json.Decoder(_Chunk)
+_USAGE = msgspec.json.Decoder(WireUsage)
 _ANY = msgspec.json.Decoder(dict[str, Any])
 
 
@@ -67,14 +69,14 @@ class Tap:
     """See the Tap protocol. `usage` is `partial` until the stream's end."""
 
     def __init__(self) -> None:
-        self.usage: Usage | None = None
         self.content = False
         self.ended = False
         self.error: UpstreamStatus | None = None
         self.text_bytes = 0
         self.malformed = False
         self.model: str | None = None
-        self._wire: WireUsage | None = None
+        self._told = _ABSENT  # the last usage, undecoded
+        self._usage: Usage | None = None
         self._queries: dict[int, int] = {}
         self._finished: dict[int, bool] = {}
         self._blocked = False
@@ -83,6 +85,23 @@ class Tap:
         self._seam = b""  # its last bytes, where an end may have begun
         self._objects: Objects | None = None
         self._known = False
+
+    @property
+    def usage(self) -> Usage | None:
+        """What the last piece told."""
+        if self._usage is None and self._told is not _ABSENT:
+            try:
+                wire = _USAGE.decode(self._told)
+            except msgspec.DecodeError:
+                return None
+            if wire.said():
+                searches = searches_of(sum(self._queries.values()), self.model or "")
+                self._usage = usage_of(wire, "reported" if self._whole() else "partial", searches)
+        return self._usage
+
+    @usage.setter
+    def usage(self, usage: Usage | None) -> None:
+        self._usage = usage
 
     def feed(self, data: bytes) -> int:
         """Offset from which `data` must be held back: where the piece that ends the stream begins in it."""
@@ -113,9 +132,9 @@ class Tap:
             self._pieces.append(data[start:stop])
             text = b"".join(self._pieces)
             self._pieces, self._size, self._seam = [], 0, b""
-            before = self._whole()
+            begun = self._whole()
             self._frame(text)
-            if not before and self._whole():
+            if self._whole() and not begun:
                 hold = start
             start = stop
         if start < len(data):
@@ -132,9 +151,8 @@ class Tap:
 
     def _frame(self, text: bytes) -> None:
         """One event: its data lines are one JSON text, comments and names are nothing."""
-        text = text.strip()
-        if text.startswith(b"data:") and b"\ndata:" not in text and b"\rdata:" not in text:
-            payload = text[5:].strip()
+        if text.startswith(b"data: {") and text.find(b"\n", 0, -4) < 0 and text.find(b"\r", 0, -4) < 0:
+            payload = text[6:]
         else:
             lines = (line for line in text.splitlines() if line.startswith(b"data:"))
             payload = b"\n".join(line[5:].strip() for line in lines)
@@ -163,11 +181,9 @@ class Tap:
                 self._queries[number] = len(candidate.grounding.queries)
         if chunk.feedback is not None and chunk.feedback.blocked:
             self._blocked = True
-        if chunk.usage is not None and chunk.usage.said():
-            self._wire = chunk.usage
-        if self._wire is not None:
-            searches = searches_of(sum(self._queries.values()), self.model or "")
-            self.usage = usage_of(self._wire, "reported" if self._whole() else "partial", searches)
+        if chunk.usage is not _ABSENT:
+            self._told = chunk.usage.copy()  # else it would keep the whole piece alive
+        self._usage = None  # what was computed is stale, if only because the stream is whole now
 
     def _part(self, part: _Part) -> None:
         if part.text:
@@ -176,7 +192,7 @@ class Tap:
         if part.call is not None:
             self.content = True
             self.text_bytes += len(memoryview(part.call.args))
-        if any(len(memoryview(raw)) for raw in (part.inline, part.file, part.code)):
+        elif part.inline is not _ABSENT or part.file is not _ABSENT or part.code is not _ABSENT:
             self.content = True
 
     def _odd(self, text: bytes) -> None:
@@ -187,7 +203,8 @@ class Tap:
             self.malformed = True
             return
         self.content = True
-        for candidate in chunk.get("candidates") or ():
+        listed = chunk.get("candidates")
+        for candidate in listed if isinstance(listed, list) else ():
             if isinstance(candidate, dict):
                 number = candidate.get("index")
                 key = number if isinstance(number, int) else 0

@@ -268,9 +268,9 @@ def _response(texts: list[Text], failed: bool) -> Wire:
     return {"output": "\n".join(part.text for part in texts)}
 
 
-def sign_first_call(parts: list[Wire]) -> None:
+def sign_first_call(parts: list[Wire], signature: str = SKIP_SIGNATURE) -> None:
     """Gives the first call among `parts` the signature that says no Gemini model made it, if it has none."""
     for part in parts:
         if "functionCall" in part:
-            part.setdefault("thoughtSignature", SKIP_SIGNATURE)
+            part.setdefault("thoughtSignature", signature)
             return

@@ -1,8 +1,8 @@
 """Gemini's `usageMetadata` ⇄ Usage.
 
 On the wire the prompt includes cached tokens and excludes what the vendor's own tools fed back, and the
-candidates exclude thoughts (a server that counts them in shows it by its total). Audio in, and audio and
-images out, have prices of their own and are counted apart. Searches the model made are billed as well.
+candidates exclude thoughts (a server that counts them in shows it by its total). Audio in, and audio, images
+and video out, may have prices of their own and are counted apart. Searches the model made are billed as well.
 """
 
 from __future__ import annotations
@@ -13,10 +13,12 @@ import msgspec
 from msgspec import Struct, field
 
 from ...nouns import Usage
+from ...nouns.answer import tier_billed
 from ..losses import Losses
 from .fields import generation
 
 Count = int | float | None
+_MADE = ("AUDIO", "IMAGE", "VIDEO")
 
 
 class Modality(Struct):
@@ -41,6 +43,7 @@ class WireUsage(Struct):
     tool_details: Details = field(name="toolUsePromptTokensDetails", default=None)
     candidates_details: Details = field(name="candidatesTokensDetails", default=None)
     tier: str | None = field(name="serviceTier", default=None)
+    traffic: str | None = field(name="trafficType", default=None)
 
     def said(self) -> bool:
         """Whether it counts anything."""
@@ -81,18 +84,24 @@ def usage_of(
     output = candidates + thoughts
     if thoughts and total and total == prompt + tool_use + candidates and thoughts <= candidates:
         output = candidates  # this server counts the thoughts in
-    heard = _of(wire.prompt_details, "AUDIO") - _of(wire.cache_details, "AUDIO")
-    heard = min(max(heard, 0), prompt - cached) + min(_of(wire.tool_details, "AUDIO"), tool_use)
-    spoken = min(_of(wire.candidates_details, "AUDIO"), output - thoughts)
-    drawn = min(_of(wire.candidates_details, "IMAGE"), output - thoughts - spoken)
-    counted = {"input_audio": heard, "output_audio": spoken, "output_image": drawn, "web_search": searches}
+    reheard = min(_of(wire.cache_details, "AUDIO"), cached)
+    heard = min(max(_of(wire.prompt_details, "AUDIO") - reheard, 0), prompt - cached)
+    heard += min(_of(wire.tool_details, "AUDIO"), tool_use)
+    counted = {"input_audio": heard, "cache_audio_read": reheard}
+    left = output - thoughts
+    for name in _MADE:
+        made = min(_of(wire.candidates_details, name), left)
+        counted[f"output_{name.lower()}"] = made
+        left -= made
+    counted["web_search"] = searches
     return Usage(
         input=prompt - cached + tool_use - heard,
-        cache_read=cached,
-        output=output - spoken - drawn,
+        cache_read=cached - reheard,
+        output=thoughts + left,
         reasoning=thoughts,
         extra={name: count for name, count in counted.items() if count > 0},
         source=source,
+        service_tier=tier_billed(wire.tier or (wire.traffic or "").upper().removeprefix("ON_DEMAND_")),
     )
 
 
@@ -148,21 +157,22 @@ def write_usage(usage: Usage, losses: Losses) -> dict[str, Any]:
     """The usage object of a reply. Cache writes have no place of their own: they are part of the prompt."""
     if usage.cache_write_5m or usage.cache_write_1h:
         losses.add("answer.usage", "cache writes are counted as prompt")
-    heard = usage.extra.get("input_audio", 0)
-    spoken, drawn = usage.extra.get("output_audio", 0), usage.extra.get("output_image", 0)
-    prompt, output = usage.prompt + heard, usage.output + spoken + drawn
+    fresh, reheard = usage.extra.get("input_audio", 0), usage.extra.get("cache_audio_read", 0)
+    made = {name: usage.extra.get(f"output_{name.lower()}", 0) for name in _MADE}
+    prompt, output = usage.prompt + fresh + reheard, usage.output + sum(made.values())
     written: dict[str, Any] = {
         "promptTokenCount": prompt,
         "candidatesTokenCount": output - usage.reasoning,
         "totalTokenCount": prompt + output,
     }
-    if usage.cache_read:
-        written["cachedContentTokenCount"] = usage.cache_read
+    if usage.cache_read + reheard:
+        written["cachedContentTokenCount"] = usage.cache_read + reheard
     if usage.reasoning:
         written["thoughtsTokenCount"] = usage.reasoning
     for name, rest, apart in (
-        ("promptTokensDetails", usage.prompt, {"AUDIO": heard}),
-        ("candidatesTokensDetails", usage.output - usage.reasoning, {"AUDIO": spoken, "IMAGE": drawn}),
+        ("promptTokensDetails", usage.prompt, {"AUDIO": fresh + reheard}),
+        ("cacheTokensDetails", usage.cache_read, {"AUDIO": reheard}),
+        ("candidatesTokensDetails", usage.output - usage.reasoning, made),
     ):
         if any(apart.values()):
             counts = {"TEXT": rest, **apart}

@@ -34,7 +34,7 @@ from ..losses import Losses
 from ..sse import frame
 from .citations import write_citation
 from .errors import write_stream_error
-from .fields import NAME, Wire
+from .fields import NAME, SHOWN_SIGNATURE, Wire
 from .logprobs import write_logprobs
 from .reply import TIERS, answer_part, call_part, finish_reason, shows_thoughts
 from .turns import sign_first_call
@@ -189,7 +189,7 @@ class Writer:
         whole = msgspec.structs.replace(block.part, arguments="".join(block.held), signature=block.signature)
         parts = [call_part(whole, self._noted)]
         if not choice.called:
-            sign_first_call(parts)
+            sign_first_call(parts, SHOWN_SIGNATURE)
         choice.called = True
         return self._frame(number, parts)
 

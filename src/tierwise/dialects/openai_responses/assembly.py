@@ -181,11 +181,10 @@ class Assembly:
 
     def _say(self, block: _Block) -> None:
         for event in block.due:
-            item = self._message(block)
             if isinstance(event, Cited):
-                self._cite(item, event)
+                self._cite(self._message(block), event)
             elif event.text or event.logprobs:
-                self._text(item, block, event)
+                self._text(self._message(block), block, event)
         block.due.clear()
 
     def _message(self, block: _Block) -> _Item:

@@ -46,7 +46,7 @@ _NOWHERE = Offered((), {})
 _TERMINAL = ("response.completed", "response.incomplete", "response.failed", "response.cancelled")
 
 
-_FRAME = 8 << 20
+_FRAME = 32 << 20
 """Bytes one event may have: the last one holds the whole response."""
 
 

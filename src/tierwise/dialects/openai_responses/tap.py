@@ -17,7 +17,7 @@ from ...nouns import Usage
 from .errors import failed
 from .usage import Response, usage_of
 
-_LIMIT = 8 << 20
+_LIMIT = 32 << 20
 """Bytes one frame may have."""
 _END = re.compile(rb"\r\n\r\n|\n\n|\r\r")
 _KIND = re.compile(rb'(?:\A|[\r\n])(?:event: ?([\w.]+)|data: ?\{"type": ?"([\w.]+)")')
@@ -96,7 +96,7 @@ class Tap:
         elif kind in (b"", b"error", b"response.created", b"response.failed", *_DONE):
             self._told(frame)
             return
-        if not frame.rstrip().endswith(b"}"):
+        if b"data:" in frame and not frame.rstrip().endswith(b"}"):
             self.malformed = True
 
     def _told(self, frame: bytes) -> None:

@@ -218,16 +218,18 @@ def write_choice(body: Wire, ask: Ask, model: Model, losses: Losses) -> None:
         forced = False
     native = own or openai_model(model.id)
     custom = custom_tools.names(ask) if native else frozenset()
-    hosted = {tool.name for tool in ask.tools if tool.kind == "hosted"}
+    hosted = {tool.name: tool.dialect == NAME for tool in ask.tools if tool.kind == "hosted"}
     inside = places(ask)
     named: list[Wire] = []
     for name in choice.names:
-        if name in hosted:
+        if hosted.get(name):
             named.append({"type": name})
-        else:
+        elif name not in hosted:  # another vendor's own was not sent
             kind = "custom" if name in custom else "function"
             named.append({"type": kind, "name": inside[name][1] if name in inside else name})
-    if mode == "named" and named:
+    if mode == "named" and not named:
+        losses.add("tool_choice.forced", ", ".join(choice.names))
+    elif mode == "named":
         body["tool_choice"] = named[0]
     elif mode == "allowed" and native:
         body["tool_choice"] = {

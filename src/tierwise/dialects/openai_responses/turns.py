@@ -71,19 +71,20 @@ class TurnWriter:
                 self._vendor(part)
             else:
                 said.append(part)
-        if not said and message.role == "tool":
+        if not said and message.parts:
             return
         role = self._role(message.role)
         if role != "user" and not self._own:
             kept = [part for part in said if not (isinstance(part, Text) and part.text.startswith(_BILLING))]
             if len(kept) < len(said):
                 self._losses.add("system.billing_header")
+                if not kept:
+                    return
             said = kept
         members: Wire = {}
         content = self._content(said, members)
         if not content and not members and not self._own:
-            if not message.parts or said or role != "user":
-                self._losses.add("message.empty", role)
+            self._losses.add("message.empty", role)
             return
         self._items.append({"type": "message", "role": role, "content": _collapsed(content), **members})
 
@@ -124,7 +125,7 @@ class TurnWriter:
                     self._say(said, members)
                     self._step(part)
         self._say(said, members)
-        if not message.parts and not self._own:
+        if not self._own and all(isinstance(part, Text) and not part.text for part in message.parts):
             self._losses.add("message.empty", "assistant")
 
     def _say(self, said: list[Wire], members: Wire) -> None:
@@ -260,7 +261,8 @@ class TurnWriter:
             return None
         if part.kind == "image" and part.source != "text":
             place = {"file_id": part.value} if part.source == "file_id" else {"image_url": _url(part)}
-            return {"type": "input_image", **place, "detail": part.detail or "auto"}
+            detail = part.detail or ("" if self._own else "auto")
+            return {"type": "input_image", **place} | ({"detail": detail} if detail else {})
         if part.kind == "document":
             return self._document(part)
         if part.kind == "audio" and part.source == "base64" and (self._own or self._abilities.audio):

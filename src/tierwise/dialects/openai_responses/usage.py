@@ -38,6 +38,7 @@ class Response(Struct):
 
     model: str | None = None
     status: str | None = None
+    service_tier: str | None = None
     usage: dict[str, Any] | None = None
     tool_usage: _ToolUsage | None = None
     output: list[Item] | None = None
@@ -78,7 +79,8 @@ def usage_of(response: Response) -> Usage | None:
             "prompt_tokens_details": written,
             "completion_tokens_details": _object(wire.get("output_tokens_details")),
             "cache_creation": {"ephemeral_1h_input_tokens": ttls.get("ttl_12h_tokens")},
-        }
+        },
+        response.service_tier,
     )
     if usage is None:
         return None

@@ -1,0 +1,46 @@
+"""A reply to Gemini's streamGenerateContent without `alt=sse`: the stream as elements of one JSON array."""
+
+from __future__ import annotations
+
+from tierwise.dialects.gemini.array import ArrayForm
+from tierwise.http1 import Reply
+from tierwise.upstream import Header
+
+_ERROR = b'data: {"error"'
+
+
+class ArrayReply:
+    """Stands before a Reply and has its methods. A stream that failed is left without the array's end."""
+
+    def __init__(self, reply: Reply) -> None:
+        self._reply = reply
+        self._form = ArrayForm()
+
+    @property
+    def started(self) -> bool:
+        """Whether a byte of the reply has been sent."""
+        return self._reply.started
+
+    def send(self, status: int, headers: list[Header], body: bytes = b"") -> None:
+        """A whole reply: an error, which is no array."""
+        self._reply.send(status, headers, body)
+
+    def start(self, status: int, headers: list[Header]) -> None:
+        """The head, as JSON."""
+        kept = [pair for pair in headers if pair[0] != b"content-type"]
+        self._reply.start(status, [(b"content-type", ArrayForm.content_type), *kept])
+
+    async def write(self, data: bytes) -> None:
+        """The elements that `data` completes."""
+        elements = self._form.feed(data)
+        if elements:
+            await self._reply.write(elements)
+
+    def end(self, last: bytes = b"") -> None:
+        """The end of the array, after the elements that `last` completes."""
+        elements = self._form.feed(last)
+        self._reply.end(elements if last.startswith(_ERROR) else elements + self._form.close())
+
+    def abort(self) -> None:
+        """Cuts the connection."""
+        self._reply.abort()
