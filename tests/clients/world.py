@@ -1,4 +1,4 @@
-"""Where a client is tried: a live simulator, a live gateway before it, and the check that every call was billed."""
+"""Where a client is tried: a live simulator, a live gateway before it, and a check of the bill."""
 
 from __future__ import annotations
 
@@ -24,7 +24,16 @@ PICO = {
     "cache_write_1h": 2 * 10**6,
     "output": 5 * 10**6,
 }
-"""What one token of either costs, in pico-dollars, from the vendor's published prices."""
+"""What one token of either costs, in pico-dollars, by the vendor's published prices."""
+LUNA = "gpt-6-luna"
+"""A model that Codex knows, so that it sends tools of its own kinds."""
+LUNA_PICO = {
+    "input": 10**5,
+    "cache_read": 10**4,
+    "cache_write_5m": 125_000,
+    "cache_write_1h": 0,
+    "output": 5 * 10**5,
+}
 BUCKETS = (*PICO, "reasoning")
 NODE = live.ROOT / ".venv-clients-node/bin/node"
 PACKAGES = live.ROOT / "tests/clients/node/node_modules"
@@ -33,8 +42,11 @@ PACKAGES = live.ROOT / "tests/clients/node/node_modules"
 class Run:
     """What one client run left behind: its output, and what gateway and provider recorded meanwhile."""
 
-    def __init__(self, out: Any, rows: list[dict[str, Any]], billed: list[dict[str, Any]]) -> None:
+    def __init__(
+        self, out: Any, rows: list[dict[str, Any]], billed: list[dict[str, Any]], status: int = 0
+    ) -> None:
         self.out = out
+        self.status = status
         self.rows = rows
         self.billed = billed
 
@@ -49,7 +61,9 @@ class Run:
         `estimated`: so many calls were streams whose client did not ask for usage, so that none was told.
         """
         assert self.billed
-        assert all(line["status"] == 200 and line["outcome"] == "complete" for line in self.billed), self.billed
+        assert all(line["status"] == 200 and line["outcome"] == "complete" for line in self.billed), (
+            self.billed
+        )
         opened = {row["exchange"] for row in self.rows if row["event"] == "open"}
         assert {row["exchange"] for row in self.closes} == opened
         assert all(row["outcome"] == "ok" for row in self.closes)
@@ -58,7 +72,12 @@ class Run:
         assert exact <= bill
         assert bill.total() == len(self.closes) == exact.total() + estimated
         for row in self.closes:
-            assert row["cost_pico"] == sum(row["usage"][bucket] * price for bucket, price in PICO.items())
+            prices = LUNA_PICO if row["model"].endswith(LUNA) else PICO
+            assert row["cost_pico"] == sum(row["usage"][bucket] * price for bucket, price in prices.items())
+
+    def total(self, *names: str) -> int:
+        """The tokens booked in the buckets `names`, over all calls."""
+        return sum(row["usage"][name] for row in self.closes for name in names)
 
 
 def buckets(row: dict[str, Any]) -> tuple[int, ...]:
@@ -75,7 +94,7 @@ class World:
         self.log = folder / "bill.jsonl"
         log = ("--log", str(self.log))
         self.simulator = live.Process(folder, "simulator", "--port", "0", "--speed", "0", *log)
-        toml = live.config(dialect, self.simulator.port, [*live.MODELS, DATED])
+        toml = live.config(dialect, self.simulator.port, [*live.MODELS, DATED, LUNA])
         self.gateway = live.Gateway(folder, toml)
         self.port = self.gateway.port
         self.key = self.gateway.key()
@@ -111,12 +130,13 @@ class World:
         home = self.folder / "home"
         home.mkdir(exist_ok=True)
         done = subprocess.run(
-            [str(argument) for argument in arguments],
-            capture_output=True, text=True, timeout=150, cwd=cwd or home, check=False, stdin=subprocess.DEVNULL,
+            [str(argument) for argument in arguments], cwd=cwd or home, stdin=subprocess.DEVNULL,
             env={**kept, "HOME": str(home), "NO_COLOR": "1", **(environ or {})},
+            capture_output=True, text=True, timeout=150, check=False,
         )  # fmt: skip
-        assert done.returncode == 0, f"{done.stderr[-4000:]}\n{done.stdout[-4000:]}"
-        return Run(done.stdout, self.gateway.rows()[rows:], self.bill()[lines:])
+        if done.returncode and not done.stdout:
+            raise AssertionError(f"{arguments[:2]} failed: {done.stderr[-4000:]}")
+        return Run(done.stdout, self.gateway.rows()[rows:], self.bill()[lines:], done.returncode)
 
     def bill(self) -> list[dict[str, Any]]:
         """The provider's log: one line per request that reached it."""

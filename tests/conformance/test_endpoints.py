@@ -1,4 +1,4 @@
-"""Every endpoint of the data plane, a simulator of each dialect behind it: answers, rows, the provider's bill."""
+"""Every endpoint of the data plane before a simulator of each dialect: answers, rows, the provider's bill."""
 
 from __future__ import annotations
 

@@ -89,7 +89,8 @@ def test_codex_sends_tools_inside_namespaces_of_an_input_item() -> None:
     ask = DIALECT.read_request(json.dumps(body).encode(), {})
     names = [tool.name for tool in ask.tools]
     assert names[:2] == ["functions__exec", "functions__wait"]
-    assert ask.tools[0].kind == "custom" and ask.tools[0].grammar is not None
+    assert ask.tools[0].kind == "custom"
+    assert ask.tools[0].grammar is not None
     assert "clock__sleep" in names
     assert all(message.role != "assistant" for message in ask.messages)
 
@@ -109,4 +110,5 @@ def test_codex_hands_reasoning_calls_and_outputs_back() -> None:
         ),
     )
     result = ask.messages[-1].parts[0]
-    assert isinstance(result, ToolResult) and result.call_id == call["call_id"]
+    assert isinstance(result, ToolResult)
+    assert result.call_id == call["call_id"]

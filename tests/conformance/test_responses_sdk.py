@@ -101,7 +101,8 @@ def test_the_accumulator_builds_the_response_from_an_interleaved_stream() -> Non
     assert (final.output[2].arguments, final.output[2].call_id) == ('{"a":1}', "call_1")
     assert (final.output[3].input, final.output[3].call_id) == ("free", "call_2")
     assert (final.usage.input_tokens, final.usage.input_tokens_details.cached_tokens) == (7, 2)
-    assert final.id == "resp_chatcmpl-9" and final.status == "completed"
+    assert final.id == "resp_chatcmpl-9"
+    assert final.status == "completed"
     assert wire.asks[0].stream
 
 
@@ -113,7 +114,8 @@ def test_structured_output_is_parsed() -> None:
     wire = streaming(*stream)
     with wire.client().responses.stream(model="m", input="hi", text_format=Point) as events:
         assert events.get_final_response().output_parsed == Point(x=1)
-    assert wire.asks[0].output is not None and wire.asks[0].output.kind == "json_schema"
+    assert wire.asks[0].output is not None
+    assert wire.asks[0].output.kind == "json_schema"
 
 
 def test_the_next_turn_hands_another_vendors_thinking_back() -> None:
@@ -210,6 +212,8 @@ def test_what_the_sdk_sends_is_understood() -> None:
     assert [part.__struct_config__.tag for part in ask.messages[1].parts] == ["text", "media", "media"]
     assert (ask.tool_choice.mode, ask.tool_choice.names, ask.tool_choice.parallel) == ("named", ("c",), False)
     assert (ask.sampling.logprobs, ask.sampling.top_logprobs) == (True, 2)
-    assert ask.reasoning.include_encrypted and ask.reasoning.effort == "high"
-    assert ask.verbosity == "low" and not ask.extras
+    assert ask.reasoning.include_encrypted
+    assert ask.reasoning.effort == "high"
+    assert ask.verbosity == "low"
+    assert not ask.extras
     assert json.loads(DIALECT.replace_model(ask.raw, "z"))["model"] == "z"

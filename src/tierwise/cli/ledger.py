@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import sys
 import tomllib
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar, get_args
 
 import click
@@ -77,9 +79,27 @@ def instant(text: str | None) -> int | None:
     return max(0, int((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()) * 1_000_000)
 
 
-@click.group()
+class _Ledger(click.Group):
+    """The group, with the subcommands that have modules of their own loaded only when called."""
+
+    modules = MappingProxyType({"reconcile": "ledger_reconcile", "reprice": "ledger_reprice"})
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted([*super().list_commands(ctx), *self.modules])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in self.modules:
+            return super().get_command(ctx, cmd_name)
+        found = importlib.import_module(f"{__package__}.{self.modules[cmd_name]}").command
+        assert isinstance(found, click.Command)
+        return found
+
+
+@click.group(cls=_Ledger)
 def command() -> None:
-    """Export, verify and report the ledger: every call, token and pico-dollar, with the server up or down."""
+    """Export, verify, report, reprice and reconcile the ledger: every call, token and pico-dollar, with the
+    server up or down.
+    """
 
 
 @command.command(epilog="Example: tierwise ledger export --jsonl --since 24h")

@@ -14,9 +14,11 @@ from ..errors import TierwiseError
 COMMANDS = {
     "demo": "demo",
     "estimate": "estimate",
+    "eval": "eval",
     "keys": "keys",
     "ledger": "ledger",
     "models": "models",
+    "policy": "policy",
     "route": "route",
     "serve": "serve",
     "simulator": "simulator",

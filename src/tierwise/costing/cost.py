@@ -42,10 +42,10 @@ def cost(usage: Usage, price: Price | None, batch: bool = False, service_tier: s
 
     The long-context step is chosen by all prompt tokens, cached or not, and applies to the whole call.
     `batch` and `service_tier` (None: the one the usage was billed in) are exact ratios on every token
-    bucket; a price may give one bucket its own under `TIER/bucket` (`flex/cache_read`, `batch/cache_read`). Other units (web searches …) keep their
-    price unless they have such a ratio. Unpriced, never zero and never a default rate: a bucket with tokens
-    whose price is unknown, an unknown discount, a negative count, and a discount that leaves a part of a
-    pico-dollar.
+    bucket; a price may give one bucket its own under `TIER/bucket` (`flex/cache_read`, `batch/cache_read`).
+    Other units (web searches …) keep their price unless they have such a ratio. Unpriced, never zero and
+    never a default rate: a bucket with tokens whose price is unknown, an unknown discount, a negative count,
+    and a discount that leaves a part of a pico-dollar.
     """
     if price is None:
         return Cost(None, "no price is known for this model")

@@ -62,20 +62,25 @@ async def _stream(walk: Walk, live: Live, reply: Reply) -> None:
     tap, response = live.tap, live.response
     assert tap is not None
     reply.start(200, [*_STREAM, *ours(walk, live), *passed(live)])
-    data, held, ended = live.head, live.held, tap.ended
+    data, held = live.head, live.held
+    # Gemini has no terminator: frames may follow the one that says why it finished, up to the end of the bytes.
+    open_ended = walk.surface.name == "gemini"
     try:
         while True:
             if data:
                 await reply.write(data)
-            if ended or tap.error is not None:
+            if tap.error is not None or (tap.ended and not open_ended):
                 break
             data = await response.chunk()
             if not data:
                 break
             cut = tap.feed(data)
-            if cut < len(data):
-                data, held = data[:cut], data[cut:]
-            ended = tap.ended
+            # What completes the stream waits for its row; what was held back in vain goes on its way.
+            if tap.ended:
+                cut = 0 if held else cut
+                data, held = data[:cut], held + data[cut:]
+            else:
+                data, held = held + data[:cut], data[cut:]
     except TierwiseError as error:
         await _broke(walk, live, reply, error)
         return
@@ -84,7 +89,7 @@ async def _stream(walk: Walk, live: Live, reply: Reply) -> None:
         # The provider's own error event has passed through; its terminator must not follow.
         await live.entry.close("error", tap.error.status, tap.error, tap.model)
         reply.end()
-    elif not ended:
+    elif not tap.ended:
         await _broke(walk, live, reply, UpstreamBroke("The provider's stream broke off before its end."))
     else:
         await live.entry.close("ok", model=tap.model)

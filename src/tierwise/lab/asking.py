@@ -15,6 +15,7 @@ from ..config import model_at
 from ..costing import PricedModel, estimate_tokens
 from ..dialects import registry
 from ..dialects.base import StreamReader
+from ..dialects.spans import lay_over
 from ..errors import UpstreamBroke, UpstreamStatus
 from ..http1 import Pool, Response
 from ..nouns import (
@@ -31,7 +32,7 @@ from ..nouns import (
     Usage,
     UsageSeen,
 )
-from ..upstream import Deployment, Header, Sent, send, with_settings
+from ..upstream import Deployment, Header, Sent, send
 from .records import TierCard
 from .replies import Reply
 
@@ -127,7 +128,7 @@ class ChatTier:
         body |= {name: _plain(case.metadata[name]) for name in _CARRIED if case.metadata.get(name)}
         ask = self._chat.read_request(msgspec.json.encode(body), {})
         written = self.deployment.dialect.write_request(ask, self.deployment.model)
-        data = with_settings(written.body, self._settings) if self._settings else written.body
+        data = lay_over(written.body, self._settings) if self._settings else written.body
         headers = self.deployment.headers(None, (*written.headers, *self._extra))
         return Sent(self.deployment.path(True), headers, data)
 

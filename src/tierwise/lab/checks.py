@@ -110,7 +110,9 @@ def _check(kind: str, value: Any, threshold: Any, negated: bool, place: str) -> 
 
 def _unsupported() -> dict[str, str]:
     by_name = dict.fromkeys(("fn", "eval"), _ELSEWHERE["javascript"])
-    by_name |= dict.fromkeys(("grade", "factuality", "model-graded-closedqa", "g-eval"), _ELSEWHERE["llm-rubric"])
+    by_name |= dict.fromkeys(
+        ("grade", "factuality", "model-graded-closedqa", "g-eval"), _ELSEWHERE["llm-rubric"]
+    )
     by_name |= dict.fromkeys(
         ("cost", "latency", "perplexity", "webhook", "moderation"),
         "Cost and latency are measured for every tier; leave it out.",
@@ -125,20 +127,20 @@ def _holds(check: Mapping[str, Any], case: Case, answer: str) -> bool:
     if kind == "regex":
         if len(answer) > 10 * _LIMIT:
             raise SuiteError(f"an answer of {len(answer)} characters is too long for a pattern")
-        return compile_bounded(str(value)).search(answer) is not None
+        return bool(compile_bounded(str(value)).search(answer))
     if kind == "starts-with":
         return answer.startswith(str(value))
     if kind in ("is-json", "contains-json"):
         return _is_json(answer, value, strict=kind == "is-json")
     if kind == "levenshtein":
-        return levenshtein(answer[:_LIMIT], str(value)[:_LIMIT]) <= check.get("threshold", 5)
+        return bool(levenshtein(answer[:_LIMIT], str(value)[:_LIMIT]) <= check.get("threshold", 5))
     if kind == "rouge-n":
         found = scorer("token_f1")(Case(case.id, "", target=str(value)), answer).value
-        return found is not None and found >= check.get("threshold", 0.75)
+        return found is not None and bool(found >= check.get("threshold", 0.75))
     wanted = value if isinstance(value, list) else [value]
     fold = kind.startswith("i")
     text = answer.casefold() if fold else answer
-    hits = [(str(each).casefold() if fold else str(each)) in text for each in wanted]
+    hits: list[bool] = [(str(each).casefold() if fold else str(each)) in text for each in wanted]
     return any(hits) if kind.endswith("-any") else all(hits)
 
 

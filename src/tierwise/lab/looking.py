@@ -90,18 +90,27 @@ class Looking:
         self.looks = looks
         self._reference = reference
         self._window = window
+        self._stopped = False
         self._waiting: list[asyncio.Future[None]] = []
 
     def wanted(self, tier: str) -> bool:
         """Whether answers of this tier are still needed."""
+        if self._stopped:
+            return False
         if tier == self._reference:
             return any(look.decided is None for look in self.looks.values())
         return self.looks[tier].decided is None
 
     def advance(self) -> None:
         """To be called after each Trial."""
-        if any([look.advance() for look in self.looks.values()]):
+        moved = [look.advance() for look in self.looks.values()]
+        if any(moved):
             self.wake()
+
+    def stop(self) -> None:
+        """Nothing is needed any more."""
+        self._stopped = True
+        self.wake()
 
     def wake(self) -> None:
         """Lets everyone who waits look again."""

@@ -12,14 +12,16 @@ Source = Literal["provider", "url", "file"]
 
 
 class TierCard(Struct, frozen=True):
-    """A tier as it was measured: model, price in words, and where it was called. `served` is filled from
-    replies.
+    """A tier as it was measured: model, price in words, what it was asked for as (`target`) and where
+    (`base_url`). `served` is filled from replies.
     """
 
     name: str
     source: Source
     model: str = ""
     price: str = ""
+    target: str = ""
+    base_url: str = ""
     served: tuple[str, ...] = ()
 
 

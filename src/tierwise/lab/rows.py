@@ -25,8 +25,7 @@ class Row(Struct, frozen=True):
 
 
 class Sheet(Struct, frozen=True):
-    """A file's rows, and what the file says of itself (`task`, `prompt` …) where its format has room for it.
-    """
+    """A file's rows, and what the file says of itself (`task`, `prompt` …) where its format has room."""
 
     rows: list[Row]
     settings: dict[str, Any] = {}
@@ -58,7 +57,9 @@ def read_text(path: Path) -> str:
     except FileNotFoundError:
         raise SuiteError(f"There is no file {path}.", "Give the path of a suite.") from None
     except (OSError, EOFError, UnicodeDecodeError) as error:
-        raise SuiteError(f"{path} cannot be read: {error}.", "It must be a UTF-8 file you may read.") from None
+        raise SuiteError(
+            f"{path} cannot be read: {error}.", "It must be a UTF-8 file you may read."
+        ) from None
 
 
 def read_document(path: Path) -> Any:
@@ -110,7 +111,9 @@ def _json_rows(text: str, name: str) -> Iterator[Row]:
         try:
             fields = msgspec.json.decode(line)
         except msgspec.DecodeError as error:
-            raise SuiteError(f"{name}:{number} is not JSON: {error}.", "Write one JSON object a line.") from None
+            raise SuiteError(
+                f"{name}:{number} is not JSON: {error}.", "Write one JSON object a line."
+            ) from None
         yield Row(f"{name}:{number}", _object(fields, f"{name}:{number}"))
 
 
@@ -125,9 +128,7 @@ def _document(found: Any, path: Path) -> Sheet:
     if not isinstance(rows, list):
         raise SuiteError(f"{path.name} has no list of cases.", "Write a list, or a list under `cases:`.")
     places = (f"{path.name}: case {number}" for number in range(1, len(rows) + 1))
-    return Sheet(
-        [Row(place, _object(row, place)) for place, row in zip(places, rows, strict=True)], settings
-    )
+    return Sheet([Row(place, _object(row, place)) for place, row in zip(places, rows, strict=True)], settings)
 
 
 def _object(fields: Any, place: str) -> dict[str, Any]:

@@ -79,7 +79,6 @@ class Runner:
         self._draw = random.Random(work.seed)
         self._paces = {name: Pace(work.jobs) for name in self.tiers}
         self._room = asyncio.Semaphore(work.jobs)
-        self._failed: dict[str, int] = dict.fromkeys(self.tiers, 0)
         self._pending: list[Record] = []
 
     def load(self, names: Sequence[str], repeats: int) -> None:
@@ -172,7 +171,6 @@ class Runner:
             self._reserved -= bound
         if reply is None:
             return None
-        self._failed[name] = -1
         record = Record(
             Trial(
                 case=case.id,
@@ -196,12 +194,11 @@ class Runner:
         record = structs.replace(record, trial=structs.replace(record.trial, score=score))
         self.folder.keep(record)
         if reply.outcome == "rejected":
-            self._note_rejection(name, reply)
+            self._count_failure(name, reply.error)
         return record
 
     async def _ask(self, name: str, case: Case, repeat: int) -> Reply | None:
-        """The answer, infrastructure's failures retried; None when the run ends before. Raises the last error.
-        """
+        """The answer, after retries if need be; None when the run ends before. Raises the last error."""
         tier, pace, work = self.tiers[name], self._paces[name], self.work
         for attempt in range(work.retries + 1):
             ticket = await pace.enter()
@@ -227,7 +224,7 @@ class Runner:
 
     def _wait_s(self, error: UpstreamError, attempt: int) -> float:
         told = error.retry_after_s if isinstance(error, UpstreamStatus) else None
-        wait = self.work.backoff_s * 2**attempt * (0.5 + self._draw.random())
+        wait: float = self.work.backoff_s * 2.0**attempt * (0.5 + self._draw.random())
         return min(max(wait, told or 0.0), _LONGEST_WAIT_S)
 
     def _lost(self, name: str, case: Case, repeat: int, error: UpstreamError) -> Record | None:
@@ -238,14 +235,22 @@ class Runner:
             return None
         self._count_failure(name, words)
         record = Record(
-            Trial(case.id, name, repeat, "", Score(None, "no answer: error"), Usage(), None, None, 0, "error", words)
+            Trial(
+                case.id,
+                name,
+                repeat,
+                "",
+                Score(None, "no answer: error"),
+                Usage(),
+                None,
+                None,
+                0,
+                "error",
+                words,
+            )
         )
         self.folder.keep(record)
         return record
-
-    def _note_rejection(self, name: str, reply: Reply) -> None:
-        self._failed[name] = 0 if self._failed[name] < 0 and not self._answered(name) else self._failed[name]
-        self._count_failure(name, reply.error)
 
     def _answered(self, name: str) -> bool:
         tally = self.tallies[name]
@@ -271,7 +276,7 @@ class Runner:
     def _halt(self, why: str) -> None:
         self.halted = self.halted or why
         if self.looking is not None:
-            self.looking.wake()
+            self.looking.stop()
 
     def _bound(self, tier: Answering, case: Case) -> int:
         """Pico-dollars one call is reckoned to cost at most: its prompt, and the longest answer so far or
@@ -304,9 +309,7 @@ def _congested(error: UpstreamError) -> bool | None:
 
 
 def _final(error: UpstreamError) -> bool:
-    return isinstance(error, UpstreamStatus) and error.retry == "never" or (
-        isinstance(error, UpstreamStatus) and error.status in _OURS
-    )
+    return isinstance(error, UpstreamStatus) and (error.retry == "never" or error.status in _OURS)
 
 
 def _hint(error: UpstreamStatus) -> str:

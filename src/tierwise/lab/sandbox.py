@@ -7,8 +7,11 @@ accidents, not attacks: there is no wall around the file system or the network. 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import re
+import secrets
+import signal
 import sys
 import tempfile
 
@@ -18,7 +21,7 @@ from ..nouns import Case, Score
 _FENCE = re.compile(r"```(?:python|py)?[ \t]*\n(.*?)```", re.DOTALL | re.IGNORECASE)
 _CHILD = """
 import resource, sys
-seconds, megabytes = int(sys.argv[1]), int(sys.argv[2])
+token, seconds, megabytes = sys.argv.pop(), int(sys.argv[1]), int(sys.argv[2])
 for what, most in (
     (resource.RLIMIT_CPU, seconds), (resource.RLIMIT_AS, megabytes << 20), (resource.RLIMIT_FSIZE, 1 << 20),
     (resource.RLIMIT_NOFILE, 32), (resource.RLIMIT_NPROC, 0), (resource.RLIMIT_CORE, 0),
@@ -26,7 +29,7 @@ for what, most in (
     resource.setrlimit(what, (most, most))
 text = sys.stdin.read()
 exec(compile(text, "answer", "exec"), {"__name__": "__main__"})
-print("\\0passed")
+print("\\n" + token)
 """
 
 
@@ -45,17 +48,20 @@ class CodeScorer:
         tests = case.metadata.get("test") or case.target
         if not isinstance(tests, str) or not tests.strip():
             return Score(None, "the Case has no asserts to run")
-        status, said, complaint = await self.run(f"{code_in(answer)}\n\n{tests}\n")
-        if status == 0 and said.endswith("\0passed\n"):
+        token = secrets.token_hex(8)
+        status, said, complaint = await self.run(f"{code_in(answer)}\n\n{tests}\n", token)
+        if status == 0 and said.endswith(f"\n{token}\n"):
             return Score(1.0)
         last = complaint.strip().splitlines()[-1:] or [f"it ended with status {status}"]
         return Score(0.0, last[0][:200])
 
-    async def run(self, code: str) -> tuple[int | None, str, str]:
-        """(exit status, None: out of time; standard output; standard error) of the code, run alone."""
+    async def run(self, code: str, token: str) -> tuple[int | None, str, str]:
+        """(exit status, None: out of time; standard output; standard error) of the code, run alone. `token` is
+        printed after its last line.
+        """
         with tempfile.TemporaryDirectory(prefix="tierwise-code-") as folder:
             child = await asyncio.create_subprocess_exec(
-                sys.executable, "-I", "-c", _CHILD, str(self.seconds), str(self.megabytes),
+                sys.executable, "-I", "-c", _CHILD, str(self.seconds), str(self.megabytes), token,
                 stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
                 cwd=folder, env={"PATH": os.defpath, "HOME": folder}, start_new_session=True,
             )  # fmt: skip
@@ -63,9 +69,12 @@ class CodeScorer:
                 async with asyncio.timeout(self.seconds + 1):
                     out, err = await child.communicate(code.encode())
             except TimeoutError:
-                child.kill()
-                await child.wait()
                 return None, "", "it did not end in time"
+            finally:
+                # Its own children too.
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(child.pid, signal.SIGKILL)
+                await child.wait()
             return child.returncode, out.decode(errors="replace"), err.decode(errors="replace")
 
 

@@ -51,8 +51,7 @@ class Spec(Struct, frozen=True):
 
 
 def parse_spec(text: str) -> Spec:
-    """`numeric`, `numeric:{"tolerance": 0.01}` or `module:function`. Raises SuiteError on malformed options.
-    """
+    """`numeric`, `numeric:{"tolerance": 0.01}` or `module:function`. Raises SuiteError on bad options."""
     name, brace, rest = text.partition(":{")
     if not brace:
         return Spec(text.strip() if _PLUGIN.fullmatch(text.strip()) else text.strip().replace("-", "_"))
@@ -100,7 +99,9 @@ def plugin(name: str) -> Judge:
     try:
         found = getattr(importlib.import_module(module), function)
     except (ImportError, AttributeError) as error:
-        raise SuiteError(f"The scorer {name} cannot be loaded: {error}.", "Check its name and path.") from None
+        raise SuiteError(
+            f"The scorer {name} cannot be loaded: {error}.", "Check its name and path."
+        ) from None
     if not callable(found):
         raise SuiteError(f"{name} is no function.", "Name a function (case, answer) → score.")
     judge: Judge = found
@@ -117,7 +118,7 @@ async def mark(judge: Judge, case: Case, answer: str, outcome: str) -> Score:
         found = judge(case, answer)
         if inspect.isawaitable(found):
             found = await found
-    except Exception as error:  # recorded: as the reason of the unscored Trial
+    except Exception as error:  # noqa: BLE001  # recorded: as the reason of the unscored Trial
         return Score(None, f"the scorer failed: {type(error).__name__}: {str(error)[:200]}")
     return checked(found)
 

@@ -138,7 +138,7 @@ class RunFolder:
             self._file = None
 
     def lines(self) -> Iterator[Record | Intent]:
-        """Everything that was written, in order; one line in memory at a time. Raises SuiteError on damage."""
+        """Everything that was written, in order, one line in memory at a time. SuiteError on damage."""
         decoders = (msgspec.json.Decoder(Intent), msgspec.json.Decoder(Record))
         path = self.path / "trials.jsonl"
         if not path.exists():

@@ -116,7 +116,13 @@ def make_suite(name: str, placed: Iterable[tuple[str, Case]], shape: Shape) -> S
     labels: Literal["human", "reference"] = "reference" if shape.labels == "reference" else "human"
     prompt = "\n".join(part for part in (shape.system, shape.prompt) if part)
     return Suite(
-        shape.name or name, shape.task, tuple(cases.values()), suite_hash(cases.values()), scorer, prompt, labels
+        shape.name or name,
+        shape.task,
+        tuple(cases.values()),
+        suite_hash(cases.values()),
+        scorer,
+        prompt,
+        labels,
     )
 
 
@@ -162,9 +168,9 @@ def _columns(rows: list[Row], shape: Shape) -> dict[str, str]:
             raise SuiteError(f"There is no column {column!r}.", _nearest(column, names))
     found = {}
     for word, usual in COLUMNS.items():
-        column = shape.columns.get(word) or next((name for name in usual if name in names), None)
-        if column:
-            found[word] = column
+        known = shape.columns.get(word) or next((name for name in usual if name in names), None)
+        if known:
+            found[word] = known
     if "input" not in found and "messages" not in found and not shape.prompt:
         raise SuiteError(
             f"No column holds the input; there are {', '.join(names)}.",

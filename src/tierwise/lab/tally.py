@@ -8,6 +8,8 @@ from array import array
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from msgspec import Struct
+
 from ..judging import Pair
 from ..nouns import Case
 from .records import Record
@@ -123,3 +125,23 @@ def pairs_of(
         for at in positions
         if cheap.complete(at) and reference.complete(at)
     ]
+
+
+class Differing(Struct, frozen=True):
+    """A Case on which two tiers were scored differently."""
+
+    case: str
+    cheap: float
+    reference: float
+
+
+def differing_of(
+    cheap: TierTally, reference: TierTally, order: Sequence[Case], upto: int | None = None, most: int = 200
+) -> list[Differing]:
+    """The first `most` Cases that the tiers were scored differently on, the widest gaps first."""
+    found = []
+    for at in range(len(order) if upto is None else upto):
+        mine, other = cheap.score(at), reference.score(at)
+        if mine is not None and other is not None and mine != other:
+            found.append(Differing(order[at].id, mine, other))
+    return sorted(found, key=lambda each: -abs(each.cheap - each.reference))[:most]

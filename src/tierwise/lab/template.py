@@ -51,7 +51,8 @@ def messages_of(filled: Any, place: str) -> Messages:
     for message in filled:
         if not isinstance(message, dict) or message.get("role") not in _ROLES:
             raise SuiteError(
-                f"{place}: {str(message)[:80]!r} is no chat message.", f"Its role is one of {', '.join(_ROLES)}."
+                f"{place}: {str(message)[:80]!r} is no chat message.",
+                f"Its role is one of {', '.join(_ROLES)}.",
             )
     return tuple(filled)
 

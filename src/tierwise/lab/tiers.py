@@ -1,4 +1,4 @@
-"""What can be measured: a tier or model of the configuration, a model at any base URL, or recorded answers."""
+"""What can be measured: a tier or model of the configuration, a model at any URL, or recorded answers."""
 
 from __future__ import annotations
 
@@ -43,10 +43,8 @@ def open_tiers(names: Sequence[str], places: Places) -> list[Answering]:
     """
     found: list[Answering] = []
     for name in names:
-        label, equals, target = name.partition("=")
-        if not equals:
-            label, target = "", name
-        found.append(_open(label.strip(), target.strip(), places))
+        label, target = named(name)
+        found.append(_open(label, target, places))
     labels = [each.card.name for each in found]
     doubled = {label for label in labels if labels.count(label) > 1}
     if doubled:
@@ -54,18 +52,30 @@ def open_tiers(names: Sequence[str], places: Places) -> list[Answering]:
     return found
 
 
+def named(name: str) -> tuple[str, str]:
+    """(label, target) of a name as given: `cheap=vendor/model`, `haiku`, `file:answers.jsonl`."""
+    label, equals, target = name.partition("=")
+    if not equals:
+        label, target = "", name
+    label, target = label.strip(), target.strip()
+    if not label and target.startswith("file:"):
+        label = Path(target.removeprefix("file:")).name.partition(".")[0]
+    return label or target.removeprefix("tier/"), target
+
+
 def price_text(price: Price | None) -> str:
     """`1.00 in, 5.00 out USD per million (published…)`; "" when no price is known."""
     if price is None or price.input is None or price.output is None:
         return ""
-    amounts = (f"{Decimal(pico_to_usd(rate * MILLION)).normalize():f}" for rate in (price.input, price.output))
+    amounts = (
+        f"{Decimal(pico_to_usd(rate * MILLION)).normalize():f}" for rate in (price.input, price.output)
+    )
     return "{} in, {} out USD per million tokens ({})".format(*amounts, price.id)
 
 
 def _open(label: str, target: str, places: Places) -> Answering:
     if target.startswith("file:"):
-        path = Path(target.removeprefix("file:"))
-        return RecordedTier(label or path.name.partition(".")[0], path)
+        return RecordedTier(label, Path(target.removeprefix("file:")))
     if places.base_url:
         return _at_url(label, target, places)
     if places.settings is None or not places.settings.catalog.providers:
@@ -86,7 +96,7 @@ def _open(label: str, target: str, places: Places) -> Answering:
     provider = catalog.providers[model.provider]
     deployment = Deployment(model, provider, places.settings.secrets.get(provider.name))
     price = _today(model)
-    card = TierCard(label or (tier.name if tier else model.name), "provider", model.name, price_text(price))
+    card = TierCard(label, "provider", model.name, price_text(price), target)
     return ChatTier(card, deployment, places.pool, places.knobs, tier.settings if tier else {})
 
 
@@ -97,12 +107,12 @@ def _at_url(label: str, target: str, places: Places) -> Answering:
     if not model.prices and known is not None:
         model = Model(model.name, model.provider, model.id, model.abilities, known.prices)
     deployment = Deployment(model, provider, places.key or None)
-    card = TierCard(label or target.removeprefix("tier/"), "url", target, price_text(_today(model)))
+    card = TierCard(label, "url", target, price_text(_today(model)), target, places.base_url)
     return ChatTier(card, deployment, places.pool, places.knobs, {}, uncached=True)
 
 
 def _known_elsewhere(name: str, places: Places) -> Model | None:
-    """The Model our own configuration means by this name, for its price: behind the URL may be our gateway."""
+    """The Model our own configuration means by this name, for its price: the URL may be our gateway's."""
     if places.settings is None:
         return None
     catalog = places.settings.catalog
@@ -114,7 +124,9 @@ def _today(model: Model) -> Price | None:
     return price_at(model.prices, rfc3339(now_us())[:10])
 
 
-def ladder_order(names: Sequence[str], ladder: Sequence[str], prices: Mapping[str, Price | None]) -> list[str]:
+def ladder_order(
+    names: Sequence[str], ladder: Sequence[str], prices: Mapping[str, Price | None]
+) -> list[str]:
     """Tiers from cheap to dear: by the ladder where all are on it, else by the price of a small call, else as
     given.
     """
@@ -124,6 +136,19 @@ def ladder_order(names: Sequence[str], ladder: Sequence[str], prices: Mapping[st
     if all(cost is not None for cost in known.values()):
         return sorted(names, key=lambda name: known[name] or 0)
     return list(names)
+
+
+def dearer_than(
+    reference: str, names: Sequence[str], ladder: Sequence[str], prices: Mapping[str, Price | None]
+) -> frozenset[str]:
+    """The tiers known to cost more than the reference, by the ladder, else by the price of a small call."""
+    if set(names) <= set(ladder):
+        return frozenset(names[names.index(reference) + 1 :]) if reference in names else frozenset()
+    costs = {name: _small_call(prices.get(name)) for name in names}
+    least = costs.get(reference)
+    if least is None:
+        return frozenset()
+    return frozenset(name for name, cost in costs.items() if cost is not None and cost > least)
 
 
 def _small_call(price: Price | None) -> int | None:

@@ -99,7 +99,7 @@ class Book:
             if not window.start_us <= at_us < window.end_us:
                 window = self._turn(meter, at_us)
             if window.spent + window.reserved + amount > meter.budget.cap_pico:
-                raise _refusal(meter.budget, window, amount)
+                raise refusal(meter.budget, window, amount)
             if window not in charged:
                 charged.append(window)
         for window in charged:
@@ -174,7 +174,8 @@ class Book:
         return self._windows.setdefault(window.id, window)
 
 
-def _refusal(budget: Budget, window: Window, amount: int) -> BudgetRefused:
+def refusal(budget: Budget, window: Window, amount: int) -> BudgetRefused:
+    """Says which cap a call of at most `amount` pico-dollars would pass, what is left, when it resets."""
     left = max(0, budget.cap_pico - window.spent - window.reserved)
     per = "in all" if budget.period == "total" else f"per {budget.period}"
     resets = reset_text(window.end_us, budget.zone)

@@ -16,6 +16,7 @@ from ..nouns import Budget, Close, Key, Open
 from ..nouns.record import Period
 from .budgets import Balance
 from .credentials import digest, new_secret, pepper_of
+from .location import is_shared, require_postgres
 from .periods import zone_named
 from .sqlite_reader import SqliteReader
 from .sqlite_store import SqliteStore
@@ -42,22 +43,40 @@ class KeyTerms(TypedDict, total=False):
 
 
 def open_ledger(url: str, environ: Mapping[str, str] | None = None) -> Ledger:
-    """Opens the ledger at `url` (`sqlite:///path`) for writing and takes its lock.
+    """Opens the ledger at `url` for writing: `sqlite:///path`, which takes its lock, or `postgres://…`, which
+    other processes may write too.
 
     `environ` (default: the process's) may hold TIERWISE_SECRET. Raises StoreLocked naming the owner,
     StoreError, ConfigError.
     """
-    store = SqliteStore(url)
-    try:
-        return Ledger(store, os.environ if environ is None else environ)
-    except TierwiseError:
-        store.release()
-        raise
+    environ = os.environ if environ is None else environ
+    if not is_shared(url):
+        return _ledger_on(SqliteStore(url), environ)
+    require_postgres()
+    from .postgres_store import PostgresStore
+
+    store = PostgresStore(url)
+    ledger = _ledger_on(store, environ)
+    store.follow(ledger.learn)
+    return ledger
 
 
 def read_ledger(url: str) -> Reader:
     """Opens the ledger at `url` for reading; works while another process writes. Raises StoreError."""
-    return SqliteReader(url)
+    if not is_shared(url):
+        return SqliteReader(url)
+    require_postgres()
+    from .postgres_reader import PostgresReader
+
+    return PostgresReader(url)
+
+
+def _ledger_on(store: Store, environ: Mapping[str, str]) -> Ledger:
+    try:
+        return Ledger(store, environ)
+    except TierwiseError:
+        store.release()
+        raise
 
 
 class Ledger:
@@ -97,6 +116,10 @@ class Ledger:
         """The key with that digest, from memory; None when unknown or revoked."""
         key = self._keys.get(digest)
         return key if key is not None and key.revoked_us is None else None
+
+    def learn(self, keys: Iterable[Key]) -> None:
+        """Takes keys as another process made or changed them. From any thread."""
+        self._keys.update({key.digest: key for key in keys})
 
     def digest_of(self, secret: str) -> str:
         """The digest a secret is kept under: HMAC-SHA-256 in hex."""

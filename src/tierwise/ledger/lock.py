@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from ..errors import StoreError, StoreLocked
-from .location import database_path
+from .location import database_path, is_shared
 
 
 class Announcement(msgspec.Struct, frozen=True):
@@ -25,10 +25,13 @@ class Announcement(msgspec.Struct, frozen=True):
 
 
 def announcement(url: str) -> Announcement | None:
-    """What the process that owns the ledger at `url` announced; None when no process owns it.
+    """What the process that owns the ledger at `url` announced; None when no process owns it, as none ever
+    does in Postgres.
 
     While the owner has not written anything yet, an Announcement with pid 0.
     """
+    if is_shared(url):
+        return None
     path = lock_path(database_path(url))
     try:
         file = os.open(path, os.O_RDONLY)

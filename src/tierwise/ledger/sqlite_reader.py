@@ -36,7 +36,7 @@ _EVENT = """
         o.route, o.session, o.kind, o.scopes, {settled}
     FROM {source} WHERE e.seq > :after AND e.seq <= :last AND e.at_us >= :since AND e.at_us < :until
 """
-_SETTLED = (
+SETTLED = (
     "outcome", "input", "cache_read", "cache_write_5m", "cache_write_1h", "output", "reasoning", "extra",
     "usage_source", "cost_pico", "ttft_us", "total_us", "upstream_us", "status", "error", "unpriced",
     "losses", "served_model", "asked_pico", "reference_pico", "service_tier",
@@ -44,7 +44,7 @@ _SETTLED = (
 
 
 def _page_of_events() -> str:
-    nothing, settled = ", ".join("NULL" for _ in _SETTLED), ", ".join(f"e.{name}" for name in _SETTLED)
+    nothing, settled = ", ".join("NULL" for _ in SETTLED), ", ".join(f"e.{name}" for name in SETTLED)
     its_open = "JOIN open_rows o ON o.seq = e.open_seq"
     return (
         " UNION ALL ".join(
@@ -85,7 +85,7 @@ class SqliteReader:
                 span["until"] = FOREVER_US if until_us is None else until_us
                 page = database.execute(_PAGE_OF_EVENTS, span).fetchall()
                 after += PAGE
-                yield from map(_exported, page)
+                yield from map(exported, page)
 
     def verify(self) -> list[str]:
         """See Reader. At most 20 problems."""
@@ -148,12 +148,12 @@ def _connect(path: Path) -> sqlite3.Connection:
     return database
 
 
-def _exported(row: Row) -> dict[str, Any]:
+def exported(row: Row) -> dict[str, Any]:
     event, _, at_us, exchange, attempt, key, task, tier, model, provider, dialect_in, dialect_out = row[:12]
     stream, price_id, reserved, tags, asked, route, session, kind, scopes = row[12:21]
-    settled = dict(zip(_SETTLED, row[21:], strict=True))
+    settled = dict(zip(SETTLED, row[21:], strict=True))
     closed = event != "open"
-    usage = {name: settled.pop(name) for name in _SETTLED[1:7]}
+    usage = {name: settled.pop(name) for name in SETTLED[1:7]}
     extra, losses = settled.pop("extra"), settled.pop("losses")
     return {
         "event": event, "exchange": exchange, "attempt": attempt, "at": rfc3339(at_us), "key": key,

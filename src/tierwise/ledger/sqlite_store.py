@@ -13,10 +13,9 @@ import asyncio
 import os
 import sqlite3
 import threading
-from collections.abc import Awaitable, Callable, Generator, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from typing import Any
 
 from ..clock import now_us
 from ..errors import StoreError, TierwiseError
@@ -26,6 +25,7 @@ from .journal import Journal, booked, sweep_rows
 from .location import database_path
 from .lock import WriterLock
 from .migrations import migrate
+from .opening import Opening
 from .records import audit, load_keys, replace_word, save_budget, save_key, word
 from .rows import check_open, swept, tamed_close, tamed_open
 
@@ -34,8 +34,6 @@ CHECKPOINT_PAGES = 4000
 RETRY_FIRST_S, RETRY_MOST_S = 0.05, 1.0
 GATE_S = 0.001
 SHUTDOWN_TRIES = 8
-ABANDONED_S = 5.0
-"""How long an OPEN whose caller went away while it waited may stay open before it is swept at no cost."""
 BUSY_MS = 20
 OF_THE_ROW = (
     sqlite3.IntegrityError,
@@ -98,7 +96,7 @@ class SqliteStore:
         if not self._scheduled:
             self._scheduled = True
             loop.call_soon(self._flush, loop)
-        return _Opening(future, row, self._abandon)
+        return Opening(future, row, self._abandon)
 
     def close(self, row: Close) -> Awaitable[None]:
         """See Store."""
@@ -391,26 +389,6 @@ class SqliteStore:
                 raise StoreError(
                     f"The ledger cannot be used: {error}.", "Look at its disk and try again."
                 ) from None
-
-
-class _Opening:
-    """What `open` gives: awaits the row. A caller cancelled while it waits, or just after, has sent
-    nothing.
-    """
-
-    __slots__ = ("_abandon", "_future", "_row")
-
-    def __init__(self, future: asyncio.Future[None], row: Open, abandon: Callable[[Open], None]) -> None:
-        self._future = future
-        self._row = row
-        self._abandon = abandon
-
-    def __await__(self) -> Generator[Any, None, None]:
-        try:
-            yield from self._future
-        except asyncio.CancelledError:
-            self._future.get_loop().call_later(ABANDONED_S, self._abandon, self._row)
-            raise
 
 
 def _shut_down() -> StoreError:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 import socket
+import sys
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -13,17 +15,20 @@ from msgspec import Struct
 
 from tierwise.config import Settings
 from tierwise.errors import ConfigError
-from tierwise.gateway import Gate
 from tierwise.ledger import apply_local
+
+from .seen import Gate
 
 log = logging.getLogger("tierwise")
 
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
 
 class Control(Struct):
-    """The running gateway as the control plane sees it. `loop` is the data plane's: every write goes
-    through it.
+    """The running gateway as the control plane sees it. `loop` is the data plane's.
 
     `local_token` authenticates this machine's own command line, which reads it from the ledger's lock file.
+    `db` is the ledger's URL where the command line gave one, else that of the settings holds.
     """
 
     gate: Gate
@@ -31,19 +36,30 @@ class Control(Struct):
     loop: asyncio.AbstractEventLoop
     local_token: str
     data_url: str
+    db: str = ""
+
+    @property
+    def ledger_url(self) -> str:
+        """Where the ledger is read."""
+        return self.db or self.settings().server.db
 
     async def local(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        """Applies a key command on the data plane's loop, where the one writer lives."""
-
-        async def apply() -> dict[str, Any]:
-            return apply_local(self.gate.ledger, path, body)
-
-        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(apply(), self.loop))
+        """Applies a key command in a worker thread: keys and budgets may be written from any."""
+        return await asyncio.to_thread(apply_local, self.gate.ledger, path, body)
 
 
-def start(control: Control, host: str, port: int) -> None:
-    """Opens the control port and serves it from a daemon thread. Raises ConfigError when the port is
-    taken."""
+def start(control: Control, host: str, port: int) -> int:
+    """Opens the control port, serves it from a daemon thread and gives the port bound.
+
+    Without an admin secret a sign-in link that works once is written to stderr. Raises ConfigError when the
+    port is taken, and beyond loopback without an admin secret.
+    """
+    secret = control.settings().secrets.admin
+    if host not in LOOPBACK and not secret:
+        raise ConfigError(
+            f"The control plane on {host} needs an admin secret.",
+            'Set [server] admin_secret = "env:TIERWISE_ADMIN_SECRET", or admin_host = "127.0.0.1".',
+        )
     listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -55,21 +71,38 @@ def start(control: Control, host: str, port: int) -> None:
             "Stop what uses the port, or choose another with --admin-port.",
         ) from None
     listener.listen(128)
-    threading.Thread(target=_run, args=(control, listener), name="control-plane", daemon=True).start()
+    bound = int(listener.getsockname()[1])
+    ticket = "" if secret else secrets.token_urlsafe(24)
+    url = f"http://{f'[{host}]' if ':' in host else host}:{bound}/"
+    way = f"sign-in?token={ticket}  (works once)" if ticket else " (sign in with the admin secret)"
+    sys.stderr.write(f"Dashboard: {url}{way}\n")
+    sys.stderr.flush()
+    door = (host, bound, ticket)
+    threading.Thread(
+        target=_run, args=(control, listener, door), name="control-plane", daemon=True
+    ).start()
+    return bound
 
 
-def _run(control: Control, listener: socket.socket) -> None:
+def _run(control: Control, listener: socket.socket, door: tuple[str, int, str]) -> None:
     # Imported here, in this thread: the model port accepts before these are loaded.
     import uvicorn
 
-    from .pages import application
+    from .application import application
+    from .doors import Doors
 
-    server = uvicorn.Server(
-        uvicorn.Config(
-            application(control), log_level="warning", access_log=False, lifespan="off", loop="asyncio"
-        )
+    config = uvicorn.Config(
+        application(control, Doors(*door)),
+        log_level="warning",
+        access_log=False,
+        lifespan="off",
+        loop="asyncio",
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=30,
+        limit_concurrency=200,
     )
     try:
-        server.run(sockets=[listener])
+        uvicorn.Server(config).run(sockets=[listener])
     except Exception:  # recorded: in the log; the data plane goes on without its control plane
         log.exception("the control plane stopped")

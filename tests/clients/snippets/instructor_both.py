@@ -40,14 +40,13 @@ def exercise(patch, client, modes):
         )
         seen[mode.value] = ticket.model_dump()
         seen["usage"] = raw.usage.model_dump()
-    partial = None
-    for partial in patch(client(), mode=modes[0]).chat.completions.create_partial(
+
+    *_, partial = patch(client(), mode=modes[0]).chat.completions.create_partial(
         model=MODEL,
         max_tokens=300,
         response_model=Ticket,
         messages=[{"role": "user", "content": "I was charged twice for my subscription this month."}],
-    ):
-        pass
+    )
     seen["partial"] = partial.model_dump()
     try:
         patch(client("wrong"), mode=modes[0]).chat.completions.create(

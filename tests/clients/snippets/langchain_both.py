@@ -49,7 +49,9 @@ def claude_model(secret=key):
 def exercise(make):
     model = make()
     seen = {}
-    plain = model.invoke([("system", "Classify into: Billing, Technical, Account, or General."), ("user", TICKET)])
+    plain = model.invoke(
+        [("system", "Classify into: Billing, Technical, Account, or General."), ("user", TICKET)]
+    )
     seen["plain"], seen["usage"] = plain.text, plain.usage_metadata
     parts = list(model.stream("Tell me about refunds."))
     whole = parts[0]

@@ -68,6 +68,10 @@ def exercise(vendor):
 
 print(
     json.dumps(
-        {"versions": {"litellm": version("litellm")}, "openai": exercise("openai"), "anthropic": exercise("anthropic")}
+        {
+            "versions": {"litellm": version("litellm")},
+            "openai": exercise("openai"),
+            "anthropic": exercise("anthropic"),
+        }
     )
 )

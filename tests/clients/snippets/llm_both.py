@@ -1,4 +1,4 @@
-"""The `llm` command line tool and its Anthropic plug-in. `python llm_both.py PORT KEY` prints one JSON object."""
+"""The `llm` command and its Anthropic plug-in. `python llm_both.py PORT KEY` prints one JSON object."""
 
 import json
 import os
@@ -18,12 +18,14 @@ MODELS = f"""
   supports_tools: true
   supports_schema: true
 """
-WEATHER = "def get_weather(city: str) -> str:\n    'Weather of a city'\n    return f'Rain in {city}, 12 degrees'"
+WEATHER = (
+    "def get_weather(city: str) -> str:\n    'Weather of a city'\n    return f'Rain in {city}, 12 degrees'"
+)
 folder = TemporaryDirectory()
 os.environ |= {"LLM_USER_PATH": folder.name, "ANTHROPIC_BASE_URL": f"http://127.0.0.1:{port}/anthropic"}
 Path(folder.name, "extra-openai-models.yaml").write_text(MODELS)
 
-from llm.cli import cli
+from llm.cli import cli  # noqa: E402 (it reads its folder when imported)
 
 
 def run(*arguments):
@@ -43,7 +45,7 @@ def exercise(model, key_name):
     ask = ("prompt", "-m", model)
     _, seen["stream"] = run(*ask, "Tell me about refunds.")
     seen["stream_usage"] = last_usage()
-    _, seen["plain"] = run(*ask, "--no-stream", "Tell me about refunds.")
+    _, seen["plain"] = run(*ask, "--no-stream", "-o", "max_tokens", "300", "Tell me about refunds.")
     seen["usage"] = last_usage()
     _, seen["after_tool"] = run(*ask, "--functions", WEATHER, "Use get_weather in Lyon.")
     _, structured = run(*ask, "--schema", "city, population int", "Paris?")

@@ -7,9 +7,11 @@ examples.
 
 import json
 import sys
+from typing import Literal
 
 import anthropic
 import openai
+from pydantic import BaseModel
 
 port, key = sys.argv[1:]
 TICKET = "I was charged twice for my subscription this month."
@@ -18,9 +20,16 @@ TOOL = {
     "description": "Weather of a city",
     "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
 }
+
+
+class Ticket(BaseModel):
+    category: Literal["Billing", "Technical", "Account", "General"]
+    reason: str
+
+
 client = openai.OpenAI(base_url=f"http://127.0.0.1:{port}/v1", api_key=key)
 claude = anthropic.Anthropic(base_url=f"http://127.0.0.1:{port}/anthropic", api_key=key)
-out = {"openai": openai.__version__, "anthropic": anthropic.__version__}
+out = {"versions": {"openai": openai.__version__, "anthropic": anthropic.__version__}}
 
 reply = client.chat.completions.create(
     model="anthropic/claude-haiku-4",
@@ -71,6 +80,13 @@ after = client.chat.completions.create(
     max_tokens=200,
 )
 out["chat_after_tool"] = after.choices[0].message.content
+parsed = client.chat.completions.parse(
+    model="anthropic/claude-haiku-4",
+    messages=[{"role": "user", "content": TICKET}],
+    response_format=Ticket,
+    max_tokens=200,
+)
+out["chat_parsed"] = parsed.choices[0].message.parsed.model_dump()
 
 
 def ask():
@@ -113,6 +129,27 @@ with claude.messages.stream(
     used = stream.get_final_message()
 block = next(block for block in used.content if block.type == "tool_use")
 out["messages_tool"] = [block.name, sorted(block.input), used.stop_reason]
+after = claude.messages.create(
+    model="anthropic/claude-haiku-4",
+    max_tokens=200,
+    messages=[
+        {"role": "user", "content": "What is the weather in Lyon?"},
+        {"role": "assistant", "content": used.content},
+        {
+            "role": "user",
+            "content": [{"type": "tool_result", "tool_use_id": block.id, "content": "Rain, 12 degrees"}],
+        },
+    ],
+    tools=[{"name": TOOL["name"], "description": TOOL["description"], "input_schema": TOOL["parameters"]}],
+)
+out["messages_after_tool"] = after.content[0].text
+parsed = claude.messages.parse(
+    model="anthropic/claude-haiku-4",
+    max_tokens=200,
+    messages=[{"role": "user", "content": TICKET}],
+    output_format=Ticket,
+)
+out["messages_parsed"] = parsed.parsed_output.model_dump()
 
 try:
     claude.with_options(max_retries=0).messages.create(
@@ -124,6 +161,10 @@ try:
     openai.OpenAI(base_url=f"http://127.0.0.1:{port}/v1", api_key="wrong").models.list()
 except openai.AuthenticationError as error:
     out["chat_wrong_key"] = error.code
+try:
+    anthropic.Anthropic(base_url=f"http://127.0.0.1:{port}/anthropic", api_key="wrong").models.list()
+except anthropic.AuthenticationError as error:
+    out["messages_wrong_key"] = error.body["error"]["type"]
 out["models"] = sorted(model.id for model in client.models.list())
 out["claude_models"] = sorted(model.id for model in claude.models.list())
 print(json.dumps(out))

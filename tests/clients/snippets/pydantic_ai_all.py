@@ -1,4 +1,4 @@
-"""pydantic-ai with its provider for each vendor. `python pydantic_ai_all.py PORT KEY` prints one JSON object."""
+"""pydantic-ai with each vendor's provider. `python pydantic_ai_all.py PORT KEY` prints one JSON object."""
 
 import asyncio
 import json
@@ -15,8 +15,7 @@ from pydantic_ai.providers.anthropic import AnthropicProvider
 from pydantic_ai.providers.google import GoogleProvider
 from pydantic_ai.providers.openai import OpenAIProvider
 
-port, key = sys.argv[1:3]
-surfaces = sys.argv[3:] or ["openai", "anthropic"]
+port, key = sys.argv[1:]
 MODEL = "anthropic/claude-haiku-4"
 TICKET = "I was charged twice for my subscription this month."
 HOST = f"http://127.0.0.1:{port}"
@@ -60,7 +59,9 @@ async def exercise(surface):
 
     seen["after_tool"] = (await agent.run("Use get_weather in Lyon.")).output
     seen["tool"] = given
-    seen["structured"] = (await Agent(model(surface, key), output_type=Ticket).run(TICKET)).output.model_dump()
+    seen["structured"] = (
+        await Agent(model(surface, key), output_type=Ticket).run(TICKET)
+    ).output.model_dump()
     try:
         await Agent(model(surface, "wrong")).run("hello")
     except Exception as error:
@@ -69,7 +70,7 @@ async def exercise(surface):
 
 
 async def main():
-    seen = {surface: await exercise(surface) for surface in surfaces}
+    seen = {surface: await exercise(surface) for surface in ("openai", "responses", "anthropic", "gemini")}
     print(json.dumps({"versions": {"pydantic-ai-slim": version("pydantic-ai-slim")}, **seen}))
 
 

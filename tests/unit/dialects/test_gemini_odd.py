@@ -15,7 +15,7 @@ from tierwise.nouns import Model
 
 GEMINI = registry.get("gemini")
 MODEL = Model("google/gemini-3.1-flash-lite", "google", "gemini-3.1-flash-lite")
-ODD: tuple[Any, ...] = (None, 1, -1, 1.5, True, "x", "", [], {}, [1], {"a": 1}, [[]], [{}], "AUTO", 10**30)
+ODD: tuple[Any, ...] = (None, 1, -1, 1.5, True, "x", "", [], {}, [1], {"a": 1}, [[]], [{}], "AUTO", 10**17)
 PNG = {"inlineData": {"mimeType": "image/png", "data": "AA"}}
 REQUEST: dict[str, Any] = {
     "systemInstruction": {"parts": [{"text": "s"}]},
@@ -78,7 +78,7 @@ def mutated(whole: Any, draw: random.Random) -> bytes:
             odd = draw.choice(ODD)
             at[key] = odd.copy() if isinstance(odd, dict | list) else odd
             break
-    return msgspec.json.encode(copy) if "1000000000" not in str(copy) else str(copy).encode()
+    return msgspec.json.encode(copy)
 
 
 @pytest.mark.parametrize("seed", range(300))

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from tierwise.errors import BudgetRefused, StoreError
-from tierwise.ledger import Ledger, Reader, sqlite_store
+from tierwise.ledger import Ledger, Reader, opening
 from tierwise.nouns import Budget
 from unit.ledger.made import NOON, closed, opened
 
@@ -28,7 +28,7 @@ async def test_a_refusal_says_cap_spent_left_and_the_way_out(ledger: Ledger) -> 
 async def test_a_caller_cancelled_while_it_waits_leaves_no_reservation(
     ledger: Ledger, reader: Reader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sqlite_store, "ABANDONED_S", 0.0)
+    monkeypatch.setattr(opening, "ABANDONED_S", 0.0)
     ledger.set_budget(Budget("key:k", 100))
 
     async def call(name: str) -> None:
@@ -65,7 +65,7 @@ async def test_a_caller_cancelled_while_it_waits_leaves_no_reservation(
 async def test_a_caller_that_closes_after_being_cancelled_is_not_swept(
     ledger: Ledger, reader: Reader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sqlite_store, "ABANDONED_S", 0.01)
+    monkeypatch.setattr(opening, "ABANDONED_S", 0.01)
 
     async def call() -> None:
         try:

@@ -113,7 +113,7 @@ def outline(body: bytes) -> Outline:
     try:
         top = _BODY.decode(body)
     except msgspec.ValidationError as error:
-        raise _invalid(error) from error
+        raise invalid(error) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise not_json(error) from error
     if not top.messages:
@@ -166,7 +166,7 @@ def _count(raw: Raw, name: str, seen: _Seen) -> int:
     try:
         tools = _TOOLS.decode(raw)
     except msgspec.ValidationError as error:
-        raise _invalid(error, name) from error
+        raise invalid(error, name) from error
     seen.marks = seen.marks or any(tool.cache_control for tool in tools)
     return len(tools)
 
@@ -223,7 +223,7 @@ def _look_at_parts(raw: Raw, seen: _Seen) -> None:
             seen.base64 += len(text)
 
 
-def _invalid(error: msgspec.ValidationError, where: str = "") -> BadRequest:
+def invalid(error: msgspec.ValidationError, where: str = "") -> BadRequest:
     """What msgspec found, in the words and with the path an OpenAI client knows."""
     text = str(error)
     missing = _KNOWN_PREFIX.match(text)

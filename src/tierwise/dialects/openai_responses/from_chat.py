@@ -13,7 +13,7 @@ from ..openai_chat.fields import (
     split_data_url,
     wrong,
 )
-from ..openai_chat.outline import _invalid as invalid
+from ..openai_chat.outline import invalid
 from ..openai_chat.provider import is_extension, read_extension
 from ..openai_chat.reply import annotation, service_tier
 from ..openai_chat.usage import from_object

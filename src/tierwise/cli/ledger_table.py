@@ -1,0 +1,40 @@
+"""Tables of amounts for the ledger's commands: at most 80 columns, no control characters, no amount cut."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+WIDTH = 80
+_LEAST = 8
+
+
+def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> None:
+    """Prints rows under headings: the first `left` columns are text, cut to the room there is; the others are
+    amounts.
+    """
+    from rich.cells import cell_len, set_cell_size
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    widths = [max(len(heading), *(cell_len(row[n]) for row in rows), 0) for n, heading in enumerate(headings)]
+    room = max(WIDTH - sum(widths[1:]) - 2 * (len(headings) - 1), _LEAST)
+    table = Table(box=None, pad_edge=False)
+    for n, heading in enumerate(headings):
+        table.add_column(
+            heading,
+            justify="left" if n < left else "right",
+            no_wrap=True,
+            min_width=widths[n] if n else min(widths[n], room),
+        )
+    for row in rows:
+        first = row[0]
+        if cell_len(first) > room:
+            first = set_cell_size(first, room - 1) + "…"
+        table.add_row(*map(Text, (first, *row[1:])))
+    Console(highlight=False).print(table)
+
+
+def short_name(name: str) -> str:
+    """`name` fit for a terminal: control characters replaced, `(none)` when empty."""
+    return "".join(c if c.isprintable() else "�" for c in name) or "(none)"

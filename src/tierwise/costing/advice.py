@@ -1,0 +1,190 @@
+"""Advice on prompt caching from recorded calls: what it saved, what it wasted, and which lifetime pays.
+
+The ledger keeps how many tokens were read and written, not which: whether two calls share a prefix is known
+only where a prefix digest was recorded. Without one, the calls of a series (one session, or one key and task
+where none was given, at one model) are taken to share theirs; what rests on that is marked as assumed, and
+waste is told as bounds.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from fractions import Fraction
+from itertools import pairwise
+from typing import Literal
+
+from msgspec import Struct
+
+from ..nouns import Price
+from .cost import step_at
+from .promptcache import LIFETIME_S, Lifetime, break_even_reads
+from .settled import Settled
+
+Choice = Literal["none", "5m", "1h", "unknown"]
+Prices = Callable[[Settled], Price | None]
+LEAST_CALLS = 5
+"""Calls of a series below which no lifetime is advised."""
+_EXAMPLES = 3
+
+
+class Series(Struct, frozen=True):
+    """Calls that share a prefix, or are taken to (`assumed`). Tokens and pico-dollars; None: not known.
+
+    `saved_pico` is what reads saved less what writes cost more than fresh input. `wasted_at_least` is the
+    extra cost of writes after which nothing at all was read at that model within the lifetime, by any series;
+    `wasted_at_most` of writes after which this series read nothing. `reads_per_write` has the
+    reads that a 5-minute and a 1-hour lifetime would have had, by the gaps between the calls.
+    """
+
+    model: str
+    group: str
+    assumed: bool
+    calls: int
+    prompt: int
+    read: int
+    written: int
+    saved_pico: int | None
+    wasted_at_least: int | None
+    wasted_at_most: int | None
+    reads_per_write: dict[Lifetime, Fraction | None]
+    break_even: dict[Lifetime, Fraction | None]
+    advice: Choice
+    why: str
+    examples: tuple[str, ...]
+
+    @property
+    def hit_rate(self) -> Fraction | None:
+        """Share of prompt tokens read from the cache; None without prompt tokens."""
+        return Fraction(self.read, self.prompt) if self.prompt else None
+
+
+def advise(calls: Iterable[Settled], prices: Prices) -> list[Series]:
+    """One Series for each group of calls whose tokens are known, the dearest waste first, then the greatest
+    saving.
+    """
+    by_model: dict[str, list[Settled]] = defaultdict(list)
+    for call in calls:
+        if call.known and call.usage.prompt:
+            by_model[call.model].append(call)
+    found = []
+    for model in sorted(by_model):
+        ours = sorted(by_model[model], key=lambda call: call.at_us)
+        reads = [_start_s(call) for call in ours if call.usage.cache_read]
+        groups: dict[str, list[Settled]] = defaultdict(list)
+        for call in ours:
+            groups[group_of(call)].append(call)
+        found += [_series(group, members, sorted(reads), prices) for group, members in groups.items()]
+    return sorted(found, key=lambda one: (-(one.wasted_at_most or 0), -(one.saved_pico or 0), one.group))
+
+
+def group_of(call: Settled) -> str:
+    """What a call's prefix is known, or taken, to be shared within."""
+    if call.prefix:
+        return f"prefix {call.prefix}"
+    return f"session {call.session}" if call.session else f"key {call.key}, task {call.task or '(none)'}"
+
+
+def _series(group: str, calls: Sequence[Settled], model_reads: Sequence[float], prices: Prices) -> Series:
+    saved, least, most = _money(calls, model_reads, prices)
+    price = prices(calls[-1])
+    gaps = [b - a for a, b in pairwise(_start_s(call) for call in calls)]
+    rates = {lifetime: _reads_per_write(gaps, LIFETIME_S[lifetime]) for lifetime in LIFETIME_S}
+    need = {lifetime: break_even_reads(price, lifetime) if price else None for lifetime in LIFETIME_S}
+    advice, why = _lifetime(calls, gaps, price)
+    written = [call for call in calls if call.usage.cache_write_5m or call.usage.cache_write_1h]
+    return Series(
+        model=calls[0].model,
+        group=group,
+        assumed=not calls[0].prefix,
+        calls=len(calls),
+        prompt=sum(call.usage.prompt for call in calls),
+        read=sum(call.usage.cache_read for call in calls),
+        written=sum(call.usage.cache_write_5m + call.usage.cache_write_1h for call in calls),
+        saved_pico=saved,
+        wasted_at_least=least,
+        wasted_at_most=most,
+        reads_per_write={"5m": rates["5m"], "1h": rates["1h"]},
+        break_even={"5m": need["5m"], "1h": need["1h"]},
+        advice=advice,
+        why=why,
+        examples=tuple(call.exchange for call in (written or list(calls))[:_EXAMPLES]),
+    )
+
+
+def _money(
+    calls: Sequence[Settled], model_reads: Sequence[float], prices: Prices
+) -> tuple[int | None, int | None, int | None]:
+    """Saved, wasted at least, wasted at most; None where a price is unknown."""
+    saved = least = most = 0
+    own_reads = [_start_s(call) for call in calls if call.usage.cache_read]
+    for call in calls:
+        usage = call.usage
+        if not (usage.cache_read or usage.cache_write_5m or usage.cache_write_1h):
+            continue
+        price = prices(call)
+        rates = step_at(price, usage.prompt) if price is not None else None
+        if rates is None or rates.input is None:
+            return None, None, None
+        extra = 0
+        for tokens, rate in (
+            (usage.cache_read, rates.cache_read),
+            (usage.cache_write_5m, rates.cache_write_5m),
+            (usage.cache_write_1h, rates.cache_write_1h),
+        ):
+            if tokens and rate is None:
+                return None, None, None
+            extra += tokens * ((rate or 0) - rates.input)
+        saved -= extra
+        premium = usage.cache_write_5m * ((rates.cache_write_5m or 0) - rates.input)
+        premium += usage.cache_write_1h * ((rates.cache_write_1h or 0) - rates.input)
+        if premium > 0:
+            life = LIFETIME_S["1h"] if usage.cache_write_1h else LIFETIME_S["5m"]
+            start = _start_s(call)
+            least += 0 if _any_after(model_reads, start, life) else premium
+            most += 0 if _any_after(own_reads, start, life) else premium
+    return saved, least, most
+
+
+def _lifetime(calls: Sequence[Settled], gaps: Sequence[float], price: Price | None) -> tuple[Choice, str]:
+    """The cheapest of no cache, 5 minutes and 1 hour for these gaps, if they had all shared one prefix."""
+    if len(calls) < LEAST_CALLS:
+        return "unknown", f"fewer than {LEAST_CALLS} calls"
+    rates = step_at(price, calls[-1].usage.prompt) if price is not None else None
+    if rates is None or rates.input is None or rates.cache_read is None:
+        return "unknown", "the price of input or of cache reads is not known"
+    fresh, read = rates.input, rates.cache_read
+    costs: dict[Choice, int] = {"none": len(calls) * fresh}
+    choices: tuple[tuple[Choice, int | None, int], ...] = (
+        ("5m", rates.cache_write_5m, LIFETIME_S["5m"]),
+        ("1h", rates.cache_write_1h, LIFETIME_S["1h"]),
+    )
+    for lifetime, write, seconds in choices:
+        if write is not None:
+            hits = sum(gap <= seconds for gap in gaps)
+            costs[lifetime] = hits * read + (len(calls) - hits) * write
+    if len(costs) == 1:
+        return "unknown", "the price of cache writes is not known"
+    best = min(costs, key=lambda choice: costs[choice])
+    share = Fraction(costs["none"] - costs[best], costs["none"]) if costs["none"] else Fraction(0)
+    if best == "none":
+        return "none", "the gaps between calls are too long for a write to be read often enough"
+    return best, f"{float(share):.0%} less for a shared prefix than sending it uncached"
+
+
+def _reads_per_write(gaps: Sequence[float], seconds: int) -> Fraction | None:
+    """Reads for each write that a lifetime renewed on every use would have had; None without a second call."""
+    if not gaps:
+        return None
+    hits = sum(gap <= seconds for gap in gaps)
+    return Fraction(hits, len(gaps) + 1 - hits)
+
+
+def _any_after(times: Sequence[float], start: float, seconds: int) -> bool:
+    at = bisect_right(times, start)
+    return at < len(times) and times[at] - start <= seconds
+
+
+def _start_s(call: Settled) -> float:
+    return (call.at_us - call.total_us) / 1e6

@@ -1,0 +1,378 @@
+"""Bills: vendors' usage and cost exports → Billed lines, with the file and line each one stands in.
+
+Shapes: OpenAI's organization usage and costs API (JSON pages, one or many in a file) and the dashboard's CSV
+exports; Anthropic's Admin API `usage_report/messages` and `cost_report` (JSON pages) and the Console's CSV
+exports; any CSV with `date` and some of `model`, `input`, `cache_read`, `cache_write_5m`, `cache_write_1h`,
+`output`, `cost_usd`. A vendor's amount is rounded to a pico-dollar: some are written as binary fractions.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, date, datetime
+from decimal import Decimal, InvalidOperation
+from types import MappingProxyType
+from typing import Any, Literal
+
+import msgspec
+from msgspec import Struct
+
+from ..errors import BadRequest
+from ..money import PICO_PER_USD
+from ..nouns import Usage
+
+Vendor = Literal["openai", "anthropic", "csv"]
+TOKENS = ("input", "cache_read", "cache_write_5m", "cache_write_1h", "output")
+WHOLE_DAY = ""
+"""The model of an amount that is not divided by model."""
+_PICO_PER_CENT = PICO_PER_USD // 100
+
+# Bucket → columns that may hold it: ours, then the vendors'.
+_COLUMNS = MappingProxyType(
+    {
+        "day": ("date", "day", "usage_date_utc", "start_time_iso"),
+        "model": ("model", "model_version"),
+        "input": ("input", "input_tokens_uncached", "input_uncached_tokens", "usage_input_tokens_no_cache"),
+        "input_total": ("input_tokens",),
+        "cache_read": ("cache_read", "input_cached_tokens", "usage_input_tokens_cache_read"),
+        "cache_write_5m": (
+            "cache_write_5m",
+            "input_cache_write_tokens",
+            "usage_input_tokens_cache_write_5m",
+        ),
+        "cache_write_1h": ("cache_write_1h", "usage_input_tokens_cache_write_1h"),
+        "output": ("output", "output_tokens", "usage_output_tokens"),
+        "cost": ("cost_usd", "amount_value"),
+        "currency": ("currency", "amount_currency"),
+        "item": ("line_item",),
+    }
+)
+
+
+class Billed(Struct, frozen=True):
+    """One line of a bill. `model` is the vendor's id, WHOLE_DAY where it is not divided by model, and `item`
+    names what was billed apart from tokens. `usage` None: the line tells only money; `cost_pico` None: only
+    tokens.
+    """
+
+    day: str
+    model: str
+    where: str
+    usage: Usage | None = None
+    cost_pico: int | None = None
+    item: str = ""
+
+
+class Bill(Struct, frozen=True):
+    """Lines and the days (YYYY-MM-DD, UTC, both inclusive) they cover, days without a line included."""
+
+    lines: tuple[Billed, ...]
+    first_day: str
+    last_day: str
+
+
+def read_bill(text: str, name: str, vendor: Vendor) -> Bill:
+    """A vendor's export. Raises BadRequest with `name`, the line and what to do."""
+    text = text.removeprefix("\ufeff")
+    if vendor != "csv" and text.lstrip()[:1] in ("{", "["):
+        days, lines = _json_bill(text, name, vendor)
+    else:
+        days, lines = _csv_bill(text, name)
+    if not days:
+        raise BadRequest(f"{name} covers no day.", "Export at least one day, and all its pages.")
+    return Bill(tuple(lines), min(days), max(days))
+
+
+def joined(bills: Sequence[Bill]) -> Bill:
+    """Several exports as one: usage and costs are often told apart."""
+    return Bill(
+        tuple(line for bill in bills for line in bill.lines),
+        min(bill.first_day for bill in bills),
+        max(bill.last_day for bill in bills),
+    )
+
+
+class _Page(Struct):
+    data: list[msgspec.Raw]
+
+
+class _Bucket(Struct):
+    results: list[msgspec.Raw]
+    start_time: int | None = None
+    starting_at: str | None = None
+    end_time: int | None = None
+    ending_at: str | None = None
+
+
+def _json_bill(text: str, name: str, vendor: Vendor) -> tuple[list[str], list[Billed]]:
+    days: list[str] = []
+    lines: list[Billed] = []
+    for at, raw in _buckets(text, name):
+        where = f"{name}:{_line(text, at)}"
+        bucket = _decode(raw, _Bucket, where)
+        first, last = _span(bucket, where)
+        days += [first, last]
+        cursor = at
+        for part in bucket.results:
+            piece = bytes(part).decode()
+            cursor = text.find(piece, cursor)
+            line = _result(piece, first, f"{name}:{_line(text, cursor)}", vendor)
+            if line is not None and first != last:
+                raise BadRequest(
+                    f"{where}: a bucket from {first} to {last} is longer than a day.",
+                    "Export with bucket_width=1d (or 1h, 1m).",
+                )
+            if line is not None:
+                lines.append(line)
+            cursor += len(piece)
+    return days, lines
+
+
+def _buckets(text: str, name: str) -> Iterator[tuple[int, str]]:
+    """(offset, JSON) of every bucket of every page in the file, in order."""
+    decoder, at = json.JSONDecoder(), 0
+    while at < len(text):
+        if text[at].isspace() or text[at] == ",":
+            at += 1
+            continue
+        try:
+            value, end = decoder.raw_decode(text, at)
+        except json.JSONDecodeError as error:
+            raise BadRequest(
+                f"{name}:{error.lineno}:{error.colno} is not JSON: {error.msg}.",
+                "Save the API's reply as it came, one page after another.",
+            ) from None
+        except RecursionError:
+            raise BadRequest(
+                f"{name}:{_line(text, at)} is nested too deep.", "Save the reply as is."
+            ) from None
+        pages = value if isinstance(value, list) else [value]
+        if not all(isinstance(page, dict) and isinstance(page.get("data"), list) for page in pages):
+            raise BadRequest(
+                f"{name}:{_line(text, at)} is no page of an export: it has no list `data`.",
+                "Give the reply of the usage or cost API, or a CSV export.",
+            )
+        cursor = at
+        raw = text[at:end]
+        decoded = msgspec.json.decode(raw, type=list[_Page]) if isinstance(value, list) else None
+        for page in decoded if decoded is not None else [msgspec.json.decode(raw, type=_Page)]:
+            for part in page.data:
+                piece = bytes(part).decode()
+                cursor = text.find(piece, cursor)
+                yield cursor, piece
+                cursor += len(piece)
+        at = end
+
+
+def _line(text: str, at: int) -> int:
+    return text.count("\n", 0, max(at, 0)) + 1
+
+
+def _decode(raw: str, shape: type[_Bucket], where: str) -> _Bucket:
+    try:
+        return msgspec.json.decode(raw, type=shape)
+    except msgspec.DecodeError as error:
+        raise BadRequest(
+            f"{where}: this bucket is not understood: {error}.",
+            "A bucket has start_time or starting_at, and results.",
+        ) from None
+
+
+def _span(bucket: _Bucket, where: str) -> tuple[str, str]:
+    """First and last day of a bucket, UTC."""
+    if bucket.start_time is not None:
+        start = bucket.start_time
+        end = bucket.end_time if bucket.end_time is not None else start + 1
+    elif bucket.starting_at is not None:
+        start = _seconds(bucket.starting_at, where)
+        end = _seconds(bucket.ending_at, where) if bucket.ending_at is not None else start + 1
+    else:
+        raise BadRequest(f"{where}: a bucket without start_time or starting_at.", "Save the reply as is.")
+    try:
+        days = [datetime.fromtimestamp(each, UTC).date().isoformat() for each in (start, max(end - 1, start))]
+    except (ValueError, OverflowError, OSError):
+        raise BadRequest(
+            f"{where}: {start} is no time.", "Times are seconds since 1970 or RFC 3339."
+        ) from None
+    return days[0], days[1]
+
+
+def _seconds(text: str, where: str) -> int:
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        raise BadRequest(f"{where}: {text!r} is no time.", "Times are RFC 3339.") from None
+    return int((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp())
+
+
+def _result(piece: str, day: str, where: str, vendor: Vendor) -> Billed | None:
+    result = json.loads(piece, parse_float=Decimal)
+    if not isinstance(result, dict):
+        raise BadRequest(f"{where}: a result that is no object.", "Save the reply as is.")
+    if "amount" in result:
+        return _amount(result, day, where, vendor)
+    counts = (_anthropic if vendor == "anthropic" else _openai)(result, where)
+    if counts is None:
+        return None  # images, speech, storage: counted in units of their own, with their money in the costs
+    model = result.get("model")
+    return Billed(day, model if isinstance(model, str) else WHOLE_DAY, where, usage=counts)
+
+
+def _amount(result: Mapping[str, Any], day: str, where: str, vendor: Vendor) -> Billed | None:
+    amount, model, item = result["amount"], result.get("model"), ""
+    currency = result.get("currency")
+    if isinstance(amount, dict):
+        currency = amount.get("currency")
+        amount = amount.get("value")
+    if amount is None:
+        return None
+    pico = _pico(amount, currency, where, _PICO_PER_CENT if vendor == "anthropic" else PICO_PER_USD)
+    if vendor == "anthropic":
+        kind = result.get("cost_type")
+        item = kind if isinstance(kind, str) and kind != "tokens" and not model else ""
+    else:
+        model, item = _of_item(result.get("line_item"))
+    return Billed(day, model if isinstance(model, str) else WHOLE_DAY, where, cost_pico=pico, item=item)
+
+
+def _of_item(item: Any) -> tuple[str, str]:
+    """(model, what else) of OpenAI's line item: `gpt-5.4-2026-03-05, cached input`, or `web search`."""
+    if not isinstance(item, str) or not item:
+        return WHOLE_DAY, ""
+    model, comma, _ = item.partition(",")
+    return (model.strip(), "") if comma else (WHOLE_DAY, item)
+
+
+def _openai(result: Mapping[str, Any], where: str) -> Usage | None:
+    if "input_tokens" not in result:
+        return None
+    said = {name: _count(result.get(name), f"{where}: {name}") for name in (
+        "input_tokens", "input_cached_tokens", "input_cache_write_tokens", "output_tokens",
+    )}  # fmt: skip
+    total, read, written, output = (count or 0 for count in said.values())
+    return _disjoint(total, read, written, output, where)
+
+
+def _disjoint(total: int, read: int, written: int, output: int, where: str) -> Usage:
+    if read + written > total:
+        raise BadRequest(
+            f"{where}: {read + written} cached and written of {total} input tokens.",
+            "OpenAI's input_tokens include them: check the export.",
+        )
+    return Usage(total - read - written, read, written, 0, output)
+
+
+def _anthropic(result: Mapping[str, Any], where: str) -> Usage | None:
+    if "uncached_input_tokens" not in result:
+        raise BadRequest(
+            f"{where}: neither an amount nor uncached_input_tokens.",
+            "Give the reply of usage_report/messages or cost_report.",
+        )
+    split = result.get("cache_creation")
+    split = split if isinstance(split, dict) else {}
+    counts = (
+        result.get("uncached_input_tokens"), result.get("cache_read_input_tokens"),
+        split.get("ephemeral_5m_input_tokens"), split.get("ephemeral_1h_input_tokens"),
+        result.get("output_tokens"),
+    )  # fmt: skip
+    return _usage(_count(n, f"{where}: {name}") for name, n in zip(TOKENS, counts, strict=True))
+
+
+def _csv_bill(text: str, name: str) -> tuple[list[str], list[Billed]]:
+    sample = text.partition("\n")[0]
+    reader = csv.DictReader(
+        io.StringIO(text, newline=""), strict=True, delimiter="\t" if "\t" in sample else ","
+    )
+    days: list[str] = []
+    lines: list[Billed] = []
+    try:
+        for fields in reader:
+            where = f"{name}:{reader.line_num}"
+            if None in fields or None in fields.values():
+                raise BadRequest(
+                    f"{where} has not as many fields as the header.", "Quote fields that hold commas."
+                )
+            row = {key.strip().lower(): value.strip() for key, value in fields.items()}
+            line = _csv_line(row, where)
+            days.append(line.day)
+            if line.usage is not None or line.cost_pico is not None:
+                lines.append(line)
+    except csv.Error as error:
+        raise BadRequest(
+            f"{name}:{reader.line_num} is not CSV: {error}.", "Write a header line first."
+        ) from None
+    return days, lines
+
+
+def _csv_line(row: Mapping[str, str], where: str) -> Billed:
+    day = _first(row, "day")
+    if day is None:
+        found = ", ".join(sorted(row)[:8]) or "nothing"
+        raise BadRequest(f"{where} has no date (columns: {found}).", "Name a column date, as YYYY-MM-DD.")
+    try:
+        date.fromisoformat(day[:10])
+    except ValueError:
+        raise BadRequest(f"{where}: date is {day!r}.", "Write it as 2026-11-22.") from None
+    said = {name: _count(_first(row, name), f"{where}: {name}") for name in (*TOKENS, "input_total")}
+    if said["input"] is None and said["input_total"] is not None:
+        written = (said["cache_write_5m"] or 0) + (said["cache_write_1h"] or 0)
+        fresh = said["input_total"] - (said["cache_read"] or 0) - written
+        if fresh < 0:
+            raise BadRequest(
+                f"{where}: more cached tokens than input_tokens.",
+                "Call the column `input` when it holds only fresh tokens.",
+            )
+        said["input"] = fresh
+    told = [said[name] for name in TOKENS]
+    usage = None if all(count is None for count in told) else _usage(told)
+    amount = _first(row, "cost")
+    pico = None if amount is None else _pico(amount, _first(row, "currency"), where)
+    model = _first(row, "model")
+    item = ""
+    if model is None:
+        model, item = _of_item(_first(row, "item"))
+    return Billed(day[:10], model, where, usage, pico, item)
+
+
+def _usage(counts: Iterable[int | None]) -> Usage:
+    """Usage of counts in the order of TOKENS."""
+    fresh, read, short, long, output = (count or 0 for count in counts)
+    return Usage(fresh, read, short, long, output)
+
+
+def _first(row: Mapping[str, str], name: str) -> str | None:
+    return next((row[column] for column in _COLUMNS[name] if row.get(column)), None)
+
+
+def _count(value: Any, what: str) -> int | None:
+    if value is None or value == "":
+        return None
+    try:
+        exact = Decimal(str(value).replace(",", ""))
+        whole = int(exact)
+    except (InvalidOperation, ValueError, OverflowError):
+        whole, exact = -1, Decimal(0)
+    if isinstance(value, bool) or whole < 0 or whole != exact:
+        raise BadRequest(f"{what} is {str(value)[:40]!r}.", "Write a whole number of tokens, 0 or more.")
+    return whole
+
+
+def _pico(value: Any, currency: Any, where: str, per_unit: int = PICO_PER_USD) -> int:
+    if isinstance(currency, str) and currency and currency.upper() != "USD":
+        raise BadRequest(f"{where}: an amount in {currency[:10]!r}.", "The ledger is in USD: export in USD.")
+    try:
+        amount = Decimal(str(value).replace(",", "").removeprefix("$")) * per_unit
+        pico = int(amount.to_integral_value())
+    except (InvalidOperation, ValueError, OverflowError):
+        raise BadRequest(f"{where}: an amount of {str(value)[:40]!r}.", "Write dollars as 1.25.") from None
+    if isinstance(value, bool) or abs(pico) > 10**30:
+        raise BadRequest(f"{where}: an amount of {str(value)[:40]!r}.", "Write dollars as 1.25.")
+    return pico
+
+
+def models_in(lines: Iterable[Billed]) -> set[str]:
+    """Vendor ids of all models billed."""
+    return {line.model for line in lines if line.model}

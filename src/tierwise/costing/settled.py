@@ -1,0 +1,121 @@
+"""Settled: one finished Attempt as the ledger's export tells it, its correction included."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from msgspec import Struct, structs
+
+from ..nouns import Usage
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_BUCKETS = ("input", "cache_read", "cache_write_5m", "cache_write_1h", "output", "reasoning")
+
+
+class Settled(Struct, frozen=True):
+    """An Attempt that ended at `at_us` (microseconds since 1970) on `day` (UTC), `total_us` after it began.
+
+    `cost_pico` None: unpriced, and `unpriced` says why. `known` is False where no tokens are known at all: a
+    swept call is booked at its reservation.
+    """
+
+    attempt: str
+    exchange: str
+    at_us: int
+    day: str
+    model: str
+    provider: str
+    usage: Usage
+    cost_pico: int | None
+    outcome: str
+    unpriced: str = ""
+    key: str = ""
+    task: str = ""
+    tier: str = ""
+    kind: str = "call"
+    asked: str = ""
+    session: str = ""
+    prefix: str = ""
+    """Digest of the cached prefix, "" where the ledger keeps none."""
+    tags: tuple[str, ...] = ()
+    stream: bool = False
+    total_us: int = 0
+    served_model: str = ""
+    asked_pico: int | None = None
+    reference_pico: int | None = None
+    known: bool = True
+
+    @property
+    def batch(self) -> bool:
+        """Whether it was sent as part of a batch."""
+        return self.kind == "batch"
+
+    @property
+    def exact(self) -> bool:
+        """Whether the provider reported every token."""
+        return self.known and self.usage.source == "reported"
+
+
+def settled(rows: Iterable[Mapping[str, Any]]) -> Iterator[Settled]:
+    """The finished Attempts in `rows` (the shape of `ledger export --jsonl`), in order of their end.
+
+    A swept call waits for its correction and comes last. A correction whose CLOSE is not among the rows is
+    left out: its amounts are differences to a row that is not there.
+    """
+    swept: dict[str, Settled] = {}
+    for row in rows:
+        event = row["event"]
+        if event == "close":
+            one = _read(row)
+            if one.outcome == "swept":
+                swept[one.attempt] = one
+            else:
+                yield one
+        elif event == "correction" and (before := swept.pop(row["attempt"], None)) is not None:
+            late = _read(row)
+            cost = None if late.unpriced else (before.cost_pico or 0) + (late.cost_pico or 0)
+            yield structs.replace(late, cost_pico=cost, at_us=before.at_us, day=before.day)
+    yield from swept.values()
+
+
+def microseconds(at: str) -> int:
+    """RFC 3339 → microseconds since 1970."""
+    return (datetime.fromisoformat(at) - _EPOCH) // _MICROSECOND
+
+
+def _read(row: Mapping[str, Any]) -> Settled:
+    usage = Usage(
+        **{name: row["usage"][name] for name in _BUCKETS},
+        extra=row.get("usage_extra") or {},
+        source=row["usage_source"],
+        service_tier=row.get("service_tier") or "",
+    )
+    return Settled(
+        attempt=row["attempt"],
+        exchange=row["exchange"],
+        at_us=microseconds(row["at"]),
+        day=row["at"][:10],
+        model=row["model"],
+        provider=row["provider"],
+        usage=usage,
+        cost_pico=row["cost_pico"],
+        outcome=row["outcome"],
+        unpriced=row.get("unpriced") or "",
+        key=row["key"],
+        task=row["task"],
+        tier=row["tier"],
+        kind=row.get("kind") or "call",
+        asked=row.get("asked") or "",
+        session=row.get("session") or "",
+        prefix=row.get("prefix") or "",
+        tags=tuple(row.get("tags") or ()),
+        stream=bool(row["stream"]),
+        total_us=row.get("total_us") or 0,
+        served_model=row.get("served_model") or "",
+        asked_pico=row.get("asked_pico"),
+        reference_pico=row.get("reference_pico"),
+        known=row["outcome"] != "swept",
+    )

@@ -1,0 +1,389 @@
+"""evaluate: a Suite and the names of tiers → an Evaluation. Everything the command does, in one call."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import msgspec
+from msgspec import Struct, structs
+
+from ..clock import now_us, rfc3339
+from ..config import Settings, load
+from ..errors import SuiteError
+from ..http1 import Pool
+from ..judging import Pair
+from ..judging.decision import Terms as JudgingTerms
+from ..judging.decision import check_bar
+from ..nouns import Bar, Case, Suite
+from .asking import Knobs
+from .compare import Seen, evaluate_seen
+from .looking import Look, Looking
+from .order import ordered
+from .plan import Plan, bill, total, warnings_of, what_n_shows
+from .records import Manifest, SuiteCard, Terms
+from .replies import Answering
+from .results import Evaluation
+from .runner import Runner, Work
+from .scoring import judge_of, parse_spec
+from .store import RUNS, RunFolder, find_run, new_run_id
+from .suites import Shape, read_suite, text_hash
+from .tally import Differing, differing_of, pairs_of
+from .tiers import Places, dearer_than, ladder_order, named, open_tiers
+
+
+class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How to evaluate; None leaves it to the task, the resumed run, or the default.
+
+    `cost_limit_pico` in pico-dollars. `resume`: a run's id, "" the last one. `base_url`, `key`: ask there
+    instead of at the configured providers.
+    """
+
+    reference: str | None = None
+    margin: float | None = None
+    alpha: float | None = None
+    n: int | None = None
+    seed: int = 0
+    repeats: int | None = None
+    jobs: int = 32
+    retries: int = 6
+    backoff_s: float = 0.5
+    sequential: bool = False
+    cost_limit_pico: int | None = None
+    scorer: str | None = None
+    allow_code: bool = False
+    task: str = ""
+    labels: Literal["", "human", "reference"] = ""
+    prompt: str = ""
+    system: str = ""
+    columns: dict[str, str] = {}
+    base_url: str = ""
+    key: str = ""
+    config: str | None = None
+    runs: str = str(RUNS)
+    resume: str | None = None
+    max_tokens: int | None = None
+    temperature: float | None = None
+    plan_only: bool = False
+
+
+class Watching(Protocol):
+    """Who is told of a run: its plan before, each Trial, its end."""
+
+    def planned(self, plan: Plan, run: str) -> None: ...
+
+    def began(self, runner: Runner) -> None: ...
+
+    def trial(self, runner: Runner, tier: str) -> None: ...
+
+    def ended(self, runner: Runner) -> None: ...
+
+
+class Done(Struct, frozen=True):
+    """An evaluation, the folder it lies in, and the pairs each Verdict rests on. None with `plan_only`."""
+
+    folder: Path | None
+    plan: Plan | None
+    evaluation: Evaluation | None
+    pairs: dict[str, list[Pair]] = {}
+    differing: dict[str, list[Differing]] = {}
+
+
+async def evaluate(
+    suite: Suite | Path | str, tiers: Sequence[str] = (), watching: Watching | None = None, **options: Any
+) -> Evaluation:
+    """Runs a Suite over tiers and judges the cheap ones against the reference.
+
+    `suite` is a Suite or the path of one; `tiers` as `--tiers` takes them; `options` are the fields of
+    Options (`margin=0.05, n=200, seed=1` …). Raises SuiteError, UpstreamError, ConfigError.
+    """
+    done = await carry_out(suite, tiers, read_options(options), watching)
+    if done.evaluation is None:
+        raise SuiteError("Only the plan was asked for.", "Leave plan_only out.")
+    return done.evaluation
+
+
+def read_options(options: Mapping[str, Any]) -> Options:
+    """Options from plain values. Raises SuiteError on an unknown name or a wrong type."""
+    try:
+        return msgspec.convert(dict(options), Options)
+    except msgspec.ValidationError as error:
+        known = ", ".join(Options.__struct_fields__)
+        raise SuiteError(f"That option does not fit: {error}.", f"Options: {known}.") from None
+
+
+async def carry_out(
+    suite: Suite | Path | str | None, names: Sequence[str], options: Options, watching: Watching | None = None
+) -> Done:
+    """The whole evaluation, with what the command needs besides."""
+    settings = _settings(options)
+    if not isinstance(suite, Suite) and suite is not None:
+        suite = read_suite(suite, _shape(options, settings))
+    pool = Pool()
+    try:
+        places = Places(
+            pool, settings, options.base_url, options.key, Knobs(options.max_tokens, options.temperature)
+        )
+        bench = _Bench(options, settings, places)
+        return await bench.run(suite, names, watching)
+    finally:
+        await pool.close()
+
+
+class _Bench:
+    """One evaluation being put together."""
+
+    def __init__(self, options: Options, settings: Settings, places: Places) -> None:
+        self.options = options
+        self.settings = settings
+        self.places = places
+
+    async def run(self, suite: Suite | None, names: Sequence[str], watching: Watching | None) -> Done:
+        folder = None
+        if self.options.resume is not None:
+            folder = find_run(self.options.resume, Path(self.options.runs))
+            suite, names, manifest = self._resumed(RunFolder(folder), suite, names)
+        elif suite is None:
+            raise SuiteError("There is no suite.", "Name a file, or a run with --resume.")
+        tiers = open_tiers(names, self.places)
+        if folder is None:
+            manifest = self._manifest(suite, tiers)
+        order = ordered(suite.cases, manifest.terms.seed, manifest.terms.n)
+        judge = judge_of(parse_spec(manifest.suite.scorer), suite.cases, self.options.allow_code)
+        if self.options.plan_only and folder is None:
+            return Done(None, self._plan(manifest, order, tiers, None), None)
+        run = RunFolder(folder) if folder else RunFolder.create(manifest, suite, Path(self.options.runs))
+        run.open_to_write()
+        try:
+            run.write_manifest(manifest)
+            runner = self._runner(run, order, tiers, judge, manifest)
+            plan = self._plan(manifest, order, tiers, runner)
+            if watching is not None:
+                watching.planned(plan, run.id)
+                runner.observer = watching
+                watching.began(runner)
+            if self.options.plan_only:
+                return Done(run.path, plan, None)
+            try:
+                await runner.run()
+            finally:
+                if watching is not None:
+                    watching.ended(runner)
+            return self._judged(run, runner, manifest, plan)
+        finally:
+            run.close()
+
+    def _resumed(
+        self, run: RunFolder, suite: Suite | None, names: Sequence[str]
+    ) -> tuple[Suite, Sequence[str], Manifest]:
+        """The run to go on with: its suite, tiers (old and added), and terms; what was fixed stays fixed."""
+        manifest, options = run.manifest(), self.options
+        if suite is not None and suite.hash != manifest.suite.hash:
+            raise SuiteError(
+                f"The suite is not the one of run {run.id}.", "A changed suite or prompt starts a new run."
+            )
+        for word in ("reference", "margin", "alpha", "repeats"):
+            given = getattr(options, word)
+            fixed = getattr(manifest.terms, word, None)
+            fixed = getattr(manifest.terms.bar, word) if word in ("margin", "alpha") else fixed
+            if given is not None and given != fixed:
+                raise SuiteError(
+                    f"Run {run.id} was begun with {word} {fixed}; it cannot become {given}.",
+                    "What is fixed before the first Case stays so; begin a new run.",
+                )
+        spec = options.scorer
+        if spec is not None and parse_spec(spec).text() != manifest.suite.scorer:
+            raise SuiteError(
+                f"Run {run.id} is scored by {manifest.suite.scorer}.",
+                f"Use --rescore {run.id} --scorer {spec}.",
+            )
+        whole = run.suite()
+        held = {card.name: card for card in manifest.tiers}
+        specs = [f"{card.name}={card.target}" for card in manifest.tiers]
+        specs += [name for name in names if named(name)[0] not in held]
+        base_url = options.base_url or next((card.base_url for card in manifest.tiers if card.base_url), "")
+        knobs = Knobs(manifest.terms.max_tokens, manifest.terms.temperature)
+        self.places = structs.replace(self.places, knobs=knobs, base_url=base_url)
+        added = open_tiers(specs, self.places)
+        cards = tuple(held.get(each.card.name, each.card) for each in added)
+        terms = manifest.terms
+        if options.n is not None and options.n > terms.n:
+            # More Cases after a look is optional stopping: from here on e-values decide.
+            looked = (run.path / "verdict.json").exists()
+            terms = structs.replace(terms, n=min(options.n, len(whole.cases)), judged=terms.judged + looked)
+        return whole, specs, structs.replace(manifest, tiers=cards, terms=terms)
+
+    def _manifest(self, suite: Suite, tiers: Sequence[Answering]) -> Manifest:
+        options = self.options
+        names = [tier.card.name for tier in tiers]
+        bar = self._bar(suite.task)
+        reference = options.reference or self._ladder(tiers)[-1]
+        if reference not in names:
+            raise SuiteError(
+                f"The reference {reference!r} is not among {', '.join(names)}.", "Name it in --tiers."
+            )
+        order = ordered(suite.cases, options.seed, options.n)
+        clusters = {case.cluster for case in order if case.cluster is not None}
+        card = SuiteCard(
+            name=suite.name,
+            task=suite.task,
+            hash=suite.hash,
+            cases=len(suite.cases),
+            scorer=parse_spec(options.scorer or suite.scorer).text(),
+            prompt_hash=text_hash(suite.prompt),
+            labels=suite.labels,
+            clusters=len(clusters) or None,
+        )
+        terms = Terms(
+            reference=reference,
+            bar=bar,
+            seed=options.seed,
+            n=len(order),
+            repeats=_positive(options.repeats or 1, "repeats"),
+            sequential=options.sequential,
+            max_tokens=options.max_tokens,
+            temperature=options.temperature,
+        )
+        return Manifest(new_run_id(), rfc3339(now_us()), card, terms, tuple(tier.card for tier in tiers))
+
+    def _bar(self, task: str) -> Bar:
+        known = self.settings.policy.tasks.get(task)
+        bar = known.bar if known else Bar()
+        given = {
+            word: value for word in ("margin", "alpha") if (value := getattr(self.options, word)) is not None
+        }
+        bar = structs.replace(bar, **given)
+        check_bar(bar)
+        return bar
+
+    def _ladder(self, tiers: Sequence[Answering]) -> list[str]:
+        prices = {tier.card.name: tier.price for tier in tiers}
+        return ladder_order(list(prices), self.settings.catalog.ladder.tiers, prices)
+
+    def _runner(
+        self, run: RunFolder, order: list[Case], tiers: Sequence[Answering], judge: Any, manifest: Manifest
+    ) -> Runner:
+        options, terms = self.options, manifest.terms
+        work = Work(
+            jobs=_positive(options.jobs, "jobs"),
+            retries=options.retries,
+            backoff_s=options.backoff_s,
+            limit_pico=options.cost_limit_pico,
+            max_tokens=terms.max_tokens,
+            seed=terms.seed,
+        )
+        if work.limit_pico is not None:
+            for tier in tiers:
+                if tier.price is None and not tier.free:
+                    raise SuiteError(
+                        f"No price of {tier.card.name} is known, so a cost limit cannot be kept.",
+                        "Add a [[price]] row to tierwise.toml, or leave --cost-limit out.",
+                    )
+        runner = Runner(run, order, tiers, judge, work)
+        runner.load([tier.card.name for tier in tiers], terms.repeats)
+        if terms.sequential and len(tiers) > 1:
+            reference = runner.tallies[terms.reference]
+            judging = JudgingTerms(bar=terms.bar, running=True, seed=terms.seed, labels=manifest.suite.labels)
+            looks = {
+                name: Look(tally, reference, order, judging)
+                for name, tally in runner.tallies.items()
+                if name != terms.reference
+            }
+            runner.looking = Looking(looks, terms.reference, 2 * work.jobs)
+        return runner
+
+    def _plan(
+        self, manifest: Manifest, order: Sequence[Case], tiers: Sequence[Answering], runner: Runner | None
+    ) -> Plan:
+        terms, suite = manifest.terms, manifest.suite
+        bills = {}
+        for tier in tiers:
+            name = tier.card.name
+            calls = runner.missing(name) if runner else len(order) * terms.repeats
+            bills[name] = bill(order, calls, tier.price, terms.max_tokens, tier.free)
+        about, most = total(bills)
+        return Plan(
+            suite=suite.name,
+            suite_hash=suite.hash,
+            scorer=suite.scorer,
+            n=len(order),
+            clusters=suite.clusters,
+            repeats=terms.repeats,
+            bar=terms.bar,
+            reference=terms.reference,
+            sequential=terms.sequential,
+            shown=what_n_shows(len(order), terms.bar),
+            tiers=tuple(tier.card for tier in tiers),
+            bills=bills,
+            about_pico=about,
+            most_pico=most,
+            limit_pico=self.options.cost_limit_pico,
+            spent_pico=runner.spent_pico if runner else 0,
+            in_doubt=runner.in_doubt if runner else 0,
+            warnings=warnings_of(order, suite.clusters, terms.bar),
+        )
+
+    def _judged(self, run: RunFolder, runner: Runner, manifest: Manifest, plan: Plan) -> Done:
+        looks = runner.looking.looks if runner.looking is not None else {}
+        notes = [f"The run ended early: {runner.halted}."] if runner.halted else []
+        ladder = self._ladder(list(runner.tiers.values()))
+        seen = Seen(
+            manifest,
+            runner.order,
+            runner.tallies,
+            cheap_tiers(manifest, ladder),
+            {name: look.position for name, look in looks.items()},
+            dearer_than(
+                manifest.terms.reference,
+                ladder,
+                self.settings.catalog.ladder.tiers,
+                {name: tier.price for name, tier in runner.tiers.items()},
+            ),
+            tuple(notes),
+        )
+        return finish(run, seen, plan, "verdict.json")
+
+
+def cheap_tiers(manifest: Manifest, ladder: Sequence[str]) -> tuple[str, ...]:
+    """Every tier but the reference, cheap to dear."""
+    return tuple(name for name in ladder if name != manifest.terms.reference)
+
+
+def finish(run: RunFolder, seen: Seen, plan: Plan | None, name: str) -> Done:
+    """Judges what was seen and writes it into the run's folder under `name`."""
+    evaluation = evaluate_seen(seen)
+    run.write(name, msgspec.json.format(msgspec.json.encode(evaluation)))
+    reference = seen.tallies[seen.manifest.terms.reference]
+    pairs = {
+        cheap: pairs_of(seen.tallies[cheap], reference, seen.order, seen.upto.get(cheap))
+        for cheap in seen.cheap
+    }
+    differing = {
+        cheap: differing_of(seen.tallies[cheap], reference, seen.order, seen.upto.get(cheap))
+        for cheap in seen.cheap
+    }
+    return Done(run.path, plan, evaluation, pairs, differing)
+
+
+def _settings(options: Options) -> Settings:
+    return load(Path(options.config) if options.config else None, os.environ)
+
+
+def _shape(options: Options, settings: Settings) -> Shape:
+    task = settings.policy.tasks.get(options.task)
+    return Shape(
+        task=options.task,
+        prompt=options.prompt,
+        system=options.system,
+        scorer=options.scorer or (task.scorer if task else ""),
+        labels=options.labels,
+        columns=options.columns,
+    )
+
+
+def _positive(value: int, word: str) -> int:
+    if value < 1:
+        raise SuiteError(f"{word} cannot be {value}.", "Use 1 or more.")
+    return value

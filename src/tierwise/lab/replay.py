@@ -1,0 +1,169 @@
+"""Replay: what the recorded calls would have cost under another policy, and what quality would have moved.
+
+The same tokens at the other tier's price: another model would have written another number of them, and a
+request the other tier cannot take (pictures, a long prompt) is counted as if it could.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from msgspec import Struct
+
+from ..config import RuleBlock, Settings
+from ..costing import PricedModel
+from ..nouns import Usage
+from .results import Span
+
+_BUCKETS = ("input", "cache_read", "cache_write_5m", "cache_write_1h", "output", "reasoning")
+
+
+class TaskMove(Struct, frozen=True):
+    """One task under the new policy. Pico-dollars; `quality` the difference per call in 0..1, new − old, None
+    without evidence. `fault` says why quality cannot be vouched for, "" when it can.
+    """
+
+    task: str
+    old: str
+    new: str
+    calls: int
+    old_pico: int
+    new_pico: int
+    unpriced: int
+    quality: Span | None
+    fault: str = ""
+
+
+class Replayed(Struct, frozen=True):
+    """The whole of it. `calls` counts every closed call of the span, `moved` those whose tier changes;
+    `delta_pico` new − old over those. `quality`: mean over all `calls`; None when a moved task has no
+    evidence.
+    """
+
+    calls: int
+    moved: int
+    delta_pico: int
+    unpriced: int
+    quality: Span | None
+    tasks: tuple[TaskMove, ...]
+
+    @property
+    def faults(self) -> list[str]:
+        """Why continuous integration should stop: dearer, or quality not vouched for."""
+        found = [f"{move.task}: {move.fault}" for move in self.tasks if move.fault]
+        if self.delta_pico > 0:
+            found.append("the new policy is dearer")
+        if self.unpriced:
+            found.append(f"{self.unpriced} calls could not be priced")
+        return found
+
+
+def replay(
+    rows: Iterable[Mapping[str, Any]], blocks: Iterable[RuleBlock], settings: Settings, today: str
+) -> Replayed:
+    """The ledger's rows (`ledger export` shape) under new rules, tasks without one keeping theirs. Calls that
+    name a model or a tier are not the policy's to move. `today` (YYYY-MM-DD) decides what has expired.
+    """
+    moves = _moves(blocks, settings)
+    sums = {task: _Sum(settings, new) for task, (_, new, _) in moves.items()}
+    calls = 0
+    for row in rows:
+        if row.get("event") != "close" or row.get("kind", "call") != "call":
+            continue
+        calls += 1
+        task = str(row.get("task") or "")
+        if task in sums and _by_policy(row):
+            sums[task].add(row)
+    found = []
+    for task, (old, new, block) in moves.items():
+        total = sums[task]
+        quality, fault = _quality(block, old, new, settings, today)
+        found.append(
+            TaskMove(
+                task, old, new, total.calls, total.old_pico, total.new_pico, total.unpriced, quality, fault
+            )
+        )
+    moved = sum(move.calls for move in found)
+    return Replayed(
+        calls=calls,
+        moved=moved,
+        delta_pico=sum(move.new_pico - move.old_pico for move in found),
+        unpriced=sum(move.unpriced for move in found),
+        quality=_overall(found, calls),
+        tasks=tuple(found),
+    )
+
+
+class _Sum:
+    """One task's calls so far."""
+
+    def __init__(self, settings: Settings, tier: str) -> None:
+        self.calls = self.old_pico = self.new_pico = self.unpriced = 0
+        self._priced = PricedModel(settings.catalog.models[settings.catalog.tiers[tier].model])
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        self.calls += 1
+        old = row.get("cost_pico")
+        usage = row.get("usage") or {}
+        known: dict[str, Any] = {name: usage.get(name) or 0 for name in _BUCKETS}
+        at_us = int(datetime.fromisoformat(str(row["at"])).timestamp() * 1e6)
+        new = self._priced.cost(Usage(**known), at_us).pico
+        if old is None or new is None:
+            self.unpriced += 1
+            return
+        self.old_pico += old
+        self.new_pico += new
+
+
+def _moves(blocks: Iterable[RuleBlock], settings: Settings) -> dict[str, tuple[str, str, RuleBlock]]:
+    """task → (first tier now, first tier then, new rule), for tasks whose first tier changes."""
+    found = {}
+    for block in blocks:
+        rule = settings.policy.rules.get(block.task)
+        old = rule.tiers[0] if rule else settings.policy.safe_middle
+        if old and old != block.tiers[0]:
+            found[block.task] = (old, block.tiers[0], block)
+    return found
+
+
+def _by_policy(row: Mapping[str, Any]) -> bool:
+    asked = str(row.get("asked") or "auto")
+    return asked == "auto" or asked.startswith("task/")
+
+
+def _quality(block: RuleBlock, old: str, new: str, settings: Settings, today: str) -> tuple[Span | None, str]:
+    """(difference per call with interval, what is wrong)."""
+    ladder = settings.catalog.ladder.tiers
+    dearer = old in ladder and new in ladder and ladder.index(new) > ladder.index(old)
+    verdict = block.verdict
+    if verdict is None:
+        return None, "" if dearer else f"{new} is unmeasured for it"
+    low, high = verdict.interval
+    if (verdict.cheap, verdict.reference) == (new, old):
+        span = Span(verdict.difference, low, high)
+    elif (verdict.cheap, verdict.reference) == (old, new):
+        span = Span(-verdict.difference, -high, -low)
+    else:
+        return None, "" if dearer else f"its verdict is not of {new} against {old}"
+    if dearer:
+        return span, ""
+    if block.state == "contradicted":
+        return span, "its verdict was contradicted"
+    if verdict.expires is not None and verdict.expires <= today:
+        return span, f"its verdict expired on {verdict.expires}"
+    return span, "" if verdict.decision == "switch" else f"its verdict says {verdict.decision}"
+
+
+def _overall(moves: Iterable[TaskMove], calls: int) -> Span | None:
+    """Mean over all calls; the ends are added up as they are, which is wider than they could be together."""
+    moves = [move for move in moves if move.calls]
+    if not calls:
+        return None
+    if any(move.quality is None for move in moves):
+        return None
+    ends = []
+    for pick in ("value", "low", "high"):
+        ends.append(sum(move.calls * (getattr(move.quality, pick) or 0.0) for move in moves) / calls)
+    return Span(*ends)

@@ -1,0 +1,134 @@
+"""Reading a Postgres ledger from any process or thread. Every call has a connection of its own, and two are
+held at most, so that a dashboard never takes from the calls what they need.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import islice
+from typing import Any, get_args
+
+import psycopg
+
+from ..clock import now_us
+from ..errors import BadRequest, StoreError
+from ..nouns import Key
+from .budgets import Balance
+from .periods import FOREVER_US
+from .postgres_link import connected, terms_of, unusable
+from .postgres_migrations import require_current
+from .postgres_records import balances, load_keys
+from .postgres_report import make_report
+from .postgres_text import marked, restored_event
+from .postgres_verify import problems
+from .report import By, Report
+from .sqlite_reader import SETTLED, exported
+from .sqlite_verify import ENOUGH
+
+STATEMENT_MS = 60_000
+AT_ONCE = 2
+TURN_S = 30.0
+_OPENED = (
+    "o.exchange, o.attempt, o.key, o.task, o.tier, o.model, o.provider, o.dialect_in, o.dialect_out,"
+    " o.stream, o.price_id, o.reserved_pico, o.tags, o.asked, o.route, o.session, o.kind, o.scopes"
+)
+_TEXTS = (
+    "outcome", "extra", "usage_source", "error", "unpriced", "losses", "served_model", "service_tier",
+)  # fmt: skip
+_EVENT = (
+    "SELECT '{event}' AS event, e.seq AS seq, e.at_us, {opened}, {settled} FROM {source}"
+    " WHERE e.at_us >= %(since)s AND e.at_us < %(until)s"
+)
+
+
+def _events() -> str:
+    settled = ", ".join(f"e.{name}" for name in SETTLED)
+    unsettled = ", ".join(f"NULL::{'text' if name in _TEXTS else 'bigint'}" for name in SETTLED)
+    its_open = "JOIN open_rows o ON o.seq = e.open_seq AND o.day = e.day"
+    parts = (
+        ("open", unsettled, "open_rows e", _OPENED.replace("o.", "e.")),
+        ("close", settled, f"close_rows e {its_open}", _OPENED),
+        ("correction", settled, f"correction_rows e {its_open}", _OPENED),
+    )
+    return (
+        " UNION ALL ".join(
+            _EVENT.format(event=event, settled=values, source=source, opened=opened)
+            for event, values, source, opened in parts
+        )
+        + " ORDER BY seq"
+    )
+
+
+_EVENTS = _events()
+
+
+class PostgresReader:
+    """Implements Reader on one Postgres database."""
+
+    def __init__(self, url: str) -> None:
+        """Raises StoreError when the server cannot be reached, or its ledger is of another version."""
+        # The first plan of a partitioned table costs as much as the query: no JIT on top of it.
+        self._terms = terms_of(url, STATEMENT_MS)
+        self._terms["options"] += " -c default_transaction_read_only=on -c jit=off"
+        self._turns = threading.BoundedSemaphore(AT_ONCE)
+        with self._connected():
+            pass
+
+    def rows(self, since_us: int | None = None, until_us: int | None = None) -> Iterator[dict[str, Any]]:
+        """See Reader. One instant of the ledger, in the order of writing: an OPEN before its CLOSE."""
+        span = {"since": since_us or 0, "until": FOREVER_US if until_us is None else until_us}
+        with (
+            self._connected() as database,
+            database.transaction(),
+            database.cursor("events") as cursor,
+        ):
+            cursor.itersize = 2000
+            for row in cursor.execute(_EVENTS.encode(), span):
+                yield restored_event(exported(row)) if marked(row) else exported(row)
+
+    def verify(self) -> list[str]:
+        """See Reader. At most 20 problems."""
+        try:
+            with self._connected(whole=True) as database, database.transaction():
+                return list(islice(problems(database), ENOUGH))
+        except StoreError as error:
+            return [error.message]
+
+    def report(self, by: By, since_us: int | None = None, until_us: int | None = None) -> Report:
+        """See Reader. Raises BadRequest for an unknown grouping."""
+        if by not in get_args(By):
+            raise BadRequest(f"There is no report by {by!r}.", f"Use one of {', '.join(get_args(By))}.", "by")
+        with self._connected() as database, database.transaction():
+            return make_report(database, by, since_us, until_us)
+
+    def keys(self) -> list[Key]:
+        """See Reader."""
+        with self._connected() as database:
+            return load_keys(database)[0]
+
+    def balances(self) -> list[Balance]:
+        """See Reader."""
+        with self._connected() as database:
+            return balances(database, now_us())
+
+    def close(self) -> None:
+        """See Reader: nothing is held between calls."""
+
+    @contextmanager
+    def _connected(self, whole: bool = False) -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
+        """A connection whose transactions see one instant. `whole`: a statement takes as long as it takes."""
+        if not self._turns.acquire(timeout=TURN_S):
+            raise StoreError("Too many reports are being made at once.", "Ask again in a moment.")
+        try:
+            with connected(self._terms) as database:
+                require_current(database)
+                database.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+                if whole:
+                    database.execute("SET statement_timeout = 0")
+                yield database
+        except psycopg.Error as error:
+            raise unusable(self._terms, error) from None
+        finally:
+            self._turns.release()

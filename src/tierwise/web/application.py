@@ -1,0 +1,248 @@
+"""The control plane's application: the route table made into endpoints. Each asks the guard itself."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import msgspec
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, RedirectResponse, Response, StreamingResponse
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from tierwise.errors import BadRequest, MethodNotAllowed, NotFound, TierwiseError, Unauthenticated
+from tierwise.http1 import Pool
+from tierwise.ledger.local import TOKEN_HEADER
+
+from . import openapi
+from .control import Control
+from .doors import Doors, check_form
+from .exposition import exposition
+from .guard import Access, Front, Visitor, admit, is_form
+from .paper import Paper, in_json, told
+from .reading import TOKEN_FIELD, body_of, form_of, json_of, query_of
+from .routes import ACTS, PAGES, Act, Page
+from .signing import Signing, address_of
+from .site import Site
+from .static import Static
+from .views import evaluations, playground
+from .views.policies import Outdated
+
+log = logging.getLogger("tierwise")
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+_LOCAL_BODY = 64 << 10
+# A report was written from models' answers: it is shown, but may do nothing here.
+_REPORT_CSP = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+
+
+def application(control: Control, doors: Doors | None = None) -> ASGIApp:
+    """The ASGI application over one running gateway."""
+    site = Site(control, doors or Doors())
+    return Front(Dashboard(site).app, site)
+
+
+class Dashboard:
+    """Endpoints over one Site. Views read the ledger in worker threads of their own."""
+
+    def __init__(self, site: Site) -> None:
+        self.site = site
+        self.paper = Paper(site)
+        self._workers = ThreadPoolExecutor(4, thread_name_prefix="dashboard")
+        self._pool: Pool | None = None
+        signing = Signing(site, self.paper)
+        routes = [
+            Route("/healthz", self.guarded("public", self.alive)),
+            Route("/metrics", self.guarded("observer", self.metrics)),
+            Route("/openapi.json", self.guarded("observer", self.openapi)),
+            Route("/sign-in", self.guarded("public", signing.ask)),
+            Route("/sign-in", self.guarded("public", signing.enter), methods=["POST"]),
+            Route("/sign-out", self.guarded("admin", signing.leave), methods=["POST"]),
+            Route("/static/{name}", self.guarded("public", Static().file)),
+            Route("/evaluations/{run}/{file}", self.guarded("admin", self.report)),
+            Route("/api/v1/playground/ask", self.guarded("admin", self.play), methods=["POST"]),
+            Route("/api/v1/local/sign-in", self.guarded("local", signing.ticket), methods=["POST"]),
+            Route("/api/v1/local/{rest:path}", self.guarded("local", self.local), methods=["POST"]),
+        ]
+        for act in ACTS:
+            routes.append(Route(act.api, self.guarded("admin", self.act(act)), methods=[act.method]))
+            if act.form:
+                routes.append(Route(act.form, self.guarded("admin", self.form(act)), methods=["POST"]))
+        for page in PAGES:
+            routes.append(Route(page.path, self.guarded("admin", self.page(page))))
+            routes.append(Route(page.api, self.guarded("admin", self.twin(page))))
+        self.app = Starlette(
+            routes=routes,
+            exception_handlers={HTTPException: self.absent, Exception: self.broken},  # type: ignore[dict-item]
+        )
+        self.app.router.redirect_slashes = False
+
+    def guarded(self, access: Access, endpoint: Endpoint) -> Endpoint:
+        """An endpoint that first asks who is there; its errors as a page or as JSON."""
+
+        async def answer(request: Request) -> Response:
+            request.state.visitor = Visitor()
+            try:
+                request.state.visitor = admit(self.site, request, access)
+                return await endpoint(request)
+            except Unauthenticated as error:
+                if wants_json(request):
+                    return told(error)
+                if request.method in ("GET", "HEAD"):
+                    return RedirectResponse(address_of(request, error), 303)
+                return self.paper.fault(error, Visitor(), request.url.path)
+            except TierwiseError as error:
+                return self.said(request, error)
+
+        return answer
+
+    def said(self, request: Request, error: TierwiseError) -> Response:
+        """An error as the asker understands it."""
+        if wants_json(request):
+            return told(error)
+        return self.paper.fault(error, getattr(request.state, "visitor", Visitor()), request.url.path)
+
+    async def ask(self, view: Callable[[Any, Any], Any], question: Any) -> Any:
+        """The view's figures, from a worker thread."""
+        return await asyncio.get_running_loop().run_in_executor(
+            self._workers, view, self.site, question
+        )
+
+    def page(self, page: Page) -> Endpoint:
+        """The HTML of a page."""
+
+        async def answer(request: Request) -> Response:
+            figures = await self.ask(page.view, query_of(request, page.query))
+            return self.shown(page, request, figures)
+
+        return answer
+
+    def twin(self, page: Page) -> Endpoint:
+        """The JSON of a page."""
+
+        async def answer(request: Request) -> Response:
+            return in_json(await self.ask(page.view, query_of(request, page.query)))
+
+        return answer
+
+    def act(self, act: Act) -> Endpoint:
+        """A change asked for in JSON."""
+
+        async def answer(request: Request) -> Response:
+            if is_form(request):
+                raise BadRequest("This path takes JSON.", "Send `Content-Type: application/json`.")
+            done = await self.ask(act.do, await json_of(request, act.body))
+            log.warning("audit: %s %s", act.method, act.api)
+            return in_json(done, act.status)
+
+        return answer
+
+    def form(self, act: Act) -> Endpoint:
+        """A change asked for by a page's form: its page again, with what was done or what is wrong."""
+        page = next(page for page in PAGES if page.path == f"/{act.api.split('/')[3]}" or _home(act, page))
+
+        async def answer(request: Request) -> Response:
+            visitor: Visitor = request.state.visitor
+            wish, fields, wrong = await form_of(request, act.body)
+            if not visitor.bearer:
+                check_form(fields.get(TOKEN_FIELD, ""), visitor.form_token)
+            words: dict[str, Any] = {"typed": fields, "act": act.api}
+            done = None
+            try:
+                if wish is not None:
+                    done = await self.ask(act.do, wish)
+                    log.warning("audit: form %s", act.form)
+            except Outdated as error:
+                return self.paper.page(
+                    "conflict.html", "Policy conflict", visitor, status=409, path="/policy", error=error
+                )
+            except TierwiseError as error:
+                wrong = error.sentence()
+            figures = await self.ask(page.view, msgspec.convert({}, page.query))
+            status = 400 if wrong else 200
+            return self.shown(page, request, figures, done=done, wrong=wrong, status=status, **words)
+
+        return answer
+
+    def shown(self, page: Page, request: Request, figures: Any, **words: Any) -> Response:
+        """A page filled in."""
+        given = {"done": None, "typed": {}, "act": "", **words}
+        return self.paper.page(
+            page.template, page.title, request.state.visitor, path=page.path, figures=figures,
+            query=dict(request.query_params), **given,
+        )  # fmt: skip
+
+    async def alive(self, request: Request) -> Response:
+        return PlainTextResponse("ok\n")
+
+    async def metrics(self, request: Request) -> Response:
+        text = exposition(self.site.control.gate)
+        return PlainTextResponse(text, media_type="text/plain; version=0.0.4")
+
+    async def openapi(self, request: Request) -> Response:
+        return in_json(openapi.document(self.site.doors.cookie))
+
+    async def report(self, request: Request) -> Response:
+        """A file of an evaluation, with no rights in the browser."""
+        body, kind = await self.ask(evaluations.file_of, query_of(request, evaluations.OneFile))
+        return Response(body, media_type=kind, headers={"content-security-policy": _REPORT_CSP})
+
+    async def local(self, request: Request) -> Response:
+        """The command line's key commands."""
+        raw = await body_of(request, _LOCAL_BODY)
+        try:
+            body = msgspec.json.decode(raw or b"{}")
+        except (msgspec.DecodeError, RecursionError):
+            raise BadRequest(f"The body is not JSON (see {TOKEN_HEADER}).", "Send one JSON object.") from None
+        if not isinstance(body, dict):
+            raise BadRequest("The body is no JSON object.", "Send one JSON object.")
+        return in_json(await self.site.control.local(request.url.path, body))
+
+    async def play(self, request: Request) -> Response:
+        """A prompt through the data plane, passed on as it streams."""
+        if is_form(request):
+            raise BadRequest("This path takes JSON.", "Send `Content-Type: application/json`.")
+        prompt = await json_of(request, playground.Prompt)
+        secret = await asyncio.get_running_loop().run_in_executor(
+            self._workers, playground.secret_of, self.site
+        )
+        if self._pool is None:
+            self._pool = Pool()
+        stream = await playground.send(self._pool, secret, self.site, prompt)
+        return StreamingResponse(stream.pieces(), stream.status, stream.headers)
+
+    async def absent(self, request: Request, error: HTTPException) -> Response:
+        """No such path or method. Said to everyone alike: the paths are no secret."""
+        if error.status_code == 405:
+            allow = (error.headers or {}).get("Allow", "")
+            fault: TierwiseError = MethodNotAllowed(
+                f"{request.method} is not answered at {request.url.path[:200]}.", f"Use {allow or 'GET'}."
+            )
+        else:
+            fault = NotFound(f"There is no page {request.url.path[:200]}.", "Start at the overview: /")
+        reply = self.said(request, fault)
+        if error.status_code == 405 and error.headers:
+            reply.headers["allow"] = error.headers.get("Allow", "GET")
+        return reply
+
+    async def broken(self, request: Request, error: Exception) -> Response:
+        """What nobody expected: the log has it, the reader gets no traceback."""
+        log.error("the control plane failed at %s", request.url.path, exc_info=error)
+        return self.said(
+            request, TierwiseError("Something went wrong here.", "The log of `tierwise serve` says what.")
+        )
+
+
+def wants_json(request: Request) -> bool:
+    """Whether errors are told as JSON: everything but pages and their forms."""
+    return request.url.path.startswith(("/api/", "/openapi.json", "/metrics", "/healthz"))
+
+
+def _home(act: Act, page: Page) -> bool:
+    return act.form == "/budgets" and page.path == "/keys"

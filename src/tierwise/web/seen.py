@@ -1,0 +1,69 @@
+"""What the control plane sees of a running gateway, as protocols: this room and the gateway are strangers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Protocol
+
+from tierwise.ledger import Ledger
+from tierwise.nouns import TierHealth
+
+
+class Spread(Protocol):
+    """A histogram: counts per bucket of exposition.BOUNDS_S plus one above, and the sum in seconds."""
+
+    counts: list[int]
+    sum_s: float
+
+
+class Counters(Protocol):
+    """The data plane's counters since its start."""
+
+    exchanges: Counter[tuple[str, str, str]]
+    tokens: Counter[tuple[str, str]]
+    cost_pico: Counter[str]
+    unpriced: int
+    refused: Counter[str]
+    retries: int
+
+    @property
+    def total_s(self) -> Mapping[str, Spread]: ...
+    @property
+    def ttft_s(self) -> Mapping[str, Spread]: ...
+    @property
+    def overhead_s(self) -> Spread: ...
+
+
+class Crowd(Protocol):
+    """How much is running."""
+
+    most: int
+    running: int
+    draining: bool
+
+
+class Healths(Protocol):
+    """Circuit breakers and latencies by Model name."""
+
+    def view(self) -> Mapping[str, TierHealth]: ...
+
+
+class Calls(Protocol):
+    """What calls providers."""
+
+    @property
+    def health(self) -> Healths: ...
+
+
+class Gate(Protocol):
+    """The data plane."""
+
+    @property
+    def ledger(self) -> Ledger: ...
+    @property
+    def admission(self) -> Crowd: ...
+    @property
+    def caller(self) -> Calls: ...
+    @property
+    def metrics(self) -> Counters: ...

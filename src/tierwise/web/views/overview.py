@@ -1,0 +1,152 @@
+"""Overview: what was spent and saved, what went wrong, and what needs someone now."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from ..history import Wanted
+from ..rollup import DAY_US, HOUR_US
+from ..site import Site, month_start_us, now
+from . import budgets, exchanges
+from .ranges import (
+    Figures,
+    Groups,
+    Notice,
+    Range,
+    Ranged,
+    Span,
+    figures,
+    groups_in,
+    ordered_tiers,
+    span_of,
+    tier_label,
+)
+
+_LATEST = 12
+_NEAR = 0.9
+
+
+class Series(Struct, frozen=True):
+    """Spend over time: `names[i]` spent `spend_pico[i][j]` pico-dollars and made `calls[i][j]` calls in the
+    step that begins at `starts_us[j]`."""
+
+    starts_us: list[int]
+    step_us: int
+    names: list[str]
+    spend_pico: list[list[int]]
+    calls: list[list[int]]
+
+
+class Overview(Struct, frozen=True):
+    """The front page. Days and months are UTC."""
+
+    span: Span
+    range: Range
+    today: Figures
+    month: Figures
+    month_complete: bool
+    shown: Figures
+    series: Series
+    latest: list[exchanges.Line]
+    notices: list[Notice]
+    running: int
+    reference: str
+    empty: bool
+
+
+def overview(site: Site, asked: Ranged) -> Overview:
+    """Everything of the front page. Raises StoreError."""
+    rollup, at = site.rollup, now()
+    span = span_of(asked.range, rollup)
+    groups = groups_in(span, rollup)
+    month_us = month_start_us(at)
+    month_groups = list(rollup.slots(month_us))
+    today_us = at - at % DAY_US
+    found = site.history.search(Wanted(limit=_LATEST))
+    names = site.key_names()
+    shown = figures(groups)
+    latest = [exchanges.line_of(row, names) for row in found.rows]
+    return Overview(
+        span=span,
+        range=asked.range,
+        today=figures(month_groups, lambda slot: slot.start_us >= today_us),
+        month=figures(month_groups),
+        month_complete=rollup.covers(month_us),
+        shown=shown,
+        series=series(site, groups, span),
+        latest=latest,
+        notices=notices(site, shown, empty=not latest),
+        running=site.control.gate.admission.running,
+        reference=site.catalog.ladder.reference,
+        empty=not latest,
+    )
+
+
+def series(site: Site, groups: Groups, span: Span) -> Series:
+    """Spend by tier per hour (up to a day), quarter of a day (a week) or day."""
+    step = HOUR_US if span.until_us - span.since_us <= DAY_US else 6 * HOUR_US if span.hourly else DAY_US
+    first = span.since_us - span.since_us % step
+    starts = list(range(first, span.until_us, step))
+    names = ordered_tiers(site, {tier_label(slot) for slot, _ in groups})
+    spend = [[0] * len(starts) for _ in names]
+    calls = [[0] * len(starts) for _ in names]
+    for slot, sums in groups:
+        row, column = names.index(tier_label(slot)), (slot.start_us - first) // step
+        if 0 <= column < len(starts):
+            spend[row][column] += sums[8]
+            calls[row][column] += sums[0]
+    return Series(starts, step, names, spend, calls)
+
+
+def notices(site: Site, shown: Figures, empty: bool) -> list[Notice]:
+    """What needs someone, worst first."""
+    found = [
+        Notice(
+            "bad",
+            f"{name} is not being called: {health.reason}.",
+            "Calls go to the next tier. Look at the provider's status and credentials.",
+            "/tiers",
+        )
+        for name, health in sorted(site.health.items())
+        if health.open
+    ]
+    if not site.catalog.providers:
+        found.append(
+            Notice("bad", "No provider is configured.", "Set an API key or write [[provider]] rows, restart.")
+        )
+    for budget in budgets.standings(site):
+        if budget.used is not None and budget.used >= _NEAR:
+            weight = "bad" if budget.left_pico <= 0 else "warn"
+            found.append(
+                Notice(
+                    "bad" if weight == "bad" else "warn",
+                    f"The budget of {budget.label} is {budget.used:.0%} used.",
+                    "Raise the cap, or wait until it resets.",
+                    "/keys",
+                )
+            )
+    for state, words in (("contradicted", "live answers contradict"), ("expired", "is too old")):
+        tasks = [rule.task for rule in site.policy.rules.values() if rule.state == state]
+        if tasks:
+            what = f"The evidence of {', '.join(sorted(tasks))} {words}."
+            what = what.replace("is too old", "has expired")
+            found.append(Notice("warn", what, "Measure again: `tierwise eval`.", "/tasks"))
+    if shown.unpriced:
+        found.append(
+            Notice(
+                "warn",
+                f"{shown.unpriced:,} calls of this range have no price, so spend is at least what is shown.",
+                "Add [[price]] rows for their models.",
+                "/waste",
+            )
+        )
+    if empty:
+        found.append(
+            Notice(
+                "note",
+                "No request has come yet.",
+                f"Point a client at {site.control.data_url}/v1 with a key, or try the playground.",
+                "/playground",
+            )
+        )
+    return found

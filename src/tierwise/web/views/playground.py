@@ -1,0 +1,119 @@
+"""Playground: one prompt to several tiers, through the data plane like any other call."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta, Struct
+
+from tierwise.costing import price_at
+from tierwise.errors import BadRequest
+from tierwise.http1 import Call, Origin, Pool, Response
+
+from ..shown import iso
+from ..site import Site, now
+from .ranges import Nothing
+
+KEY_NAME = "playground"
+_MOST_OUTPUT = 32_000
+
+
+class Choice(Struct, frozen=True):
+    """A tier that can be asked, with today's prices in pico-dollars a token."""
+
+    tier: str
+    model: str
+    input_price: int | None
+    output_price: int | None
+
+
+class Playground(Struct, frozen=True):
+    """What the playground offers."""
+
+    choices: list[Choice]
+    tasks: list[str]
+    data_url: str
+    key_name: str
+
+
+class Prompt(Struct, frozen=True, forbid_unknown_fields=True):
+    """One prompt to one target: `tier/NAME`, `task/NAME`, `auto` or a model's name."""
+
+    model: Annotated[str, Meta(min_length=1, max_length=300)]
+    prompt: Annotated[str, Meta(min_length=1, max_length=200_000)]
+    system: Annotated[str, Meta(max_length=200_000)] = ""
+    max_tokens: Annotated[int, Meta(ge=1, le=_MOST_OUTPUT)] = 300
+
+
+class Stream:
+    """The data plane's reply, passed on as it comes."""
+
+    def __init__(self, response: Response) -> None:
+        self._response = response
+        self.status = response.status
+        self.headers: dict[str, str] = {}
+        for name, value in response.headers:
+            word = name.decode("latin1")
+            if word == "content-type" or word.startswith("x-tierwise-"):
+                self.headers[word] = value.decode("latin1")
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """The body; the data plane's call is cut when nobody listens any more."""
+        try:
+            while piece := await self._response.chunk():
+                yield piece
+        finally:
+            self._response.close()
+
+
+def playground(site: Site, asked: Nothing) -> Playground:
+    """The tiers to choose from."""
+    today, choices = iso(now())[:10], []
+    for name in site.tier_order():
+        model = site.catalog.models[site.catalog.tiers[name].model]
+        price = price_at(model.prices, today)
+        choices.append(
+            Choice(name, model.name, price.input if price else None, price.output if price else None)
+        )
+    return Playground(choices, sorted(site.policy.tasks), site.control.data_url, KEY_NAME)
+
+
+async def send(pool: Pool, secret: str, site: Site, prompt: Prompt) -> Stream:
+    """Sends a prompt as a stream of OpenAI chat. Raises UpstreamError when the data plane does not answer."""
+    if any(ord(letter) < 32 or ord(letter) == 127 for letter in prompt.model):
+        raise BadRequest("The model's name has control characters.", "Choose a tier.", "model")
+    messages = [{"role": "user", "content": prompt.prompt}]
+    if prompt.system:
+        messages.insert(0, {"role": "system", "content": prompt.system})
+    body = msgspec.json.encode(
+        {
+            "model": prompt.model,
+            "messages": messages,
+            "max_tokens": prompt.max_tokens,
+            "stream": True,
+            "stream_options": {"include_usage": True},
+        }
+    )
+    origin, prefix = Origin.parse(site.control.data_url)
+    headers = [
+        (b"authorization", b"Bearer " + secret.encode()),
+        (b"content-type", b"application/json"),
+        (b"x-tierwise-tags", b"playground"),
+    ]
+    return Stream(await pool.send(Call(origin, "POST", f"{prefix}/v1/chat/completions", headers, body)))
+
+
+def secret_of(site: Site) -> str:
+    """The playground's own key, made when first needed and kept in memory only; one of an earlier start is
+    revoked."""
+    with site.playground_lock:
+        ledger = site.control.gate.ledger
+        if site.playground_secret and ledger.find(ledger.digest_of(site.playground_secret)) is not None:
+            return site.playground_secret
+        for key in ledger.list_keys():
+            if key.name == KEY_NAME and key.project == "dashboard" and key.revoked_us is None:
+                ledger.revoke_key(key.id)
+        _, site.playground_secret = ledger.create_key(KEY_NAME, project="dashboard")
+        return site.playground_secret

@@ -1,0 +1,165 @@
+"""Vendors' exports as they really look, and what is said of those that cannot be read."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tierwise.costing.bills import WHOLE_DAY, Billed, Vendor, read_bill
+from tierwise.errors import BadRequest
+from tierwise.nouns import Usage
+
+DAY = 1_795_305_600
+"""2026-11-22T00:00:00Z in seconds."""
+CENT = 10**10
+
+
+def openai_page(*results: Any, start: int = DAY, end: int | None = None) -> str:
+    bucket = {
+        "object": "bucket", "start_time": start, "end_time": end or start + 86_400, "results": list(results)
+    }  # fmt: skip
+    return json.dumps({"object": "page", "data": [bucket], "has_more": False, "next_page": None}, indent=1)
+
+
+def used(**more: Any) -> dict[str, Any]:
+    return {
+        "object": "organization.usage.completions.result", "input_tokens": 1000, "output_tokens": 500,
+        "input_cached_tokens": 800, "num_model_requests": 5, "project_id": None, "model": "gpt-5.4-2026-03-05",
+        "batch": None, **more,
+    }  # fmt: skip
+
+
+def cost(value: Any, item: str | None, currency: str = "usd") -> dict[str, Any]:
+    amount = {"value": value, "currency": currency}
+    return {"object": "organization.costs.result", "amount": amount, "line_item": item, "project_id": None}
+
+
+def claude_page(*results: Any) -> str:
+    bucket = {
+        "starting_at": "2026-11-22T00:00:00Z", "ending_at": "2026-11-23T00:00:00Z", "results": list(results)
+    }  # fmt: skip
+    return json.dumps({"data": [bucket], "has_more": False, "next_page": None})
+
+
+def lines(text: str, vendor: Vendor) -> list[Billed]:
+    return list(read_bill(text, "export", vendor).lines)
+
+
+def test_openai_usage_pages_in_disjoint_buckets() -> None:
+    [line] = lines(openai_page(used(input_cache_write_tokens=50)), "openai")
+    assert (line.day, line.model, line.cost_pico) == ("2026-11-22", "gpt-5.4-2026-03-05", None)
+    assert line.usage == Usage(150, 800, 50, 0, 500)
+
+
+def test_openai_costs_by_line_item_in_any_notation() -> None:
+    page = openai_page(
+        cost(0.06, "gpt-5.4-2026-03-05, input"),
+        cost("0.0202400000000000", "gpt-5.4-2026-03-05, cached input"),
+        cost(0.5, "web search tool calls"),
+        cost(1.25, None),
+        cost(None, None),
+    )
+    found = [(line.model, line.cost_pico, line.item) for line in lines(page, "openai")]
+    assert found == [
+        ("gpt-5.4-2026-03-05", 6 * CENT, ""), ("gpt-5.4-2026-03-05", 20_240_000_000, ""),
+        (WHOLE_DAY, 50 * CENT, "web search tool calls"), (WHOLE_DAY, 125 * CENT, ""),
+    ]  # fmt: skip
+
+
+def test_pages_one_after_another_or_in_a_list_and_days_without_results() -> None:
+    one, two = openai_page(used()), openai_page(start=DAY + 86_400)
+    for text in (one + "\n" + two, f"[{one},{two}]"):
+        bill = read_bill(text, "export", "openai")
+        assert len(bill.lines) == 1
+        assert (bill.first_day, bill.last_day) == ("2026-11-22", "2026-11-23")
+
+
+def test_the_dashboards_csv_exports() -> None:
+    usage = (
+        "start_time,end_time,start_time_iso,end_time_iso,project_id,num_model_requests,model,batch,"
+        "service_tier,input_tokens,output_tokens,input_cached_tokens,input_uncached_tokens\n"
+        f"{DAY},{DAY + 86400},2026-11-22T00:00:00+00:00,2026-11-23T00:00:00+00:00,p,5,gpt-5-mini,false,"
+        "default,1000,500,800,200\n"
+    )
+    money = (
+        "start_time,end_time,start_time_iso,end_time_iso,amount_value,amount_currency,line_item\n"
+        f"{DAY},{DAY + 86400},2026-11-22T00:00:00+00:00,2026-11-23T00:00:00+00:00,0.8958740000000000,usd,\n"
+        f"{DAY},{DAY + 86400},2026-11-23T00:00:00+00:00,2026-11-24T00:00:00+00:00,,,\n"
+    )
+    [line] = lines(usage, "openai")
+    assert (line.day, line.model, line.usage) == ("2026-11-22", "gpt-5-mini", Usage(200, 800, output=500))
+    bill = read_bill(money, "export", "openai")
+    assert [(line.model, line.cost_pico) for line in bill.lines] == [(WHOLE_DAY, 895_874_000_000)]
+    assert bill.last_day == "2026-11-23"
+
+
+def test_anthropic_usage_and_costs_in_cents() -> None:
+    result = {
+        "uncached_input_tokens": 1500, "cache_read_input_tokens": 200, "output_tokens": 500,
+        "cache_creation": {"ephemeral_1h_input_tokens": 1000, "ephemeral_5m_input_tokens": 500},
+        "server_tool_use": {"web_search_requests": 10}, "model": "claude-haiku-4-5-20251001",
+        "service_tier": "standard", "context_window": "0-200k", "workspace_id": None, "api_key_id": None,
+    }  # fmt: skip
+    [line] = lines(claude_page(result), "anthropic")
+    assert line.usage == Usage(1500, 200, 500, 1000, 500)
+    money = {
+        "currency": "USD", "amount": "123.78912", "workspace_id": None, "cost_type": "tokens",
+        "description": "Claude Haiku 4.5 Usage - Input Tokens", "model": "claude-haiku-4-5-20251001",
+        "token_type": "uncached_input_tokens",
+    }  # fmt: skip
+    search = {"currency": "USD", "amount": "10", "cost_type": "web_search", "model": None}
+    found = [
+        (line.model, line.cost_pico, line.item) for line in lines(claude_page(money, search), "anthropic")
+    ]
+    assert found == [
+        ("claude-haiku-4-5-20251001", 1_237_891_200_000, ""),
+        (WHOLE_DAY, 10 * CENT, "web_search"),
+    ]
+
+
+def test_the_consoles_csv_export_with_a_byte_order_mark() -> None:
+    text = (
+        "\ufeffusage_date_utc,model_version,api_key,workspace,usage_type,context_window,"
+        "usage_input_tokens_no_cache,usage_input_tokens_cache_write_5m,usage_input_tokens_cache_write_1h,"
+        "usage_input_tokens_cache_read,usage_output_tokens,web_search_count,inference_geo,speed\n"
+        "2026-11-22,claude-opus-5,App,Default,standard,≤ 200k,46981,15969,7,3,16932,0,global,\n"
+    )
+    [line] = lines(text, "anthropic")
+    assert (line.model, line.usage) == ("claude-opus-5", Usage(46981, 3, 15969, 7, 16932))
+
+
+def test_plain_csv() -> None:
+    columns = "date,model,input,cache_read,cache_write_5m,cache_write_1h,output,cost_usd"
+    text = f"{columns}\n2026-11-22,m,1,2,3,4,5,$0.06\n"
+    assert lines(text, "csv") == [Billed("2026-11-22", "m", "export:2", Usage(1, 2, 3, 4, 5), 6 * CENT)]
+
+
+@pytest.mark.parametrize(
+    ("text", "vendor", "words"),
+    [
+        ('{"data": [\n{"results": [],\n}', "openai", "export:3:1 is not JSON"),
+        ('\n{"object": "error"}', "openai", "export:2 is no page of an export"),
+        ('{"data": [\n\n{"results": []}]}', "openai", "export:3: a bucket without start_time"),
+        (openai_page(used(input_tokens=-1)), "openai", "export:9: input_tokens is '-1'"),
+        (openai_page(used(), used(input_cached_tokens=2000)), "openai", "2000 cached and written of 1000"),
+        (openai_page(cost(1, None, "eur")), "openai", "an amount in 'eur'"),
+        (openai_page(cost("much", None)), "openai", "an amount of 'much'"),
+        (openai_page(cost("NaN", None)), "openai", "an amount of 'NaN'"),
+        (openai_page(cost("1e99", None)), "openai", "an amount of '1e99'"),
+        (openai_page(used(), end=DAY + 7 * 86_400), "openai", "is longer than a day"),
+        (openai_page(used(), start=10**18), "openai", "is no time"),
+        (claude_page({"tokens": 1}), "anthropic", "neither an amount nor uncached_input_tokens"),
+        ("date,model,input\n2026-11-22,m,1\n22.11.2026,m,1\n", "csv", "export:3: date is '22.11.2026'"),
+        ("model,input\nm,1\n", "csv", r"export:2 has no date \(columns: input, model\)"),
+        ("date,input\n2026-11-22,1.5\n", "csv", "export:2: input is '1.5'"),
+        ("date,input\n2026-11-22,1,2\n", "csv", "export:2 has not as many fields"),
+        ("date,input\n", "csv", "covers no day"),
+        ("", "csv", "covers no day"),
+        pytest.param("[" * 100_000, "openai", "nested too deep|not JSON", id="deep"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_read_is_told_with_its_line(text: str, vendor: Vendor, words: str) -> None:
+    with pytest.raises(BadRequest, match=words):
+        read_bill(text, "export", vendor)
