@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable
 from types import MappingProxyType
 
-from ..nouns import Loss
+from ..nouns import Loss, Tool
 
 CATALOG = MappingProxyType(
     {
@@ -128,6 +128,7 @@ CATALOG = MappingProxyType(
 FAMILIES = ("extra", "opaque", "header", "answer_extra")
 _ODD = re.compile(r"[^A-Za-z0-9_.\-]")
 _HEADER_BYTES = 1024
+_TOOL = frozenset(("type", "name", "description", "parameters", "strict", "format"))
 
 
 class Losses:
@@ -148,6 +149,15 @@ class Losses:
     def opaque(self, kind: str) -> None:
         """Notes a part that only its own dialect understands."""
         self.add(f"opaque.{kind}")
+
+    def tool(self, tool: Tool) -> None:
+        """Notes the members of a function or custom tool that only its own dialect understands."""
+        raw = tool.raw or {}
+        inner = raw.get("tool")
+        if "namespace" in raw and isinstance(inner, dict):  # a tool inside a namespace keeps its whole self
+            raw = {name: value for name, value in inner.items() if name not in _TOOL}
+        for name in raw:
+            self.opaque(f"tool.{name}")
 
     def tuple(self) -> tuple[Loss, ...]:
         return tuple(self._seen)

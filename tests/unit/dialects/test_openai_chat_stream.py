@@ -21,6 +21,7 @@ from tierwise.nouns import (
     Opaque,
     Signed,
     Started,
+    Thinking,
     ToolCall,
     Usage,
     UsageSeen,
@@ -156,7 +157,7 @@ def test_thinking_text_and_refusal_are_blocks_of_their_own() -> None:
     )
     assert found == [
         START,
-        BlockStart(0, "thinking"),
+        BlockStart(0, "thinking", Thinking(origin="openai_chat")),
         Delta(0, "x"),
         Delta(0, "y"),
         BlockStop(0),

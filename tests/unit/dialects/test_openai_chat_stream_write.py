@@ -251,7 +251,7 @@ def test_logprobs_stand_beside_their_delta() -> None:
 def test_what_is_written_is_read_back() -> None:
     events: list[Event] = [
         START,
-        BlockStart(0, "thinking"), Delta(0, "x"), BlockStop(0),
+        BlockStart(0, "thinking", Thinking(origin="openai_chat")), Delta(0, "x"), BlockStop(0),
         BlockStart(1, "text"), Delta(1, "a"), BlockStop(1),
         BlockStart(2, "tool_call", ToolCall("c", "f", "")), Delta(2, '{"a":1}'), BlockStop(2),
         Finished("tool_calls"), UsageSeen(Usage(5, 3, 2, 0, 7, 1)), Ended(),

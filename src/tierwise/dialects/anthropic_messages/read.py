@@ -148,7 +148,7 @@ def read_request(body: bytes, headers: Mapping[str, str]) -> Ask:
         model=top.model,
         messages=tuple(_messages(top)),
         tools=tuple(_tool(tool, f"tools.{i}") for i, tool in enumerate(top.tools or ())),
-        tool_choice=_tool_choice(top.tool_choice),
+        tool_choice=_tool_choice(top.tool_choice, extras),
         sampling=Sampling(
             temperature=top.temperature,
             top_p=top.top_p,
@@ -243,6 +243,8 @@ def read_blocks(blocks: list[Any], where: str = "content", answer: bool = False)
         for key, value in block.items():
             if key not in known and key not in _EVERY and value not in (None, {"type": "direct"}):
                 parts.append(Opaque(NAME, f"{block['type']}.{key}", {key: value}))
+        if (control := _odd_control(block)) is not None:
+            parts.append(Opaque(NAME, f"{block['type']}.cache_control", {"cache_control": control}))
     return tuple(parts)
 
 
@@ -298,6 +300,14 @@ def cache_mark(block: Block) -> CacheMark | None:
     return CacheMark("1h" if control.get("ttl") == "1h" else "5m")
 
 
+def _odd_control(block: Block) -> Block | None:
+    """The block's cache_control if it says more than a lifetime."""
+    control = block.get("cache_control")
+    if not isinstance(control, dict) or not control.keys() - {"type", "ttl"}:
+        return None
+    return control
+
+
 def _tool(tool: Block, where: str) -> Tool:
     kind = tool.get("type")
     if not isinstance(kind, str | None):
@@ -312,6 +322,8 @@ def _tool(tool: Block, where: str) -> Tool:
         raise BadRequest(f"{where}: `input_schema` must be an object, `strict` a boolean.", param=where)
     known = ("name", "description", "input_schema", "strict", "cache_control", "type")
     odd = {key: value for key, value in tool.items() if key not in known and value is not None}
+    if (control := _odd_control(tool)) is not None:
+        odd["cache_control"] = control
     return Tool(
         name,
         description=_text(tool.get("description"), f"{where}.description"),
@@ -323,7 +335,7 @@ def _tool(tool: Block, where: str) -> Tool:
     )
 
 
-def _tool_choice(choice: Block | None) -> ToolChoice:
+def _tool_choice(choice: Block | None, extras: dict[str, Any]) -> ToolChoice:
     if choice is None:
         return ToolChoice()
     mode = _MODES.get(str(choice.get("type")))
@@ -332,6 +344,9 @@ def _tool_choice(choice: Block | None) -> ToolChoice:
         raise BadRequest(
             "tool_choice: `auto`, `any`, `none`, or `tool` with a name is expected.", param="tool_choice"
         )
+    known = ("type", "name", "disable_parallel_tool_use")
+    if odd := {key: value for key, value in choice.items() if key not in known and value is not None}:
+        extras["tool_choice"] = odd
     alone = choice.get("disable_parallel_tool_use")
     names = (name,) if mode == "named" and isinstance(name, str) else ()
     return ToolChoice(mode, names, None if alone is None else not alone)
@@ -362,6 +377,8 @@ def _output(top: _Top, extras: dict[str, Any]) -> OutputFormat | None:
     config = dict(top.output_config or {})
     wanted = config.pop("format", None) or top.output_format
     config.pop("effort", None)
+    if isinstance(wanted, dict) and (odd := wanted.keys() - {"type", "schema"}):
+        config["format"] = {key: wanted[key] for key in sorted(odd)}
     if config:
         extras["output_config"] = config
     if not wanted:

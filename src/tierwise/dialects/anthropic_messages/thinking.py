@@ -33,6 +33,8 @@ def write_thinking(body: Body, asked: Reasoning, abilities: Abilities, same: boo
     if effort is not None:
         thinking = _effort(body, effort, thinking, abilities, losses)
     if thinking is None:
+        if asked.summary:
+            losses.add("thinking.summary", "the model was not asked to think")
         return
     if asked.summary and thinking["type"] != "disabled":
         if asked.summary not in ("auto", "concise", "detailed"):

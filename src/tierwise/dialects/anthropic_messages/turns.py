@@ -62,9 +62,8 @@ class Marks:
             return block
         if mark.ttl == "30m":
             self._losses.add("cache.ttl", "30m was sent as 5m")
-        block["cache_control"] = (
-            {"type": "ephemeral", "ttl": "1h"} if mark.ttl == "1h" else {"type": "ephemeral"}
-        )
+        hour = {"ttl": "1h"} if mark.ttl == "1h" else {}
+        block["cache_control"] = {**block.get("cache_control", {}), "type": "ephemeral", **hour}
         self._blocks.append(block)
         return block
 
@@ -240,6 +239,8 @@ class Turns:
         for part in parts:
             if isinstance(part, Opaque):
                 if part.kind.startswith("message."):
+                    if part.dialect != NAME:
+                        self._losses.opaque(part.kind)
                     continue
                 written = self._opaque(part, target)
             else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -21,6 +22,8 @@ DEFAULT_MAX_TOKENS = 4096
 """Anthropic requires `max_tokens`. Used when neither the caller nor the catalog knows a limit."""
 
 Body = dict[str, Any]
+# Other vendors' words for a service tier that Anthropic has one for.
+_TIERS = MappingProxyType({"auto": "auto", "default": "standard_only", "standard": "standard_only"})
 _SAID = (
     ("output.verbosity", "verbosity"),
     ("output.prediction", "prediction"),
@@ -109,6 +112,8 @@ def _tool(tool: Tool, abilities: Abilities, same: bool, losses: Losses) -> Body:
         written["strict"] = tool.strict
     if same and tool.raw and tool.dialect == NAME:
         written.update(tool.raw)
+    elif tool.dialect != NAME:
+        losses.tool(tool)
     return written
 
 
@@ -146,6 +151,8 @@ def _output(body: Body, ask: Ask, abilities: Abilities, same: bool, losses: Loss
         return
     schema = asked.schema
     if not same:
+        if asked.name and "title" not in schema:
+            schema = {"title": asked.name, **schema}
         if asked.description and "description" not in schema:
             schema = {**schema, "description": asked.description}
         closed = closed_schema(schema)
@@ -218,7 +225,7 @@ def _rest(body: Body, ask: Ask, same: bool, losses: Losses) -> None:
         losses.add("metadata", ", ".join(metadata))
     tier = ask.service_tier
     if tier is not None and not same:
-        tier = {"auto": "auto", "default": "standard_only"}.get(tier)
+        tier = _TIERS.get(tier)
         if tier is None:
             losses.add("service_tier", ask.service_tier or "")
     if tier is not None:
@@ -236,5 +243,11 @@ def _rest(body: Body, ask: Ask, same: bool, losses: Losses) -> None:
             losses.add(f"extra.{name}")
         return
     for key, value in ask.extras.items():
-        laid = body.get(key)
-        body[key] = {**laid, **value} if isinstance(laid, dict) and isinstance(value, dict) else value
+        body[key] = _merged(body.get(key), value)
+
+
+def _merged(laid: Any, value: Any) -> Any:
+    """`laid` with the caller's members these words do not cover, inside objects too."""
+    if not isinstance(laid, dict) or not isinstance(value, dict):
+        return value
+    return {**laid, **{name: _merged(laid.get(name), inner) for name, inner in value.items()}}

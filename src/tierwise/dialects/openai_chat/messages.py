@@ -161,7 +161,9 @@ def take_mark(fields: Fields) -> CacheMark | None:
     control = fields.mapping("cache_control")
     if control is not None:
         return CacheMark("1h" if control.get("ttl") == "1h" else "5m")
-    return CacheMark("30m") if breakpoint_ is not None else None
+    if breakpoint_ is None:
+        return None
+    return CacheMark("1h" if breakpoint_.get("ttl") == "12h" else "30m")
 
 
 def _part(fields: Fields, whole: dict[str, Any]) -> Part:

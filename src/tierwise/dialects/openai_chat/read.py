@@ -34,6 +34,7 @@ def read_request(body: bytes) -> Ask:
     if is_extension(extension := fields.any("provider")):
         extension = None  # tierwise's own: the Outline has it, and no provider may see it
     fields.put_back("provider", extension)
+    output = _output(fields)
     newer, older = fields.whole("max_completion_tokens"), fields.whole("max_tokens")
     return Ask(
         dialect="openai_chat",
@@ -43,7 +44,7 @@ def read_request(body: bytes) -> Ask:
         tool_choice=choice,
         sampling=_sampling(fields),
         reasoning=Reasoning(effort=fields.text("reasoning_effort")),
-        output=_output(fields),
+        output=output,
         max_output=newer if newer is not None else older,
         stream=bool(fields.flag("stream")),
         include_usage=include_usage,
@@ -113,14 +114,20 @@ def _output(fields: Fields) -> OutputFormat | None:
     if kind != "json_schema":
         fields.put_back("response_format", value)
         return None
-    inner = Fields.of(value.get("json_schema"), "response_format.json_schema")
-    return OutputFormat(
+    inner = Fields.of(value.pop("json_schema", None), "response_format.json_schema")
+    output = OutputFormat(
         "json_schema",
         name=inner.text("name") or "",
         schema=inner.mapping("schema"),
         strict=inner.flag("strict"),
         description=inner.text("description"),
     )
+    unknown = {name: item for name, item in value.items() if name != "type"}
+    if rest := inner.rest():
+        unknown["json_schema"] = rest
+    if unknown:
+        fields.put_back("response_format", unknown)
+    return output
 
 
 def _tools(fields: Fields) -> list[Tool]:
@@ -188,6 +195,8 @@ def _tool_choice(fields: Fields) -> ToolChoice:
     if isinstance(value, str) and value in _MODES:
         return ToolChoice(_MODES[value], parallel=parallel)
     kind = value.get("type") if isinstance(value, dict) else None
+    if isinstance(value, dict) and (odd := {k: v for k, v in value.items() if k not in ("type", kind)}):
+        fields.put_back("tool_choice", odd)
     if kind in ("function", "custom"):
         name = Fields.of(value.get(kind), f"tool_choice.{kind}").needed("name")
         return ToolChoice("named", (name,), parallel)

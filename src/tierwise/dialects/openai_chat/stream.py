@@ -24,6 +24,7 @@ from ...nouns import (
     Opaque,
     Signed,
     Started,
+    Thinking,
     ToolCall,
     UsageSeen,
 )
@@ -272,7 +273,9 @@ def _say(
         _close_prose(choice, events)
         choice.prose = (kind, choice.blocks)
         choice.blocks += 1
-        events.append(BlockStart(choice.prose[1], kind, choice=choice.number))
+        # Its origin says where thinking may be replayed.
+        part = Thinking(origin=NAME) if kind == "thinking" else None
+        events.append(BlockStart(choice.prose[1], kind, part, choice.number))
     events.append(Delta(choice.prose[1], text, choice.number, logprobs))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -13,6 +15,12 @@ from ..losses import Losses
 from .fields import LEGACY, NAME, can_stop_thinking, openai_model
 from .write_messages import MessageWriter, Wire
 
+# Top-level fields of the responses dialect that mean the same here.
+_SHARED = frozenset(("safety_identifier", "prompt_cache_retention", "prompt_cache_options", "moderation"))
+# Other vendors' words for a service tier → OpenAI's; None is what is done unasked.
+_TIERS: Mapping[str, str | None] = MappingProxyType(
+    {"auto": None, "standard_only": "default", "standard": "default", "flex": "flex", "priority": "priority"}
+)
 _EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 
 
@@ -32,16 +40,26 @@ def write_request(ask: Ask, model: Model) -> Written:
         name = "max_completion_tokens" if openai_model(model.id) else "max_tokens"
         body[name] = ask.max_output
     _account(body, ask, model, losses)
-    if own:
-        body |= ask.extras
-    else:
-        losses.extras(ask.extras)
+    for name, value in ask.extras.items():
+        if own:
+            body[name] = _merged(body.get(name), value)
+        elif ask.dialect == "openai_responses" and name in _SHARED:
+            body[name] = value
+        else:
+            losses.extras((name,))
     if ask.stream:
         body["stream"] = True
         options = body.get("stream_options")
         # Always asked for: what a stream cost is known only from its usage chunk.
         body["stream_options"] = (options if isinstance(options, dict) else {}) | {"include_usage": True}
     return Written(msgspec.json.encode(body), losses=losses.tuple())
+
+
+def _merged(known: Any, value: Any) -> Any:
+    """`known` with the caller's members these words do not cover, inside objects too."""
+    if not isinstance(known, dict) or not isinstance(value, dict):
+        return value
+    return {**known, **{name: _merged(known.get(name), inner) for name, inner in value.items()}}
 
 
 def _tools(body: Wire, ask: Ask, model: Model, losses: Losses) -> None:
@@ -55,6 +73,8 @@ def _tools(body: Wire, ask: Ask, model: Model, losses: Losses) -> None:
             continue
         if len(tool.name) > 64:
             losses.add("tool.name_length", tool.name)
+        if tool.dialect not in (NAME, LEGACY):
+            losses.tool(tool)
         if tool.kind == "custom" and openai_model(model.id):
             tools.append(_custom(tool))
         else:
@@ -250,7 +270,7 @@ def _account(body: Wire, ask: Ask, model: Model, losses: Losses) -> None:
         losses.add("cache.key")  # one made of a session id was never asked for
     tier: Any = ask.service_tier
     if tier is not None and not ours:
-        tier = {"auto": None, "standard_only": "default"}.get(tier, "")
+        tier = _TIERS.get(tier, "")
     if tier:
         body["service_tier"] = tier
     elif tier == "":

@@ -25,6 +25,13 @@ from .fields import LEGACY_ID, NAME, cache_breakpoints, openai_model
 Wire = dict[str, Any]
 
 _BILLING = "x-anthropic-billing-header:"
+_ENDINGS = {
+    "text/plain": ".txt",
+    "text/markdown": ".md",
+    "text/csv": ".csv",
+    "text/html": ".html",
+    "application/json": ".json",
+}
 _FORMATS = {"audio/wav": "wav", "audio/x-wav": "wav", "audio/mpeg": "mp3", "audio/mp3": "mp3"}
 
 
@@ -40,6 +47,7 @@ class MessageWriter:
         self._losses = losses
         self._out: list[Wire] = []
         self._carried: list[Wire] = []  # media of tool results, waiting for the run of results to end
+        self._marked: list[Wire] = []  # what carries a cache breakpoint, in order
 
     def write(self) -> list[Wire]:
         """The messages, in order."""
@@ -58,10 +66,20 @@ class MessageWriter:
             else:
                 self._plain(message)
         self._flush()
+        self._keep_four()
         last = self._ask.messages[-1] if self._ask.messages else None
         if last is not None and last.role == "assistant" and not self._own and not self._abilities.prefill:
             self._losses.add("message.prefill")
         return self._out
+
+    def _keep_four(self) -> None:
+        """At most 4 breakpoints are written. The first and the last 3 stay; an own caller's are left alone."""
+        if self._own or len(self._marked) <= 4:
+            return
+        self._losses.add("cache.more_than_4", f"{len(self._marked)} were asked for")
+        for item in self._marked[1:-3]:
+            item.pop("cache_control", None)
+            item.pop("prompt_cache_breakpoint", None)
 
     def _flush(self) -> None:
         if self._carried:
@@ -245,6 +263,7 @@ class MessageWriter:
     def _mark(self, item: Wire, mark: CacheMark) -> None:
         """A breakpoint in the words of the target, if it has any."""
         known = self._abilities.prompt_cache
+        self._marked.append(item)
         if known is not False and "claude" in self._model_id.lower():
             item["cache_control"] = {"type": "ephemeral"} | ({"ttl": "1h"} if mark.ttl == "1h" else {})
             if mark.ttl == "30m":
@@ -301,7 +320,8 @@ class MessageWriter:
         else:
             file = {"file_data": _url(part)}
         if part.name or ("file_data" in file and not self._own):
-            file["filename"] = part.name or "document.pdf"  # OpenAI refuses data without a name
+            # OpenAI refuses data without a name, and goes by its ending.
+            file["filename"] = part.name or f"document{_ENDINGS.get(part.mime, '.pdf')}"
         return {"type": "file", "file": file}
 
 
