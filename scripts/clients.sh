@@ -3,18 +3,45 @@
 # A client that cannot be installed is reported, and its tests skip with that reason.
 set -eu
 python=${PYTHON:-python3}
+what=${1:-python}
 
 environment() { # NAME: .venv-NAME from requirements/NAME.txt
     stamp=.venv-$1/.stamp-$(cksum <"requirements/$1.txt" | cut -d' ' -f1)
     [ -f "$stamp" ] && return
     rm -rf ".venv-$1"
-    "$python" -m venv ".venv-$1"
-    .venv-"$1"/bin/python -m pip install -qq --disable-pip-version-check --no-deps --no-compile --require-hashes \
-        -r "requirements/$1.txt" && touch "$stamp" && return
+    "$python" -m venv ".venv-$1" &&
+        ".venv-$1/bin/python" -m pip install -qq --disable-pip-version-check --no-deps --no-compile --require-hashes \
+            -r "requirements/$1.txt" && touch "$stamp" && return
     echo "could not install requirements/$1.txt: its tests will skip" >&2
     rm -rf ".venv-$1"
+}
+
+sources() { # The SDKs' source distributions, unpacked into .venv-clients-new/sources: they hold their own API tests
+    [ -f .venv-clients-new/sources/.stamp ] || [ ! -d .venv-clients-new ] && return
+    into=.venv-clients-new/sources
+    rm -rf $into && mkdir $into
+    awk '/^[a-z]/ { take = /^(openai|anthropic)(\[|=)/ } take { sub(/\[.*\]/, ""); print }' requirements/clients-new.txt >$into/wanted.txt
+    .venv-clients-new/bin/python -m pip download -qq --disable-pip-version-check --no-deps --no-binary :all: --no-build-isolation \
+        --require-hashes -r $into/wanted.txt -d $into && cat $into/*.tar.gz | tar xzif - -C $into && touch $into/.stamp && return
+    echo "could not unpack the SDKs' sources: their own API tests will skip" >&2
+    rm -rf $into
+}
+
+packages() { # tests/clients/node/node_modules, by the Node.js of .venv-clients-node
+    there=tests/clients/node
+    stamp=$there/node_modules/.stamp-$(cksum <$there/package-lock.json | cut -d' ' -f1)
+    [ -f "$stamp" ] || [ ! -d .venv-clients-node ] && return
+    PATH="$PWD/.venv-clients-node/bin:$PATH" npm ci --prefix $there --ignore-scripts --no-audit --no-fund --loglevel=error &&
+        touch "$stamp" && return
+    echo "could not install $there/package-lock.json: its tests will skip" >&2
+    rm -rf $there/node_modules
 }
 
 for name in clients-old clients-new clients-litellm clients-llm; do
     environment $name
 done
+sources
+if [ "$what" = all ]; then
+    environment clients-node
+    packages
+fi

@@ -1,4 +1,4 @@
-"""A private Valkey or Redis for tests: a free port of its own, nothing kept, stopped, hung or killed at will."""
+"""A private Valkey or Redis for tests: a free port, nothing kept, stopped, hung or killed at will."""
 
 from __future__ import annotations
 

@@ -5,20 +5,22 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from .errors import ConfigError
-
 PICO_PER_USD = 10**12
 MILLION = 10**6
 
 
+class NotMoney(ValueError):
+    """What was given is no exact amount; the message says how to write it. Callers say where it stood."""
+
+
 def usd_to_pico(usd: str | int | Decimal) -> int:
-    """Dollars as text, whole number or Decimal → pico-dollars. Raises ConfigError if it is no finite amount
+    """Dollars as text, whole number or Decimal → pico-dollars. Raises NotMoney if it is no finite amount
     or finer than a pico-dollar."""
     return _exact(usd, Decimal(PICO_PER_USD), "an amount in USD")
 
 
 def usd_per_million_to_pico(usd: str | int | Decimal) -> int:
-    """Dollars per million tokens → pico-dollars per token. Raises ConfigError if it is not a whole number
+    """Dollars per million tokens → pico-dollars per token. Raises NotMoney if it is not a whole number
     of those."""
     return _exact(usd, Decimal(PICO_PER_USD // MILLION), "a price in USD per million tokens")
 
@@ -38,10 +40,10 @@ def _exact(usd: str | int | Decimal, scale: Decimal, what: str) -> int:
     try:
         scaled = Decimal(usd) * scale
     except (ArithmeticError, TypeError, ValueError):
-        raise ConfigError(f"{usd!r} is not {what}.", "Write it as a decimal number such as 1.25.") from None
+        raise NotMoney(f"{usd!r} is not {what}. Write it as a decimal number such as 1.25.") from None
     if not scaled.is_finite() or scaled != scaled.to_integral_value():
-        raise ConfigError(
-            f"{usd!r} is not {what} that whole pico-dollars can hold.",
-            "Use at most 12 decimals of a dollar (6 for a price per million tokens).",
+        raise NotMoney(
+            f"{usd!r} is not {what} that whole pico-dollars can hold. "
+            "Use at most 12 decimals of a dollar (6 for a price per million tokens)."
         )
     return int(scaled)

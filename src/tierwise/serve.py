@@ -191,8 +191,9 @@ def _control_plane(running: Running) -> None:
         loop=asyncio.get_running_loop(),
         local_token=running.local_token,
         data_url=f"http://{running.host}:{running.port}",
+        db=running.options.db or running.settings.server.db,
     )
-    start(control, running.admin_host, running.admin_port)
+    running.admin_port = start(control, running.admin_host, running.admin_port)
     running.ledger.announce(f"http://{running.admin_host}:{running.admin_port}", running.local_token)
 
 

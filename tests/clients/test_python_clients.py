@@ -96,7 +96,3 @@ def test_pydantic_ai(world: World) -> None:
         assert seen["structured"] == TICKET
         assert seen["wrong_key"] == ["ModelAuthenticationError", 401]
     run.assert_billed()
-
-
-def test_every_row_balances(world: World) -> None:
-    assert world.gateway.verify() == ""

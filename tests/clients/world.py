@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 import live
+from clients.versions import locked
 
 HAIKU = "anthropic/claude-haiku-4"
 DATED = "claude-haiku-4-5-20251001"
@@ -34,7 +35,10 @@ LUNA_PICO = {
     "cache_write_1h": 0,
     "output": 5 * 10**5,
 }
+# What would make a client ask the network for anything but the gateway.
+QUIET = {"NO_COLOR": "1", "LITELLM_LOCAL_MODEL_COST_MAP": "True", "DO_NOT_TRACK": "1"}
 BUCKETS = (*PICO, "reasoning")
+SNIPPETS = live.ROOT / "tests/clients/snippets"
 NODE = live.ROOT / ".venv-clients-node/bin/node"
 PACKAGES = live.ROOT / "tests/clients/node/node_modules"
 
@@ -100,25 +104,34 @@ class World:
         self.key = self.gateway.key()
 
     def close(self) -> None:
-        """Both exit cleanly."""
+        """Both exit cleanly, and the whole ledger balances."""
         assert self.gateway.stop() == 0
         self.simulator.stop()
+        assert self.gateway.verify() == ""
 
     def run(self, environment: str, snippet: str) -> Run:
         """Runs snippets/`snippet`.py in .venv-`environment`; its output is the JSON on its last line."""
-        python = live.ROOT / f".venv-{environment}/bin/python"
-        if not any(python.parent.parent.glob(".stamp-*")):
-            pytest.skip(f".venv-{environment} could not be built: see what scripts/clients.sh says")
-        script = live.ROOT / f"tests/clients/snippets/{snippet}.py"
-        run = self.command([python, script, str(self.port), self.key])
-        run.out = json.loads(run.out.splitlines()[-1])
-        return run
+        return self._told(environment, [python(environment), SNIPPETS / f"{snippet}.py"])
 
     def node(self, script: Path) -> Run:
         """Runs a Node `script`; its output is the JSON on its last line."""
         needs_node()
-        run = self.command([NODE, script, str(self.port), self.key])
+        return self._told("node", [NODE, script])
+
+    def script(self, environment: str, code: str) -> Run:
+        """Runs `code` in .venv-`environment`, or as a module in `node`; it finds its key in TIERWISE_KEY."""
+        environ = {"TIERWISE_KEY": self.key}
+        if environment != "node":
+            return self.command([python(environment), "-c", code], environ)
+        needs_node()
+        return self.command([NODE, "--input-type=module", "-e", code], environ, PACKAGES.parent)
+
+    def _told(self, environment: str, command: list[Any]) -> Run:
+        run = self.command([*command, str(self.port), self.key])
+        assert run.status == 0, run.out[-2000:]
         run.out = json.loads(run.out.splitlines()[-1])
+        versions = locked(environment)
+        assert all(versions[name] == version for name, version in run.out["versions"].items())
         return run
 
     def command(
@@ -131,7 +144,7 @@ class World:
         home.mkdir(exist_ok=True)
         done = subprocess.run(
             [str(argument) for argument in arguments], cwd=cwd or home, stdin=subprocess.DEVNULL,
-            env={**kept, "HOME": str(home), "NO_COLOR": "1", **(environ or {})},
+            env={**kept, "HOME": str(home), **QUIET, **(environ or {})},
             capture_output=True, text=True, timeout=150, check=False,
         )  # fmt: skip
         if done.returncode and not done.stdout:
@@ -144,11 +157,19 @@ class World:
         return [json.loads(line) for line in text.splitlines()]
 
 
+def python(environment: str) -> Path:
+    """The interpreter of .venv-`environment`; skips where that could not be built."""
+    there = live.ROOT / f".venv-{environment}"
+    if not any(there.glob(".stamp-*")):
+        pytest.skip(f"{there} could not be built: see what scripts/clients.sh says")
+    return there / "bin/python"
+
+
 def needs_node() -> None:
     """Skips where Node.js or its packages could not be installed."""
     if not NODE.exists():
         pytest.skip(".venv-clients-node could not be built: see what `scripts/clients.sh all` says")
-    if not (PACKAGES / ".package-lock.json").exists():
+    if not any(PACKAGES.glob(".stamp-*")):
         pytest.skip(f"{PACKAGES} could not be installed: see what `scripts/clients.sh all` says")
 
 

@@ -178,12 +178,13 @@ def plain(value: Any, key: str = "") -> Any:
 
 # Words of the formats themselves: a vendor says the same with another one.
 _VOCABULARY = frozenset(
-    """auto none required any function tool custom allowed_tools assistant model user system developer tool
-    ephemeral explicit enabled disabled adaptive text json_schema json_object message image_url input_text
-    input_image input_file input_audio output_text file tool_use tool_result tool_calls function_call
-    function_call_output image document base64 url stop end_turn auto object string summarized flex
-    application/json application/pdf text/plain default standard_only reasoning thinking grammar
-    """.split()
+    """
+    auto none required any function tool custom allowed_tools assistant model user system developer ephemeral
+    explicit enabled disabled adaptive text json_schema json_object message image_url input_text input_image
+    input_file input_audio output_text file tool_use tool_result tool_calls function_call
+    function_call_output image document base64 url stop end_turn object string summarized flex grammar
+    application/json application/pdf text/plain default standard standard_only reasoning thinking
+    """.split()  # noqa: SIM905
 )
 _STRUCTURE = frozenset(("type", "role", "model", "mode", "id", "status", "object", "mimeType", "media_type"))
 
@@ -198,8 +199,9 @@ def leaves(value: Any, key: str = "", path: str = "") -> Iterator[tuple[str, Any
             yield from leaves(item, key, f"{path}[{i}]")
     elif isinstance(value, str) and key == "arguments":
         yield from leaves(json.loads(value) if value.startswith("{") else value, "", path)
-    elif value is not None and not isinstance(value, bool) and key not in _STRUCTURE:
-        if not isinstance(value, str) or (value and value.lower() not in _VOCABULARY):
+    elif isinstance(value, int | float | str) and not isinstance(value, bool) and key not in _STRUCTURE:
+        spelt = str(value).lower()
+        if spelt and spelt not in _VOCABULARY:
             yield path, value
 
 
@@ -211,7 +213,7 @@ def holds(body: Any, value: Any) -> bool:
         return any(holds(item, value) for item in body)
     if isinstance(value, str) and isinstance(body, str):
         return any(piece in body.lower() for piece in _spellings(value.lower()))
-    if isinstance(body, bool) or isinstance(body, str) or isinstance(value, str):
+    if isinstance(body, (bool, str)) or isinstance(value, str):
         return False
     return bool(body == value)
 

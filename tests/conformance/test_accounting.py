@@ -21,7 +21,7 @@ from tierwise.dialects import registry
 from tierwise.nouns import Provider, Started, Usage, UsageSeen
 
 CHAT, ANTHROPIC = "/v1/chat/completions", "/anthropic/v1/messages"
-PATHS = {"openai_chat": CHAT, "anthropic_messages": ANTHROPIC}
+SURFACES = ("openai_chat", "anthropic_messages", "openai_responses", "gemini")
 vectors = pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector.name)
 
 
@@ -92,7 +92,7 @@ def answer(sent: provider.Sent) -> Iterator[Any]:
     number = re.search(rb"vector (\d+)", sent.body)
     assert number is not None
     vector = VECTORS[int(number[1])]
-    if json.loads(sent.body).get("stream"):
+    if json.loads(sent.body).get("stream") or ":streamGenerateContent" in sent.path:
         yield provider.stream_head()
         for frame in frames(vector):
             yield provider.piece(frame)
@@ -110,13 +110,12 @@ class World:
         self.provider = provider.Provider(answer)
         toml = ""
         for name, dialect in DIALECTS.items():
-            if dialect in PATHS:
-                models = sorted({vector.model for vector in VECTORS if vector.provider == name})
-                base = f"http://127.0.0.1:{self.provider.port}{live.BASES[dialect]}"
-                toml += (
-                    f'[[provider]]\nname = "{name}"\ndialect = "{dialect}"\nbase_url = "{base}"\n'
-                    f'key = "env:UPSTREAM_KEY"\nmodels = {json.dumps(models)}\n'
-                )
+            models = sorted({vector.model for vector in VECTORS if vector.provider == name})
+            base = f"http://127.0.0.1:{self.provider.port}{live.BASES[dialect]}"
+            toml += (
+                f'[[provider]]\nname = "{name}"\ndialect = "{dialect}"\nbase_url = "{base}"\n'
+                f'key = "env:UPSTREAM_KEY"\nmodels = {json.dumps(models)}\n'
+            )
         self.gateway = live.Gateway(folder, toml)
         self.key = self.gateway.key()
 
@@ -132,12 +131,17 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     assert made.gateway.stop() == 0
 
 
-def request(vector: Vector, words: str, stream: bool) -> dict[str, Any]:
-    number = VECTORS.index(vector)
-    return {
-        "model": f"{vector.provider}/{vector.model}", "max_tokens": 900, "stream": stream,
-        "messages": [{"role": "user", "content": f"vector {number} {words}"}],
-    }  # fmt: skip
+def request(vector: Vector, surface: str, words: str, stream: bool) -> tuple[str, dict[str, Any]]:
+    """Path and body that ask for the vector's model in a surface's words."""
+    text, model = f"vector {VECTORS.index(vector)} {words}", f"{vector.provider}/{vector.model}"
+    if surface == "gemini":
+        verb = "streamGenerateContent?alt=sse" if stream else "generateContent"
+        return f"/gemini/v1beta/models/{model}:{verb}", {"contents": [{"parts": [{"text": text}]}]}
+    if surface == "openai_responses":
+        return "/v1/responses", {"model": model, "input": text, "stream": stream}
+    body = {"model": model, "max_tokens": 900, "stream": stream}
+    messages = [{"role": "user", "content": text}]
+    return CHAT if surface == "openai_chat" else ANTHROPIC, {**body, "messages": messages}
 
 
 def usage_of(row: dict[str, Any]) -> Usage:
@@ -147,13 +151,11 @@ def usage_of(row: dict[str, Any]) -> Usage:
 
 
 @vectors
-@pytest.mark.parametrize("crossed", [False, True], ids=["same", "crossed"])
+@pytest.mark.parametrize("surface", SURFACES)
 @pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
-def test_through_the_gateway(world: World, vector: Vector, crossed: bool, stream: bool) -> None:
-    own = DIALECTS[vector.provider]
-    path = next(path for name, path in PATHS.items() if (name != own) == crossed)
-    headers = {"anthropic-version": "2023-06-01"} if path == ANTHROPIC else None
-    got = live.post(world.gateway.port, path, request(vector, "", stream), world.key, headers)
+def test_through_the_gateway(world: World, vector: Vector, surface: str, stream: bool) -> None:
+    path, body = request(vector, surface, "", stream)
+    got = live.post(world.gateway.port, path, body, world.key)
     assert got.status == 200, got.body
     row = world.row(got.headers["x-tierwise-exchange"])
     assert usage_of(row) == vector.expected
@@ -161,38 +163,36 @@ def test_through_the_gateway(world: World, vector: Vector, crossed: bool, stream
     assert vector.unpriced in row["unpriced"]
 
 
-@pytest.mark.parametrize("path", [ANTHROPIC, CHAT], ids=["same", "crossed"])
-def test_usage_survives_a_client_that_leaves(world: World, path: str) -> None:
+def partial(row: dict[str, Any], outcome: str) -> None:
     """What message_start told is charged exactly, the answer by its bytes, and the row says it is partial."""
+    assert (row["outcome"], row["usage_source"]) == (outcome, "partial")
+    buckets = row["usage"]
+    told = [buckets[name] for name in ("input", "cache_read", "cache_write_5m", "cache_write_1h")]
+    assert told == [7, 100, 10, 20]
+    assert buckets["output"] >= 2  # message_start said one, and seven bytes came
+    prompt = 7 * M + 100 * 100_000 + 10 * 1_250_000 + 20 * 2 * M
+    assert row["cost_pico"] == prompt + buckets["output"] * 5 * M
+    assert row["model"] == f"anthropic/{HAIKU}"
+
+
+@pytest.mark.parametrize("surface", ["anthropic_messages", "openai_chat"], ids=["same", "crossed"])
+def test_usage_survives_a_client_that_leaves(world: World, surface: str) -> None:
     vector = next(vector for vector in VECTORS if vector.name == "every bucket")
+    path, body = request(vector, surface, "hang here", True)
     connection = http.client.HTTPConnection("127.0.0.1", world.gateway.port, timeout=30)
     sent = {"authorization": f"Bearer {world.key}", "content-type": "application/json"}
-    connection.request("POST", path, json.dumps(request(vector, "hang here", True)), sent)
+    connection.request("POST", path, json.dumps(body), sent)
     reply = connection.getresponse()
     exchange = reply.getheader("x-tierwise-exchange")
     reply.read1(100)
     connection.sock.close()
     reply.close()
     assert live.wait_for(lambda: any(row["exchange"] == exchange for row in world.gateway.closes()))
-    row = world.row(str(exchange))
-    assert (row["outcome"], row["usage_source"]) == ("cancelled", "partial")
-    buckets = row["usage"]
-    assert [buckets[name] for name in ("input", "cache_read", "cache_write_5m", "cache_write_1h")] == [
-        7, 100, 10, 20,
-    ]  # fmt: skip
-    assert buckets["output"] >= 2
-    prompt = 7 * M + 100 * 100_000 + 10 * 1_250_000 + 20 * 2 * M
-    assert row["cost_pico"] == prompt + buckets["output"] * 5 * M
-    assert row["model"] == f"anthropic/{HAIKU}"
+    partial(world.row(str(exchange)), "cancelled")
 
 
-@pytest.mark.parametrize("path", [ANTHROPIC, CHAT], ids=["same", "crossed"])
-def test_usage_survives_a_provider_that_breaks_off(world: World, path: str) -> None:
-    """message_start says one output token; what had come by then is estimated, and the row says so."""
+@pytest.mark.parametrize("surface", ["anthropic_messages", "openai_chat"], ids=["same", "crossed"])
+def test_usage_survives_a_provider_that_breaks_off(world: World, surface: str) -> None:
     vector = next(vector for vector in VECTORS if vector.name == "every bucket")
-    got = live.post(world.gateway.port, path, request(vector, "break here", True), world.key)
-    row = world.row(got.headers["x-tierwise-exchange"])
-    assert (row["outcome"], row["usage_source"]) == ("truncated", "partial")
-    assert row["usage"]["output"] >= 2
-    prompt = 7 * M + 100 * 100_000 + 10 * 1_250_000 + 20 * 2 * M
-    assert row["cost_pico"] == prompt + row["usage"]["output"] * 5 * M
+    got = live.post(world.gateway.port, *request(vector, surface, "break here", True), world.key)
+    partial(world.row(got.headers["x-tierwise-exchange"]), "truncated")

@@ -172,11 +172,12 @@ def test_output_schema_and_effort_in_both_directions() -> None:
     talk = [{"role": "user", "content": "hi"}]
     wanted = {"type": "json_schema", "json_schema": {"name": "a", "schema": SCHEMA, "strict": True}}
     body, losses = to_anthropic(messages=talk, response_format=wanted, reasoning_effort="high")
-    assert body["output_config"] == {"effort": "high", "format": {"type": "json_schema", "schema": SCHEMA}}
+    named = {"title": "a", **SCHEMA}
+    assert body["output_config"] == {"effort": "high", "format": {"type": "json_schema", "schema": named}}
     assert body["thinking"] == {"type": "adaptive"}
     assert losses == []
     body, losses = to_chat(messages=talk, output_config=body["output_config"])
-    assert body["response_format"]["json_schema"]["schema"] == SCHEMA
+    assert body["response_format"]["json_schema"]["schema"] == named
     assert body["response_format"]["json_schema"]["strict"] is True
     assert body["reasoning_effort"] == "high"
     assert losses == []

@@ -1,19 +1,19 @@
-"""What every store must do. A new store adds a line to STORES and passes this file unchanged."""
+"""What every store must do. A new store adds a line to stores.STORES and passes this file unchanged."""
 
 from __future__ import annotations
 
 import asyncio
-import shutil
-from collections.abc import AsyncIterator, Callable
+import random
+from collections import defaultdict
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Protocol
 
 import pytest
 
+from postgres import postgres  # noqa: F401  a fixture
+from stores import STORES, Stores
 from tierwise.errors import BudgetRefused, StoreError, StoreLocked
-from tierwise.ledger import Ledger, Reader, open_ledger, read_ledger
 from tierwise.nouns import Budget, Usage
-from postgres import expire_leases, postgres  # noqa: F401  a fixture
 from unit.ledger.made import NOON, closed, opened
 
 DAY_US = 86_400_000_000
@@ -26,83 +26,6 @@ HOSTILE = [
     "𝕌𝕟𝕚𝕔𝕠𝕕𝕖 \u202e",
     "x" * 100_000,
 ]
-
-
-class Stores(Protocol):
-    """A place for ledgers of one kind. `shared`: several processes may write the same one."""
-
-    shared: bool
-    owned: list[Ledger]
-
-    def open(self) -> Ledger:
-        """Opens the ledger of this place."""
-
-    def crash(self) -> Ledger:
-        """What is left of the ledger after kill -9 of its owner, opened."""
-
-    def read(self) -> Reader:
-        """Opens it for reading."""
-
-
-class SqliteStores:
-    """One ledger after another in the same place; `crash` is what kill -9 leaves: the files as they are."""
-
-    shared = False
-
-    def __init__(self, folder: Path, request: pytest.FixtureRequest) -> None:
-        self.folder = folder
-        self.count = 0
-        self.owned: list[Ledger] = []
-
-    @property
-    def url(self) -> str:
-        return f"sqlite:///{self.folder}/{self.count}/ledger.db"
-
-    def open(self) -> Ledger:
-        (self.folder / str(self.count)).mkdir(exist_ok=True)
-        self.owned.append(open_ledger(self.url, {}))
-        return self.owned[-1]
-
-    def crash(self) -> Ledger:
-        old = self.folder / str(self.count)
-        self.count += 1
-        new = self.folder / str(self.count)
-        new.mkdir()
-        for name in ("ledger.db", "ledger.db-wal"):
-            if (old / name).exists():
-                shutil.copy(old / name, new / name)
-        return self.open()
-
-    def read(self) -> Reader:
-        return read_ledger(self.url)
-
-
-class PostgresStores:
-    """One database; `crash` cuts the owner's connections and lets the time of its lease pass."""
-
-    shared = True
-
-    def __init__(self, folder: Path, request: pytest.FixtureRequest) -> None:
-        self.url = request.getfixturevalue("postgres").new_url()
-        self.owned: list[Ledger] = []
-
-    def open(self) -> Ledger:
-        self.owned.append(open_ledger(self.url, {}))
-        return self.owned[-1]
-
-    def crash(self) -> Ledger:
-        self.owned.pop()._store.release()
-        expire_leases(self.url)
-        return self.open()
-
-    def read(self) -> Reader:
-        return read_ledger(self.url)
-
-
-STORES: dict[str, Callable[[Path, pytest.FixtureRequest], Stores]] = {
-    "sqlite": SqliteStores,
-    "postgres": PostgresStores,
-}
 
 
 @pytest.fixture(params=sorted(STORES))
@@ -470,3 +393,57 @@ async def test_after_shutdown_nothing_is_taken_and_everything_is_there(place: St
     await ledger.shutdown()
     assert [row["event"] for row in place.read().rows()] == ["open", "close"]
     assert place.read().verify() == []
+
+
+async def test_every_store_reports_what_the_rows_say(place: Stores) -> None:
+    """By every grouping, against sums taken here."""
+    ledger, rng = place.open(), random.Random(5)
+    key, _ = ledger.create_key("team", project="acme")
+    costs: dict[str, list[tuple[str, int | None]]] = defaultdict(list)
+    for n in range(120):
+        day, task, tags = rng.randrange(3), rng.choice("xyz"), rng.sample(["p", "q", "r"], rng.randrange(3))
+        cost, who = rng.choice([None, rng.randrange(1000)]), rng.choice([key.id, "key_gone"])
+        at_us = NOON + day * DAY_US
+        await ledger.open(opened(f"a{n}", 10, task=task, tags=tuple(tags), key=who, at_us=at_us))
+        await ledger.close(
+            closed(
+                f"a{n}", cost, unpriced="" if cost is not None else "?", at_us=at_us, total_us=n, ttft_us=n
+            )
+        )
+        date = f"2026-11-{22 + day}"
+        for by, group in (
+            ("task", task), ("day", date), ("key", who), ("project", "acme" if who == key.id else ""),
+            *(("tag", tag) for tag in tags), ("tier", "swift"), ("model", "agg/haiku"), ("kind", "call"),
+        ):  # fmt: skip
+            costs[by].append((group, cost))
+    for by, rows in costs.items():
+        report = place.read().report(by)
+        found = {line.group: (line.calls, line.spend_pico, line.unpriced) for line in report.lines}
+        assert found == {
+            group: (
+                sum(1 for name, _ in rows if name == group),
+                sum(cost or 0 for name, cost in rows if name == group),
+                sum(1 for name, cost in rows if name == group and cost is None),
+            )
+            for group, _ in rows
+        }
+        assert (report.all.calls, report.all.total.p50, report.all.total.p95) == (120, 59, 113)
+        assert (report.all.ttft.n, report.all.total.p99) == (120, None)
+    (line,) = place.read().report("day", NOON + DAY_US, NOON + 2 * DAY_US).lines
+    assert line.group == "2026-11-23"
+    names = {line.group: line.label for line in place.read().report("key").lines}
+    assert names == {key.id: "team", "key_gone": "key_gone"}
+    since = list(place.read().rows(NOON + DAY_US, NOON + 2 * DAY_US))
+    assert {row["at"][:10] for row in since} == {"2026-11-23"}
+    assert len(since) == 2 * line.calls
+
+
+async def test_a_correction_takes_back_what_the_sweep_said_in_reports_too(place: Stores) -> None:
+    ledger = place.open()
+    await ledger.open(opened("a", 100))
+    ledger = place.crash()
+    assert (place.read().report("task").all.swept, place.read().report("task").all.spend_pico) == (1, 100)
+    await ledger.close(closed("a", 60, asked_pico=70))
+    total = place.read().report("task").all
+    assert (total.calls, total.swept, total.estimated, total.spend_pico) == (1, 0, 0, 60)
+    assert (total.asked.calls, total.asked.cost_pico, total.usage.input) == (1, 60, 10)

@@ -33,11 +33,13 @@ class Vector(Struct):
     start: dict[str, Any] | None = None
     delta: dict[str, Any] | None = None
     tier: str | None = None
+    items: list[dict[str, Any]] = []
+    """Items of a responses reply beside its message."""
 
 
 DIALECTS = {
     "openai": "openai_chat", "anthropic": "anthropic_messages", "moonshotai": "anthropic_messages",
-    "google": "gemini",
+    "google": "gemini", "codex": "openai_responses",
 }  # fmt: skip
 
 
@@ -215,29 +217,132 @@ VECTORS = [
         start={"input_tokens": 1000, "output_tokens": 0},
         delta={"input_tokens": 0, "cache_read_input_tokens": 0, "output_tokens": 50},
     ),
+    # Gemini: 2.5-flash at $0.30 in, $0.03 cached, $2.50 out, $1 heard; its image model draws at $30
+    Vector(
+        "thoughts and cached tokens", "thoughts not charged at all", "google", "gemini-2.5-flash",
+        {
+            "promptTokenCount": 1000, "cachedContentTokenCount": 900, "candidatesTokenCount": 50,
+            "thoughtsTokenCount": 30, "totalTokenCount": 1080,
+        },
+        Usage(100, 900, output=80, reasoning=30), 100 * 300_000 + 900 * 30_000 + 80 * 2_500_000,
+    ),
+    Vector(
+        "audio with a price", "audio tokens at the price of text", "google", "gemini-2.5-flash",
+        {
+            "promptTokenCount": 100, "candidatesTokenCount": 10, "totalTokenCount": 110,
+            "promptTokensDetails": [
+                {"modality": "TEXT", "tokenCount": 20}, {"modality": "AUDIO", "tokenCount": 80},
+            ],
+        },
+        Usage(20, output=10, extra={"input_audio": 80}), 20 * 300_000 + 80 * M + 10 * 2_500_000,
+    ),
+    Vector(
+        "an image drawn", "image tokens at the price of text", "google", "gemini-2.5-flash-image",
+        {
+            "promptTokenCount": 10, "candidatesTokenCount": 1300, "totalTokenCount": 1310,
+            "candidatesTokensDetails": [{"modality": "IMAGE", "tokenCount": 1290}],
+        },
+        Usage(10, output=10, extra={"output_image": 1290}), 10 * 300_000 + 1290 * 30 * M + 10 * 2_500_000,
+    ),
+    # OpenAI responses: gpt-5.4 as above, web searches $10 a thousand
+    Vector(
+        "a response", "cached tokens priced as fresh", "codex", "gpt-5.4",
+        {
+            "input_tokens": 1000, "input_tokens_details": {"cached_tokens": 900}, "output_tokens": 60,
+            "output_tokens_details": {"reasoning_tokens": 40}, "total_tokens": 1060,
+        },
+        Usage(100, 900, output=60, reasoning=40), 100 * 2_500_000 + 900 * 250_000 + 60 * 15 * M,
+    ),
+    Vector(
+        "a response that searched, at flex", "server tools dropped", "codex", "gpt-5.4",
+        {"input_tokens": 1000, "output_tokens": 60, "total_tokens": 1060},
+        Usage(1000, output=60, extra={"web_search": 1}, service_tier="flex"),
+        1000 * 1_250_000 + 60 * 7_500_000 + 10**10, tier="flex",
+        items=[{
+            "type": "web_search_call", "id": "ws_1", "status": "completed",
+            "action": {"type": "search", "query": "q"},
+        }],
+    ),
 ]  # fmt: skip
 
 
 def plain(vector: Vector) -> dict[str, Any]:
     """The whole reply."""
-    if DIALECTS[vector.provider] == "openai_chat":
-        message = {"role": "assistant", "content": "Billing", "refusal": None}
-        choice = {"index": 0, "message": message, "finish_reason": "stop", "logprobs": None}
-        body = {
-            "id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": vector.model,
-            "choices": [choice], "usage": vector.usage,
-        }  # fmt: skip
-        return body if vector.tier is None else {**body, "service_tier": vector.tier}
-    return {
-        "id": "msg_1", "type": "message", "role": "assistant", "model": vector.model,
-        "content": [{"type": "text", "text": "Billing"}], "stop_reason": "end_turn", "stop_sequence": None,
-        "usage": vector.usage,
-    }  # fmt: skip
+    tier = {} if vector.tier is None else {"service_tier": vector.tier}
+    match DIALECTS[vector.provider]:
+        case "openai_chat":
+            message = {"role": "assistant", "content": "Billing", "refusal": None}
+            choice = {"index": 0, "message": message, "finish_reason": "stop", "logprobs": None}
+            return {
+                "id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": vector.model,
+                "choices": [choice], "usage": vector.usage, **tier,
+            }  # fmt: skip
+        case "gemini":
+            content = {"role": "model", "parts": [{"text": "Billing"}]}
+            return {
+                "candidates": [{"content": content, "finishReason": "STOP", "index": 0}],
+                "usageMetadata": vector.usage, "modelVersion": vector.model, "responseId": "r1",
+            }  # fmt: skip
+        case "openai_responses":
+            text = {"type": "output_text", "text": "Billing", "annotations": [], "logprobs": []}
+            message = {
+                "type": "message", "id": "msg_1", "role": "assistant", "status": "completed",
+                "content": [text],
+            }  # fmt: skip
+            return {
+                "id": "resp_1", "object": "response", "created_at": 1, "status": "completed", "error": None,
+                "incomplete_details": None, "model": vector.model, "output": [*vector.items, message],
+                "usage": vector.usage, **tier,
+            }  # fmt: skip
+        case _:
+            return {
+                "id": "msg_1", "type": "message", "role": "assistant", "model": vector.model,
+                "content": [{"type": "text", "text": "Billing"}], "stop_reason": "end_turn",
+                "stop_sequence": None, "usage": vector.usage,
+            }  # fmt: skip
 
 
 def frames(vector: Vector) -> list[bytes]:
     """The stream's SSE frames."""
-    return (_chat if DIALECTS[vector.provider] == "openai_chat" else _claude)(vector)
+    writers = {"openai_chat": _chat, "gemini": _gemini, "openai_responses": _responses}
+    return writers.get(DIALECTS[vector.provider], _claude)(vector)
+
+
+def _gemini(vector: Vector) -> list[bytes]:
+    whole = plain(vector)
+    first = {**whole, "candidates": [{**whole["candidates"][0]}]}
+    del first["candidates"][0]["finishReason"], first["usageMetadata"]
+    content = {"role": "model", "parts": [{"text": ""}]}
+    last = {**whole, "candidates": [{"content": content, "finishReason": "STOP", "index": 0}]}
+    return [b"data: " + json.dumps(each).encode() + b"\r\n\r\n" for each in (first, last)]
+
+
+def _responses(vector: Vector) -> list[bytes]:
+    whole = plain(vector)
+    begun = {**whole, "status": "in_progress", "output": [], "usage": None}
+    message, at = whole["output"][-1], len(whole["output"]) - 1
+    part = {**message["content"][0], "text": ""}
+    place = {"item_id": "msg_1", "output_index": at, "content_index": 0}
+    events: list[dict[str, Any]] = [{"type": "response.created", "response": begun}]
+    for n, item in enumerate(whole["output"][:-1]):
+        events += [
+            {"type": f"response.output_item.{kind}", "output_index": n, "item": item}
+            for kind in ("added", "done")
+        ]
+    empty = {**message, "status": "in_progress", "content": []}
+    events += [
+        {"type": "response.output_item.added", "output_index": at, "item": empty},
+        {"type": "response.content_part.added", **place, "part": part},
+        {"type": "response.output_text.delta", **place, "delta": "Billing", "logprobs": []},
+        {"type": "response.output_text.done", **place, "text": "Billing", "logprobs": []},
+        {"type": "response.content_part.done", **place, "part": message["content"][0]},
+        {"type": "response.output_item.done", "output_index": at, "item": message},
+        {"type": "response.completed", "response": whole},
+    ]
+    return [
+        f"event: {event['type']}\ndata: {json.dumps({**event, 'sequence_number': n})}\n\n".encode()
+        for n, event in enumerate(events)
+    ]
 
 
 def _chat(vector: Vector) -> list[bytes]:

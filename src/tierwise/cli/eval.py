@@ -29,10 +29,11 @@ from ..lab.wording import (
     comparison_rows,
     comparison_title,
     headline,
+    judge_line,
     plan_lines,
     short_row,
 )
-from ..money import usd_to_pico
+from ..money import NotMoney, usd_to_pico
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
 EXAMPLE = """\b
@@ -54,7 +55,7 @@ def _names(ctx: click.Context, param: click.Parameter, value: str) -> list[str]:
 def _amount(ctx: click.Context, param: click.Parameter, value: str | None) -> int | None:
     try:
         pico = None if value is None else usd_to_pico(Decimal(value.lstrip("$")))
-    except (ConfigError, ArithmeticError):
+    except (NotMoney, ArithmeticError):
         raise click.BadParameter(f"{value!r} is no amount of dollars, such as 1.50.", ctx, param) from None
     if pico is not None and pico < 0:
         raise click.BadParameter("a limit cannot be negative.", ctx, param)
@@ -92,8 +93,12 @@ def _pairs(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -
 @click.option(
     "--resume", is_flag=False, flag_value="", metavar="[RUN]", help="Go on with a run, or the last."
 )
-@click.option("--rescore", metavar="RUN", help="Score a run's answers anew; nobody is asked.")
+@click.option("--rescore", metavar="RUN", help="Score a run's answers anew; no tier is asked.")
 @click.option("--scorer", metavar="NAME", help='Scorer, NAME:{"option": value}, or module:function.')
+@click.option("--judge", default="", metavar="TIER", help="Who judges, for --scorer judge or pairwise.")
+@click.option("--rubric", type=_FILE, metavar="FILE", help="What a good answer is, for the judge.")
+@click.option("--embedder", default="", metavar="MODEL", help="Embedding model of --scorer similarity.")
+@click.option("--calibrate", type=_FILE, metavar="FILE", help="Human labels: id or input, answer, label 0/1.")
 @click.option("--allow-code", is_flag=True, help="Let the scorer `code` run what models write.")
 @click.option("--task", default="", metavar="NAME", help="The task the suite stands for.")
 @click.option(
@@ -172,7 +177,7 @@ class Said:
     def run(self) -> list[Done]:
         """Every suite's evaluation, in turn."""
         if self.rescore is not None:
-            return [asyncio.run(rescore(self.rescore, self.options))]
+            return [asyncio.run(rescore(self.rescore, self.options, self._aside))]
         try:
             found = [self._one(suite) for suite in self.suites or (None,)]
         except KeyboardInterrupt:
@@ -186,6 +191,9 @@ class Said:
                 msgspec.structs.replace(done, evaluation=one) for done, one in zip(found, held, strict=True)
             ]
         return found
+
+    def _aside(self, line: str) -> None:
+        click.echo(line, err=True)
 
     def _one(self, suite: Path | None) -> Done:
         progress = Progress(quiet=self.as_object and not Console(stderr=True).is_terminal)
@@ -227,6 +235,8 @@ class Said:
         for tier in one.tiers:
             table.add_row(*(cell.replace("[", "\\[") for cell in short_row(tier)))
         self.console.print(table)
+        if one.judge is not None:
+            self.console.print(judge_line(one.judge), markup=False)
         for each in one.comparisons:
             self.console.print()
             self.console.print(comparison_title(each), markup=False)
@@ -265,9 +275,22 @@ def _options(options: dict[str, Any]) -> Options:
         if not secret:
             raise ConfigError(f"{key} is not set.", "Export it, or give the key itself.")
         given["key"] = secret
-    if "config" in given:
-        given["config"] = str(given["config"])
+    for word in ("config", "calibrate"):
+        if word in given:
+            given[word] = str(given[word])
+    if "rubric" in given:
+        given["rubric"] = _rubric(given["rubric"])
     return msgspec.convert(given, Options)
+
+
+def _rubric(path: Path) -> str:
+    try:
+        text = path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SuiteError(f"{path} cannot be read: {error}.", "Give a text file with the rubric.") from None
+    if not text:
+        raise SuiteError(f"{path} is empty.", "Say in it what a good answer is.")
+    return text
 
 
 def _save(path: Path, text: str) -> None:

@@ -141,10 +141,19 @@ def verify(db: str | None, config: Path | None) -> None:
 )
 @click.option("--since", metavar="WHEN", help="Calls closed from then on: 7d, 24h, 2026-11-01.")
 @click.option("--until", metavar="WHEN", help="Calls closed before then.")
+@click.option("--savings", is_flag=True, help="What routing saved, net of retries, shadow and judge calls.")
+@click.option("--waste", is_flag=True, help="What was spent for nothing, with example exchanges.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, with every figure.")
-def report(db: str | None, config: Path | None, *, by: By, as_json: bool, **span: str | None) -> None:
+def report(db: str | None, config: Path | None, *, by: By, as_json: bool, **options: Any) -> None:
     """Calls, tokens, spend, latency and saving. A call without a price is flagged, never counted as $0."""
-    made = read_ledger(database_url(db, config)).report(by, instant(span["since"]), instant(span["until"]))
+    reader = read_ledger(database_url(db, config))
+    span = instant(options["since"]), instant(options["until"])
+    if options["savings"] or options["waste"]:
+        from .ledger_special import show as show_special
+
+        show_special(reader, config, span, options, as_json)
+        return
+    made = reader.report(by, *span)
     if as_json:
         click.echo(msgspec.json.encode(report_json(made)).decode())
     else:

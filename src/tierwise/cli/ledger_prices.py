@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,8 @@ class _Unkeyed(dict[str, str]):
     """An environment in which every credential is set: prices need none."""
 
     def get(self, key: str, default: Any = None) -> Any:
-        return super().get(key) or (default if key.startswith("TIERWISE") else "unset")
+        place = key.startswith("TIERWISE") or key.endswith("_BASE_URL")
+        return super().get(key) or (default if place else "unset")
 
 
 def settings_for_prices(path: Path | None) -> Settings:
@@ -26,27 +28,40 @@ def settings_for_prices(path: Path | None) -> Settings:
     return load(path, _Unkeyed(os.environ))
 
 
+def models_of(settings: Settings) -> Callable[[str], PricedModel | None]:
+    """A ledger's model name → its prices in `settings`, None when it is not in the catalog.
+
+    A model that is not there under its provider's name is looked for by its id.
+    """
+    known: dict[str, PricedModel | None] = {}
+
+    def find(name: str) -> PricedModel | None:
+        if name not in known:
+            model = _model(settings, name)
+            known[name] = PricedModel(model) if model is not None else None
+        return known[name]
+
+    return find
+
+
 def pricer_of(settings: Settings, at_model: str | None = None) -> Pricer:
     """Prices a call by its own model in `settings`, or all by `at_model`: at the price of the call's day.
 
-    A model that is not in the catalog under its provider's name is looked for by its id. Raises UnknownModel
-    for an unknown `at_model`.
+    Raises UnknownModel for an unknown `at_model`.
     """
-    known: dict[str, PricedModel | None] = {}
     if at_model is not None:
         one = PricedModel(chosen([at_model], listed_models(settings), settings)[0].model)
         return lambda call: one.cost(call.usage, call.at_us, call.batch)
+    find = models_of(settings)
+    return lambda call: cost_at(find, call, call.model)
 
-    def price(call: Settled) -> Cost:
-        if call.model not in known:
-            model = _model(settings, call.model)
-            known[call.model] = PricedModel(model) if model is not None else None
-        priced = known[call.model]
-        if priced is None:
-            return Cost(None, f"{call.model} is not in this catalog")
-        return priced.cost(call.usage, call.at_us, call.batch)
 
-    return price
+def cost_at(find: Callable[[str], PricedModel | None], call: Settled, model: str) -> Cost:
+    """What `call` would have cost at `model`; unpriced when the catalog does not have it."""
+    priced = find(model)
+    if priced is None:
+        return Cost(None, f"{model} is not in this catalog")
+    return priced.cost(call.usage, call.at_us, call.batch)
 
 
 def _model(settings: Settings, name: str) -> Model | None:

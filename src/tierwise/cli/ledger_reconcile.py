@@ -144,7 +144,7 @@ def _words(line: Residual) -> Iterable[str]:
     yield f"{line.day} {short_name(line.model) if line.model != WHOLE_DAY else 'whole day'}:"
     if not line.calls:
         yield "  billed, but the ledger has no such call: made past the gateway, or under another name"
-    elif line.theirs_pico == 0 and line.theirs is not None and not any(line.theirs.values()):
+    elif not line.theirs_pico and not any((line.theirs or {}).values()):
         yield "  recorded, but not on the bill: another account, or an export that is not complete"
     if line.items:
         yield f"  billed apart: {', '.join(map(short_name, line.items[:5]))}"

@@ -86,7 +86,7 @@ def show(made: Repricing, by: str, at_model: str | None) -> None:
     if total.estimated:
         click.echo(f"estimated: {total.estimated} calls have tokens the provider did not report")
     if at_model is not None:
-        click.echo("tokens are those recorded; another model family counts the same text differently")
+        click.echo("tokens are those recorded; another model family counts the same text otherwise")
 
 
 def _line(line: Repriced) -> dict[str, Any]:

@@ -12,10 +12,14 @@ from ..errors import TierwiseError
 
 # name → module in this package; the command object in it is called `command`.
 COMMANDS = {
+    "cache": "cache",
+    "check": "check",
     "demo": "demo",
     "estimate": "estimate",
     "eval": "eval",
+    "import": "import_",
     "keys": "keys",
+    "latency": "latency",
     "ledger": "ledger",
     "models": "models",
     "policy": "policy",

@@ -9,10 +9,10 @@ from typing import Any
 
 import click
 
-from ..errors import ConfigError, SuiteError
+from ..errors import SuiteError
 from ..judging.decision import Terms, judge_counts, more_cost_pico
 from ..judging.price import break_even_loss, price_per_success_at
-from ..money import pico_to_usd, usd_text, usd_to_pico
+from ..money import NotMoney, pico_to_usd, usd_text, usd_to_pico
 from ..nouns import Bar, Counts, Verdict
 
 EXIT_CODES = {"switch": 0, "keep": 3, "not_enough": 4}
@@ -42,8 +42,8 @@ def _price(ctx: click.Context, param: click.Parameter, value: str | None) -> int
     """Dollars as a decimal number, kept exactly as pico-dollars."""
     try:
         pico = None if value is None else usd_to_pico(value)
-    except ConfigError as error:
-        raise click.BadParameter(error.sentence(), ctx, param) from None
+    except NotMoney as error:
+        raise click.BadParameter(str(error), ctx, param) from None
     if pico is not None and pico < 0:
         raise click.BadParameter(f"a price cannot be negative: {value}.", ctx, param)
     return pico

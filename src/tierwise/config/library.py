@@ -15,8 +15,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from ..errors import ConfigError
-from ..money import PICO_PER_USD, usd_per_million_to_pico
+from ..money import PICO_PER_USD, NotMoney, usd_per_million_to_pico
 from ..nouns import Price, PriceStep, Source
 
 
@@ -200,7 +199,7 @@ def _pico(usd_per_million: str | None) -> int | None:
         return None
     try:
         return usd_per_million_to_pico(usd_per_million)
-    except ConfigError:
+    except NotMoney:
         return None
 
 

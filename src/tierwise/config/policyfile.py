@@ -158,7 +158,10 @@ def _rule(block: RuleBlock, today: str) -> Rule:
     if verdict.expires is not None and verdict.expires <= today and state != "contradicted":
         state = "expired"
     id_ = verdict.id or f"{block.task}@{verdict.date}"
-    return Rule(block.task, tuple(block.tiers), state, verdict.sentence(), id_, verdict.expires)
+    evidence = verdict.sentence()
+    if state == "contradicted" and block.note:
+        evidence = f"{block.note}; before: {evidence}"
+    return Rule(block.task, tuple(block.tiers), state, evidence, id_, verdict.expires)
 
 
 def _check_dates(verdict: VerdictBlock, where: str) -> None:

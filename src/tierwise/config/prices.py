@@ -12,7 +12,7 @@ from types import MappingProxyType
 from msgspec import structs
 
 from ..errors import ConfigError
-from ..money import usd_per_million_to_pico, usd_to_pico
+from ..money import NotMoney, usd_per_million_to_pico, usd_to_pico
 from ..nouns import Price, PriceStep, Provider, Source
 from .facts import Published
 from .library import Entry, library
@@ -168,8 +168,8 @@ def _pico(usd: Decimal | None, where: str) -> int | None:
         )
     try:
         return usd_per_million_to_pico(usd)
-    except ConfigError as error:
-        raise ConfigError(f"{where}: {error.message}", error.hint) from None
+    except NotMoney as error:
+        raise ConfigError(f"{where}: {error}") from None
 
 
 def _unit(usd: Decimal, where: str) -> int:
@@ -177,8 +177,8 @@ def _unit(usd: Decimal, where: str) -> int:
         raise ConfigError(f"{where} is {usd}.", "Write USD for one unit, 0 or more.")
     try:
         return usd_to_pico(usd)
-    except ConfigError as error:
-        raise ConfigError(f"{where}: {error.message}", error.hint) from None
+    except NotMoney as error:
+        raise ConfigError(f"{where}: {error}") from None
 
 
 def _share(share: Decimal | None, where: str) -> tuple[int, int] | None:

@@ -16,16 +16,27 @@ class ProviderRow(Struct, frozen=True):
     """
 
     name: str
+    """What it is called in `provider/model` and in the ledger. No blank, no `/`, not `tier` or `task`."""
     dialect: DialectName
+    """The wire format it speaks."""
     base_url: str
+    """Where it is, as the vendor's own SDK takes it."""
     key: str | None = None
+    """Where its credential is: `env:NAME` or `file:/path`. Never the credential itself."""
     models: list[str] = []
+    """Model ids it serves. Empty: any id is passed on."""
     max_concurrent: int | None = None
+    """Calls in flight at this provider at once. Absent: no limit."""
     connect_timeout_s: float = 10.0
+    """Seconds to connect, TLS included."""
     first_byte_timeout_s: float = 600.0
+    """Seconds from the request sent to the reply's head."""
     idle_timeout_s: float = 300.0
+    """Seconds of silence within a reply before it counts as broken off."""
     headers: dict[str, str] = {}
+    """Headers added to every request there. They outrank what the caller sends."""
     api_version: str | None = None
+    """`anthropic-version` sent to a provider of dialect `anthropic_messages`."""
     stream_usage: bool = False
     """Ask an OpenAI-dialect upstream for usage on streams even when the caller did not."""
 
@@ -36,19 +47,28 @@ class TierRow(Struct, frozen=True):
     """
 
     name: str
+    """What callers write as `tier/NAME`. No `/`."""
     model: str
+    """A model served here: `provider/model` or an alias."""
     settings: dict[str, Any] = {}
+    """Body fields laid over the request, in the words of the provider's dialect."""
 
 
 class StepRow(Struct, frozen=True):
     """`steps` of a price: what a call costs whose prompt has more than `above` tokens."""
 
     above: int
+    """Tokens of prompt, cached ones included, above which this step holds."""
     input: Decimal | None = None
+    """Fresh input tokens, USD per million."""
     output: Decimal | None = None
+    """Output tokens, reasoning included, USD per million."""
     cache_read: Decimal | None = None
+    """Tokens read from the prompt cache, USD per million."""
     cache_write_5m: Decimal | None = None
+    """Tokens written to the cache for 5 minutes, USD per million."""
     cache_write_1h: Decimal | None = None
+    """Tokens written to the cache for an hour, USD per million."""
 
 
 class PriceRow(Struct, frozen=True):
@@ -60,61 +80,108 @@ class PriceRow(Struct, frozen=True):
     """
 
     model: str
+    """`provider/model`, or a model id at whatever provider."""
     input: Decimal | None = None
+    """Fresh input tokens, USD per million."""
     output: Decimal | None = None
+    """Output tokens, reasoning included, USD per million."""
     cache_read: Decimal | None = None
+    """Tokens read from the prompt cache, USD per million."""
     cache_write_5m: Decimal | None = None
+    """Tokens written to the cache for 5 minutes, USD per million."""
     cache_write_1h: Decimal | None = None
+    """Tokens written to the cache for an hour, USD per million."""
     since: str | None = None
+    """First day it holds, YYYY-MM-DD. Absent: it always has."""
     until: str | None = None
+    """First day it no longer holds, YYYY-MM-DD. Absent: it has no end."""
     currency: str = "USD"
+    """Only USD is taken; anything else is refused, not converted."""
     batch: Decimal | None = None
+    """Share of the price a batch call pays, such as 0.5. Absent: no batch price is known."""
     extra: dict[str, Decimal] = {}
+    """Other billed units by name, USD per unit: `web_search = 0.01`."""
     steps: list[StepRow] = []
+    """Long-context steps. A prompt above a step is charged wholly at that step."""
 
 
 class ModelRow(Struct, frozen=True):
     """`[[model]]`: what you know of a model's abilities; outranks the built-in table, key by key."""
 
     name: str
+    """`provider/model`, or a model id at whatever provider."""
     vision: bool | None = None
+    """Whether it takes images."""
     documents: bool | None = None
+    """Whether it takes documents such as PDF."""
     audio: bool | None = None
+    """Whether it takes audio."""
     tools: bool | None = None
+    """Whether it calls tools."""
     forced_tools: bool | None = None
+    """Whether a call of a tool can be demanded."""
     structured_output: bool | None = None
+    """Whether it takes a JSON Schema for its answer."""
     prompt_cache: bool | None = None
+    """Whether it has a prompt cache."""
     context: int | None = None
+    """Tokens of prompt and answer together."""
     max_output: int | None = None
+    """Tokens of the longest answer."""
     sampling: bool | None = None
+    """Whether it takes temperature, top_p and top_k."""
     prefill: bool | None = None
+    """Whether it continues an answer that the caller began."""
     mid_system: bool | None = None
+    """Whether a system message may stand within the conversation."""
     developer_role: bool | None = None
+    """Whether it knows the developer role."""
     thinking: list[str] | None = None
+    """Thinking modes taken: `adaptive`, `enabled`, `disabled`."""
     efforts: list[str] | None = None
+    """Reasoning efforts taken, such as `low`, `medium`, `high`."""
     cache_minimum: int | None = None
+    """Tokens of the shortest prefix that is cached."""
 
 
 class TaskRow(Struct, frozen=True):
     """`[task.NAME]`: what differs from the built-in task of that name, or a task of your own."""
 
     ladder: list[str] | None = None
+    """Tiers of this task, cheap to dear. Absent: `[default] ladder`."""
     start: str | None = None
+    """The tier it begins at before anything is measured; dearer ones stand behind it."""
     margin: float | None = None
+    """Loss of quality against the reference that is accepted, 0 to 1."""
     refuse: float | None = None
+    """Loss above which the cheap tier is not cheaper after all, 0 to 1."""
     alpha: float | None = None
+    """Rate of wrong verdicts accepted on either side."""
     least_cases: int | None = None
+    """Fewest Cases a verdict may rest on."""
     max_output_tokens: int | None = None
+    """Longest answer asked for where the caller names no limit, tokens."""
     default_output_tokens: int | None = None
+    """Expected answer, tokens: for reservations and for ordering by cost."""
     why: str | None = None
+    """Why it starts there; shown with the policy."""
     shadow_share: float | None = None
+    """Share of live calls also asked of the reference tier, 0 to 1."""
     shadow_tier: str | None = None
+    """The tier that is asked in the shadow. Empty: the reference."""
     shadow_daily_usd: Decimal | None = None
+    shadow_demote: bool | None = None
+    """Dollars a day that shadow calls may cost at most."""
     store_samples: float | None = None
+    """Share of calls whose prompt and answer are kept for evaluation, 0 to 1."""
     holdout_share: float | None = None
+    """Share of calls that stay on the reference tier, for comparison, 0 to 1."""
     scorer: str | None = None
+    """The scorer `tierwise eval` uses for this task unless told otherwise."""
     auto_cache: bool | None = None
+    """Whether prompt-cache breakpoints are set where the caller set none."""
     response_cache_s: int | None = None
+    """Seconds for which the same request gets the same answer again. 0: never."""
 
 
 class DefaultRow(Struct, frozen=True):
@@ -123,34 +190,56 @@ class DefaultRow(Struct, frozen=True):
     """
 
     ladder: list[str] | None = None
+    """Tiers in order of cost. Absent: haiku, sonnet, opus, or by the price of a small call."""
     reference: str | None = None
+    """The tier that quality is compared against. Absent: the dearest of the ladder."""
     safe_middle: str | None = None
+    """What serves unknown tasks. Absent: sonnet, or the ladder's middle."""
     policy: str | None = None
+    """Where the policy file lies. Absent: `policy.toml` beside this file."""
 
 
 class ServerRow(Struct, frozen=True):
     """`[server]`: where to listen and how much to take on. Command-line options outrank it."""
 
     host: str = "127.0.0.1"
+    """Address of the model port. Beyond loopback it needs `admin_secret`."""
     port: int = 4000
+    """Model port. 0: any free one."""
     admin_host: str = "127.0.0.1"
+    """Address of the control port. Beyond loopback it needs `admin_secret`."""
     admin_port: int = 4001
+    """Control port: dashboard, `/api/v1`, `/metrics`."""
     db: str = "sqlite:///tierwise.db"
+    """The ledger: `sqlite:///PATH` or `postgresql://…` (`pip install 'tierwise[postgres]'`)."""
     redis: str | None = None
+    """Redis or Valkey that replicas share limits in: `redis://HOST:6379/0` (`tierwise[redis]`)."""
     max_in_flight: int = 4000
+    """Requests served at once; more are refused with 503."""
     drain_timeout_s: float = 30.0
+    """Seconds that running requests get to end after SIGTERM."""
     log_level: str = "info"
+    """`debug`, `info`, `warning`, `error` or `critical`."""
     admin_secret: str | None = None
+    """Where the control plane's secret is: `env:NAME` or `file:/path`."""
 
 
 class ConfigFile(Struct, frozen=True):
     """All of tierwise.toml."""
 
     server: ServerRow = ServerRow()
+    """Where to listen and how much to take on."""
     provider: list[ProviderRow] = []
+    """The places that answer."""
     tier: list[TierRow] = []
+    """Models with fixed settings and a name. Absent: haiku, sonnet and opus, where served."""
     price: list[PriceRow] = []
+    """Your own prices."""
     model: list[ModelRow] = []
+    """What you know of models' abilities."""
     task: dict[str, TaskRow] = {}
+    """Tasks by name."""
     alias: dict[str, str] = {}
+    """Other names for models: `fast = "provider/model"`."""
     default: DefaultRow = field(default_factory=DefaultRow)
+    """What holds where a task says nothing."""

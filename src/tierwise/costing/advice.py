@@ -24,6 +24,8 @@ from .settled import Settled
 
 Choice = Literal["none", "5m", "1h", "unknown"]
 Prices = Callable[[Settled], Price | None]
+Least = Callable[[Settled], int | None]
+"""Tokens a prefix must have to be cached at a call's model, None: unknown."""
 LEAST_CALLS = 5
 """Calls of a series below which no lifetime is advised."""
 _EXAMPLES = 3
@@ -55,12 +57,17 @@ class Series(Struct, frozen=True):
     examples: tuple[str, ...]
 
     @property
+    def seen(self) -> bool:
+        """Whether the cache was used at all; if not, the advice rests on there being a prefix to share."""
+        return bool(self.read or self.written)
+
+    @property
     def hit_rate(self) -> Fraction | None:
         """Share of prompt tokens read from the cache; None without prompt tokens."""
         return Fraction(self.read, self.prompt) if self.prompt else None
 
 
-def advise(calls: Iterable[Settled], prices: Prices) -> list[Series]:
+def advise(calls: Iterable[Settled], prices: Prices, least: Least = lambda _: None) -> list[Series]:
     """One Series for each group of calls whose tokens are known, the dearest waste first, then the greatest
     saving.
     """
@@ -75,7 +82,10 @@ def advise(calls: Iterable[Settled], prices: Prices) -> list[Series]:
         groups: dict[str, list[Settled]] = defaultdict(list)
         for call in ours:
             groups[group_of(call)].append(call)
-        found += [_series(group, members, sorted(reads), prices) for group, members in groups.items()]
+        found += [
+            _series(group, members, sorted(reads), prices, least(members[-1]))
+            for group, members in groups.items()
+        ]
     return sorted(found, key=lambda one: (-(one.wasted_at_most or 0), -(one.saved_pico or 0), one.group))
 
 
@@ -86,13 +96,18 @@ def group_of(call: Settled) -> str:
     return f"session {call.session}" if call.session else f"key {call.key}, task {call.task or '(none)'}"
 
 
-def _series(group: str, calls: Sequence[Settled], model_reads: Sequence[float], prices: Prices) -> Series:
-    saved, least, most = _money(calls, model_reads, prices)
+def _series(
+    group: str, calls: Sequence[Settled], model_reads: Sequence[float], prices: Prices, least: int | None
+) -> Series:
+    saved, wasted, at_most = _money(calls, model_reads, prices)
     price = prices(calls[-1])
     gaps = [b - a for a, b in pairwise(_start_s(call) for call in calls)]
-    rates = {lifetime: _reads_per_write(gaps, LIFETIME_S[lifetime]) for lifetime in LIFETIME_S}
-    need = {lifetime: break_even_reads(price, lifetime) if price else None for lifetime in LIFETIME_S}
+    lifetimes: tuple[Lifetime, ...] = ("5m", "1h")
+    rates = {lifetime: _reads_per_write(gaps, LIFETIME_S[lifetime]) for lifetime in lifetimes}
+    need = {lifetime: break_even_reads(price, lifetime) if price else None for lifetime in lifetimes}
     advice, why = _lifetime(calls, gaps, price)
+    if least is not None and max(call.usage.prompt for call in calls) < least:
+        advice, why = "none", f"no prompt has the {least} tokens this model caches at least"
     written = [call for call in calls if call.usage.cache_write_5m or call.usage.cache_write_1h]
     return Series(
         model=calls[0].model,
@@ -103,10 +118,10 @@ def _series(group: str, calls: Sequence[Settled], model_reads: Sequence[float], 
         read=sum(call.usage.cache_read for call in calls),
         written=sum(call.usage.cache_write_5m + call.usage.cache_write_1h for call in calls),
         saved_pico=saved,
-        wasted_at_least=least,
-        wasted_at_most=most,
-        reads_per_write={"5m": rates["5m"], "1h": rates["1h"]},
-        break_even={"5m": need["5m"], "1h": need["1h"]},
+        wasted_at_least=wasted,
+        wasted_at_most=at_most,
+        reads_per_write=rates,
+        break_even=need,
         advice=advice,
         why=why,
         examples=tuple(call.exchange for call in (written or list(calls))[:_EXAMPLES]),
@@ -174,7 +189,7 @@ def _lifetime(calls: Sequence[Settled], gaps: Sequence[float], price: Price | No
 
 
 def _reads_per_write(gaps: Sequence[float], seconds: int) -> Fraction | None:
-    """Reads for each write that a lifetime renewed on every use would have had; None without a second call."""
+    """Reads for each write that a lifetime renewed on every use would have had; None for a single call."""
     if not gaps:
         return None
     hits = sum(gap <= seconds for gap in gaps)

@@ -57,10 +57,12 @@ class PricedModel:
     def __init__(self, model: Model) -> None:
         self.model = model
         self._prices = model.prices
+        self._most_output = model.abilities.max_output
         self._from_us = 0
         self._until_us = 0
         self._price: Price | None = None
         self._fast = compile_price(None)
+        self._flat: tuple[int, int] | None = None
 
     def __repr__(self) -> str:
         return f"PricedModel({self.model.name!r})"
@@ -80,7 +82,7 @@ class PricedModel:
         """What `usage` costs, pico-dollars; see `costing.cost`."""
         if not self._from_us <= at_us < self._until_us:
             self._turn(at_us)
-        if batch or service_tier:
+        if batch or service_tier is not None:
             return cost(usage, self._price, batch, service_tier)
         return self._fast(usage)
 
@@ -90,12 +92,20 @@ class PricedModel:
         """Pico-dollars the call costs at most by estimate, 0 when it cannot be priced; see
         `costing.upper_bound`.
         """
-        output = output_bound(outline, default_output, self.model.abilities.max_output)
-        return upper_bound(prompt_tokens, output, self.price(at_us), outline)
+        if not self._from_us <= at_us < self._until_us:
+            self._turn(at_us)
+        output = output_bound(outline, default_output, self._most_output)
+        flat = self._flat
+        if flat is not None and not outline.cache_marks and not outline.service_tier:
+            return prompt_tokens * flat[0] + output * flat[1]
+        return upper_bound(prompt_tokens, output, self._price, outline)
 
     def _turn(self, at_us: int) -> None:
         day = datetime.fromtimestamp(at_us // 1_000_000, UTC).date()
         self._price = price_at(self._prices, day.isoformat())
         self._fast = compile_price(self._price)
+        # Fresh and answer rates where they are all that a plain call's bound depends on.
+        price = self._price
+        self._flat = (price.input or 0, price.output or 0) if price is not None and not price.steps else None
         self._from_us = at_us - at_us % _DAY_US
         self._until_us = self._from_us + _DAY_US

@@ -137,20 +137,35 @@ def reconcile(bill: Bill, calls: Iterable[Settled]) -> Reconciliation:
             compared += 1
             parts[(call.day, _called(call, names))].call(call)
             whole[call.day].call(call)
-    undivided = {line.day for line in bill.lines if line.model == WHOLE_DAY}
     for line in bill.lines:
         whole[line.day].billed(line)
         if line.model != WHOLE_DAY:
             parts[(line.day, spelled(line.model))].billed(line)
-    money = {day for day, sums in whole.items() if sums.theirs_pico is not None}
-    lines = [
-        _residual(day, model, sums, _decides(day, sums, undivided, money))
-        for (day, model), sums in parts.items()
-        if day not in undivided or sums.theirs is not None or sums.theirs_pico is not None
-    ]
+    money, undivided = _days_with(bill.lines)
+    lines = []
+    for (day, model), sums in parts.items():
+        if day not in undivided or sums.theirs is not None or sums.theirs_pico is not None:
+            if day in money and day not in undivided and sums.theirs_pico is None:
+                sums.theirs_pico = 0  # the day's money is divided by model, and none is for this one
+            lines.append(_residual(day, model, sums, day not in undivided))
     lines += [_residual(day, WHOLE_DAY, whole[day], True) for day in undivided]
     lines.sort(key=lambda line: (line.day, line.model == WHOLE_DAY, line.model))
     return Reconciliation(tuple(lines), bill.first_day, bill.last_day, compared)
+
+
+def _days_with(lines: Iterable[Billed]) -> tuple[set[str], set[str]]:
+    """Days with money, and days that can only be judged as a whole: those with money that is not divided by
+    model, or, where there is none, with such tokens.
+    """
+    money: set[str] = set()
+    apart: set[str] = set()
+    tokens: set[str] = set()
+    for line in lines:
+        if line.cost_pico is not None:
+            money.add(line.day)
+        if line.model == WHOLE_DAY:
+            (tokens if line.cost_pico is None else apart).add(line.day)
+    return money, apart | (tokens - money)
 
 
 def reason(call: Settled) -> str:
@@ -194,17 +209,10 @@ def _called(call: Settled, names: set[str]) -> str:
     return served if served in names else spelled(call.model)
 
 
-def _decides(day: str, sums: _Sums, undivided: set[str], money: set[str]) -> bool:
-    """A part decides where its day's money is divided by model, or where the day has tokens only."""
-    if day in undivided and day in money:
-        return False
-    return sums.theirs_pico is not None or day not in money or sums.theirs is None
-
-
 def _residual(day: str, model: str, sums: _Sums, judged: bool) -> Residual:
     theirs, pico = sums.theirs, sums.theirs_pico
     if theirs is None and pico is None:
-        theirs, pico = dict.fromkeys(TOKENS, 0), 0  # recorded here, and not on the bill at all
+        theirs = dict.fromkeys(TOKENS, 0)  # recorded here, and not on the bill at all
     return Residual(
         day=day, model=model, calls=sums.calls, ours=sums.ours, ours_pico=sums.ours_pico, theirs=theirs,
         theirs_pico=pico, judged=judged, reasons=dict(sums.reasons), explained=tuple(sums.explained),

@@ -14,7 +14,6 @@ from tierwise.nouns import DialectName
 from . import listing
 from . import reply as writing
 from .array_reply import ArrayReply
-from .auth import caller_of
 from .errand import ERRANDS
 from .exchange import Gate, exchange
 from .walk import GENERATION, Kind, Named
@@ -31,6 +30,7 @@ KINDS: dict[str, tuple[DialectName, Kind]] = {
 # What stands before a path and changes nothing, except that it says whose client this is.
 _PREFIXES = ("/anthropic/v1", "/anthropic", "/openai/v1", "/openai", "/v1")
 _GEMINI = "/gemini/"
+_KNOWN = {prefix + path: kind for path, kind in KINDS.items() for prefix in ("", *_PREFIXES)}
 
 
 class App:
@@ -43,7 +43,7 @@ class App:
     async def handle(self, request: Request, reply: Reply) -> None:
         """Answers one request."""
         path = request.path
-        known = KINDS.get(bare(path))
+        known = _KNOWN.get(path)
         if known is not None and request.method == "POST":
             await exchange(self.gate, request, reply, registry.get(known[0]), known[1])
             return
@@ -84,7 +84,7 @@ class App:
         await exchange(self.gate, request, reply, registry.get("gemini"), kind)
 
     def _models(self, request: Request, reply: Reply, path: str) -> None:
-        caller_of(self.gate.ledger, request)
+        self.gate.callers.of(request)
         body = listing.models(
             self.gate.snapshot, surface_of(request).name, path.removeprefix("/models").strip("/")
         )

@@ -176,7 +176,8 @@ def write(walk: Walk, deployment: Deployment, candidate: Candidate) -> Sent:
     dialect, outline = deployment.dialect, walk.outline
     client: list[Header] | None = None
     extra: tuple[Header, ...] = ()
-    walk.losses = []
+    if walk.losses:
+        walk.losses = []
     if walk.kind.errand is not None:
         return write_errand(walk, deployment, walk.kind.errand)
     if dialect.name == walk.surface.name:

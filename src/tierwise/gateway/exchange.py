@@ -15,11 +15,11 @@ from tierwise.dialects.base import Dialect
 from tierwise.errors import BudgetRefused, DeadlineMissed, TierwiseError
 from tierwise.http1 import Reply, Request
 from tierwise.ledger import Ledger
-from tierwise.routing import Question, choose
+from tierwise.routing import Question
 
 from . import reply as writing
 from .admission import Admission
-from .auth import caller_of
+from .auth import Callers
 from .calling import Caller
 from .counting import Factors, count
 from .metrics import Metrics
@@ -37,6 +37,7 @@ class Gate:
         self.snapshot = snapshot
         self.caller = caller
         self.admission = admission
+        self.callers = Callers(ledger)
         self.sessions = Sessions()
         self.factors = Factors()
 
@@ -69,7 +70,7 @@ async def exchange(
 
 def door(gate: Gate, request: Request, surface: Dialect) -> Walk:
     """Who asks, and is there room? From the head alone: nothing of the body has been read."""
-    caller = caller_of(gate.ledger, request)
+    caller = gate.callers.of(request)
     walk = Walk(request, surface, gate.snapshot, caller)
     gate.admission.enter(caller.key)
     return walk
@@ -95,8 +96,8 @@ async def reading(gate: Gate, walk: Walk, kind: Kind) -> None:
         outline = structs.replace(outline, model=kind.named.model, stream=kind.named.stream)
     walk.kind = kind
     walk.read(body, outline)
-    output = outline.max_output or 0
-    gate.admission.charge_tokens(walk.caller.key, walk.prompt_tokens + output)
+    if walk.caller.key.tpm is not None:
+        gate.admission.charge_tokens(walk.caller.key, walk.prompt_tokens + (outline.max_output or 0))
 
 
 def choosing(gate: Gate, walk: Walk) -> None:
@@ -108,7 +109,7 @@ def choosing(gate: Gate, walk: Walk) -> None:
         walk.session = name_of(walk.body)
     bound = gate.sessions.tier_of(walk.caller.key.id, walk.session, walk.at_us) if walk.session else None
     question = Question(walk.outline, walk.asked_task, bound, walk.prompt_tokens)
-    walk.route = choose(question, snapshot.table, gate.caller.health.view())
+    walk.route = snapshot.routes.choose(question, gate.caller.health)
     walk.scopes = scopes_of(walk)
     if walk.max_cost_pico is not None:
         refuse_too_dear(walk, walk.max_cost_pico)

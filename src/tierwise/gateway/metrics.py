@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections import Counter
+from collections import Counter, defaultdict
 
 # Upper bounds in seconds; LLM calls last from milliseconds (cached, refused) to minutes.
 BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
@@ -37,13 +37,6 @@ class Metrics:
         self.refused: Counter[str] = Counter()
         """Error kind → requests refused at the door or failed."""
         self.retries = 0
-        self.total_s: dict[str, Histogram] = {}
-        self.ttft_s: dict[str, Histogram] = {}
+        self.total_s: dict[str, Histogram] = defaultdict(Histogram)
+        self.ttft_s: dict[str, Histogram] = defaultdict(Histogram)
         self.overhead_s = Histogram()
-
-    def latency(self, where: dict[str, Histogram], label: str, us: int) -> None:
-        """Adds a latency in microseconds to one of the histograms."""
-        histogram = where.get(label)
-        if histogram is None:
-            histogram = where[label] = Histogram()
-        histogram.add(us / 1e6)

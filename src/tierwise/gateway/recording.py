@@ -16,7 +16,6 @@ from tierwise.nouns import Candidate, Close, Open, Outcome, Usage
 from tierwise.upstream import Deployment
 
 from .metrics import Metrics
-from .snapshot import Snapshot
 from .walk import Walk
 
 
@@ -33,27 +32,29 @@ class Book:
         at_us = now_us()
         walk.attempts += 1
         entry = Entry(self, walk, deployment, candidate, f"{walk.id}-{walk.attempts}")
-        assert walk.route is not None
+        route, priced = walk.route, deployment.priced
+        assert route is not None
         await self.ledger.open(
+            # By position, in the order of the noun: by name it takes five times as long.
             Open(
-                exchange=walk.id,
-                attempt=entry.id,
-                at_us=at_us,
-                key=walk.caller.key.id,
-                task=walk.route.task,
-                tier=candidate.tier,
-                model=deployment.name,
-                provider=deployment.provider.name,
-                dialect_in=walk.surface.name,
-                dialect_out=deployment.dialect.name,
-                stream=walk.outline.stream,
-                price_id=deployment.priced.price_id(at_us),
-                reserved_pico=walk.reservation(deployment, at_us),
-                scopes=walk.scopes,
-                asked=walk.route.asked,
-                route=walk.route.reason,
-                session=walk.session,
-                tags=walk.tags,
+                walk.id,  # exchange
+                entry.id,  # attempt
+                at_us,
+                walk.caller.key.id,  # key
+                route.task,
+                candidate.tier,
+                deployment.name,  # model
+                deployment.provider.name,  # provider
+                walk.surface.name,  # dialect_in
+                deployment.dialect.name,  # dialect_out
+                walk.outline.stream,
+                priced.price_id(at_us),  # price_id
+                walk.reservation(deployment, at_us),  # reserved_pico
+                walk.scopes,
+                route.asked,
+                route.reason,  # route
+                walk.session,
+                walk.tags,
             )
         )
         entry.sent_us = tick_us()
@@ -83,25 +84,20 @@ class Entry:
         self.usage: Usage | None = None
         self.cost_pico: int | None = None
 
-    @property
-    def label(self) -> str:
-        """Tier, or the model where it was pinned: the metrics' label."""
-        return self.candidate.tier or self.deployment.name
-
     def saw_content(self) -> None:
         """Marks the first content: TTFT is measured to here."""
         if self.first_us is None:
             self.first_us = tick_us()
 
-    async def close(
+    def close(
         self,
         outcome: Outcome,
         status: int = 200,
         error: TierwiseError | None = None,
         model: str | None = None,
-    ) -> None:
-        """Writes the CLOSE row and waits until it is durable."""
-        await self._close(outcome, status, error, model)
+    ) -> Awaitable[None]:
+        """Queues the CLOSE row at once; what it gives is to be awaited, until the row is durable."""
+        return self._close(outcome, status, error, model)
 
     def abandon(self, outcome: Outcome, error: TierwiseError | None = None) -> None:
         """Queues the CLOSE row without waiting: for an exchange that is being cancelled."""
@@ -133,31 +129,33 @@ class Entry:
         cost = deployment.priced.cost(usage, at_us)
         self.cost_pico = cost.pico
         ttft = self.first_us - self.sent_us if self.first_us is not None else None
-        asked, reference = baselines(walk, deployment, usage, at_us)
+        asked, reference = baselines(self, usage, at_us)
         self._count(outcome, usage, now)
         return self._book.ledger.close(
+            # By position, as the OPEN.
             Close(
-                exchange=walk.id,
-                attempt=self.id,
-                at_us=at_us,
-                outcome=outcome,
-                status=status,
-                usage=usage,
-                cost_pico=cost.pico,
-                unpriced=cost.unpriced,
-                error=error.kind if error is not None else "",
-                ttft_us=ttft,
-                total_us=now - walk.began_us,
-                upstream_us=walk.upstream_us + now - self.sent_us,
-                served_model=model or "",
-                asked_pico=asked,
-                reference_pico=reference,
-                losses=walk.loss_names(),
+                walk.id,  # exchange
+                self.id,  # attempt
+                at_us,
+                outcome,
+                status,
+                usage,
+                cost.pico,  # cost_pico
+                cost.unpriced,
+                error.kind if error is not None else "",  # error
+                ttft,  # ttft_us
+                now - walk.began_us,  # total_us
+                walk.upstream_us + now - self.sent_us,  # upstream_us
+                model or "",  # served_model
+                asked,  # asked_pico
+                reference,  # reference_pico
+                walk.loss_names() if walk.losses else (),  # losses
             )
         )
 
     def _count(self, outcome: Outcome, usage: Usage, now: int) -> None:
-        metrics, label = self._book.metrics, self.label
+        metrics = self._book.metrics
+        label = self.candidate.tier or self.deployment.name  # a pinned model has no tier
         metrics.exchanges[(label, outcome, self.walk.surface.name)] += 1
         tokens = metrics.tokens
         tokens[(label, "input")] += usage.input
@@ -172,22 +170,26 @@ class Entry:
             metrics.unpriced += 1
         else:
             metrics.cost_pico[label] += self.cost_pico
-        metrics.latency(metrics.total_s, label, now - self.walk.began_us)
+        metrics.total_s[label].add((now - self.walk.began_us) / 1e6)
         if self.first_us is not None:
-            metrics.latency(metrics.ttft_s, label, self.first_us - self.sent_us)
+            metrics.ttft_s[label].add((self.first_us - self.sent_us) / 1e6)
         metrics.overhead_s.add((self.sent_us - self.walk.began_us) / 1e6)
 
 
-def baselines(walk: Walk, deployment: Deployment, usage: Usage, at_us: int) -> tuple[int | None, int | None]:
+def baselines(entry: Entry, usage: Usage, at_us: int) -> tuple[int | None, int | None]:
     """What the same tokens would have cost at the model asked for (None: none was named) and at the
     reference tier.
 
     Token counts differ between model families; the same counts are used for both, and reports say so.
     """
-    snapshot: Snapshot = walk.snapshot
-    asked = None
-    if walk.route is not None and walk.route.how == "pinned":
-        name = snapshot.catalog.aliases.get(walk.route.asked, walk.route.asked)
-        asked = snapshot.deployment(name).priced.cost(usage, at_us).pico
-    reference = snapshot.reference()
-    return asked, reference.priced.cost(usage, at_us).pico if reference is not None else None
+    snapshot, route = entry.walk.snapshot, entry.walk.route
+    named = snapshot.asked(route) if route is not None else None
+    return _cost_at(named, entry, usage, at_us), _cost_at(snapshot.reference(), entry, usage, at_us)
+
+
+def _cost_at(deployment: Deployment | None, entry: Entry, usage: Usage, at_us: int) -> int | None:
+    if deployment is None:
+        return None
+    if deployment is entry.deployment:
+        return entry.cost_pico  # the call was made there
+    return deployment.priced.cost(usage, at_us).pico

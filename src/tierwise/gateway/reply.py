@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from functools import lru_cache
 
 import msgspec
 
 from tierwise.errors import TierwiseError, UpstreamBroke, UpstreamStatus
 from tierwise.http1 import Reply
-from tierwise.money import pico_to_usd
+from tierwise.money import PICO_PER_USD, pico_to_usd
 from tierwise.nouns import Delta, DialectName, Ended, Event, Failed, Started, UsageSeen
 from tierwise.upstream import Header
 
@@ -22,6 +23,8 @@ _JSON = (b"content-type", b"application/json")
 _STREAM = ((b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-cache"))
 # How long the connection to a provider may linger after its terminator before it is given up.
 _LINGER_S = 1.0
+# Longer names are not worth remembering the headers for.
+_NAME_LENGTH = 256
 
 
 async def write(walk: Walk, live: Live, reply: Reply) -> None:
@@ -175,18 +178,25 @@ def route_headers(walk: Walk, tier: str, model: str) -> list[Header]:
     """Exchange, task, tier, model, reason, losses and cache state as reply headers; empty ones are left
     out."""
     route = walk.route
-    headers: list[Header] = [(b"x-tierwise-exchange", walk.id.encode()), (b"x-tierwise-cache", b"bypass")]
-    if route is not None:
-        headers.append((b"x-tierwise-route", safe(route.reason)))
-        if route.task:
-            headers.append((b"x-tierwise-task", safe(route.task)))
-    if tier:
-        headers.append((b"x-tierwise-tier", safe(tier)))
-    if model:
-        headers.append((b"x-tierwise-model", safe(model)))
+    reason, task = (route.reason, route.task) if route is not None else ("", "")
+    # A pinned model's name may be of any length, and the others are short.
+    told = _told if len(model) <= _NAME_LENGTH else _told.__wrapped__
+    headers: list[Header] = [(b"x-tierwise-exchange", walk.id.encode()), *told(reason, task, tier, model)]
     if walk.losses:
         headers.append((b"x-tierwise-losses", safe(", ".join(walk.loss_names()))))
     return headers
+
+
+@lru_cache(maxsize=1024)
+def _told(reason: str, task: str, tier: str, model: str) -> tuple[Header, ...]:
+    """The headers that are the same for every request decided alike, which is most of them."""
+    named = (
+        (b"x-tierwise-route", reason),
+        (b"x-tierwise-task", task),
+        (b"x-tierwise-tier", tier),
+        (b"x-tierwise-model", model),
+    )
+    return ((b"x-tierwise-cache", b"bypass"), *((name, safe(text)) for name, text in named if text))
 
 
 def passed(live: Live) -> list[Header]:
@@ -227,8 +237,11 @@ def plain(reply: Reply, status: int, body: bytes, kind: bytes = b"text/plain; ch
 
 
 def usd(pico: int) -> str:
-    """Exact dollars, no exponent."""
-    return format(pico_to_usd(pico), "f")
+    """Exact dollars, no exponent, always with 12 decimals."""
+    if pico < 0:
+        return format(pico_to_usd(pico), "f")
+    dollars, rest = divmod(pico, PICO_PER_USD)
+    return f"{dollars}.{rest:012d}"
 
 
 def safe(text: str) -> bytes:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from tierwise.clock import now_us, rfc3339
 from tierwise.config import Settings, model_for
 from tierwise.errors import UnknownModel
-from tierwise.nouns import Model
+from tierwise.nouns import Model, Route
 from tierwise.routing import Table
 from tierwise.upstream import Deployment
+
+from .routes import Routes
 
 
 class Snapshot:
@@ -19,6 +21,7 @@ class Snapshot:
         self.catalog = settings.catalog
         self.policy = settings.policy
         self.table = Table(settings.catalog, settings.policy, rfc3339(now_us())[:10])
+        self.routes = Routes(self.table)
         self._deployments: dict[str, Deployment] = {}
         reference = settings.catalog.tiers.get(settings.catalog.ladder.reference)
         self.reference_model = reference.model if reference else None
@@ -44,3 +47,9 @@ class Snapshot:
     def reference(self) -> Deployment | None:
         """The Deployment of the ladder's reference tier, None when nothing serves it."""
         return self.deployment(self.reference_model) if self.reference_model else None
+
+    def asked(self, route: Route) -> Deployment | None:
+        """The Deployment of the Model the caller named, None when none was named outright."""
+        if route.how != "pinned":
+            return None
+        return self.deployment(self.catalog.aliases.get(route.asked, route.asked))

@@ -7,9 +7,9 @@ from msgspec import structs
 from tierwise.clock import new_id, now_us, tick_us
 from tierwise.costing import estimate_tokens
 from tierwise.dialects.base import Dialect
-from tierwise.errors import BadRequest, ConfigError
+from tierwise.errors import BadRequest
 from tierwise.http1 import Request
-from tierwise.money import PICO_PER_USD, usd_to_pico
+from tierwise.money import PICO_PER_USD, NotMoney, usd_to_pico
 from tierwise.nouns import Ask, Caller, Loss, Outline, Route
 from tierwise.upstream import Deployment
 
@@ -18,6 +18,7 @@ from .snapshot import Snapshot
 
 # What one image or document is reserved at, in tokens, before the provider says.
 _MEDIA_TOKENS = 1600
+_X = ord("x")
 _NO_OUTLINE = Outline(model="")
 
 
@@ -83,7 +84,7 @@ class Walk:
 
     def _read_headers(self) -> None:
         for name, value in self.request.headers:
-            if not name.startswith(b"x-"):
+            if name[0] != _X:
                 continue
             if name.startswith(b"x-tierwise-"):
                 self._read_ours(name[11:], value.decode("latin1").strip())
@@ -142,7 +143,7 @@ class Walk:
 def _positive_usd(value: str) -> int:
     try:
         pico = usd_to_pico(value)
-    except ConfigError:
+    except NotMoney:
         pico = -1
     if not 0 < pico <= 10**9 * PICO_PER_USD:
         raise BadRequest(

@@ -6,6 +6,7 @@ import asyncio
 import re
 import socket
 import ssl
+from functools import lru_cache
 
 import msgspec
 
@@ -20,6 +21,16 @@ from .sweeper import Sweeper
 _LINE = re.compile(r"[A-Z-]+ /[!-~]*")
 _BODIED = frozenset(("POST", "PUT", "PATCH"))
 _SMALL = 65536
+_LONG_PATH = 512
+
+
+@lru_cache(maxsize=512)
+def _line(method: str, path: str) -> bytes:
+    """The beginning of the request line. BadHeader when it would not be one line."""
+    line = f"{method} {path}"
+    if not _LINE.fullmatch(line):
+        raise BadHeader("A method or path to be sent has characters that it cannot have.")
+    return line.encode("ascii")
 
 
 class Call(msgspec.Struct):
@@ -115,15 +126,14 @@ class Pool:
         return None
 
     def _written(self, call: Call) -> tuple[bytes, ...]:
-        line = f"{call.method} {call.path}"
-        if not _LINE.fullmatch(line):
-            raise BadHeader("A method or path to be sent has characters that it cannot have.")
+        # Paths are few, but for one that a model's name is part of, which a caller may have made up.
+        line = (_line if len(call.path) < _LONG_PATH else _line.__wrapped__)(call.method, call.path)
         host = self._hosts.get(call.origin)
         if host is None:
             host = self._hosts[call.origin] = b" HTTP/1.1\r\nhost: " + call.origin.authority() + b"\r\n"
         body = call.body
         length = b"content-length: %d\r\n" % len(body) if body or call.method in _BODIED else b""
-        head = b"".join((line.encode("ascii"), host, header_block(call.headers), length, b"\r\n"))
+        head = b"".join((line, host, header_block(call.headers), length, b"\r\n"))
         if not body:
             return (head,)
         return (head + body,) if len(body) <= _SMALL else (head, body)

@@ -37,6 +37,8 @@ from .records import TierCard
 from .replies import Reply
 
 _UNCACHED: tuple[Header, ...] = ((b"x-tierwise-cache", b"off"),)
+_TURNS = ("system", "user", "assistant")
+_LEAST_FIELDS = 4
 _CARRIED = ("tools", "tool_choice", "response_format")
 # What the provider says of the request itself: this tier cannot serve the Case, whoever asks.
 _REJECTED = (400, 413, 422)
@@ -81,7 +83,7 @@ class ChatTier:
         """Raises UpstreamError when the provider gave no whole answer; a request it will not take is an
         outcome.
         """
-        sent = self._written(case)
+        sent = self.written(case)
         began = tick_us()
         try:
             response = await send(self._pool, self.deployment, sent)
@@ -107,14 +109,15 @@ class ChatTier:
             text=gathered.answer(),
             outcome=_OUTCOMES.get(gathered.finish, "ok"),
             usage=usage,
-            cost_pico=0 if cached else self._cost(usage, gathered.served),
+            cost_pico=0 if cached else self.cost(usage, gathered.served),
             total_us=total,
             ttft_us=None if cached or gathered.first_us is None else gathered.first_us - began,
             cached=cached,
             served=gathered.served,
         )
 
-    def _written(self, case: Case) -> Sent:
+    def written(self, case: Case) -> Sent:
+        """The streamed request of one Case, as this tier's provider takes it."""
         body: dict[str, Any] = {
             "model": self.deployment.model.id,
             "messages": case.messages or ({"role": "user", "content": case.input},),
@@ -126,13 +129,18 @@ class ChatTier:
         if self._knobs.temperature is not None:
             body["temperature"] = self._knobs.temperature
         body |= {name: _plain(case.metadata[name]) for name in _CARRIED if case.metadata.get(name)}
-        ask = self._chat.read_request(msgspec.json.encode(body), {})
-        written = self.deployment.dialect.write_request(ask, self.deployment.model)
-        data = lay_over(written.body, self._settings) if self._settings else written.body
-        headers = self.deployment.headers(None, (*written.headers, *self._extra))
+        data, extra = msgspec.json.encode(body), self._extra
+        if self.deployment.dialect is not self._chat or not _simple(body):
+            ask = self._chat.read_request(data, {})
+            written = self.deployment.dialect.write_request(ask, self.deployment.model)
+            data, extra = written.body, (*written.headers, *extra)
+        if self._settings:
+            data = lay_over(data, self._settings)
+        headers = self.deployment.headers(None, extra)
         return Sent(self.deployment.path(True), headers, data)
 
-    def _cost(self, usage: Usage, served: str) -> int | None:
+    def cost(self, usage: Usage, served: str) -> int | None:
+        """Pico-dollars of one call whose reply names the model `served`; None: unpriced."""
         priced = self.deployment.priced
         if self._extra and served and not self.deployment.model.prices:
             priced = self._priced_as_served(served)
@@ -219,6 +227,14 @@ class Gathered:
             self._texts.append(event.text)
             if kind == "refusal":
                 self.finish = "refusal"
+
+
+def _simple(body: dict[str, Any]) -> bool:
+    """Whether a body is plain text turns and nothing else: OpenAI chat's own models all take it as it is."""
+    return len(body) == _LEAST_FIELDS and all(
+        type(turn.get("content")) is str and turn["role"] in _TURNS and len(turn) == 2
+        for turn in body["messages"]
+    )
 
 
 def _plain(value: Any) -> Any:

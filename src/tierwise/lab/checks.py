@@ -25,8 +25,8 @@ KINDS = (
 _ELSEWHERE = {
     "javascript": "Write it as a Python function and use --scorer module:function.",
     "python": "Use --scorer module:function.",
-    "llm-rubric": "Use --scorer judge, with human labels to calibrate it.",
-    "similar": "Use --scorer similarity.",
+    "llm-rubric": "Use --scorer judge --judge TIER --rubric FILE; --calibrate takes human labels.",
+    "similar": "Use --scorer similarity --embedder MODEL.",
 }
 _LIMIT = 2000
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from msgspec import Struct, structs
 
 from ..errors import SuiteError
-from ..judging import Pair, judge_pairs, more_cost_pico
+from ..judging import Pair, more_cost_pico
 from ..judging.decision import Terms as JudgingTerms
 from ..judging.intervals import two_sided_z, wilson
 from ..judging.latency import quantile, tail
@@ -16,8 +16,9 @@ from ..judging.multiplicity import fixed_sequence
 from ..judging.paired import paired_t
 from ..judging.price import break_even_loss, price_per_success
 from ..nouns import Case, Decision
+from .calibrating import judged as judged_pairs
 from .records import Manifest, TierCard
-from .results import Comparison, Evaluation, Span, Spent, TierResult
+from .results import Comparison, Evaluation, JudgeResult, Span, Spent, TierResult
 from .tally import OUTCOMES, TierTally, pairs_of
 
 
@@ -33,6 +34,7 @@ class Seen(Struct, frozen=True):
     upto: Mapping[str, int] = {}
     dearer: frozenset[str] = frozenset()
     notes: tuple[str, ...] = ()
+    judge: JudgeResult | None = None
 
 
 def evaluate_seen(seen: Seen) -> Evaluation:
@@ -70,6 +72,7 @@ def evaluate_seen(seen: Seen) -> Evaluation:
         spent_pico=None if None in priced else sum(cost or 0 for cost in priced),
         notes=(*seen.notes, *_notes(seen, results)),
         labels=suite.labels,
+        judge=seen.judge,
     )
 
 
@@ -144,7 +147,7 @@ def _holds_at(one: Evaluation, cheap: str, pairs: Sequence[Pair], divisor: int) 
     verdict = one.against(cheap).verdict
     bar = structs.replace(one.bar, alpha=one.bar.alpha / divisor)
     terms = JudgingTerms(bar=bar, seed=one.seed, running=one.sequential, labels=one.labels)
-    return judge_pairs(pairs, terms).decision == verdict.decision
+    return judged_pairs(pairs, terms, one.judge).decision == verdict.decision
 
 
 def _with_standing(one: Evaluation, number: int, stands: set[tuple[int, str]], tests: int) -> Evaluation:
@@ -166,7 +169,9 @@ def _compared(seen: Seen, cheap: str, results: Mapping[str, TierResult]) -> Comp
     pairs = pairs_of(mine, other, seen.order, seen.upto.get(cheap))
     mine_pico, other_pico = results[cheap].per_case_pico, results[terms.reference].per_case_pico
     priced = mine_pico is not None and other_pico is not None
-    pair_price = ((mine_pico or 0) + (other_pico or 0)) * terms.repeats if priced else None
+    judge_pico = _judge_pico(seen)
+    known = priced and judge_pico is not None
+    pair_price = ((mine_pico or 0) + (other_pico or 0)) * terms.repeats + (judge_pico or 0) if known else None
     judging = JudgingTerms(
         bar=terms.bar,
         cheap=cheap,
@@ -177,10 +182,11 @@ def _compared(seen: Seen, cheap: str, results: Mapping[str, TierResult]) -> Comp
         running=terms.sequential or terms.judged > 0,
         pair_price_pico=pair_price,
     )
-    verdict = judge_pairs(pairs, judging)
+    verdict = judged_pairs(pairs, judging, seen.judge)
     rates = (results[cheap].score.value, results[terms.reference].score.value)
     loss = None
-    if priced and rates[0] is not None and rates[1] is not None:
+    preferred = seen.judge is not None and seen.judge.kind == "pairwise"
+    if priced and not preferred and rates[0] is not None and rates[1] is not None:
         loss = break_even_loss(mine_pico or 0, other_pico or 0, rates[0], rates[1])
     return Comparison(
         verdict=verdict,
@@ -196,6 +202,17 @@ def _compared(seen: Seen, cheap: str, results: Mapping[str, TierResult]) -> Comp
             for pair in pairs
         ),
     )
+
+
+def _judge_pico(seen: Seen) -> int | None:
+    """What judging one more pair of answers costs; None: not known."""
+    judge, order, cheap = seen.judge, len(seen.order), len(seen.cheap)
+    if judge is None:
+        return 0
+    if judge.cost_pico is None:
+        return None
+    shares = order * cheap if judge.kind == "pairwise" else order * (cheap + 1)
+    return judge.cost_pico * (1 if judge.kind == "pairwise" else 2) // max(shares, 1)
 
 
 def _standing(comparisons: list[Comparison]) -> list[Comparison]:
@@ -254,6 +271,11 @@ def _score_interval(scored: Sequence[float]) -> tuple[float | None, float | None
 
 def _notes(seen: Seen, results: Mapping[str, TierResult]) -> list[str]:
     notes = []
+    judge = seen.judge
+    if judge is not None and judge.calibrated is False:
+        notes.append(f"The judge {judge.name} is not calibrated on human labels: its errors are not counted.")
+    if judge is not None and judge.labels_unscored:
+        notes.append(f"The judge gave {judge.labels_unscored} labelled answers no readable score.")
     if seen.manifest.terms.judged:
         notes.append("Cases were added after a verdict had been read, so the e-values decide.")
     for name, result in results.items():

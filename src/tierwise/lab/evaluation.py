@@ -20,6 +20,8 @@ from ..judging.decision import check_bar
 from ..nouns import Bar, Case, Suite
 from .asking import Knobs
 from .compare import Seen, evaluate_seen
+from .desk import Asking
+from .hearing import Hearing, Summons, hears, summoned
 from .looking import Look, Looking
 from .order import ordered
 from .plan import Plan, bill, total, warnings_of, what_n_shows
@@ -27,7 +29,7 @@ from .records import Manifest, SuiteCard, Terms
 from .replies import Answering
 from .results import Evaluation
 from .runner import Runner, Work
-from .scoring import judge_of, parse_spec
+from .scoring import Spec, judge_of, parse_spec
 from .store import RUNS, RunFolder, find_run, new_run_id
 from .suites import Shape, read_suite, text_hash
 from .tally import Differing, differing_of, pairs_of
@@ -38,7 +40,8 @@ class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How to evaluate; None leaves it to the task, the resumed run, or the default.
 
     `cost_limit_pico` in pico-dollars. `resume`: a run's id, "" the last one. `base_url`, `key`: ask there
-    instead of at the configured providers.
+    instead of at the configured providers. `judge`, `rubric` (its text), `embedder`: whom the scorer asks;
+    `calibrate`: a file of human labels.
     """
 
     reference: str | None = None
@@ -54,6 +57,10 @@ class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     cost_limit_pico: int | None = None
     scorer: str | None = None
     allow_code: bool = False
+    judge: str = ""
+    rubric: str = ""
+    embedder: str = ""
+    calibrate: str = ""
     task: str = ""
     labels: Literal["", "human", "reference"] = ""
     prompt: str = ""
@@ -118,15 +125,12 @@ async def carry_out(
     suite: Suite | Path | str | None, names: Sequence[str], options: Options, watching: Watching | None = None
 ) -> Done:
     """The whole evaluation, with what the command needs besides."""
-    settings = _settings(options)
+    settings = settings_of(options)
     if not isinstance(suite, Suite) and suite is not None:
         suite = read_suite(suite, _shape(options, settings))
-    pool = Pool()
+    pool = Pool(max_idle_per_origin=max(64, options.jobs))
     try:
-        places = Places(
-            pool, settings, options.base_url, options.key, Knobs(options.max_tokens, options.temperature)
-        )
-        bench = _Bench(options, settings, places)
+        bench = _Bench(options, settings, places_of(pool, options))
         return await bench.run(suite, names, watching)
     finally:
         await pool.close()
@@ -139,9 +143,10 @@ class _Bench:
         self.options = options
         self.settings = settings
         self.places = places
+        self.hearing: Hearing | None = None
 
     async def run(self, suite: Suite | None, names: Sequence[str], watching: Watching | None) -> Done:
-        folder = None
+        folder, options = None, self.options
         if self.options.resume is not None:
             folder = find_run(self.options.resume, Path(self.options.runs))
             suite, names, manifest = self._resumed(RunFolder(folder), suite, names)
@@ -151,13 +156,17 @@ class _Bench:
         if folder is None:
             manifest = self._manifest(suite, tiers)
         order = ordered(suite.cases, manifest.terms.seed, manifest.terms.n)
-        judge = judge_of(parse_spec(manifest.suite.scorer), suite.cases, self.options.allow_code)
+        spec = parse_spec(manifest.suite.scorer)
         if self.options.plan_only and folder is None:
+            self.hearing = hearing_of(spec, self.options, self.places, None, suite.cases)
             return Done(None, self._plan(manifest, order, tiers, None), None)
         run = RunFolder(folder) if folder else RunFolder.create(manifest, suite, Path(self.options.runs))
         run.open_to_write()
         try:
-            run.write_manifest(manifest)
+            if not self.options.plan_only:
+                run.write_manifest(manifest)
+            self.hearing = hearing_of(spec, self.options, self.places, run, suite.cases)
+            judge = self.hearing.scorer if self.hearing else judge_of(spec, suite.cases, options.allow_code)
             runner = self._runner(run, order, tiers, judge, manifest)
             plan = self._plan(manifest, order, tiers, runner)
             if watching is not None:
@@ -167,7 +176,11 @@ class _Bench:
             if self.options.plan_only:
                 return Done(run.path, plan, None)
             try:
+                if self.hearing is not None:
+                    await self.hearing.calibrate()
                 await runner.run()
+                if self.hearing is not None:
+                    await self.hearing.compare(order, runner.tallies, manifest.terms.reference)
             finally:
                 if watching is not None:
                     watching.ended(runner)
@@ -193,11 +206,11 @@ class _Bench:
                     f"Run {run.id} was begun with {word} {fixed}; it cannot become {given}.",
                     "What is fixed before the first Case stays so; begin a new run.",
                 )
-        spec = options.scorer
-        if spec is not None and parse_spec(spec).text() != manifest.suite.scorer:
+        spec = spec_of(options.scorer or manifest.suite.scorer, options, manifest.terms.sequential)
+        if spec.text() != manifest.suite.scorer:
             raise SuiteError(
-                f"Run {run.id} is scored by {manifest.suite.scorer}.",
-                f"Use --rescore {run.id} --scorer {spec}.",
+                f"Run {run.id} is scored by {manifest.suite.scored_by}.",
+                f"Use --rescore {run.id} with that scorer.",
             )
         whole = run.suite()
         held = {card.name: card for card in manifest.tiers}
@@ -231,7 +244,7 @@ class _Bench:
             task=suite.task,
             hash=suite.hash,
             cases=len(suite.cases),
-            scorer=parse_spec(options.scorer or suite.scorer).text(),
+            scorer=spec_of(options.scorer or suite.scorer, options, options.sequential).text(),
             prompt_hash=text_hash(suite.prompt),
             labels=suite.labels,
             clusters=len(clusters) or None,
@@ -282,7 +295,10 @@ class _Bench:
                         "Add a [[price]] row to tierwise.toml, or leave --cost-limit out.",
                     )
         runner = Runner(run, order, tiers, judge, work)
+        runner.hearing = self.hearing
         runner.load([tier.card.name for tier in tiers], terms.repeats)
+        if self.hearing is not None:
+            self.hearing.desk.others_pico = runner.spent_pico
         if terms.sequential and len(tiers) > 1:
             reference = runner.tallies[terms.reference]
             judging = JudgingTerms(bar=terms.bar, running=True, seed=terms.seed, labels=manifest.suite.labels)
@@ -303,11 +319,14 @@ class _Bench:
             name = tier.card.name
             calls = runner.missing(name) if runner else len(order) * terms.repeats
             bills[name] = bill(order, calls, tier.price, terms.max_tokens, tier.free)
-        about, most = total(bills)
+        hearing, judging = self.hearing, {}
+        if hearing is not None:
+            judging["judge"] = hearing.bill(order, len(tiers), terms.repeats, terms.max_tokens)
+        about, most = total({**bills, **judging})
         return Plan(
             suite=suite.name,
             suite_hash=suite.hash,
-            scorer=suite.scorer,
+            scorer=suite.scored_by,
             n=len(order),
             clusters=suite.clusters,
             repeats=terms.repeats,
@@ -323,11 +342,20 @@ class _Bench:
             spent_pico=runner.spent_pico if runner else 0,
             in_doubt=runner.in_doubt if runner else 0,
             warnings=warnings_of(order, suite.clusters, terms.bar),
+            judge=hearing.desk.tier.card.name if hearing else "",
+            judge_bill=judging.get("judge"),
         )
 
     def _judged(self, run: RunFolder, runner: Runner, manifest: Manifest, plan: Plan) -> Done:
         looks = runner.looking.looks if runner.looking is not None else {}
         notes = [f"The run ended early: {runner.halted}."] if runner.halted else []
+        if runner.in_doubt:
+            notes.append(f"{runner.in_doubt} calls were cut off by a crash and may have been billed besides.")
+        if runner.halted and not all(tally.ended for tally in runner.tallies.values()):
+            raise SuiteError(
+                f"Nothing can be compared yet: {runner.halted}.",
+                f"Raise --cost-limit and go on with --resume {run.id}.",
+            )
         ladder = self._ladder(list(runner.tiers.values()))
         seen = Seen(
             manifest,
@@ -342,6 +370,7 @@ class _Bench:
                 {name: tier.price for name, tier in runner.tiers.items()},
             ),
             tuple(notes),
+            self.hearing.result() if self.hearing is not None else None,
         )
         return finish(run, seen, plan, "verdict.json")
 
@@ -367,7 +396,36 @@ def finish(run: RunFolder, seen: Seen, plan: Plan | None, name: str) -> Done:
     return Done(run.path, plan, evaluation, pairs, differing)
 
 
-def _settings(options: Options) -> Settings:
+def spec_of(scorer: str, options: Options, sequential: bool) -> Spec:
+    """The scorer's spec with what the options say of its judge. Raises SuiteError."""
+    given = (options.judge, options.rubric, options.embedder)
+    return summoned(parse_spec(scorer), given, options.calibrate, sequential)
+
+
+def hearing_of(
+    spec: Spec, options: Options, places: Places, folder: RunFolder | None, cases: Sequence[Case]
+) -> Hearing | None:
+    """The judge a scorer asks, None where it asks nobody. `folder`: where judgements are kept."""
+    if not hears(spec):
+        return None
+    asking = Asking(
+        jobs=_positive(options.jobs, "jobs"),
+        retries=options.retries,
+        backoff_s=options.backoff_s,
+        limit_pico=options.cost_limit_pico,
+        seed=options.seed,
+    )
+    return Hearing(Summons(spec, options.calibrate, asking), places, folder, cases)
+
+
+def places_of(pool: Pool, options: Options) -> Places:
+    """Where tiers and judges are looked for."""
+    knobs = Knobs(options.max_tokens, options.temperature)
+    return Places(pool, settings_of(options), options.base_url, options.key, knobs)
+
+
+def settings_of(options: Options) -> Settings:
+    """The configuration in force."""
     return load(Path(options.config) if options.config else None, os.environ)
 
 

@@ -6,8 +6,44 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Awaitable, Callable, Iterable
+from typing import TypeVar
 
 _START = 16
+_T = TypeVar("_T")
+
+
+class Room:
+    """At most `most` calls in flight over all tiers; who waits longest goes first."""
+
+    def __init__(self, most: int) -> None:
+        self._free = most
+        self._waiting: deque[asyncio.Future[None]] = deque()
+
+    async def __aenter__(self) -> None:
+        if self._free > 0:
+            self._free -= 1
+            return
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiting.append(waiter)
+        try:
+            await waiter
+        except asyncio.CancelledError:
+            if waiter.done() and not waiter.cancelled():
+                self._pass_on()
+            raise
+
+    async def __aexit__(self, *_: object) -> None:
+        self._pass_on()
+
+    def _pass_on(self) -> None:
+        """The place goes to the next who waits, else is free."""
+        while self._waiting:
+            waiter = self._waiting.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
+                return
+        self._free += 1
 
 
 class Pace:
@@ -60,3 +96,20 @@ class Pace:
             if not waiter.done():
                 waiter.set_result(None)
                 room -= 1
+
+
+async def each_of(items: Iterable[_T], jobs: int, act: Callable[[_T], Awaitable[None]]) -> None:
+    """`act` on every item, `jobs` at a time. The first error ends it and is raised as it is."""
+    left = iter(items)
+
+    async def work() -> None:
+        for item in left:
+            await act(item)
+
+    tasks = [asyncio.ensure_future(work()) for _ in range(jobs)]
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

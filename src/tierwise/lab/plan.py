@@ -38,7 +38,8 @@ class Bill(Struct, frozen=True):
 
 
 class Plan(Struct, frozen=True):
-    """Everything said before the first call. `about_pico` None: a tier has no price."""
+    """Everything said before the first call. `about_pico` None: a tier has no price. `judge_bill` is the part
+    of the judge called `judge`."""
 
     suite: str
     suite_hash: str
@@ -58,6 +59,8 @@ class Plan(Struct, frozen=True):
     spent_pico: int = 0
     in_doubt: int = 0
     warnings: tuple[str, ...] = ()
+    judge: str = ""
+    judge_bill: Bill | None = None
 
 
 def what_n_shows(n: int, bar: Bar) -> tuple[Shown, ...]:
@@ -83,7 +86,7 @@ def bill(cases: Sequence[Case], calls: int, price: Price | None, max_tokens: int
         estimate_tokens(len(messages_text(case.messages or ({"content": case.input},)).encode()))
         for case in cases
     )
-    output = sum(_answer_tokens(case, max_tokens) for case in cases)
+    output = sum(answer_tokens(case, max_tokens) for case in cases)
     about = (prompt * price.input + output * price.output) * calls // len(cases)
     most = None
     if max_tokens is not None:
@@ -111,7 +114,8 @@ def warnings_of(cases: Sequence[Case], clusters: int | None, bar: Bar) -> tuple[
     return tuple(found)
 
 
-def _answer_tokens(case: Case, max_tokens: int | None) -> int:
+def answer_tokens(case: Case, max_tokens: int | None) -> int:
+    """How long an answer is reckoned to be before any has been seen."""
     said = case.target if isinstance(case.target, str) else None
     expected = OUTPUT_UNSAID if said is None else max(16, 2 * estimate_tokens(len(said.encode())))
     return expected if max_tokens is None else min(expected, max_tokens)

@@ -68,7 +68,8 @@ class Progress:
             for name, tally in runner.tallies.items()
         ]
         self.console.print(
-            f"{'; '.join(parts)}; {money(runner.spent_pico)}{self._eta(runner)}", highlight=False
+            f"{'; '.join(parts)}; {money(runner.spent_pico)}{_judge(runner)}{self._eta(runner)}",
+            highlight=False,
         )
 
     def _table(self, runner: Runner) -> Table:
@@ -83,7 +84,7 @@ class Progress:
                 _share(tally.mean()),
                 money(tally.spent_pico),
             )
-        table.caption = f"{money(runner.spent_pico)} spent{self._eta(runner)}"
+        table.caption = f"{money(runner.spent_pico)} spent{_judge(runner)}{self._eta(runner)}"
         return table
 
     def _eta(self, runner: Runner) -> str:
@@ -94,6 +95,10 @@ class Progress:
             return ""
         seconds = round(left * passed / done)
         return f"; about {seconds // 60}:{seconds % 60:02d} to go"
+
+
+def _judge(runner: Runner) -> str:
+    return "" if runner.hearing is None else f", judge {money(runner.hearing.desk.spent_pico)}"
 
 
 def _share(value: float | None) -> str:

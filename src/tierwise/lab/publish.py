@@ -12,6 +12,7 @@ from msgspec import Struct
 from ..config import RuleBlock, Settings, VerdictBlock, policy_text, read_blocks, write_policy
 from ..errors import ConfigError, SuiteError
 from ..nouns import Verdict
+from .calibrating import NOT_CALIBRATED
 from .results import Comparison, Evaluation
 
 EXPIRES_DAYS = 90
@@ -140,13 +141,21 @@ def _block(one: Evaluation, cited: Comparison, settings: Settings, today: date, 
         ln_e_keep=verdict.ln_e_keep,
         cheap=_tier(one, verdict.cheap, settings),
         reference=_tier(one, verdict.reference, settings),
-        scorer=one.suite.scorer,
+        scorer=_scorer(one),
         dataset_hash=one.suite.hash,
         prompt_hash=one.suite.prompt_hash,
         models={tier: ", ".join(card.served) or card.model for tier, card in tested.items()},
         prices={tier: card.price for tier, card in tested.items() if card.price},
         reasons=list(verdict.reasons),
     )
+
+
+def _scorer(one: Evaluation) -> str:
+    """The scorer, and of a judge whether it was held against human labels."""
+    if one.judge is None or one.judge.calibrated is None:
+        return one.suite.scored_by
+    said = "judge calibrated" if one.judge.calibrated else NOT_CALIBRATED
+    return f"{one.suite.scored_by} ({said})"
 
 
 def _more(one: Evaluation) -> str:

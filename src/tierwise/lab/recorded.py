@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import SuiteError, UpstreamBroke
-from ..money import usd_to_pico
+from ..money import NotMoney, usd_to_pico
 from ..nouns import Case, Price, Usage
 from .records import TierCard
 from .replies import Reply
@@ -40,12 +40,12 @@ class RecordedTier:
         fields = row.fields
         said = next(fields[column] for column in _COLUMNS if column in fields)
         ttft, total = _micros(row, "ttft_ms"), _micros(row, "total_ms")
-        cost = fields.get("cost_usd")
+        cost = _cost(row)
         return Reply(
             text=said if isinstance(said, str) else str(said),
             outcome=str(fields.get("outcome") or "ok"),
             usage=_usage(row),
-            cost_pico=None if cost in (None, "") else usd_to_pico(str(cost)),
+            cost_pico=cost,
             total_us=total or 0,
             ttft_us=ttft,
             # Without a time of its own it is not timed, like an answer from a cache.
@@ -69,6 +69,14 @@ def _whole(row: Row, name: str) -> int:
         return int(str(value))
     except ValueError:
         raise SuiteError(f"{row.place}: {name} is {value!r}.", "Write a whole number.") from None
+
+
+def _cost(row: Row) -> int | None:
+    told = row.fields.get("cost_usd")
+    try:
+        return None if told in (None, "") else usd_to_pico(str(told))
+    except NotMoney as error:
+        raise SuiteError(f"{row.place}: {error}") from None
 
 
 def _micros(row: Row, name: str) -> int | None:

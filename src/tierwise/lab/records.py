@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Literal
 
 from msgspec import Struct
 
 from ..nouns import Bar, Trial
 
+_LONGEST_SCORER = 120
 Source = Literal["provider", "url", "file"]
 
 
@@ -36,6 +38,14 @@ class SuiteCard(Struct, frozen=True):
     prompt_hash: str = ""
     labels: Literal["human", "reference"] = "human"
     clusters: int | None = None
+
+    @property
+    def scored_by(self) -> str:
+        """The scorer in a line: a long rubric is cut, with its hash."""
+        if len(self.scorer) <= _LONGEST_SCORER:
+            return self.scorer
+        digest = hashlib.sha256(self.scorer.encode()).hexdigest()[:8]
+        return f"{self.scorer[:_LONGEST_SCORER]}… ({digest})"
 
 
 class Terms(Struct, frozen=True):

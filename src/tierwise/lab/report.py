@@ -22,6 +22,7 @@ from .wording import (
     comparison_rows,
     comparison_title,
     headline,
+    judge_line,
     tier_row,
 )
 
@@ -44,12 +45,14 @@ def markdown_report(one: Evaluation) -> str:
         f"## {_cell(one.suite.name)}: {_cell(headline(one))}",
         "",
         f"{one.n:,} Cases, suite `{one.suite.hash}`, prompt `{one.suite.prompt_hash or 'none'}`, "
-        f"scorer `{one.suite.scorer}`, seed {one.seed}, run `{one.run}`, {one.created[:10]}.",
+        f"scorer `{_cell(one.suite.scored_by)}`, seed {one.seed}, run `{one.run}`, {one.created[:10]}.",
         "",
         f"| {' | '.join(TIER_HEADS)} |",
         "|---" * len(TIER_HEADS) + "|",
     ]
     lines += [f"| {' | '.join(_cell(cell) for cell in tier_row(tier))} |" for tier in one.tiers]
+    if one.judge is not None:
+        lines += ["", _cell(f"Scored by {judge_line(one.judge)}.")]
     for each in one.comparisons:
         lines += ["", f"### {_cell(comparison_title(each))}", "", "| | |", "|---|---|"]
         lines += [f"| {_cell(name)} | {_cell(value)} |" for name, value in comparison_rows(each, one)]
@@ -79,6 +82,7 @@ def _page(done: Done) -> dict[str, Any]:
         "headline": headline(one),
         "decision": one.decision,
         "one": one,
+        "judge": judge_line(one.judge) if one.judge is not None else "",
         "rows": [tier_row(tier) for tier in one.tiers],
         "comparisons": [
             {

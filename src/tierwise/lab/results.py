@@ -6,6 +6,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from ..judging.calibration import Calibration
 from ..nouns import Bar, Decision, Verdict
 from .records import SuiteCard, TierCard
 
@@ -72,9 +73,33 @@ class Comparison(Struct, frozen=True):
     why_not: str = ""
 
 
+class JudgeResult(Struct, frozen=True):
+    """Who scored, what that cost beside the tiers (None: could not be priced), and how far it can be believed.
+
+    `calls` are judgements paid for in this run; `failed`: without an answer; `calibration` None: not
+    calibrated on human labels; `labels_unscored`: labelled answers it gave no readable score to.
+    """
+
+    kind: str
+    name: str
+    model: str
+    calls: int
+    cost_pico: int | None
+    failed: int = 0
+    calibration: Calibration | None = None
+    labels_hash: str = ""
+    labels_unscored: int = 0
+
+    @property
+    def calibrated(self) -> bool | None:
+        """None where nothing is judged: embeddings."""
+        return None if self.kind == "similarity" else self.calibration is not None
+
+
 class Evaluation(Struct, frozen=True):
     """One Suite's evaluation. `decision` is that of the cheapest tier that may take over, `chosen` its name;
-    with keep or not_enough `chosen` is the reference.
+    with keep or not_enough `chosen` is the reference. `spent_pico` is what the tiers cost; the judge's part is
+    in `judge`.
     """
 
     run: str
@@ -93,6 +118,7 @@ class Evaluation(Struct, frozen=True):
     spent_pico: int | None
     notes: tuple[str, ...] = ()
     labels: Literal["human", "reference"] = "human"
+    judge: JudgeResult | None = None
 
     def tier(self, name: str) -> TierResult:
         """The result of the tier called so."""

@@ -5,19 +5,23 @@ from __future__ import annotations
 import asyncio
 import inspect
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from msgspec import Struct, structs
 
 from ..costing import estimate_tokens
-from ..errors import SuiteError, UpstreamError, UpstreamRefused, UpstreamStatus, UpstreamTimeout
+from ..errors import SuiteError, UpstreamError
 from ..nouns import Case, Score, Trial, Usage
+from .faults import congested, final, hopeless, remedy, wait_s
+from .hearing import Hearing
+from .judges import UNJUDGED
 from .looking import Looking
-from .pace import Pace
+from .pace import Pace, Room, each_of
+from .pairing import later
 from .records import Record
 from .replies import Answering, Reply
-from .scoring import Judge, mark
+from .scoring import Judge, NoJudge, mark
 from .store import RunFolder
 from .suites import messages_text
 from .tally import PENDING, TierTally
@@ -25,8 +29,6 @@ from .tally import PENDING, TierTally
 _UNHEARD = 10
 """A tier that has failed on this many Cases and answered none is not asked further."""
 _SAID_NOTHING = 500
-_LONGEST_WAIT_S = 60.0
-_OURS = (401, 402, 403, 404)
 
 
 class Work(Struct, frozen=True):
@@ -68,6 +70,7 @@ class Runner:
         self.halted = ""
         self.fault: Exception | None = None
         self.looking: Looking | None = None
+        self.hearing: Hearing | None = None
         self.observer: Observer | None = None
         self.spent_pico = 0
         self.in_doubt = 0
@@ -78,8 +81,9 @@ class Runner:
         self._reserved = 0
         self._draw = random.Random(work.seed)
         self._paces = {name: Pace(work.jobs) for name in self.tiers}
-        self._room = asyncio.Semaphore(work.jobs)
+        self._room = Room(work.jobs)
         self._pending: list[Record] = []
+        self._places: dict[str, int] = {}
 
     def load(self, names: Sequence[str], repeats: int) -> None:
         """Takes in what the folder holds of these tiers."""
@@ -99,7 +103,8 @@ class Runner:
             position = at.get(trial.case)
             if tally is None or position is None or trial.repeat >= repeats:
                 continue
-            if trial.score.why == PENDING:
+            if trial.score.value is None and trial.score.why.startswith((PENDING, UNJUDGED)):
+                line = structs.replace(line, trial=structs.replace(trial, score=Score(None, PENDING)))
                 pending[key] = line
             tally.put(position, line)
             if waited is None:
@@ -119,8 +124,9 @@ class Runner:
         """Until every Trial is there, a decision has fallen or the limit is reached. Raises the error of a
         tier that cannot be asked at all.
         """
-        for record in self._pending:
-            await self._score_again(record)
+        if self._judge is not later:
+            self._places = {case.id: at for at, case in enumerate(self.order)}
+            await each_of(self._pending, self.work.jobs if self._slow else 1, self._score_again)
         if self.looking is not None:
             self.looking.advance()
         async with asyncio.TaskGroup() as group:
@@ -149,28 +155,32 @@ class Runner:
             tally.put(position, record)
             tally.bill(record)
             self.spent_pico += record.trial.cost_pico or 0
+            if self.hearing is not None:
+                self.hearing.desk.others_pico = self.spent_pico
             if self.looking is not None:
                 self.looking.advance()
             if self.observer is not None:
                 self.observer.trial(self, name)
 
     async def _trial(self, name: str, position: int, repeat: int) -> Record | None:
-        """One Trial made and kept; None when the run ends before."""
+        """One Trial made, kept and billed within the limit; None when the run ends before."""
         case = self.order[position]
-        bound = self._bound(self.tiers[name], case)
         limit = self.work.limit_pico
-        if limit is not None and self.spent_pico + self._reserved + bound > limit:
+        bound = 0 if limit is None else self._bound(self.tiers[name], case)
+        if limit is not None and self._spent() + self._reserved + bound > limit:
             self._halt("the cost limit is reached")
             return None
         self._reserved += bound
         try:
             reply = await self._ask(name, case, repeat)
+            return None if reply is None else await self._scored(name, case, repeat, reply)
         except UpstreamError as error:
             return self._lost(name, case, repeat, error)
         finally:
             self._reserved -= bound
-        if reply is None:
-            return None
+
+    async def _scored(self, name: str, case: Case, repeat: int, reply: Reply) -> Record:
+        """An answer kept with its score."""
         record = Record(
             Trial(
                 case=case.id,
@@ -190,9 +200,14 @@ class Runner:
         )
         if self._slow:
             self.folder.keep(record)
-        score = await mark(self._judge, case, reply.text, reply.outcome)
-        record = structs.replace(record, trial=structs.replace(record.trial, score=score))
-        self.folder.keep(record)
+        try:
+            score = await mark(self._judge, case, reply.text, reply.outcome)
+        except NoJudge as error:
+            self._stop(error)
+            return record
+        if score != record.trial.score or not self._slow:
+            record = structs.replace(record, trial=structs.replace(record.trial, score=score))
+            self.folder.keep(record)
         if reply.outcome == "rejected":
             self._count_failure(name, reply.error)
         return record
@@ -202,7 +217,7 @@ class Runner:
         tier, pace, work = self.tiers[name], self._paces[name], self.work
         for attempt in range(work.retries + 1):
             ticket = await pace.enter()
-            congested: bool | None = None
+            slow: bool | None = None
             try:
                 async with self._room:
                     if self.halted or (self.looking and not self.looking.wanted(name)):
@@ -210,28 +225,23 @@ class Runner:
                     if not tier.free:
                         self.folder.intend(case.id, name, repeat)
                     reply = await tier.answer(case, repeat)
-                    congested = False
+                    slow = False
                     return reply
             except UpstreamError as error:
-                congested = _congested(error)
-                if tier.free or attempt == work.retries or _final(error):
+                slow = congested(error)
+                if tier.free or attempt == work.retries or final(error):
                     raise
-                wait = self._wait_s(error, attempt)
+                wait = wait_s(error, attempt, work.backoff_s, self._draw.random())
             finally:
-                pace.leave(ticket, congested)
+                pace.leave(ticket, slow)
             await asyncio.sleep(wait)
         return None
-
-    def _wait_s(self, error: UpstreamError, attempt: int) -> float:
-        told = error.retry_after_s if isinstance(error, UpstreamStatus) else None
-        wait: float = self.work.backoff_s * 2.0**attempt * (0.5 + self._draw.random())
-        return min(max(wait, told or 0.0), _LONGEST_WAIT_S)
 
     def _lost(self, name: str, case: Case, repeat: int, error: UpstreamError) -> Record | None:
         """A Trial that infrastructure ate: unscored, to be tried again by --resume."""
         words = error.sentence()[:300]
-        if isinstance(error, UpstreamStatus) and error.status in _OURS:
-            self._stop(SuiteError(f"{name} cannot be asked: {words}", _hint(error)))
+        if hopeless(error):
+            self._stop(SuiteError(f"{name} cannot be asked: {words}", remedy(error)))
             return None
         self._count_failure(name, words)
         record = Record(
@@ -283,39 +293,25 @@ class Runner:
         allowed.
         """
         price = tier.price
+        judging = 0
+        if self.hearing is not None:
+            said = self.work.max_tokens or max(self.tallies[tier.card.name].output_tokens, _SAID_NOTHING)
+            judging = self.hearing.bound(case, 4 * said)
         if tier.free or price is None:
-            return 0
+            return judging
         tally = self.tallies[tier.card.name]
         output = self.work.max_tokens or max(tally.output_tokens, _SAID_NOTHING)
         prompt = estimate_tokens(len(messages_text(case.messages).encode()))
-        return prompt * (price.input or 0) + output * (price.output or 0)
+        return judging + prompt * (price.input or 0) + output * (price.output or 0)
+
+    def _spent(self) -> int:
+        return self.spent_pico + (0 if self.hearing is None else self.hearing.desk.spent_pico)
 
     async def _score_again(self, record: Record) -> None:
         """An answer that was paid for before a crash and not scored yet."""
         trial = record.trial
-        by_id: Mapping[str, int] = {case.id: at for at, case in enumerate(self.order)}
-        position = by_id[trial.case]
+        position = self._places[trial.case]
         score = await mark(self._judge, self.order[position], trial.answer, trial.outcome)
         scored = structs.replace(record, trial=structs.replace(trial, score=score))
         self.folder.keep(scored)
         self.tallies[trial.tier].put(position, scored)
-
-
-def _congested(error: UpstreamError) -> bool | None:
-    """Whether an error means "slower"."""
-    if isinstance(error, UpstreamStatus):
-        return True if error.status in (408, 429, 529) or error.status >= 500 else None
-    return isinstance(error, UpstreamTimeout | UpstreamRefused) or None
-
-
-def _final(error: UpstreamError) -> bool:
-    return isinstance(error, UpstreamStatus) and (error.retry == "never" or error.status in _OURS)
-
-
-def _hint(error: UpstreamStatus) -> str:
-    return {
-        401: "Check the key.",
-        402: "The account has no funds, or a budget is used up.",
-        403: "The key may not use this model.",
-        404: "Check the model's name and the base URL.",
-    }.get(error.status, "")

@@ -56,8 +56,9 @@ class CodeScorer:
         return Score(0.0, last[0][:200])
 
     async def run(self, code: str, token: str) -> tuple[int | None, str, str]:
-        """(exit status, None: out of time; standard output; standard error) of the code, run alone. `token` is
-        printed after its last line.
+        """(exit status, None: out of time; standard output; standard error) of the code, run alone.
+
+        `token` is printed after its last line.
         """
         with tempfile.TemporaryDirectory(prefix="tierwise-code-") as folder:
             child = await asyncio.create_subprocess_exec(

@@ -24,9 +24,13 @@ from .sandbox import CodeScorer
 
 Judge = Callable[[Case, str], Score | Awaitable[Score]]
 _PLUGIN = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
-_LAB = ("assert", "code")
+_LAB = ("assert", "code", "judge", "pairwise", "similarity")
 # How a call that gave no whole answer is scored: the tier's own fault is a wrong answer.
-_WRONG = ("refused", "truncated", "rejected")
+WRONG = ("refused", "truncated", "rejected")
+
+
+class NoJudge(SuiteError):
+    """Nobody can judge: the run has to end, no answer is marked."""
 
 
 class Spec(Struct, frozen=True):
@@ -47,7 +51,7 @@ class Spec(Struct, frozen=True):
     @property
     def needs_target(self) -> bool:
         """Whether a Case without a target cannot be scored by it."""
-        return not self.plugin and self.name not in ("assert", "code", "json_schema")
+        return not self.plugin and self.name not in ("assert", "code", "json_schema", "judge", "pairwise")
 
 
 def parse_spec(text: str) -> Spec:
@@ -74,6 +78,10 @@ def judge_of(spec: Spec, cases: Sequence[Case], allow_code: bool = False) -> Jud
                 "Say --allow-code if that is what you want; a container is the better place.",
             )
         return CodeScorer(**_code_options(spec.options))
+    if spec.name in _LAB:
+        raise SuiteError(
+            f"The scorer {spec.name} needs a model to ask.", "Use `tierwise eval` or evaluate()."
+        )
     if spec.plugin:
         return plugin(spec.name)
     options = dict(spec.options)
@@ -110,7 +118,7 @@ def plugin(name: str) -> Judge:
 
 async def mark(judge: Judge, case: Case, answer: str, outcome: str) -> Score:
     """The Score of one answer by how its call ended. Infrastructure's failures are unscored."""
-    if outcome in _WRONG:
+    if outcome in WRONG:
         return Score(0.0, outcome)
     if outcome != "ok":
         return Score(None, f"no answer: {outcome}")
@@ -118,6 +126,8 @@ async def mark(judge: Judge, case: Case, answer: str, outcome: str) -> Score:
         found = judge(case, answer)
         if inspect.isawaitable(found):
             found = await found
+    except NoJudge:
+        raise
     except Exception as error:  # noqa: BLE001  # recorded: as the reason of the unscored Trial
         return Score(None, f"the scorer failed: {type(error).__name__}: {str(error)[:200]}")
     return checked(found)

@@ -54,6 +54,7 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._file: int | None = None
+        self._others: dict[str, int] = {}
         self._dirty = threading.Event()
         self._stop = threading.Event()
         self._syncer: threading.Thread | None = None
@@ -113,7 +114,7 @@ class RunFolder:
             os.close(self._file)
             self._file = None
             raise SuiteError(f"Another process is at work on run {self.id}.", "Wait for it.") from None
-        self._cut_torn_line()
+        _cut_torn_line(self._file)
         self._syncer = threading.Thread(target=self._sync, daemon=True)
         self._syncer.start()
 
@@ -132,10 +133,31 @@ class RunFolder:
         if self._syncer is not None:
             self._syncer.join()
             self._syncer = None
+        for file in self._others.values():
+            os.fsync(file)
+            os.close(file)
+        self._others.clear()
         if self._file is not None:
             os.fsync(self._file)
             os.close(self._file)
             self._file = None
+
+    def keep_other(self, name: str, line: bytes) -> None:
+        """Appends a line to another file of the folder, while it is open to write."""
+        if name not in self._others:
+            assert self._file is not None
+            self._others[name] = os.open(self.path / name, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+            _cut_torn_line(self._others[name])
+        os.write(self._others[name], line + b"\n")
+        self._dirty.set()
+
+    def other_lines(self, name: str) -> Iterator[bytes]:
+        """The whole lines of another file of the folder; a torn last one is left out."""
+        path = self.path / name
+        if not path.exists():
+            return
+        with path.open("rb") as file:
+            yield from (line for line in file if line.endswith(b"\n"))
 
     def lines(self) -> Iterator[Record | Intent]:
         """Everything that was written, in order, one line in memory at a time. SuiteError on damage."""
@@ -162,25 +184,26 @@ class RunFolder:
         os.write(self._file, line + b"\n")
         self._dirty.set()
 
-    def _cut_torn_line(self) -> None:
-        assert self._file is not None
-        size = os.fstat(self._file).st_size
-        end = size
-        while end > 0:
-            start = max(0, end - _BLOCK)
-            found = os.pread(self._file, end - start, start).rfind(b"\n")
-            if found >= 0:
-                end = start + found + 1
-                break
-            end = start
-        if end < size:
-            os.ftruncate(self._file, end)
-
     def _sync(self) -> None:
         """Many lines share one fsync, off the event loop."""
         while not self._stop.is_set():
             self._dirty.wait()
             self._dirty.clear()
             if self._file is not None and not self._stop.is_set():
-                os.fsync(self._file)
+                for file in (self._file, *list(self._others.values())):
+                    os.fsync(file)
                 self._stop.wait(_SYNC_S)
+
+
+def _cut_torn_line(file: int) -> None:
+    size = os.fstat(file).st_size
+    end = size
+    while end > 0:
+        start = max(0, end - _BLOCK)
+        found = os.pread(file, end - start, start).rfind(b"\n")
+        if found >= 0:
+            end = start + found + 1
+            break
+        end = start
+    if end < size:
+        os.ftruncate(file, end)

@@ -20,7 +20,9 @@ OUTCOMES = ("ok", "truncated", "refused", "rejected", "error", "cancelled")
 
 
 class TierTally:
-    """One tier's Trials, by position of the Case in the run's order and repeat."""
+    """One tier's Trials, by position of the Case in the run's order and repeat. `mirrored`: the reference of a
+    pairwise judge, whose score in a pair is one minus the other's.
+    """
 
     def __init__(self, positions: int, repeats: int) -> None:
         size = positions * repeats
@@ -38,6 +40,7 @@ class TierTally:
         self.cached = 0
         self.output_tokens = 0
         self.last_error = ""
+        self.mirrored = False
 
     def put(self, position: int, record: Record) -> None:
         """Takes a Trial; a later one of the same Case and repeat takes the place of an earlier one, whose
@@ -99,6 +102,14 @@ class TierTally:
         values = self.scores[position * self.repeats : (position + 1) * self.repeats]
         return sum(values) / self.repeats if min(values) >= 0 else None
 
+    def beside(self, other: TierTally, position: int) -> float | None:
+        """The Case's score in a pair with `other`."""
+        mine = self.score(position)
+        if not self.mirrored or mine is None:
+            return mine
+        theirs = other.score(position)
+        return None if theirs is None else 1.0 - theirs
+
     def mean(self) -> float | None:
         """Mean score of what is scored."""
         scored = [score for score in self.scores if score >= 0]
@@ -121,7 +132,7 @@ def pairs_of(
     """One Pair for every Case both tiers have ended, among the first `upto` of the order."""
     positions = range(len(order) if upto is None else upto)
     return [
-        Pair(cheap.score(at), reference.score(at), order[at].cluster)
+        Pair(cheap.score(at), reference.beside(cheap, at), order[at].cluster)
         for at in positions
         if cheap.complete(at) and reference.complete(at)
     ]
@@ -141,7 +152,7 @@ def differing_of(
     """The first `most` Cases that the tiers were scored differently on, the widest gaps first."""
     found = []
     for at in range(len(order) if upto is None else upto):
-        mine, other = cheap.score(at), reference.score(at)
+        mine, other = cheap.score(at), reference.beside(cheap, at)
         if mine is not None and other is not None and mine != other:
             found.append(Differing(order[at].id, mine, other))
     return sorted(found, key=lambda each: -abs(each.cheap - each.reference))[:most]

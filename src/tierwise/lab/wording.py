@@ -9,8 +9,9 @@ import msgspec
 
 from ..judging.decision import evidence_line
 from ..money import pico_to_usd, usd_text
+from .calibrating import NOT_CALIBRATED
 from .plan import Bill, Plan
-from .results import Comparison, Evaluation, Span, Spent, TierResult
+from .results import Comparison, Evaluation, JudgeResult, Span, Spent, TierResult
 
 HEADLINES = {
     "switch": "Switch: {cheap} is good enough.",
@@ -68,6 +69,23 @@ def comparison_rows(each: Comparison, one: Evaluation) -> list[tuple[str, str]]:
     return rows
 
 
+def judge_line(judge: JudgeResult) -> str:
+    """Who scored, what it cost apart from the tiers, and whether it is calibrated."""
+    name = "embedder" if judge.kind == "similarity" else f"{judge.kind} judge".replace("judge judge", "judge")
+    line = f"{name} {judge.name}: {judge.calls:,} calls, {money(judge.cost_pico)} beside the tiers"
+    if judge.failed:
+        line += f", {judge.failed} without an answer"
+    found = judge.calibration
+    if found is not None:
+        line += (
+            f"; calibrated on {found.labels} human labels: sensitivity {found.sensitivity:.1%}, "
+            f"specificity {found.specificity:.1%}"
+        )
+    elif judge.calibrated is False:
+        line += f"; {NOT_CALIBRATED}"
+    return line
+
+
 def tier_row(tier: TierResult) -> list[str]:
     """name, score, price per Case, price per success, TTFT and total medians, P99, spent: as TIER_HEADS."""
     return [
@@ -114,6 +132,12 @@ def plan_lines(plan: Plan) -> list[str]:
         needed = ", ".join(f"{each.needed:,}" for each in plan.shown if each.needed is not None)
         lines.append(f"A margin of {plan.bar.margin:.1%} takes {needed} Cases at those disagreements.")
     lines.append(_bill_line(plan))
+    if plan.judge_bill is not None:
+        bill = plan.judge_bill
+        said = (
+            f"{bill.calls:,} calls, about {money(bill.about_pico)}" if bill.calls else "every call was made"
+        )
+        lines.append(f"of that the judge {plan.judge}: {said}")
     if plan.in_doubt:
         lines.append(f"{plan.in_doubt} calls were in flight when the run stopped: they may have been billed.")
     return [*lines, *(f"warning: {each}" for each in plan.warnings)]
@@ -129,7 +153,7 @@ def money(pico: int | None) -> str:
 
 def usd(pico: int | None) -> str | None:
     """Exact decimal dollars as text, None for None."""
-    return None if pico is None else f"{pico_to_usd(pico):f}"
+    return None if pico is None else f"{pico_to_usd(pico).normalize():f}"
 
 
 def span_text(span: Span, unit: str = "") -> str:
@@ -187,6 +211,9 @@ def as_json(one: Evaluation) -> dict[str, Any]:
             "evidence": evidence_line(verdict),
         }
     found["spent_usd"] = usd(one.spent_pico)
+    if one.judge is not None:
+        found["judge_usd"] = usd(one.judge.cost_pico)
+        found["judge_calibrated"] = one.judge.calibrated
     found["price_per_success_usd"] = {
         tier.card.name: {"value": usd(tier.per_success.pico), "low": usd(tier.per_success.low),
                          "high": usd(tier.per_success.high)}
@@ -218,6 +245,7 @@ def _cases(each: Comparison) -> str:
 
 def _bill_line(plan: Plan) -> str:
     calls = sum(each.calls for each in plan.bills.values())
+    calls += plan.judge_bill.calls if plan.judge_bill is not None else 0
     if not calls:
         return "Every call has been made already."
     by_tier = ", ".join(f"{name} {_about(each)}" for name, each in plan.bills.items() if each.calls)

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from ..errors import BadRequest, NotFound
-from ..money import usd_to_pico
+from ..money import NotMoney, usd_to_pico
 from ..nouns import Budget
 from ..nouns.record import Period
 from .ledger import Ledger
@@ -97,4 +97,7 @@ def _pico(usd: str | int | float | None) -> int | None:
         raise BadRequest(
             f"{amount[:40]!r} is no amount in USD.", "Write it as a number such as 2.50.", "budget_usd"
         )
-    return usd_to_pico(amount)
+    try:
+        return usd_to_pico(amount)
+    except NotMoney as error:
+        raise BadRequest(str(error), param="budget_usd") from None

@@ -16,6 +16,7 @@ from zlib import crc32
 
 import msgspec
 import psycopg
+from psycopg import errors
 
 from ..errors import StoreError, TierwiseError
 from ..nouns import Close, Open
@@ -168,7 +169,9 @@ class PostgresJournal:
                 self._take(draft, said, places, verdicts)
                 return verdicts
             if said.say == "fenced":
+                # Taken for dead: another replica sweeps, or swept, what this one had open.
                 self.epoch = None
+                self.live.clear()
                 await self.connect()
             else:
                 if said.say == "missing":
@@ -296,8 +299,11 @@ class PostgresJournal:
         self.unsure = True
         try:
             found = await self._ask(POST, self.epoch, False, version, *draft.parameters())
-        except psycopg.Error:
+        except psycopg.Error as error:
             self.unsure = self.lost
+            if isinstance(error, errors.ReadOnlySqlTransaction):
+                # This server became a standby: the next connection finds the one that may be written.
+                await self.disconnect()
             raise
         self.unsure = False
         return msgspec.json.decode(found[0][0], type=Said)

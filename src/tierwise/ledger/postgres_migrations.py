@@ -242,7 +242,9 @@ def require_current(database: Database, migrations: tuple[Migration, ...] = MIGR
 
 def version(database: Database) -> int:
     """How many migrations a ledger has had; 0 for none."""
-    if _one(database, "SELECT to_regclass(%s)::text", f"{SCHEMA}.migrations") is None:
+    # Not to_regclass: it may still believe what it saw before another replica migrated.
+    here = "SELECT count(*) FROM pg_tables WHERE schemaname = %s AND tablename = 'migrations'"
+    if not _one(database, here, SCHEMA):
         return 0
     return int(_one(database, "SELECT coalesce(max(number), 0) FROM migrations"))
 

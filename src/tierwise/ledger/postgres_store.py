@@ -46,7 +46,7 @@ class PostgresStore:
 
     def __init__(self, url: str) -> None:
         """Connects, migrates, and sweeps what dead replicas left open. StoreError."""
-        self.terms = terms_of(url)
+        self.terms = {"target_session_attrs": "read-write", **terms_of(url)}
         self._gate = threading.Lock()
         self._database: psycopg.Connection[tuple[Any, ...]] | None = None
         self._journal = PostgresJournal(self.terms)
@@ -313,9 +313,9 @@ class PostgresStore:
                     self._postpone([entry], self._fault)
             return
         row, future = batch[0]
-        twice = isinstance(error, psycopg.errors.UniqueViolation) and isinstance(row, Close)
-        if twice and self._journal.live.pop(row.attempt, None) is not None:
-            # Another replica closed it, as this one seemed dead: this CLOSE is a late one.
+        if isinstance(error, psycopg.errors.UniqueViolation) and isinstance(row, Close):
+            # Another replica closed it meanwhile, as this one seemed dead: this CLOSE is a late one.
+            self._journal.live.pop(row.attempt, None)
             await self._write(batch)
             return
         try:
@@ -388,13 +388,20 @@ class PostgresStore:
             if self._closing and not closing:
                 raise _shut_down()
             try:
-                if self._database is None or self._database.closed:
-                    self._database = connected(self.terms)
-                yield self._database
+                yield self._rare()
             except psycopg.Error as error:
-                if self._database is not None and self._database.broken:
-                    self._database = None
                 raise unusable(self.terms, error) from None
+
+    def _rare(self) -> psycopg.Connection[tuple[Any, ...]]:
+        """The connection for rare acts; another one where the last did not outlive its idleness."""
+        if self._database is not None:
+            with suppress(psycopg.Error):
+                self._database.execute("SELECT 1")
+            if self._database.closed:
+                self._database = None
+        if self._database is None:
+            self._database = connected(self.terms)
+        return self._database
 
 
 def _shut_down() -> StoreError:

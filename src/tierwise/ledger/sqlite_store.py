@@ -33,6 +33,8 @@ CHECKPOINT_PAGES = 4000
 """About 16 MB of log; a commit writes some 4 pages and one more for every 8 rows."""
 RETRY_FIRST_S, RETRY_MOST_S = 0.05, 1.0
 GATE_S = 0.001
+GATHER_TURNS = 4
+"""Turns of the event loop that a row waits at most for others to share its transaction."""
 SHUTDOWN_TRIES = 8
 BUSY_MS = 20
 OF_THE_ROW = (
@@ -95,7 +97,7 @@ class SqliteStore:
         self._queue.append((row, future))
         if not self._scheduled:
             self._scheduled = True
-            loop.call_soon(self._flush, loop)
+            loop.call_soon(self._gather, loop, 0, 0)
         return Opening(future, row, self._abandon)
 
     def close(self, row: Close) -> Awaitable[None]:
@@ -109,7 +111,7 @@ class SqliteStore:
         # While the store is failing, the retry timer writes: trying at every row would hold up the loop.
         if not self._scheduled and self._fault is None:
             self._scheduled = True
-            loop.call_soon(self._flush, loop)
+            loop.call_soon(self._gather, loop, 0, 0)
         return future
 
     async def sweep(self, before_us: int) -> int:
@@ -204,6 +206,16 @@ class SqliteStore:
             if self._lock is not None:
                 self._lock.release()
                 self._lock = None
+
+    def _gather(self, loop: asyncio.AbstractEventLoop, seen: int, turns: int) -> None:
+        """Flushes once a turn of the loop has brought no more rows: a turn costs a microsecond or two, a
+        transaction of its own twenty and more.
+        """
+        count = len(self._queue)
+        if seen < count and turns < GATHER_TURNS:
+            loop.call_soon(self._gather, loop, count, turns + 1)
+        else:
+            self._flush(loop)
 
     def _flush(self, loop: asyncio.AbstractEventLoop) -> None:
         self._scheduled = False

@@ -1,4 +1,4 @@
-"""What a store promises. SQLite keeps it today; any other must pass tests/conformance/test_store_suite.py."""
+"""What a store promises. SQLite and Postgres keep it; any must pass tests/conformance/test_store_suite.py."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from .report import By, Report
 
 
 class Store(Protocol):
-    """The writing side, owned by one process. `open`, `close` and `sweep` belong to one event loop; the
-    rest to any thread.
+    """The writing side. A SQLite file is owned by one process; a Postgres ledger is written by several.
+
+    `open`, `close` and `sweep` belong to one event loop; the rest to any thread.
     """
 
     def open(self, row: Open) -> Awaitable[None]:

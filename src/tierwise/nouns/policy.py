@@ -35,6 +35,7 @@ class Task(Struct, frozen=True):
     shadow_share: float = 0.0
     shadow_tier: str = ""
     shadow_daily_usd: str = "0"
+    shadow_demote: bool = False
     store_samples: float = 0.0
     holdout_share: float = 0.0
     scorer: str = ""

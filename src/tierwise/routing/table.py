@@ -79,8 +79,8 @@ class Table:
 
 
 def price_on(prices: Iterable[Price], day: str | None) -> Price | None:
-    """The first price in force on `day` (YYYY-MM-DD): the user's own stands before the library's. With None the
-    one without an end, else the one that ends last.
+    """The first price in force on `day` (YYYY-MM-DD): the user's own stands before the library's. With None
+    the one without an end, else the one that ends last.
     """
     if day is None:
         return max(prices, key=lambda p: (p.until is None, p.until or "", p.since or ""), default=None)

@@ -30,7 +30,7 @@ _JSON_HEADERS: tuple[Header, ...] = (
 
 class Deployment:
     """A Model at its Provider, ready to be called. `secret` is the provider's credential, None when it
-    needs none."""
+    needs none. `name` is the Model's, `provider/model`: what health and limits are kept by."""
 
     def __init__(self, model: Model, provider: Provider, secret: str | None) -> None:
         self.model = model
@@ -41,18 +41,16 @@ class Deployment:
         credentials = self.dialect.credentials(secret) if secret else []
         self._own = (*_JSON_HEADERS, *credentials, *_configured(provider))
         self._own_names = frozenset(name for name, _ in self._own)
+        self._withheld = _WITHHELD | self._own_names
+        self.name = model.name
+        self._paths = tuple(self._prefix + self.dialect.path(model.id, stream) for stream in (False, True))
 
     def __repr__(self) -> str:
         return f"Deployment({self.model.name!r})"
 
-    @property
-    def name(self) -> str:
-        """The Model's name, `provider/model`: what health and limits are kept by."""
-        return self.model.name
-
     def path(self, stream: bool) -> str:
         """Path of a generation call at this provider, its base URL's own path included."""
-        return self._prefix + self.dialect.path(self.model.id, stream)
+        return self._paths[stream]
 
     def other_path(self, suffix: str) -> str:
         """Path of another endpoint (embeddings, count_tokens …), `suffix` as the vendor's SDK appends it."""
@@ -64,16 +62,12 @@ class Deployment:
         The credential and the destination always come from the configuration, never from a request.
         """
         headers = [*self._own]
-        taken = self._own_names
+        withheld = self._withheld
         if extra:
-            headers += [pair for pair in extra if pair[0] not in taken]
-            taken = taken | {name for name, _ in extra}
+            headers += [pair for pair in extra if pair[0] not in self._own_names]
+            withheld = withheld | {name for name, _ in extra}
         if client is not None:
-            headers += [
-                pair
-                for pair in client
-                if pair[0] not in _WITHHELD and pair[0] not in taken and not pair[0].startswith(_OURS)
-            ]
+            headers += [pair for pair in client if pair[0] not in withheld and not pair[0].startswith(_OURS)]
         return headers
 
 

@@ -34,6 +34,11 @@ class Health:
         self._counts: dict[str, int] = {}
         self._known: dict[str, TierHealth] = {}
 
+    @property
+    def calm(self) -> bool:
+        """Whether every circuit is closed."""
+        return not self._troubled
+
     def view(self) -> Mapping[str, TierHealth]:
         """What choosing may know now: Model name → health. Names not in it are unknown."""
         if not self._troubled:
@@ -47,11 +52,14 @@ class Health:
 
     def began(self, name: str, provider: str, retry: bool) -> None:
         """An attempt at `name` starts; `retry`: it is not its exchange's first."""
-        now_s = seconds()
-        budget = self._budgets.get(provider) or RetryBudget(at_s=now_s)
-        self._budgets[provider] = budget.spent(now_s) if retry else budget.first(now_s)
+        budget = self._budgets.get(provider)
+        # A full bucket cannot become fuller, which is how it stands nearly always.
+        if retry or budget is None or budget.tokens < budget.burst:
+            now_s = seconds()
+            budget = budget or RetryBudget(at_s=now_s)
+            self._budgets[provider] = budget.spent(now_s) if retry else budget.first(now_s)
         if name in self._troubled:
-            self._breakers[name] = self._breakers[name].began(now_s)
+            self._breakers[name] = self._breakers[name].began(seconds())
 
     def answered(self, name: str, ttft_us: int, total_us: int) -> None:
         """An attempt at `name` gave an answer, with its times in microseconds."""

@@ -1,5 +1,6 @@
 """The control plane: dashboard, admin API and metrics, on a port and an event loop of their own."""
 
-from .control import Control, start
+from .control import Control
+from .listening import start
 
 __all__ = ["Control", "start"]

@@ -79,7 +79,7 @@ class Dashboard:
             routes.append(Route(page.api, self.guarded("admin", self.twin(page))))
         self.app = Starlette(
             routes=routes,
-            exception_handlers={HTTPException: self.absent, Exception: self.broken},  # type: ignore[dict-item]
+            exception_handlers={HTTPException: self.absent, Exception: self.broken},
         )
         self.app.router.redirect_slashes = False
 
@@ -110,9 +110,7 @@ class Dashboard:
 
     async def ask(self, view: Callable[[Any, Any], Any], question: Any) -> Any:
         """The view's figures, from a worker thread."""
-        return await asyncio.get_running_loop().run_in_executor(
-            self._workers, view, self.site, question
-        )
+        return await asyncio.get_running_loop().run_in_executor(self._workers, view, self.site, question)
 
     def page(self, page: Page) -> Endpoint:
         """The HTML of a page."""
@@ -217,8 +215,9 @@ class Dashboard:
         stream = await playground.send(self._pool, secret, self.site, prompt)
         return StreamingResponse(stream.pieces(), stream.status, stream.headers)
 
-    async def absent(self, request: Request, error: HTTPException) -> Response:
+    async def absent(self, request: Request, error: Exception) -> Response:
         """No such path or method. Said to everyone alike: the paths are no secret."""
+        assert isinstance(error, HTTPException)
         if error.status_code == 405:
             allow = (error.headers or {}).get("Allow", "")
             fault: TierwiseError = MethodNotAllowed(

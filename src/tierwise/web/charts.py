@@ -11,12 +11,13 @@ from typing import Any
 from msgspec import Struct
 
 from .rollup import DAY_US
+from .shown import usd
 from .views.exchanges import Attempt, Exchange
 from .views.overview import Series
 from .views.tasks import Evidence
 
 WIDTH, HEIGHT = 720, 220
-_LEFT, _BOTTOM, _TOP = 64, 24, 10
+_LEFT, _BOTTOM, _TOP = 84, 26, 14
 
 
 class Bar(Struct, frozen=True):
@@ -127,10 +128,11 @@ def spark(values: Sequence[int | None], width: int = 120, height: int = 28) -> l
 
 def interval(evidence: Evidence, width: int = 240) -> Interval:
     """Where an interval of differences lies against 0 and the margin."""
-    reach = max(abs(evidence.low), abs(evidence.high), evidence.margin, 0.01) * 1.15
+    first, last = min(evidence.low, -evidence.margin), max(evidence.high, 0.0)
+    pad = max(last - first, 0.01) * 0.2
 
     def place(value: float) -> float:
-        return _round((value + reach) / (2 * reach) * width)
+        return _round((value - first + pad) / (last - first + 2 * pad) * width)
 
     return Interval(
         width, place(evidence.low), place(evidence.high), place(evidence.difference),
@@ -153,7 +155,9 @@ def waterfall(exchange: Exchange) -> list[Wait]:
             until = min(first, attempt.closed_us) if first is not None else attempt.closed_us
             marks.append(("wait", "Calling: until the first content", attempt.opened_us, until))
             if first is not None:
-                marks.append(("write", "Writing and Recording: until the last byte", until, attempt.closed_us))
+                marks.append(
+                    ("write", "Writing and Recording: until the last byte", until, attempt.closed_us)
+                )
         for kind, name, begin, end in marks:
             if end >= begin:
                 left, width = (begin - exchange.began_us) * 100 / whole, (end - begin) * 100 / whole
@@ -166,13 +170,13 @@ def charts() -> dict[str, Any]:
     """By the names templates use."""
     return {
         "stacked": stacked, "spark": spark, "interval_of": interval, "waterfall": waterfall, "day": _day,
-        "instant": _instant,
+        "usd_of": usd,
     }  # fmt: skip
 
 
 def _ceiling(value: int) -> int:
     """The next round number: 1, 2, 2.5 or 5 times a power of ten."""
-    power = 10 ** (len(str(value)) - 1)
+    power = int(10 ** (len(str(value)) - 1))
     for tenths in (10, 20, 25, 50, 100):
         bound = power * tenths // 10
         if bound >= value:

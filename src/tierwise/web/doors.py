@@ -1,4 +1,4 @@
-"""Doors: who may come in to the control plane. Host names, sessions, form tokens, the bearer secret, failures.
+"""Doors: who may come in to the control plane: host names, sessions, form tokens, the secret, failures.
 
 Everything is in this process's memory: a restart signs everyone out. Only digests of session ids are kept.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 import secrets
 import threading
 from collections import OrderedDict
@@ -18,6 +19,7 @@ from tierwise.errors import Forbidden, LimitRefused, Unauthenticated
 
 _LOOPBACK = frozenset(("127.0.0.1", "localhost", "::1"))
 _WILDCARD = frozenset(("", "0.0.0.0", "::"))  # noqa: S104  compared with, not bound to
+_HOST = re.compile(r"(?:\[([0-9a-f:.]+)\]|([^\[\]:]+))(?::[0-9]{1,5})?")
 _SESSION_S = 12 * 3600
 _IDLE_S = 2 * 3600
 _MOST_SESSIONS = 1000
@@ -60,8 +62,8 @@ class Doors:
         """
         if self.host in _WILDCARD:
             return bool(header)
-        name = header.rpartition("]")[0].lstrip("[") if header.startswith("[") else header.partition(":")[0]
-        return name.lower() in _LOOPBACK | {self.host.lower()}
+        found = _HOST.fullmatch(header.lower())
+        return found is not None and (found[1] or found[2]) in _LOOPBACK | {self.host.lower()}
 
     def check_secret(self, given: str, secret: str | None, peer: str) -> None:
         """Passes when `given` is the admin secret. Raises Unauthenticated, LimitRefused after too many
@@ -137,7 +139,7 @@ class Doors:
                 if len(recent) >= most:
                     waits.append(recent[-most] + _WINDOW_S - now)
         if waits:
-            seconds = max(1.0, max(waits))
+            seconds = max(1.0, *waits)
             raise LimitRefused(
                 "Too many failed sign-ins.", f"Wait {seconds:.0f} s, then try again.", retry_after_s=seconds
             )

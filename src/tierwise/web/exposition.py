@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
-from tierwise.gateway import Gate
-from tierwise.gateway.metrics import BUCKETS_S, Histogram
+from tierwise import __version__
 from tierwise.money import pico_to_usd
+
+from .seen import Gate, Spread
+
+BOUNDS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
+"""Upper bounds of the gateway's histograms, seconds."""
+_MOST_BUDGETS = 200
+_MOST_MODELS = 500
 
 
 def exposition(gate: Gate) -> str:
@@ -37,8 +43,15 @@ def exposition(gate: Gate) -> str:
     lines.append(f"tierwise_retries_total {metrics.retries}")
     _family(lines, "tierwise_in_flight", "gauge", "Requests being served now.")
     lines.append(f"tierwise_in_flight {gate.admission.running}")
+    _family(lines, "tierwise_in_flight_limit", "gauge", "How many requests may be in flight at once.")
+    lines.append(f"tierwise_in_flight_limit {gate.admission.most}")
+    _family(lines, "tierwise_draining", "gauge", "1 while this gateway shuts down.")
+    lines.append(f"tierwise_draining {int(gate.admission.draining)}")
+    _family(lines, "tierwise_build_info", "gauge", "Always 1; the version is a label.")
+    lines.append(f"tierwise_build_info{_labels(version=__version__)} 1")
+    _budgets(lines, gate)
     _family(lines, "tierwise_breaker_open", "gauge", "1 while a deployment's circuit breaker is open.")
-    for model, health in sorted(gate.caller.health.view().items()):
+    for model, health in sorted(gate.caller.health.view().items())[:_MOST_MODELS]:
         lines.append(f"tierwise_breaker_open{_labels(model=model)} {int(health.open)}")
     _histograms(
         lines, "tierwise_total_seconds", "Time of an exchange, first byte in to last row.", metrics.total_s
@@ -50,12 +63,27 @@ def exposition(gate: Gate) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _histograms(lines: list[str], name: str, text: str, by_tier: dict[str, Histogram]) -> None:
+def _budgets(lines: list[str], gate: Gate) -> None:
+    """The fullest budgets. Their scopes are set by the administrator: no request adds a label."""
+    balances = sorted(gate.ledger.budgets(), key=lambda each: each.left_pico)[:_MOST_BUDGETS]
+    labels = [_labels(scope=each.budget.scope, period=each.budget.period) for each in balances]
+    caps = [each.budget.cap_pico for each in balances]
+    left = [each.left_pico for each in balances]
+    for name, text, amounts in (
+        ("tierwise_budget_cap_usd", "Cap of a budget, US dollars.", caps),
+        ("tierwise_budget_left_usd", "What may still be reserved of a budget, US dollars.", left),
+    ):
+        _family(lines, name, "gauge", text)
+        for label, amount in zip(labels, amounts, strict=True):
+            lines.append(f"{name}{label} {pico_to_usd(amount):f}")
+
+
+def _histograms(lines: list[str], name: str, text: str, by_tier: Mapping[str, Spread]) -> None:
     _family(lines, name, "histogram", text)
     for tier, histogram in sorted(by_tier.items()):
         labels = {"tier": tier} if tier else {}
         total = 0
-        for bound, count in zip([*map(str, BUCKETS_S), "+Inf"], histogram.counts, strict=True):
+        for bound, count in zip([*map(str, BOUNDS_S), "+Inf"], histogram.counts, strict=True):
             total += count
             lines.append(f"{name}_bucket{_labels(**labels, le=bound)} {total}")
         lines.append(f"{name}_sum{_labels(**labels)} {histogram.sum_s:.6f}")

@@ -1,9 +1,9 @@
 """Who may do what: each route states an access, and its endpoint asks here before anything else.
 
-    public     anyone who names this server by a name of its own
-    observer   as public while the control port is on loopback, else as admin
-    admin      the admin secret as a bearer, or a signed-in browser (with its form token for every change)
-    local      this machine's command line, with the token of the ledger's lock file
+public     anyone who names this server by a name of its own
+observer   as public while the control port is on loopback, else as admin
+admin      the admin secret as a bearer, or a signed-in browser (with its form token for every change)
+local      this machine's command line, with the token of the ledger's lock file
 """
 
 from __future__ import annotations
@@ -65,10 +65,10 @@ def admit(site: Site, request: Request, access: Access) -> Visitor:
         cookie = request.cookies.get(site.doors.cookie)
         what = "Your session has ended." if cookie else _NEEDED
         raise Unauthenticated(what, "Sign in, or send `Authorization: Bearer ADMIN_SECRET`.")
-    if access == "admin" and visitor.session and not visitor.bearer and request.method not in _SAFE:
-        # A form carries its token in the body: who reads the form checks it (read_form).
-        if not is_form(request):
-            check_form(request.headers.get(TOKEN, ""), visitor.session.form_token)
+    changes = request.method not in _SAFE and not visitor.bearer
+    # A form carries its token in its body: its endpoint checks it.
+    if visitor.session is not None and changes and not is_form(request):
+        check_form(request.headers.get(TOKEN, ""), visitor.session.form_token)
     return visitor
 
 
@@ -83,7 +83,9 @@ def check_origin(request: Request) -> None:
     if request.method in _SAFE or origin is None:
         return
     if urlsplit(origin).netloc.lower() != request.headers.get("host", "").lower():
-        raise Forbidden("Another site asked for this change, so nothing was done.", "Use this dashboard's own forms.")
+        raise Forbidden(
+            "Another site asked for this change, so nothing was done.", "Use this dashboard's own forms."
+        )
 
 
 def peer_of(request: Request) -> str:

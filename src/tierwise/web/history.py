@@ -5,6 +5,7 @@ Reads beside the writer. Every connection is read-only and gives up after STATEM
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,14 +17,13 @@ from msgspec import Struct
 from tierwise.clock import tick_us
 from tierwise.errors import StoreError
 from tierwise.ledger import read_ledger
-from tierwise.ledger.location import database_path
+from tierwise.ledger.location import database_path, is_shared
 
 STATEMENT_S = 4.0
 SCANNED = 400_000
 """Events looked through by one search, newest first; the page says how far it got."""
-_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _STEPS = 20_000
-_ID_DIGITS = 26
+_ID = re.compile(r"ex_([0-9a-f]{6,12})[0-9a-f]{0,20}(?:-[0-9]+)?$")
 
 _OPENED = (
     "seq", "exchange", "attempt", "at_us", "key", "task", "tier", "model", "provider", "dialect_in",
@@ -33,7 +33,7 @@ _OPENED = (
 _SETTLED = (
     "outcome", "status", "input", "cache_read", "cache_write_5m", "cache_write_1h", "output", "reasoning",
     "extra", "usage_source", "cost_pico", "unpriced", "error", "ttft_us", "total_us", "upstream_us",
-    "served_model", "asked_pico", "reference_pico", "losses",
+    "served_model", "asked_pico", "reference_pico", "losses", "service_tier",
 )  # fmt: skip
 _ROW = (
     f"SELECT {', '.join(f'o.{name}' for name in _OPENED)}, c.at_us AS closed_us,"  # noqa: S608
@@ -68,8 +68,14 @@ class History:
     """The ledger at `url`, read for people."""
 
     def __init__(self, url: str) -> None:
+        """Raises StoreError when there is no ledger there that pages can be made from."""
+        if is_shared(url):
+            raise StoreError(
+                "The dashboard does not read Postgres ledgers yet.",
+                "Keys and budgets work here; for figures use `tierwise ledger report --by task`.",
+            )
         self.path: Path = database_path(url)
-        self.reader = read_ledger(url)
+        read_ledger(url).close()  # says what is wrong with the file, if anything is
 
     @contextmanager
     def connected(self, seconds: float = STATEMENT_S) -> Iterator[sqlite3.Connection]:
@@ -144,15 +150,16 @@ class History:
     def _by_id(
         self, database: sqlite3.Connection, id_: str, limit: int, whole: bool = False
     ) -> list[dict[str, Any]]:
-        name = "attempt" if id_.startswith("at_") else "exchange"
+        # An attempt is called after its exchange.
+        name = "attempt" if "-" in id_ else "exchange"
         given: dict[str, Any] = {"id": id_, "limit": limit}
         match = f"o.{name} = :id" if whole else f"substr(o.{name}, 1, length(:id)) = :id"
-        at_us = instant_of(id_)
-        if at_us is not None:
+        span = span_of(id_)
+        if span is not None:
             # An id begins with its time, and rows lie in order of time: only a span of them is read.
             given |= {
-                "floor": _seq_at(database, at_us - 60_000_000),
-                "top": _seq_at(database, at_us + 3_600_000_000),
+                "floor": _seq_at(database, span[0] - 60_000_000),
+                "top": _seq_at(database, span[1] + 3_600_000_000),
             }
             match += " AND o.seq >= :floor AND o.seq <= :top"
         query = f"{_ROW} WHERE {match} ORDER BY o.seq DESC LIMIT :limit"
@@ -166,15 +173,13 @@ def last_seq(database: sqlite3.Connection) -> int:
     return max(top or 0 for top in tops)
 
 
-def instant_of(id_: str) -> int | None:
-    """The time an id was made, microseconds since 1970, None when it is no whole id."""
-    digits = id_.partition("_")[2]
-    if len(digits) != _ID_DIGITS or any(digit not in _ALPHABET for digit in digits):
+def span_of(id_: str) -> tuple[int, int] | None:
+    """When an id, or one that begins so, was made: first and last microsecond. None: it does not say."""
+    found = _ID.match(id_)
+    if found is None:
         return None
-    value = 0
-    for digit in digits:
-        value = value << 5 | _ALPHABET.index(digit)
-    return (value >> 82) * 1000
+    digits = found[1]
+    return int(digits.ljust(12, "0"), 16) * 1000, int(digits.ljust(12, "f"), 16) * 1000 + 999
 
 
 def _seq_at(database: sqlite3.Connection, at_us: int) -> int:

@@ -33,9 +33,14 @@ class Refusal(Struct, frozen=True):
 
 def document(cookie: str) -> dict[str, Any]:
     """The OpenAPI 3.1 document of the admin API. `cookie` is the session cookie's name."""
-    types = {Refusal, Prompt, *(page.query for page in PAGES), *(page.answer for page in PAGES)}
+    types: set[type[Struct]] = {
+        Refusal,
+        Prompt,
+        *(page.query for page in PAGES),
+        *(page.answer for page in PAGES),
+    }
     types |= {act.body for act in ACTS} | {act.answer for act in ACTS}
-    listed = sorted(types, key=lambda each: each.__qualname__)
+    listed: list[type[Struct]] = sorted(types, key=lambda each: each.__qualname__)
     refs, schemas = msgspec.json.schema_components(listed, ref_template=_REF)
     of = dict(zip(listed, refs, strict=True))
     paths: dict[str, dict[str, Any]] = {}

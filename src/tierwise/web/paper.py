@@ -56,9 +56,7 @@ class Paper:
 
     def fault(self, error: TierwiseError, visitor: Visitor, path: str) -> Response:
         """An error as a page: what happened and what to do."""
-        reply = self.page(
-            "error.html", "Not possible", visitor, status=error.status, path=path, error=error
-        )
+        reply = self.page("error.html", "Not possible", visitor, status=error.status, path=path, error=error)
         _retry(reply, error)
         return reply
 

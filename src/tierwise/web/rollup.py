@@ -107,7 +107,7 @@ class Rollup:
         self._thread: threading.Thread | None = None
         self._fault = ""
 
-    def refresh(self, budget_s: float = 1.0) -> None:
+    def refresh(self, budget_s: float = 0.4) -> None:
         """Adds what is new, and starts filling in what is old. Raises StoreError."""
         with self._lock:
             with self._history.connected() as database:
@@ -202,7 +202,7 @@ def total(groups: Iterator[tuple[Any, Sums]], keep: Callable[[Any], bool] = lamb
 
 
 def _joined(row: tuple[Any, ...]) -> Sums:
-    """calls, unpriced, estimated, five token sums, cost, compared, reference, compared_cost: halves joined."""
+    """A query's columns in the order of SUMS, with the halves of amounts joined."""
     values = [int(value or 0) for value in row]
     amount = [values[8] * _HALF + values[9], values[10], values[11] * _HALF + values[12]]
     return [*values[:8], *amount, values[13] * _HALF + values[14]]
@@ -211,7 +211,7 @@ def _joined(row: tuple[Any, ...]) -> Sums:
 def _merge(groups: dict[Any, Sums], slot: Any, sums: Sums) -> None:
     known = groups.get(slot)
     if known is None:
-        groups[slot] = sums
+        groups[slot] = sums[:]
         return
     for number, amount in enumerate(sums):
         known[number] += amount

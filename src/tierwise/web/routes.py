@@ -8,8 +8,18 @@ from typing import Any
 from msgspec import Struct
 
 from .guard import Access
-from .views import budgets, caching, estimates, evaluations, exchanges, latency, overview, playground
-from .views import policies, tasks
+from .views import (
+    budgets,
+    caching,
+    estimates,
+    evaluations,
+    exchanges,
+    latency,
+    overview,
+    playground,
+    policies,
+    tasks,
+)
 from .views.ranges import Nothing, Ranged
 
 
@@ -89,7 +99,7 @@ ACTS: tuple[Act, ...] = (
         budgets.revoke, budgets.OneKey, budgets.Revoked),
     Act("PUT", "/api/v1/budgets", "/budgets", "Put a budget in force for its scope.",
         budgets.set_budget, budgets.NewBudget, budgets.SetBudget),
-    Act("PUT", "/api/v1/policy", "/policy", "Check a policy and put it in force; 409 when it was changed meanwhile.",
+    Act("PUT", "/api/v1/policy", "/policy", "Check a policy and put it in force; 409: it changed meanwhile.",
         policies.apply, policies.NewPolicy, policies.Applied),
 )  # fmt: skip
 

@@ -6,13 +6,15 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+from markupsafe import Markup, escape
+
 from tierwise.money import MILLION, pico_to_usd, usd_text
 
 DASH = "–"
 
 
 def usd(pico: int | None) -> str:
-    """Dollars with as many decimals as small amounts need: $12.34, $0.0525, $0.000425. Rounded for display."""
+    """Dollars with as many decimals as small amounts need: $12.34, $0.0525, $0.000425. Rounded."""
     if pico is None:
         return DASH
     amount = abs(pico)
@@ -101,9 +103,19 @@ def cut(text: str, most: int = 60) -> str:
     return text if len(text) <= most else text[: most - 1] + "…"
 
 
+def coded(text: str) -> Markup:
+    """Text whose `words` are shown as code. Everything in it is escaped."""
+    parts = text.split("`")
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part) if number % 2 and number < len(parts) - 1 else escape(part)
+        for number, part in enumerate(parts)
+    )
+
+
 def filters() -> dict[str, Any]:
     """By the names templates use."""
     return {
         "usd": usd, "exact": exact, "per_million": per_million, "count": count, "short": short,
         "share": share, "points": points, "duration": duration, "when": when, "iso": iso, "cut": cut,
+        "coded": coded,
     }  # fmt: skip

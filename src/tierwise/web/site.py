@@ -66,9 +66,10 @@ class Site:
 
     def key_names(self) -> dict[str, str]:
         """Key id → name, revoked ones too."""
-        return {key.id: key.name for key in self.keys()}
+        return {key.id: key.name for key in self.all_keys()}
 
-    def keys(self) -> list[Key]:
+    def all_keys(self) -> list[Key]:
+        """Every key, revoked ones too, oldest first."""
         return self.control.gate.ledger.list_keys()
 
     def tier_order(self) -> list[str]:

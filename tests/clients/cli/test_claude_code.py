@@ -10,7 +10,6 @@ import pytest
 
 from clients.world import HAIKU, PACKAGES, Run, World, fresh, needs_node
 
-CLAUDE = PACKAGES / "@anthropic-ai/claude-code/bin/claude.exe"
 QUIET = {
     "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
     "DISABLE_AUTOUPDATER": "1",
@@ -35,7 +34,8 @@ def claude(world: World, key: str, task: str, *options: str) -> tuple[Run, Path]
         "ANTHROPIC_AUTH_TOKEN": key,
         "CLAUDE_CONFIG_DIR": str(fresh(world.folder / "claude-settings")),
     }
-    command = [CLAUDE, "-p", task, "--output-format", "json", "--model", HAIKU, *options]
+    (native,) = PACKAGES.glob("@anthropic-ai/claude-code-*/claude")  # it runs without its wrapper
+    command = [native, "-p", task, "--output-format", "json", "--model", HAIKU, *options]
     run = world.command(command, environ, folder)
     run.out = json.loads(run.out)
     return run, folder
@@ -77,7 +77,3 @@ def test_wrong_key_is_told_at_once(world: World) -> None:
     assert run.out["api_error_status"] == 401
     assert "not known here" in run.out["result"]
     assert run.rows == []
-
-
-def test_every_row_balances(world: World) -> None:
-    assert world.gateway.verify() == ""

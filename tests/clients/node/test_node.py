@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+import live
 from clients.world import World
 
 STREAMED = "Simulated reply to “Tell me about refunds.”"
 TICKET = {"category": "Billing", "reason": "simulated"}
+SNIPPETS = re.findall(r"```js node\n(.*?)```", (live.ROOT / "docs/clients.md").read_text(), re.S)
 HERE = Path(__file__).parent
 Worlds = Callable[[str], World]
 
@@ -33,7 +36,7 @@ def world(request: pytest.FixtureRequest, worlds: Worlds) -> World:
         ),
         (
             "vercel.mjs",
-            dict.fromkeys(("responses", "chat", "messages", "gemini"), ["AI_APICallError", 401]),
+            {key: ["AI_APICallError", 401] for key in ("responses", "chat", "messages", "gemini")},
         ),
     ],
 )
@@ -52,5 +55,10 @@ def test_client(world: World, script: str, errors: dict[str, list[object]]) -> N
     run.assert_billed()
 
 
-def test_every_row_balances(world: World) -> None:
-    assert world.gateway.verify() == ""
+@pytest.mark.parametrize("code", SNIPPETS, ids=range(len(SNIPPETS)))
+def test_a_snippet_of_the_docs_runs(worlds: Worlds, code: str) -> None:
+    world = worlds("openai_chat")
+    run = world.script("node", code.replace("127.0.0.1:4000", f"127.0.0.1:{world.port}"))
+    assert run.status == 0
+    assert run.out.strip()
+    run.assert_billed()

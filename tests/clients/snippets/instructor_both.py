@@ -31,8 +31,9 @@ def claude(secret=key):
 
 def exercise(patch, client, modes):
     seen = {}
+    known = client()
     for mode in modes:
-        ticket, raw = patch(client(), mode=mode).chat.completions.create_with_completion(
+        ticket, raw = patch(known, mode=mode).chat.completions.create_with_completion(
             model=MODEL,
             max_tokens=300,
             response_model=Ticket,
@@ -41,7 +42,7 @@ def exercise(patch, client, modes):
         seen[mode.value] = ticket.model_dump()
         seen["usage"] = raw.usage.model_dump()
 
-    *_, partial = patch(client(), mode=modes[0]).chat.completions.create_partial(
+    *_, partial = patch(known, mode=modes[0]).chat.completions.create_partial(
         model=MODEL,
         max_tokens=300,
         response_model=Ticket,

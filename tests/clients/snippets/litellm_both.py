@@ -1,11 +1,8 @@
 """LiteLLM as a client. `python litellm_both.py PORT KEY` prints one JSON object."""
 
 import json
-import os
 import sys
 from importlib.metadata import version
-
-os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
 
 import litellm
 from pydantic import BaseModel

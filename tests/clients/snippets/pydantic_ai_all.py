@@ -40,15 +40,16 @@ def model(surface, secret):
 
 async def exercise(surface):
     seen = {}
-    plain = await Agent(
-        model(surface, key), system_prompt="Classify into: Billing, Technical, Account, or General."
-    ).run(TICKET)
+    known = model(surface, key)
+    plain = await Agent(known, system_prompt="Classify into: Billing, Technical, Account, or General.").run(
+        TICKET
+    )
     usage = plain.usage
     usage = usage() if callable(usage) else usage
     seen["plain"], seen["usage"] = plain.output, [usage.input_tokens, usage.output_tokens]
-    async with Agent(model(surface, key)).run_stream("Tell me about refunds.") as result:
+    async with Agent(known).run_stream("Tell me about refunds.") as result:
         seen["stream"] = "".join([piece async for piece in result.stream_text(delta=True)])
-    agent = Agent(model(surface, key))
+    agent = Agent(known)
     given = []
 
     @agent.tool_plain
@@ -59,9 +60,7 @@ async def exercise(surface):
 
     seen["after_tool"] = (await agent.run("Use get_weather in Lyon.")).output
     seen["tool"] = given
-    seen["structured"] = (
-        await Agent(model(surface, key), output_type=Ticket).run(TICKET)
-    ).output.model_dump()
+    seen["structured"] = (await Agent(known, output_type=Ticket).run(TICKET)).output.model_dump()
     try:
         await Agent(model(surface, "wrong")).run("hello")
     except Exception as error:

@@ -26,8 +26,8 @@ def openai_page(*results: Any, start: int = DAY, end: int | None = None) -> str:
 def used(**more: Any) -> dict[str, Any]:
     return {
         "object": "organization.usage.completions.result", "input_tokens": 1000, "output_tokens": 500,
-        "input_cached_tokens": 800, "num_model_requests": 5, "project_id": None, "model": "gpt-5.4-2026-03-05",
-        "batch": None, **more,
+        "input_cached_tokens": 800, "num_model_requests": 5, "project_id": None,
+        "model": "gpt-5.4-2026-03-05", "batch": None, **more,
     }  # fmt: skip
 
 

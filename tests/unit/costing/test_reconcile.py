@@ -79,6 +79,23 @@ def test_money_not_divided_by_model_is_compared_by_the_day() -> None:
     assert searches.lines[-1].items == ("web_search",)
 
 
+def test_a_model_with_tokens_but_no_money_on_a_day_with_money_is_short() -> None:
+    calls = [call("a"), call("b", model="anthropic/claude-opus-5")]
+    made = reconcile(
+        bill(billed(100 * CENT), billed(None, Usage(100, 50, output=10), model="claude-opus-5")), calls
+    )
+    assert [line.residual_pico for line in made.lines] == [0, -100 * CENT]
+    assert not made.holds
+
+
+def test_tokens_not_divided_by_model_leave_the_money_to_decide() -> None:
+    tokens = billed(None, Usage(1, 2, output=3), model=WHOLE_DAY)
+    made = reconcile(bill(billed(100 * CENT), tokens), [call("a")])
+    assert made.holds
+    assert [line.judged for line in made.lines] == [True]
+    assert not reconcile(bill(tokens), [call("a")]).holds
+
+
 def test_days_are_apart_and_only_the_bills_days_count() -> None:
     calls = [call("a"), call("b", day=NEXT), call("c", day="2026-11-24")]
     made = reconcile(bill(billed(100 * CENT), billed(100 * CENT, day=NEXT), last=NEXT), calls)
@@ -117,7 +134,8 @@ def test_more_explaining_calls_than_are_kept_are_counted() -> None:
 
 def test_a_model_is_known_by_many_names() -> None:
     for name in (
-        "claude-haiku-4-5-20251001", "anthropic/claude-haiku-4.5", "Claude Haiku 4.5", "claude-haiku-4-5@20251001",
+        "claude-haiku-4-5-20251001", "anthropic/claude-haiku-4.5", "Claude Haiku 4.5",
+        "claude-haiku-4-5@20251001",
         "agg/anthropic/claude-haiku-4-5", "claude-haiku-4-5-latest",
     ):  # fmt: skip
         assert spelled(name) == "claude-haiku-4-5"

@@ -288,7 +288,7 @@ def test_empty_parts_and_odd_ones() -> None:
         {"role": "user", "content": "hi"},
     ]
     assert losses == [
-        "message.name", "answer.citations", "message.empty", "message.refusal", "opaque.web_search_call",
+        "message.name", "message.citations", "message.empty", "message.refusal", "opaque.web_search_call",
     ]  # fmt: skip
 
 

@@ -52,7 +52,7 @@ async def test_a_lock_file_that_holds_rubbish_is_an_owner_without_a_name(url: st
 
 @pytest.mark.parametrize(
     "url",
-    ["postgres://x/y", "sqlite://", "sqlite:///", "tierwise.db", "sqlite:///:memory:", "sqlite:///a\x00b"],
+    ["mysql://x/y", "sqlite://", "sqlite:///", "tierwise.db", "sqlite:///:memory:", "sqlite:///a\x00b"],
 )
 def test_urls_that_name_no_ledger_are_refused(url: str) -> None:
     for use in (open_ledger, read_ledger, announcement):

@@ -28,7 +28,7 @@ from ..base import Written
 from ..losses import Losses
 from .outline import outline
 from .read import NAME, read_blocks
-from .usage import tokens, usage_of, wire_usage, write_usage
+from .usage import tokens, usage_of, wire_usage, write_tier, write_usage
 
 Block = dict[str, Any]
 FINISH: MappingProxyType[str, FinishReason] = MappingProxyType(
@@ -107,8 +107,7 @@ def write_answer(answer: Answer, ask: Ask) -> Written:
         input=prompt_estimate(ask), output=tokens(len(msgspec.json.encode(content))), source="estimated"
     )
     billed = write_usage(usage)
-    if answer.service_tier is not None:
-        billed["service_tier"] = answer.service_tier
+    write_tier(billed, answer.service_tier, losses)
     body: Block = {
         "id": message_id(answer.id),
         "type": "message",

@@ -287,7 +287,7 @@ class Turns:
             if part.citations_dialect == NAME and (self._same or role == "assistant"):
                 block["citations"] = list(part.citations)
             else:
-                self._losses.add("answer.citations", "in the history")
+                self._losses.add("message.citations")
         return [self._marks.put(block, part)]
 
     def _thinking(self, part: Thinking) -> list[Block]:

@@ -8,6 +8,7 @@ up.
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import Any, Literal
 
 import msgspec
@@ -15,11 +16,15 @@ from msgspec import Struct
 
 from ...nouns import Usage
 from ...nouns.answer import tier_billed
+from ..losses import Losses
 
 BYTES_PER_TOKEN = (2, 7)
 """Tokens are estimated as bytes × 2 / 7, i.e. bytes / 3.5: within −2 and +28 % on the texts measured."""
 
 
+_TIERS = MappingProxyType(
+    {"standard": "standard", "default": "standard", "priority": "priority", "batch": "batch"}
+)
 _DEARER_PLACES = frozenset(("us",))
 """Places of inference that are billed above the list price."""
 
@@ -207,6 +212,15 @@ def write_delta_usage(usage: Usage) -> dict[str, Any]:
     if searches:
         written["server_tool_use"] = {"web_search_requests": searches, "web_fetch_requests": 0}
     return written
+
+
+def write_tier(usage: dict[str, Any], tier: str | None, losses: Losses) -> None:
+    """Sets the service tier that billed the call, in Anthropic's words; clients know no others."""
+    word = _TIERS.get((tier or "").lower())
+    if word is not None:
+        usage["service_tier"] = word
+    elif tier:
+        losses.add("answer.usage", f"service tier {tier}")
 
 
 def tokens(size: int) -> int:

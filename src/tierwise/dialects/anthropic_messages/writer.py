@@ -25,6 +25,7 @@ from ...nouns import (
     Finished,
     FinishReason,
     Loss,
+    Media,
     Opaque,
     Ping,
     Signed,
@@ -40,7 +41,7 @@ from ..sse import event_frame
 from .answer import message_id, prompt_estimate, stop_reason, tool_use
 from .errors import write_stream_error
 from .read import NAME
-from .usage import tokens, write_delta_usage, write_usage
+from .usage import tokens, write_delta_usage, write_tier, write_usage
 
 Body = dict[str, Any]
 
@@ -144,8 +145,7 @@ class Writer:
             "stop_sequence": None,
             "usage": usage,
         }
-        if event.service_tier is not None:
-            message["usage"]["service_tier"] = event.service_tier
+        write_tier(usage, event.service_tier, self._losses)
         return _frame({"type": "message_start", "message": message})
 
     def _take(self, event: Event) -> None:
@@ -190,6 +190,8 @@ class Writer:
                 self._delta(block, part.arguments)
         elif isinstance(part, Opaque) and not block.own:
             self._losses.opaque(part.kind)
+        elif isinstance(part, Media):
+            self._losses.add("media.output", part.kind)
         elif isinstance(part, Thinking) and not block.own:
             if part.encrypted:
                 self._losses.add("thinking.redacted")

@@ -27,7 +27,7 @@ from .stream_write import ChatWriter
 from .tap import ChatTap
 from .write import write_request
 
-_MODEL = re.compile(rb'"model"\s*:\s*("(?:[^"\\]|\\.)*")')
+_MODEL = re.compile(rb'"model"\s*:\s*("[^"\\]*(?:\\.[^"\\]*)*")')
 
 
 class _Named(Struct):
@@ -35,6 +35,7 @@ class _Named(Struct):
 
 
 _NAMED = msgspec.json.Decoder(_Named)
+_TEXT = msgspec.json.Decoder(str)
 
 
 class OpenAIChat:
@@ -70,7 +71,7 @@ class OpenAIChat:
         # Nearly every server names the model before the choices; elsewhere the key may be the answer's own.
         match = _MODEL.search(body, 0, max(body.find(b'"choices"'), 0))
         try:
-            return msgspec.json.decode(match[1], type=str) if match else _NAMED.decode(body).model
+            return _TEXT.decode(match[1]) if match else _NAMED.decode(body).model
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return None
 

@@ -21,7 +21,9 @@ from .provider import is_extension, read_extension
 
 _PATH = re.compile(r" - at `\$\.?([^`]*)`$")
 _KNOWN_PREFIX = re.compile(r"^Object missing required field `(\w+)`")
+# The decoder gives this very object where a member is absent.
 _ABSENT = Raw(b"null")
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 class _Options(Struct):
@@ -86,11 +88,9 @@ class _Body(Struct):
 class _Seen:
     """What the messages hold. `size` and `base64` in bytes of JSON."""
 
-    def __init__(self) -> None:
-        self.images = self.documents = self.audio = self.tool_loop = self.thinking = self.marks = False
-        self.media = 0
-        self.size = 0
-        self.base64 = 0
+    # On the class, since most requests change nothing but `size`.
+    images = documents = audio = tool_loop = thinking = marks = False
+    media = size = base64 = 0
 
 
 _BODY = msgspec.json.Decoder(_Body)
@@ -119,42 +119,56 @@ def outline(body: bytes) -> Outline:
     if not top.messages:
         raise BadRequest("`messages` must hold at least one message.", param="messages")
     seen = _look(top.messages)
-    tools = _count(top.tools, "tools", seen) + _count(top.functions, "functions", seen)
+    tools = 0
+    if top.tools is not _ABSENT or top.functions is not _ABSENT:
+        tools = _count(top.tools, "tools", seen) + _count(top.functions, "functions", seen)
     newer = top.max_completion_tokens if top.max_completion_tokens is not None else top.max_tokens
     form = top.response_format
     schema = form.json_schema.schema if form is not None and form.json_schema is not None else None
-    metadata = top.metadata if isinstance(top.metadata, dict) else {}
-    fallback, preference = read_extension(top.provider) if is_extension(top.provider) else ((), None)
+    metadata = top.metadata if isinstance(top.metadata, dict) else _NOTHING
+    extended = top.provider is not None and is_extension(top.provider)
+    fallback, preference = read_extension(top.provider) if extended else ((), None)
+    # By position, in the order of the noun: by name it takes six times as long.
     return Outline(
-        model=top.model,
-        stream=top.stream is True,
-        max_output=None if newer is None else int(newer),
-        images=seen.images,
-        documents=seen.documents,
-        audio=seen.audio or (isinstance(top.modalities, list) and "audio" in top.modalities),
-        media=seen.media,
-        tools=tools,
-        forced_tool=_forced(top.tool_choice) or isinstance(top.function_call, dict),
-        tool_loop=seen.tool_loop,
-        thinking=top.reasoning_effort not in (None, "none"),
-        thinking_history=seen.thinking,
-        json=form is not None and form.type in ("json_object", "json_schema"),
-        output_schema=schema,
-        prompt_bytes=seen.size - seen.base64,
-        choices=top.n or 1,
-        task=_text(metadata.get("task")),
-        session=_text(metadata.get("session_id")) or _text(top.prompt_cache_key),
-        user=_text(top.user) or _text(top.safety_identifier),
-        include_usage=top.stream_options is not None and top.stream_options.include_usage is True,
-        cache_marks=seen.marks,
-        service_tier=_text(top.service_tier),
-        fallback=fallback,
-        preference=preference,
+        top.model,
+        top.stream is True,  # stream
+        None if newer is None else int(newer),  # max_output
+        seen.images,
+        seen.documents,
+        seen.audio or _speaks(top.modalities),
+        seen.media,
+        tools,
+        _forced(top.tool_choice) or isinstance(top.function_call, dict),  # forced_tool
+        seen.tool_loop,
+        top.reasoning_effort is not None and top.reasoning_effort != "none",  # thinking
+        seen.thinking,  # thinking_history
+        form is not None and form.type in ("json_object", "json_schema"),  # json
+        schema,  # output_schema
+        seen.size - seen.base64,  # prompt_bytes
+        top.n or 1,  # choices
+        _text(metadata.get("task")) if metadata else None,  # task
+        _first_text(metadata.get("session_id"), top.prompt_cache_key),  # session
+        _first_text(top.user, top.safety_identifier),  # user
+        top.stream_options is not None and top.stream_options.include_usage is True,  # include_usage
+        seen.marks,  # cache_marks
+        None if top.service_tier is None else _text(top.service_tier),  # service_tier
+        fallback,
+        preference,
     )
 
 
 def _text(value: Any) -> str | None:
     return value if isinstance(value, str) and value else None
+
+
+def _speaks(modalities: Any) -> bool:
+    return modalities is not None and isinstance(modalities, list) and "audio" in modalities
+
+
+def _first_text(value: Any, other: Any) -> str | None:
+    if value is None and other is None:
+        return None
+    return _text(value) or _text(other)
 
 
 def _count(raw: Raw, name: str, seen: _Seen) -> int:

@@ -87,10 +87,12 @@ def legacy(ask: Ask) -> bool:
     return any(tool.dialect == LEGACY for tool in ask.tools)
 
 
-def note_finish(reason: FinishReason, losses: Losses) -> None:
-    """Names what OpenAI's word for `reason` does not say."""
+def note_finish(reason: FinishReason, matched: str | None, losses: Losses) -> None:
+    """Names what OpenAI's word for `reason` does not say; `matched` is the stop sequence that ended it."""
     if reason in ("pause", "error"):
         losses.add("stop.reason", reason)
+    if matched is not None:
+        losses.add("stop.which", matched)
 
 
 def _choice(choice: Choice, index: int, ask: Ask, losses: Losses) -> Wire:
@@ -124,7 +126,7 @@ def _choice(choice: Choice, index: int, ask: Ask, losses: Losses) -> Wire:
         reason = "function_call" if reason == "tool_calls" else reason
     elif calls:
         message["tool_calls"] = calls
-    note_finish(choice.finish, losses)
+    note_finish(choice.finish, choice.stop_sequence, losses)
     return {"index": index, "message": message, "logprobs": choice.logprobs, "finish_reason": reason}
 
 

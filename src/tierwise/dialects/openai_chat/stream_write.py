@@ -260,7 +260,7 @@ class ChatWriter:
             return b""
         late = b"".join(self._stop(BlockStop(index, event.choice)) for index in tuple(choice.blocks))
         choice.finished = True
-        note_finish(event.reason, self._noted)
+        note_finish(event.reason, event.stop_sequence, self._noted)
         reason = FINISH[event.reason]
         if self._legacy and reason == "tool_calls":
             reason = "function_call"

@@ -118,7 +118,8 @@ class ChatTap:
             return
         if self.model is None and chunk.model:
             self.model = chunk.model
-        self._tier = chunk.service_tier or self._tier
+        if chunk.service_tier:
+            self._tier = chunk.service_tier
         if chunk.error or self._named:
             self._failed(chunk.error or _ANY.decode(text))
         wire = chunk.usage
@@ -153,11 +154,18 @@ class ChatTap:
             self.content = True
             self.text_bytes += len(msgspec.json.encode(chunk["choices"]))
 
+    def _text(self, text: str) -> None:
+        self.content = True
+        self.text_bytes += len(text) if text.isascii() else len(text.encode())
+
     def _delta(self, delta: _Delta) -> None:
-        for text in (delta.content, delta.reasoning_content or delta.reasoning, delta.refusal):
-            if text:
-                self.content = True
-                self.text_bytes += len(text) if text.isascii() else len(text.encode())
+        # One after the other and not in a loop: this runs for every chunk of every stream.
+        if text := delta.content:
+            self._text(text)
+        if text := delta.reasoning_content or delta.reasoning:
+            self._text(text)
+        if text := delta.refusal:
+            self._text(text)
         if delta.tool_calls or delta.function_call is not None:
             self.content = True
             calls = delta.tool_calls or [_Call(function=delta.function_call)]

@@ -76,6 +76,46 @@ _NOTHING = _Completion()
 
 def from_wire(wire: Wire, tier: str | None = None) -> Usage:
     """Disjoint buckets. Nothing counted twice, nothing below zero. `tier` is the reply's `service_tier`."""
+    return _ordinary(wire, tier) or _untangled(wire, tier)
+
+
+def _ordinary(wire: Wire, tier: str | None) -> Usage | None:
+    """The usage of nearly every reply, which needs no untangling; None when anything in it is out of the
+    ordinary. It only saves time: `_untangled` says the same of it.
+    """
+    prompt, output, total = wire.prompt_tokens, wire.completion_tokens, wire.total_tokens
+    if type(prompt) is not int or type(output) is not int or prompt < 0 or output < 0:
+        return None
+    if (total is not None and total != prompt + output) or (tier or wire.service_tier):
+        return None
+    if (
+        wire.prompt_cache_hit_tokens
+        or wire.cached_tokens
+        or wire.cache_creation_input_tokens
+        or wire.cache_read_input_tokens
+        or wire.cache_creation
+        or wire.server_tool_use
+    ):
+        return None
+    read, reasoning = 0, 0
+    if (details := wire.prompt_tokens_details) is not None:
+        if details.cache_write_tokens or details.audio_tokens:
+            return None
+        if details.cached_tokens:
+            if type(details.cached_tokens) is not int or not 0 < details.cached_tokens <= prompt:
+                return None
+            read = details.cached_tokens
+    if (more := wire.completion_tokens_details) is not None:
+        if more.audio_tokens:
+            return None
+        if more.reasoning_tokens:
+            if type(more.reasoning_tokens) is not int or not 0 < more.reasoning_tokens <= output:
+                return None
+            reasoning = more.reasoning_tokens
+    return Usage(prompt - read, read, 0, 0, output, reasoning)
+
+
+def _untangled(wire: Wire, tier: str | None) -> Usage:
     details, more = wire.prompt_tokens_details or _NONE, wire.completion_tokens_details or _NOTHING
     prompt = _count(wire.prompt_tokens)
     read = _first(
@@ -152,7 +192,7 @@ def find(body: bytes) -> Usage | None:
         wire = holder.usage
         for choice in holder.choices or ():  # Moonshot puts it into the choice
             wire = wire or choice.usage
-        if holder.service_tier is None and text is not body and b'"service_tier"' in body[:at]:
+        if holder.service_tier is None and text is not body and body.find(b'"service_tier"', 0, at) >= 0:
             continue  # it decides the price and stands before the usage
         if wire is not None and (wire.prompt_tokens is not None or wire.completion_tokens is not None):
             return from_wire(wire, holder.service_tier)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
-from tierwise.errors import BadRequest, NotFound
+from tierwise.errors import BadRequest, ConfigError, NotFound, StoreError
 from tierwise.ledger import apply_local
 from tierwise.ledger.local import BUDGETS, KEYS, REVOKE
 
-from ..rollup import DAY_US
+from ..rollup import DAY_US, KeySlot, Sums
 from ..site import Site, now
 from .ranges import Nothing, figures_of
 
@@ -64,12 +64,16 @@ class Audit(Struct, frozen=True):
 
 
 class Keys(Struct, frozen=True):
-    """All keys (living ones first), budgets of other scopes, and the audit trail."""
+    """All keys (living ones first), budgets of other scopes, and the audit trail.
+
+    `complete` is false while calls are being counted; `trouble` says why nothing is counted.
+    """
 
     keys: list[KeyLine]
     budgets: list[Standing]
     audits: list[Audit]
     complete: bool
+    trouble: str = ""
 
 
 class NewKey(Struct, frozen=True, forbid_unknown_fields=True):
@@ -126,18 +130,27 @@ class SetBudget(Struct, frozen=True):
 
 def keys(site: Site, asked: Nothing) -> Keys:
     """Keys and budgets. Raises StoreError."""
-    rollup = site.rollup
     since = now() - 30 * DAY_US
     since -= since % DAY_US
+    slots: list[tuple[KeySlot, Sums]] = []
+    audits: list[Audit] = []
+    complete, trouble = False, ""
+    try:
+        rollup = site.rollup
+        slots, complete = list(rollup.key_slots(since)), rollup.covers(since)
+        audits = [Audit(*row) for row in site.history.audits()]
+    except StoreError as error:
+        # Keys are made and revoked all the same.
+        trouble = error.sentence()
     standing = {each.scope: each for each in standings(site)}
     by_key: dict[str, tuple[list[int], dict[str, int]]] = {}
-    for slot, sums in rollup.key_slots(since):
+    for slot, sums in slots:
         known, outcomes = by_key.setdefault(slot.key, ([0] * len(sums), {}))
         outcomes[slot.outcome] = outcomes.get(slot.outcome, 0) + sums[0]
         for number, amount in enumerate(sums):
             known[number] += amount
     lines = []
-    for key in site.keys():
+    for key in site.all_keys():
         did = figures_of(*by_key[key.id]) if key.id in by_key else None
         lines.append(
             KeyLine(
@@ -158,8 +171,7 @@ def keys(site: Site, asked: Nothing) -> Keys:
             )
         )
     lines.sort(key=lambda line: (line.revoked_us is not None, -line.spend_pico, line.name))
-    audits = [Audit(*row) for row in site.history.audits()]
-    return Keys(lines, list(standing.values()), audits, rollup.covers(since))
+    return Keys(lines, list(standing.values()), audits, complete, trouble)
 
 
 def standings(site: Site) -> list[Standing]:
@@ -189,27 +201,35 @@ def standings(site: Site) -> list[Standing]:
 
 
 def create(site: Site, wish: NewKey) -> MadeKey:
-    """A new key, with an audit row. Raises BadRequest, ConfigError, StoreError."""
+    """A new key, with an audit row. Raises BadRequest, StoreError."""
     body = {name: getattr(wish, name) for name in wish.__struct_fields__}
-    made = apply_local(site.control.gate.ledger, KEYS, body)
+    made = _applied(site, KEYS, body)
     return MadeKey(made["id"], made["key"], made["name"])
 
 
 def revoke(site: Site, wish: OneKey) -> Revoked:
     """Revokes a key at once, with an audit row. Raises NotFound."""
-    if all(key.id != wish.id for key in site.keys()):
+    if all(key.id != wish.id for key in site.all_keys()):
         raise NotFound(f"There is no key {wish.id!r}.", "The keys are listed under Keys and budgets.")
     done = apply_local(site.control.gate.ledger, REVOKE, {"id": wish.id})
     return Revoked(done["id"], done["name"])
 
 
 def set_budget(site: Site, wish: NewBudget) -> SetBudget:
-    """Puts a budget in force, with an audit row. Raises BadRequest, NotFound, ConfigError."""
+    """Puts a budget in force, with an audit row. Raises BadRequest, NotFound."""
     kind, _, name = wish.scope.partition(":")
-    if kind == "key" and all(key.id != name for key in site.keys()):
+    if kind == "key" and all(key.id != name for key in site.all_keys()):
         raise NotFound(f"There is no key {name!r}.", "Give its id as listed.")
     if kind == "task" and name not in site.policy.tasks:
         raise BadRequest(f"There is no task {name!r}.", "Tasks are listed under Tasks.", "scope")
     body = {name: getattr(wish, name) for name in wish.__struct_fields__}
-    done = apply_local(site.control.gate.ledger, BUDGETS, body)
+    done = _applied(site, BUDGETS, body)
     return SetBudget(done["scope"], done["note"])
+
+
+def _applied(site: Site, path: str, body: dict[str, Any]) -> dict[str, Any]:
+    try:
+        return apply_local(site.control.gate.ledger, path, body)
+    except ConfigError as error:
+        # An amount or a time zone that was sent, not this server's own configuration.
+        raise BadRequest(error.message, error.hint, error.param) from None

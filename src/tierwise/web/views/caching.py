@@ -78,9 +78,7 @@ def caching(site: Site, asked: Ranged) -> Caching:
     lines = [_cache_line(site, task, model, found) for (task, model), found in by.items()]
     lines = sorted((line for line in lines if line.prompt), key=lambda line: -line.prompt)[:100]
     known = [line.saved_pico for line in lines if line.saved_pico is not None]
-    return Caching(
-        span, asked.range, lines, figures(groups).cache_share, sum(known) if known else None
-    )
+    return Caching(span, asked.range, lines, figures(groups).cache_share, sum(known) if known else None)
 
 
 def _cache_line(site: Site, task: str, model_name: str, groups: Groups) -> CacheLine:
@@ -183,8 +181,8 @@ _OUTCOMES = (
      "Look at the errors; a tier that fails often should not come first."),
     ("truncated", "Broken streams", "The provider cut the answer after it had begun.",
      "Compare the providers' rates under Tiers and latency."),
-    ("cancelled", "Cancelled by the client", "The client left before the answer was whole; what was made is billed.",
+    ("cancelled", "Cancelled by the client", "The client left early; what was made is billed.",
      "Raise client timeouts, or ask for shorter answers."),
-    ("swept", "Lost in a crash", "The gateway stopped before these closed; they are booked at their reservation.",
+    ("swept", "Lost in a crash", "The gateway stopped before these closed: booked at their reservation.",
      "`tierwise ledger reconcile` compares them with the provider's bill."),
 )  # fmt: skip

@@ -25,7 +25,7 @@ _MINUTES_A_DAY = 1440
 
 
 class Question(Struct, frozen=True):
-    """A workload: calls a day, tokens of each, a prefix they share (0: none) and how long a cache keeps it."""
+    """A workload: calls a day, tokens of each, a prefix they share (0: none) and its time in a cache."""
 
     calls_per_day: Annotated[int, Meta(ge=1, le=10**9)] = 1000
     input: Annotated[int, Meta(ge=0, le=10**8)] = 800
@@ -59,7 +59,7 @@ class Row(Struct, frozen=True):
 
 
 class Estimates(Struct, frozen=True):
-    """Cheapest first, unpriced last. `hit_rate`: Poisson arrivals spread over the day, None without prefix."""
+    """Cheapest first, unpriced last. `hit_rate`: Poisson arrivals over the day, None without prefix."""
 
     asked: Question
     rows: list[Row]

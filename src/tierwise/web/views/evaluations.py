@@ -97,7 +97,11 @@ def _run(folder: Path) -> Run:
     manifest, trouble = _json(folder / "run.json")
     suite, terms = _table(manifest, "suite"), _table(manifest, "terms")
     tiers = manifest.get("tiers")
-    names = [str(each.get("name", "")) for each in tiers if isinstance(each, dict)] if tiers else []
+    names = (
+        [str(each.get("name", "")) for each in tiers if isinstance(each, dict)]
+        if isinstance(tiers, list)
+        else []
+    )
     report, _ = _json(folder / "report.json")
     return Run(
         id=folder.name,

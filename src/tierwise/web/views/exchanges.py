@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Annotated, Any
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, convert
 
 from tierwise.costing import cost
 from tierwise.costing.cost import step_at
@@ -138,9 +138,7 @@ def search(site: Site, asked: Search) -> Exchanges:
     """Attempts that match. A key may be named; several keys of one name cannot be told apart by it."""
     names = site.key_names()
     key = next((id_ for id_, name in names.items() if asked.key and name == asked.key), asked.key)
-    wanted = Wanted(
-        asked.id.strip(), key, asked.task, asked.tier, asked.outcome, asked.before, asked.limit
-    )
+    wanted = Wanted(asked.id.strip(), key, asked.task, asked.tier, asked.outcome, asked.before, asked.limit)
     found = site.history.search(wanted)
     return Exchanges(
         lines=[line_of(row, names) for row in found.rows],
@@ -195,7 +193,8 @@ def line_of(row: dict[str, Any], names: dict[str, str]) -> Line:
         cache_read=row["cache_read"],
         output=row["output"],
         cost_pico=row["cost_pico"],
-        cost_usd=usd(row["cost_pico"]) if row["outcome"] is None or row["cost_pico"] is not None
+        cost_usd=usd(row["cost_pico"])
+        if row["outcome"] is None or row["cost_pico"] is not None
         else "unpriced",
         ttft_us=row["ttft_us"],
         total_us=row["total_us"],
@@ -243,7 +242,8 @@ def _arithmetic(site: Site, row: dict[str, Any]) -> Arithmetic:
             else "No price was known when the call was opened."
         )
         return Arithmetic(price_id, "", terms, None, None, why)
-    usage = Usage(**tokens, extra=json.loads(row["extra"] or "{}"))
+    extra = json.loads(row["extra"] or "{}")
+    usage = convert({**tokens, "extra": extra, "service_tier": row["service_tier"] or ""}, Usage)
     rates: Any = step_at(price, usage.prompt)
     terms = []
     for bucket, amount in tokens.items():
@@ -260,6 +260,8 @@ def _arithmetic(site: Site, row: dict[str, Any]) -> Arithmetic:
     note = ""
     if agrees is False:
         note = f"The ledger holds {exact(held)}: a discount, a service tier or a sweep's booking applies."
+    elif usage.service_tier:
+        note = f"The service tier {usage.service_tier!r} multiplies these terms as the price says."
     elif rates is not price:
         note = f"Long-context prices: the prompt has more than {rates.above:,} tokens."
     return Arithmetic(price_id, f"{price.source.name}, {price.source.date}", terms, summed, agrees, note)

@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from tierwise.config import RuleBlock, policy_text, read_blocks, write_policy
-from tierwise.errors import ConfigError, TierwiseError
+from tierwise.errors import BadRequest, ConfigError, TierwiseError
 
 from ..site import Site
 from .ranges import Nothing
@@ -129,7 +129,7 @@ def current(site: Site, asked: Nothing) -> PolicyView:
 def apply(site: Site, wish: NewPolicy) -> Applied:
     """Checks a policy and writes it, unless the file is not the one it was made from.
 
-    Raises ConfigError saying what is wrong with the text, Outdated.
+    Raises BadRequest saying what is wrong with the text, ConfigError when it cannot be written, Outdated.
     """
     path = site.settings.policy_path
     blocks = _checked(site, wish.text.replace("\r\n", "\n"))
@@ -168,7 +168,11 @@ def _checked(site: Site, text: str) -> list[RuleBlock]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "policy.toml"
         path.write_text(text, encoding="utf-8", errors="surrogatepass")
-        return read_blocks(path, site.catalog.tiers)
+        try:
+            return read_blocks(path, site.catalog.tiers)
+        except ConfigError as error:
+            # What was sent is wrong, not this server's own configuration.
+            raise BadRequest(error.message, error.hint, error.param) from None
 
 
 def _read(path: Path) -> str:

@@ -14,7 +14,18 @@ from tierwise.nouns import Price, Rule, Task
 
 from ..shown import iso, usd
 from ..site import Site, now
-from .ranges import Figures, Groups, Range, Ranged, Span, figures, groups_in, ordered_tiers, span_of, tier_label
+from .ranges import (
+    Figures,
+    Groups,
+    Range,
+    Ranged,
+    Span,
+    figures,
+    groups_in,
+    ordered_tiers,
+    span_of,
+    tier_label,
+)
 
 _URGENCY = {"contradicted": 0, "expired": 1, "prior": 2, "measured": 3}
 
@@ -114,7 +125,9 @@ def tasks(site: Site, asked: Ranged) -> Tasks:
 def _line(site: Site, name: str, groups: Groups, known: tuple[Span, VerdictBlock | None]) -> TaskLine:
     span, verdict = known
     task = site.policy.tasks.get(name, Task(name, start=site.policy.safe_middle))
-    rule = site.policy.rules.get(name) or Rule(name, (site.policy.safe_middle,), "prior", "no rule: safe middle")
+    rule = site.policy.rules.get(name) or Rule(
+        name, (site.policy.safe_middle,), "prior", "no rule: safe middle"
+    )
     shares = _shares(site, groups)
     step, command, worth = _next(site, rule, task, groups)
     return TaskLine(
@@ -194,21 +207,34 @@ def _trend(groups: Groups, span: Span) -> list[int]:
 
 def _next(site: Site, rule: Rule, task: Task, groups: Groups) -> tuple[str, str, int | None]:
     """What to do next, the command for it, and what it may save over the span."""
+    if task.name not in site.policy.tasks:
+        return (
+            "These calls name no known task. Name one, so that it can be measured and routed: "
+            f"header `x-tierwise-task`, or a [task.{task.name}] table in tierwise.toml.",
+            "",
+            None,
+        )
     ladder, head = list(task.ladder), rule.tiers[0] if rule.tiers else ""
     reference = site.catalog.ladder.reference
     cheaper = ladder[ladder.index(head) - 1] if head in ladder and ladder.index(head) > 0 else ""
     if rule.state == "contradicted":
-        return "Live answers contradict the verdict: measure again before trusting it.", _eval(
-            task.name, head, reference
-        ), None
+        return (
+            "Live answers contradict the verdict: measure again before trusting it.",
+            _eval(task.name, head, reference),
+            None,
+        )
     if rule.state == "expired":
-        return f"The verdict expired on {rule.expires or 'an unknown day'}: measure again.", _eval(
-            task.name, head, reference
-        ), None
+        return (
+            f"The verdict expired on {rule.expires or 'an unknown day'}: measure again.",
+            _eval(task.name, head, reference),
+            None,
+        )
     if rule.state == "prior" and head and head != reference:
-        return f"Nothing is measured: check that {head} is good enough against {reference}.", _eval(
-            task.name, head, reference
-        ), None
+        return (
+            f"Nothing is measured: check that {head} is good enough against {reference}.",
+            _eval(task.name, head, reference),
+            None,
+        )
     if cheaper:
         worth = _worth(site, groups, head, cheaper)
         what = f"See whether {cheaper} is good enough"

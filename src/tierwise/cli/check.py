@@ -1,0 +1,211 @@
+"""`tierwise check`: is this configuration right, and does each provider answer?"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+from msgspec import Struct
+
+from ..config import DEFAULT_FILE, Settings, load
+from ..config.rows import ConfigFile
+from ..config.strict import decode, parse, read_text
+from ..errors import ConfigError, TierwiseError
+from ..money import usd_text
+from ..nouns import Provider
+from .check_live import Heard, ask_all
+
+EXAMPLE = """\b
+Examples:
+  export ANTHROPIC_API_KEY=none  # or have a tierwise.toml here
+  tierwise check
+  tierwise check --json
+"""
+_UNSET = re.compile(r"the environment variable (\S+) is not set")
+# Stands for a secret that is missing, so that the rest can be looked at. It is sent nowhere.
+_MISSING = "missing"
+
+
+class Checked(Struct):
+    """What a configuration is found to be. `settings` None: the errors leave nothing to show."""
+
+    errors: list[TierwiseError]
+    settings: Settings | None = None
+    heard: tuple[Heard, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        """Nothing is wrong, and every provider that was asked answered."""
+        return not self.errors and all(each.ok for each in self.heard)
+
+
+@click.command(epilog=EXAMPLE)
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="tierwise.toml; default: ./tierwise.toml if there is one, else the environment.",
+)
+@click.option("--db", metavar="URL", help="Taken like every command does; not needed here.")
+@click.option("--live", is_flag=True, help="Ask each provider for one token. This costs money.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_context
+def command(ctx: click.Context, config: Path | None, db: str | None, live: bool, as_json: bool) -> None:
+    """Say what a configuration comes to, or everything that is wrong with it. Exits 0 or 1.
+
+    Reads what `serve` would read: providers and whether their secrets are there, tiers, tasks, notes. Nothing
+    is sent anywhere without --live.
+    """
+    found = checked(config, os.environ)
+    if live and found.settings is not None and not found.errors:
+        found.heard = asyncio.run(ask_all(found.settings))
+    if as_json:
+        click.echo(json.dumps(as_object(found), indent=2, ensure_ascii=False))
+    else:
+        show(found)
+    if not found.ok:
+        ctx.exit(1)
+
+
+def checked(config: Path | None, environ: Mapping[str, str]) -> Checked:
+    """The configuration and what is wrong with it: one error per row of the file, and every missing secret.
+
+    Raises nothing.
+    """
+    errors: list[TierwiseError] = []
+    path = config or _file(environ)
+    if path is not None:
+        try:
+            errors += _rows(parse(read_text(path), path.name), path.name)
+        except ConfigError as error:
+            return Checked([error])
+    if errors:
+        return Checked(errors)
+    present = dict(environ)
+    while True:
+        try:
+            return Checked(errors, load(path, present))
+        except ConfigError as error:
+            errors.append(error)
+            unset = _UNSET.search(error.message)
+            if unset is None or present.get(unset[1]) == _MISSING:
+                return Checked(errors)
+            present[unset[1]] = _MISSING
+
+
+def _file(environ: Mapping[str, str]) -> Path | None:
+    named = environ.get("TIERWISE_CONFIG")
+    if named:
+        return Path(named)
+    return Path(DEFAULT_FILE) if Path(DEFAULT_FILE).exists() else None
+
+
+def _rows(tables: Mapping[str, Any], name: str) -> list[TierwiseError]:
+    """What is wrong with the form of the file, each row and task looked at by itself."""
+    errors: list[TierwiseError] = []
+    for key, value in tables.items():
+        pieces: list[Any] = [value]
+        if isinstance(value, list):
+            pieces = [[row] for row in value]
+        elif key == "task" and isinstance(value, dict):
+            pieces = [{task: row} for task, row in value.items()]
+        for number, piece in enumerate(pieces):
+            try:
+                decode({key: piece}, ConfigFile, name)
+            except ConfigError as error:
+                place = f"{key}[{number}]" if isinstance(value, list) else key
+                message = error.message.replace(f"{key}[0]", place)
+                errors.append(ConfigError(message, error.hint, error.param))
+    return errors
+
+
+def as_object(found: Checked) -> dict[str, Any]:
+    """Everything as JSON values; None where it is not known."""
+    settings = found.settings
+    answer: dict[str, Any] = {
+        "ok": found.ok,
+        "file": str(settings.path) if settings and settings.path else None,
+        "errors": [{"message": each.message, "hint": each.hint or None} for each in found.errors],
+    }
+    if settings is not None:
+        catalog, policy = settings.catalog, settings.policy
+        answer |= {
+            "providers": [_provider(each, settings) for each in catalog.providers.values()],
+            "ladder": {"tiers": list(catalog.ladder.tiers), "reference": catalog.ladder.reference or None},
+            "tiers": [{"name": each.name, "model": each.model} for each in catalog.tiers.values()],
+            "tasks": [
+                {"name": rule.task, "tiers": list(rule.tiers), "evidence": rule.evidence}
+                for rule in policy.rules.values()
+            ],
+            "unknown_tasks": policy.safe_middle or None,
+            "notes": list(settings.notes),
+        }
+    if found.heard:
+        answer["live"] = [msgspec.to_builtins(each) | {"ok": each.ok} for each in found.heard]
+    return answer
+
+
+def _provider(provider: Provider, settings: Settings) -> dict[str, Any]:
+    return {
+        "name": provider.name,
+        "dialect": provider.dialect,
+        "base_url": provider.base_url,
+        "key": provider.key,
+        "models": list(provider.models),
+        "known_models": sum(each.provider == provider.name for each in settings.catalog.models.values()),
+    }
+
+
+def show(found: Checked) -> None:
+    """Prints what was found, 80 columns wide where names allow it."""
+    for error in found.errors:
+        click.echo(f"wrong     {error.sentence()}")
+    settings = found.settings
+    if settings is not None:
+        _show_settings(settings)
+    for heard in found.heard:
+        click.echo(_live(heard))
+    words = "right" if found.ok else "not right"
+    place = str(settings.path) if settings and settings.path else "the configuration"
+    click.echo(f"{place} is {words}" + ("" if found.ok or not found.errors else f": {_count(found.errors)}"))
+
+
+def _show_settings(settings: Settings) -> None:
+    catalog, policy = settings.catalog, settings.policy
+    for provider in catalog.providers.values():
+        serves = f"{len(provider.models)} models" if provider.models else "any model"
+        secret = provider.key or "no key"
+        click.echo(
+            f"provider  {provider.name}: {provider.dialect} at {provider.base_url}, {secret}, {serves}"
+        )
+    for name in [
+        *catalog.ladder.tiers,
+        *(each for each in catalog.tiers if each not in catalog.ladder.tiers),
+    ]:
+        mark = " (reference)" if name == catalog.ladder.reference else ""
+        click.echo(f"tier      {name}: {catalog.tiers[name].model}{mark}")
+    for rule in policy.rules.values():
+        click.echo(f"task      {rule.task}: {', '.join(rule.tiers)}; {rule.evidence}")
+    if policy.safe_middle:
+        click.echo(f"task      anything else: {policy.safe_middle}")
+    for note in settings.notes:
+        click.echo(f"note      {note}")
+
+
+def _live(heard: Heard) -> str:
+    if not heard.ok:
+        return f"live      {heard.provider}: {heard.error}"
+    tokens = f"{heard.input} + {heard.output} tokens" if heard.input is not None else "usage not reported"
+    cost = "price unknown" if heard.cost_pico is None else usd_text(heard.cost_pico)
+    return f"live      {heard.provider}: {heard.model} answered in {heard.latency_ms} ms, {tokens}, {cost}"
+
+
+def _count(errors: list[TierwiseError]) -> str:
+    return "1 thing is wrong" if len(errors) == 1 else f"{len(errors)} things are wrong"

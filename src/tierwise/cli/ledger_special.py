@@ -1,0 +1,46 @@
+"""The reports of `tierwise ledger report` that need every call: savings and waste."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from ..costing import Cost
+from ..costing.savings import savings
+from ..costing.settled import Settled, settled
+from ..costing.waste import waste
+from ..ledger import Reader
+from .ledger_prices import cost_at, models_of, settings_for_prices
+from .ledger_savings import savings_json, show_savings, show_waste, waste_json
+
+Span = tuple[int | None, int | None]
+
+
+def show(reader: Reader, config: Path | None, span: Span, options: Mapping[str, Any], as_json: bool) -> None:
+    """Prints `--savings`, `--waste` or both over the calls that ended within `span`."""
+
+    def calls() -> Iterable[Settled]:
+        return settled(reader.rows(*span))
+
+    told: dict[str, Any] = {}
+    if options["savings"]:
+        saved = savings(calls())
+        told["savings"] = savings_json(saved)
+        if not as_json:
+            show_savings(saved)
+    if options["waste"]:
+        find = models_of(settings_for_prices(config))
+
+        def elsewhere(call: Settled, model: str) -> Cost:
+            return cost_at(find, call, model)
+
+        found = waste(calls, elsewhere)
+        told["waste"] = waste_json(found)
+        if not as_json:
+            show_waste(found)
+    if as_json:
+        click.echo(msgspec.json.encode(told).decode())

@@ -1,0 +1,197 @@
+"""Desk: where a judge (or embedder) is asked. Every judgement is kept in the run's folder and paid for once."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import msgspec
+from msgspec import Struct
+
+from ..costing import estimate_tokens
+from ..errors import SuiteError, UpstreamError
+from ..nouns import Case, Usage
+from .faults import congested, final, hopeless, remedy, wait_s
+from .pace import Pace
+from .plan import Bill
+from .replies import Answering
+from .scoring import NoJudge
+from .store import RunFolder
+from .suites import messages_text
+
+JUDGEMENTS = "judgements.jsonl"
+OUTPUT_SAID = 60
+"""Answer tokens a judgement is reckoned at before any has been seen."""
+_LONGEST = 500
+
+
+class Judgement(Struct, frozen=True, omit_defaults=True):
+    """What the judge said to one prompt, with its bill. `key` is the hash of judge and prompt."""
+
+    key: str
+    text: str
+    outcome: str = "ok"
+    usage: Usage = Usage()
+    cost_pico: int | None = None
+    served: str = ""
+    error: str = ""
+
+
+class Asking(Struct, frozen=True):
+    """How a desk asks: calls in flight, retries, first wait, and what all of it may cost."""
+
+    jobs: int = 32
+    retries: int = 6
+    backoff_s: float = 0.5
+    limit_pico: int | None = None
+    seed: int = 0
+
+
+class Desk:
+    """One judge at work. `spent_pico` is what it has cost in this run, earlier parts of it included."""
+
+    def __init__(self, tier: Answering, asking: Asking, folder: RunFolder | None = None) -> None:
+        self.tier = tier
+        self.spent_pico = 0
+        self.unpriced = 0
+        self.failed = 0
+        self.others_pico = 0
+        self._asking = asking
+        self._folder = folder
+        self._known: dict[str, Judgement] = {}
+        self._locks: dict[str, asyncio.Lock] = {}
+        self._pace = Pace(asking.jobs)
+        self._draw = random.Random(asking.seed)
+        self._reserved = 0
+        self._output = OUTPUT_SAID
+        if folder is not None:
+            for line in folder.other_lines(JUDGEMENTS):
+                self._take(msgspec.json.decode(line, type=Judgement))
+
+    @property
+    def calls(self) -> int:
+        """Judgements that are there."""
+        return len(self._known)
+
+    def kept(self, case: Case) -> bool:
+        """Whether this prompt was judged already."""
+        return self._key(case) in self._known
+
+    def bound(self, prompt_bytes: int) -> int:
+        """Pico-dollars one judgement is reckoned to cost at most: its prompt, and the longest seen so far."""
+        price = self.tier.price
+        if self.tier.free or price is None:
+            return 0
+        prompt = estimate_tokens(prompt_bytes)
+        return prompt * (price.input or 0) + max(self._output, OUTPUT_SAID) * (price.output or 0)
+
+    def bill(self, calls: int, prompt_bytes: int) -> Bill:
+        """What `calls` judgements will cost, their prompts `prompt_bytes` long in all."""
+        price = self.tier.price
+        if self.tier.free or not calls:
+            return Bill(calls, 0, 0)
+        if price is None or price.input is None:
+            return Bill(calls, None, None)
+        output = calls * OUTPUT_SAID * (price.output or 0)
+        return Bill(calls, estimate_tokens(prompt_bytes) * price.input + output, None)
+
+    async def ask(self, case: Case) -> Judgement:
+        """The judgement of a prompt, from the folder where it is there. Raises UpstreamError when there is
+        none after retries, NoJudge when the judge cannot be asked at all or the cost limit is reached.
+        """
+        key = self._key(case)
+        lock = self._locks.setdefault(key, asyncio.Lock())
+        async with lock:
+            if key not in self._known:
+                try:
+                    await self._call(key, case)
+                finally:
+                    self._locks.pop(key, None)
+        return self._known[key]
+
+    async def _call(self, key: str, case: Case) -> None:
+        asking = self._asking
+        for attempt in range(asking.retries + 1):
+            ticket = await self._pace.enter()
+            slow: bool | None = None
+            try:
+                with self._reservation(case):
+                    reply = await self.tier.answer(case, 0)
+                    slow = False
+                    said = Judgement(
+                        key,
+                        reply.text,
+                        reply.outcome,
+                        reply.usage,
+                        reply.cost_pico,
+                        reply.served,
+                        reply.error,
+                    )
+                    if self._folder is not None:
+                        self._folder.keep_other(JUDGEMENTS, msgspec.json.encode(said))
+                    self._take(said)
+                return
+            except UpstreamError as error:
+                slow = congested(error)
+                if hopeless(error):
+                    words = error.sentence()[:300]
+                    raise NoJudge(f"The judge cannot be asked: {words}", remedy(error)) from None
+                if attempt == asking.retries or final(error):
+                    self.failed += 1
+                    raise
+                wait = wait_s(error, attempt, asking.backoff_s, self._draw.random())
+            finally:
+                self._pace.leave(ticket, slow)
+            await asyncio.sleep(wait)
+
+    @contextmanager
+    def _reservation(self, case: Case) -> Iterator[None]:
+        """Money set aside while a call is under way. Raises NoJudge at the limit."""
+        limit = self._asking.limit_pico
+        bound = 0 if limit is None else self.bound(_size(case))
+        if limit is not None and self.others_pico + self.spent_pico + self._reserved + bound > limit:
+            raise NoJudge(
+                "The cost limit is reached before everything is judged.",
+                "Raise --cost-limit and go on with --resume.",
+            )
+        self._reserved += bound
+        try:
+            yield
+        finally:
+            self._reserved -= bound
+
+    def _take(self, said: Judgement) -> None:
+        self._known[said.key] = said
+        self._output = max(self._output, said.usage.output)
+        if said.cost_pico is None:
+            self.unpriced += not self.tier.free
+        else:
+            self.spent_pico += said.cost_pico
+
+    def _key(self, case: Case) -> str:
+        card = self.tier.card
+        asked = (card.model, card.target, card.base_url, case.messages, case.input, case.target)
+        return hashlib.sha256(msgspec.json.encode(asked)).hexdigest()[:32]
+
+
+def unread(said: Judgement) -> str:
+    """Why a judgement cannot be read, "" when it can."""
+    if said.outcome == "ok":
+        return ""
+    return f"the judge's answer was {said.outcome}{': ' + said.error[:_LONGEST] if said.error else ''}"
+
+
+def check_limit(desk: Desk, limit_pico: int | None) -> None:
+    """Raises SuiteError when a cost limit is asked for that cannot be kept."""
+    if limit_pico is not None and desk.tier.price is None and not desk.tier.free:
+        raise SuiteError(
+            f"No price of the judge {desk.tier.card.name} is known, so a cost limit cannot be kept.",
+            "Add a [[price]] row to tierwise.toml, or leave --cost-limit out.",
+        )
+
+
+def _size(case: Case) -> int:
+    return len((messages_text(case.messages) or f"{case.input}{case.target}").encode())

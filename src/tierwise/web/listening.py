@@ -1,0 +1,75 @@
+"""The control port: opened on the caller's thread, served from one of its own."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import socket
+import sys
+import threading
+
+from tierwise.errors import ConfigError
+
+from .control import Control
+
+log = logging.getLogger("tierwise")
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+def start(control: Control, host: str, port: int) -> int:
+    """Opens the control port, serves it from a daemon thread and gives the port bound.
+
+    Without an admin secret a sign-in link that works once is written to stderr. Raises ConfigError when the
+    port is taken, and beyond loopback without an admin secret.
+    """
+    secret = control.settings().secrets.admin
+    if host not in LOOPBACK and not secret:
+        raise ConfigError(
+            f"The control plane on {host} needs an admin secret.",
+            'Set [server] admin_secret = "env:TIERWISE_ADMIN_SECRET", or admin_host = "127.0.0.1".',
+        )
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise ConfigError(
+            f"Cannot listen on {host}:{port} for the control plane: {error.strerror or error}.",
+            "Stop what uses the port, or choose another with --admin-port.",
+        ) from None
+    listener.listen(128)
+    bound = int(listener.getsockname()[1])
+    ticket = "" if secret else secrets.token_urlsafe(24)
+    url = f"http://{f'[{host}]' if ':' in host else host}:{bound}/"
+    way = f"sign-in?token={ticket}  (works once)" if ticket else " (sign in with the admin secret)"
+    sys.stderr.write(f"Dashboard: {url}{way}\n")
+    sys.stderr.flush()
+    door = (host, bound, ticket)
+    threading.Thread(target=_run, args=(control, listener, door), name="control-plane", daemon=True).start()
+    return bound
+
+
+def _run(control: Control, listener: socket.socket, door: tuple[str, int, str]) -> None:
+    # Imported here, in this thread: the model port accepts before these are loaded.
+    import uvicorn
+
+    from .application import application
+    from .doors import Doors
+
+    config = uvicorn.Config(
+        application(control, Doors(*door)),
+        log_level="warning",
+        access_log=False,
+        lifespan="off",
+        loop="asyncio",
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=30,
+        limit_concurrency=200,
+    )
+    try:
+        uvicorn.Server(config).run(sockets=[listener])
+    except Exception:  # recorded: in the log; the data plane goes on without its control plane
+        log.exception("the control plane stopped")

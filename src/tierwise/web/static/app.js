@@ -1,0 +1,117 @@
+"use strict";
+// What came with requests is only ever put in as text.
+
+(function theme() {
+  const button = document.getElementById("theme");
+  if (!button) return;
+  const order = ["system", "light", "dark"];
+  const show = () => { button.textContent = "Theme: " + (document.documentElement.dataset.theme || "system"); };
+  button.hidden = false;
+  show();
+  button.addEventListener("click", () => {
+    const now = document.documentElement.dataset.theme || "system";
+    const next = order[(order.indexOf(now) + 1) % order.length];
+    if (next === "system") delete document.documentElement.dataset.theme;
+    else document.documentElement.dataset.theme = next;
+    try { localStorage.setItem("theme", next); } catch (error) { /* not kept */ }
+    show();
+  });
+})();
+
+document.addEventListener("submit", (event) => {
+  const question = event.target.dataset.confirm;
+  if (question && !window.confirm(question)) event.preventDefault();
+});
+
+for (const button of document.querySelectorAll("[data-copy]")) {
+  if (!navigator.clipboard) continue;
+  button.hidden = false;
+  button.addEventListener("click", async () => {
+    await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).textContent);
+    button.textContent = "Copied";
+  });
+}
+
+(function live() {
+  const table = document.getElementById("live");
+  const toggle = document.getElementById("live-toggle");
+  if (!table || !toggle) return;
+  let on = true;
+  let newest = "";
+  toggle.hidden = false;
+  toggle.addEventListener("click", () => {
+    on = !on;
+    toggle.setAttribute("aria-pressed", String(on));
+    toggle.textContent = "Live: " + (on ? "on" : "off");
+  });
+
+  const count = (number) => number === null ? "–" : number.toLocaleString("en-US");
+  const duration = (us) => {
+    if (us === null) return "–";
+    if (us < 1000) return us + " µs";
+    if (us < 10000) return (us / 1000).toFixed(1) + " ms";
+    if (us < 1000000) return Math.round(us / 1000) + " ms";
+    return (us / 1e6).toFixed(2) + " s";
+  };
+  const cut = (text, most) => text.length <= most ? text : text.slice(0, most - 1) + "…";
+  const weights = { ok: "good", running: "note", cancelled: "warn" };
+
+  function cell(row, content, number) {
+    const made = row.insertCell();
+    if (number) made.className = "num";
+    if (content instanceof Node) made.append(content); else made.textContent = content;
+    return made;
+  }
+
+  function line(body, call) {
+    const row = body.insertRow();
+    const at = document.createElement("time");
+    const instant = new Date(call.at_us / 1000).toISOString();
+    at.dateTime = instant;
+    at.title = instant.slice(0, 19).replace("T", " ");
+    at.textContent = at.title.slice(5);
+    cell(row, at);
+    const link = document.createElement("a");
+    link.className = "id";
+    link.href = "/requests/" + encodeURIComponent(call.exchange);
+    link.title = call.exchange;
+    link.textContent = "…" + call.exchange.slice(-8);
+    cell(row, link);
+    const badge = document.createElement("span");
+    badge.className = "badge " + (weights[call.outcome] || "bad");
+    badge.textContent = call.outcome;
+    const outcome = cell(row, badge);
+    outcome.className = "short";
+    if (call.error) outcome.append(" ", cut(call.error, 24));
+    cell(row, call.cost_usd, true);
+    cell(row, cut(call.task || "–", 40));
+    cell(row, cut(call.tier || call.model, 28)).title = call.tier || call.model;
+    cell(row, duration(call.total_us), true);
+    cell(row, duration(call.ttft_us), true);
+    cell(row, count(call.input), true);
+    cell(row, count(call.cache_read), true);
+    cell(row, count(call.output), true);
+    cell(row, cut(call.key_name || call.key, 28)).title = call.key_name || call.key;
+  }
+
+  async function renew() {
+    if (!on || document.hidden || table.contains(document.activeElement)) return;
+    let reply;
+    try {
+      reply = await fetch("/api/v1/requests?limit=12", { headers: { accept: "application/json" } });
+    } catch (error) {
+      toggle.textContent = "Live: no answer from the gateway";
+      return;
+    }
+    if (reply.status === 401) { toggle.textContent = "Live: session ended, reload"; on = false; return; }
+    if (!reply.ok) return;
+    const text = await reply.text();
+    if (text === newest) return;
+    newest = text;
+    const body = document.createElement("tbody");
+    for (const call of JSON.parse(text).lines) line(body, call);
+    table.tBodies[0].replaceWith(body);
+    toggle.textContent = "Live: on";
+  }
+  setInterval(renew, 3000);
+})();

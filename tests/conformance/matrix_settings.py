@@ -1,0 +1,385 @@
+"""The matrix, third table: thinking, output, sampling, and the rest of a request."""
+
+from __future__ import annotations
+
+from conformance.matrix import ANY, GONE, Cell, Row, carried, changed, loss
+from conformance.matrix_words import config, form, thinking
+
+ALL = dict.fromkeys("CRAG", carried)
+
+
+def only(codes: str, *names: str, how: str = "") -> dict[str, Cell]:
+    """Carried to `codes`, lost elsewhere."""
+    return {code: carried if code in codes else loss(*names, how=how) for code in "CRAG"}
+
+
+STOPS = ["s1", "s2", "s3", "s4", "s5", "s6"]
+_UNASKED = "what the model does unasked"
+_LEAST_LEVEL = changed("as the least level", thinking(thinkingLevel="LOW"), "thinking.mode")
+
+THINKING = [
+    Row(
+        "reasoning effort",
+        {
+            "C": {"reasoning_effort": "high"},
+            "R": {"reasoning": {"effort": "high"}},
+            "A": {"output_config": {"effort": "high"}},
+            "G": thinking(thinkingLevel="HIGH"),
+        },
+        ALL,
+    ),
+    Row(
+        "an effort the target lacks",
+        {"C": {"reasoning_effort": "xhigh"}, "R": {"reasoning": {"effort": "xhigh"}}},
+        {
+            **ALL,
+            "A": changed("the next lower one", {"output_config": {"effort": "high"}}, "thinking.effort"),
+            "G": changed("the next lower one", thinking(thinkingLevel="HIGH"), "thinking.effort"),
+        },
+    ),
+    Row(
+        "thinking off",
+        {
+            "C": {"reasoning_effort": "none"},
+            "R": {"reasoning": {"effort": "none"}},
+            "A": {"thinking": {"type": "disabled"}},
+            "G": thinking(thinkingBudget=0),
+        },
+        {
+            **ALL,
+            "G": _LEAST_LEVEL,
+            "G>G": carried,
+            "G>C": changed("as an effort", {"reasoning_effort": "none"}),
+            "G>R": changed("as an effort", {"reasoning": {"effort": "none"}}),
+            "G>A": changed("as a mode", {"thinking": {"type": "disabled"}}),
+        },
+    ),
+    Row(
+        "thinking budget",
+        {"A": {"thinking": {"type": "enabled", "budget_tokens": 2048}}, "G": thinking(thinkingBudget=2048)},
+        {
+            "C": changed("as an effort", {"reasoning_effort": "low"}, "thinking.budget"),
+            "R": changed("as an effort", {"reasoning": {"effort": "low"}}, "thinking.budget"),
+            "A": carried,
+            "G": changed(
+                "as a level, shown", thinking(thinkingLevel="MEDIUM", includeThoughts=True), "thinking.budget"
+            ),
+            "G>G": carried,
+        },
+    ),
+    Row(
+        "adaptive thinking",
+        {"A": {"thinking": {"type": "adaptive"}}, "G": thinking(thinkingBudget=-1)},
+        {
+            "C": changed(_UNASKED, {"reasoning_effort": GONE}),
+            "R": changed(_UNASKED, {"reasoning": GONE}),
+            "G": changed(_UNASKED, config(thinkingConfig=GONE)),
+            "A": changed("as a mode", {"thinking": {"type": "adaptive"}}),
+            "A>A": carried,
+            "G>G": carried,
+        },
+    ),
+    Row(
+        "a summary of the thinking",
+        {
+            "R": {"reasoning": {"effort": "low", "summary": "auto"}},
+            "A": {"thinking": {"type": "adaptive", "display": "summarized"}},
+            "G": thinking(includeThoughts=True),
+        },
+        {
+            "C": loss("thinking.summary"),
+            "R": changed("asked for", {"reasoning": {"summary": "auto"}}),
+            "R>R": carried,
+            "A": carried,
+            "G": carried,
+            "G>A": loss("thinking.summary", how="thinking was not turned on"),
+            "R>G": changed("asked for", thinking(thinkingLevel="LOW", includeThoughts=True)),
+            "R>A": changed(
+                "asked for",
+                {
+                    "thinking": {"type": "adaptive", "display": "summarized"},
+                    "output_config": {"effort": "low"},
+                },
+            ),
+        },
+    ),
+    Row(
+        "encrypted reasoning asked for",
+        {"R": {"include": ["reasoning.encrypted_content"]}},
+        {
+            "C": loss("thinking.encrypted"),
+            "R": carried,
+            "A": changed("thinking is always signed; sealed into encrypted_content", {"include": GONE}),
+            "G": loss("thinking.encrypted"),
+        },
+    ),
+]
+OUTPUT = [
+    Row(
+        "output: json_schema",
+        {**{code: form(code, "forecast") for code in "CR"}, "A": form("A"), "G": form("G")},
+        {
+            **ALL,
+            "A": changed("the name as its title", form("A", "forecast")),
+            "G": changed("the name as its title", form("G", "forecast")),
+            "A>A": carried,
+            "G>G": carried,
+            "A>G": carried,
+            "G>A": carried,
+            "A>C": changed("with a name, strict", form("C", "answer", True)),
+            "A>R": changed("with a name, strict", form("R", "answer", True)),
+            "G>C": changed("with a name", form("C", "answer")),
+            "G>R": changed("with a name", form("R", "answer")),
+        },
+    ),
+    Row(
+        "output: strict json_schema",
+        {code: form(code, "forecast", True) for code in "CR"},
+        {
+            "C": carried,
+            "R": carried,
+            "A": changed("always strict", form("A", "forecast")),
+            "G": changed("always strict", form("G", "forecast")),
+        },
+    ),
+    Row(
+        "output: json_schema with open objects",
+        {code: form(code, "t", schema={"type": "object", "properties": {}}) for code in "CR"}
+        | {"G": form("G", schema={"type": "object", "properties": {}})},
+        {
+            **ALL,
+            "A": changed(
+                "objects are closed",
+                {"output_config": {"format": {"schema": {"additionalProperties": False}}}},
+                "output.schema",
+            ),
+            "G": changed(
+                "the name as its title", form("G", "t", schema={"type": "object", "properties": {}})
+            ),
+            "G>G": carried,
+            "G>C": changed("with a name", form("C", "answer", schema={"type": "object", "properties": {}})),
+            "G>R": changed("with a name", form("R", "answer", schema={"type": "object", "properties": {}})),
+        },
+    ),
+    Row(
+        "output: json_object",
+        {
+            "C": {"response_format": {"type": "json_object"}},
+            "R": {"text": {"format": {"type": "json_object"}}},
+            "G": config(responseMimeType="application/json"),
+        },
+        only("CRG", "output.json_object"),
+    ),
+    Row(
+        "verbosity",
+        {"C": {"verbosity": "low"}, "R": {"text": {"verbosity": "low"}}},
+        only("CR", "output.verbosity"),
+    ),
+    Row(
+        "predicted output",
+        {"C": {"prediction": {"type": "content", "content": "guess"}}},
+        only("C", "output.prediction"),
+    ),
+    Row(
+        "output modalities",
+        {
+            "C": {"modalities": ["text", "audio"], "audio": {"voice": "ash", "format": "wav"}},
+            "G": config(responseModalities=["TEXT", "IMAGE"]),
+        },
+        {
+            **{code: loss("output.modalities") for code in "CRAG"},
+            "C>C": carried,
+            "G>G": carried,
+            **{f"C>{code}": loss("output.modalities", "extra.audio") for code in "RAG"},
+        },
+    ),
+]
+SAMPLING = [
+    Row(
+        "stop sequences",
+        {"C": {"stop": ["END"]}, "A": {"stop_sequences": ["END"]}, "G": config(stopSequences=["END"])},
+        only("CAG", "stop.sequences"),
+    ),
+    Row(
+        "more than 4 stop sequences",
+        {"C": {"stop": STOPS}, "A": {"stop_sequences": STOPS}, "G": config(stopSequences=STOPS)},
+        {
+            "C": changed("the first 4", {"stop": STOPS[:4]}, "stop.more_than_4"),
+            "C>C": changed("the first 4", {"stop": STOPS[:4]}, "stop.more_than_4"),
+            "R": loss("stop.sequences"),
+            "A": carried,
+            "G": changed("the first 5", config(stopSequences=STOPS[:5]), "stop.more_than_5"),
+            "G>G": carried,
+        },
+    ),
+    Row(
+        "temperature",
+        {
+            "C": {"temperature": 0.3},
+            "R": {"temperature": 0.3},
+            "A": {"temperature": 0.3},
+            "G": config(temperature=0.3),
+        },
+        ALL,
+    ),
+    Row(
+        "temperature above 1",
+        {"C": {"temperature": 1.5}, "R": {"temperature": 1.5}, "G": config(temperature=1.5)},
+        {**ALL, "A": changed("as 1", {"temperature": 1}, "sampling.temperature_range")},
+    ),
+    Row("top_p", {"C": {"top_p": 0.9}, "R": {"top_p": 0.9}, "A": {"top_p": 0.9}, "G": config(topP=0.9)}, ALL),
+    Row(
+        "top_k",
+        {"C": {"top_k": 7}, "A": {"top_k": 7}, "G": config(topK=7)},
+        {**only("AG", "sampling.top_k"), "C>C": loss("sampling.top_k", how="OpenAI's models take none")},
+    ),
+    Row("seed", {"C": {"seed": 7}, "G": config(seed=7)}, only("CG", "sampling.seed")),
+    Row(
+        "frequency and presence penalties",
+        {
+            "C": {"frequency_penalty": 0.5, "presence_penalty": 0.25},
+            "G": config(frequencyPenalty=0.5, presencePenalty=0.25),
+        },
+        only("CG", "sampling.frequency_penalty", "sampling.presence_penalty"),
+    ),
+    Row("logit_bias", {"C": {"logit_bias": {"50256": -100}}}, only("C", "sampling.logit_bias")),
+    Row("n > 1", {"C": {"n": 2}, "G": config(candidateCount=2)}, only("CG", "sampling.n")),
+    Row(
+        "log probabilities asked for",
+        {
+            "C": {"logprobs": True, "top_logprobs": 3},
+            "R": {"include": ["message.output_text.logprobs"], "top_logprobs": 3},
+            "G": config(responseLogprobs=True, logprobs=3),
+        },
+        {
+            **only("CRG", "sampling.logprobs", "sampling.top_logprobs"),
+            "R>C": changed("as a flag", {"logprobs": True, "top_logprobs": 3}),
+            "R>G": changed("as a flag", config(responseLogprobs=True, logprobs=3)),
+        },
+    ),
+    Row(
+        "output limit",
+        {
+            "C": {"max_completion_tokens": 77},
+            "R": {"max_output_tokens": 77},
+            "A": {"max_tokens": 77},
+            "G": config(maxOutputTokens=77),
+        },
+        ALL,
+    ),
+    Row(
+        "output limit below 16",
+        {"C": {"max_completion_tokens": 5}, "A": {"max_tokens": 5}, "G": config(maxOutputTokens=5)},
+        {**ALL, "R": changed("as 16", {"max_output_tokens": 16}, "max_output.least")},
+    ),
+    Row(
+        "output limit unsaid",
+        {
+            "C": {"max_completion_tokens": None},
+            "R": {"max_output_tokens": None},
+            "G": config(maxOutputTokens=None),
+        },
+        {
+            "C": changed("unsaid", {"max_completion_tokens": GONE}),
+            "R": changed("unsaid", {"max_output_tokens": GONE}),
+            "A": changed("the model's own limit", {"max_tokens": 64000}, "max_output.assumed"),
+            "G": changed("unsaid", {"generationConfig": GONE}),
+            "C>C": changed("unsaid", {"max_completion_tokens": GONE}),
+            "R>R": changed("unsaid", {"max_output_tokens": GONE}),
+            "G>G": changed("unsaid", {"generationConfig": GONE}),
+        },
+    ),
+]
+REST = [
+    Row(
+        "metadata",
+        {
+            "C": {"metadata": {"team": "blue"}},
+            "R": {"metadata": {"team": "blue"}},
+            "A": {"metadata": {"team": "blue"}},
+            "G": {"labels": {"team": "blue"}},
+        },
+        {
+            **{code: loss("metadata") for code in "CRAG"},
+            **{f"{code}>{code}": carried for code in "CRAG"},
+            "C>R": carried,
+            "R>C": carried,
+        },
+    ),
+    Row(
+        "end user's id",
+        {"C": {"user": "u1"}, "R": {"user": "u1"}, "A": {"metadata": {"user_id": "u1"}}},
+        only("CRA", "user"),
+    ),
+    Row(
+        "safety_identifier",
+        {"C": {"safety_identifier": "u1"}, "R": {"safety_identifier": "u1"}},
+        only("CR", "extra.safety_identifier"),
+    ),
+    Row(
+        "prompt_cache_key",
+        {"C": {"prompt_cache_key": "s1"}, "R": {"prompt_cache_key": "s1"}},
+        only("CR", "cache.key"),
+    ),
+    Row(
+        "session header",
+        {"A": {}},
+        {
+            "A": carried,
+            "C": changed("as prompt_cache_key", {"prompt_cache_key": "s1"}),
+            "R": changed("as prompt_cache_key", {"prompt_cache_key": "s1"}),
+            "G": changed("caching there needs none", {"contents": ANY}),
+        },
+        {"x-claude-code-session-id": "s1"},
+    ),
+    Row(
+        "service tier: flex",
+        {"C": {"service_tier": "flex"}, "R": {"service_tier": "flex"}, "G": {"serviceTier": "flex"}},
+        {**only("CRG", "service_tier")},
+    ),
+    Row(
+        "service tier: priority",
+        {
+            "C": {"service_tier": "priority"},
+            "R": {"service_tier": "priority"},
+            "G": {"serviceTier": "priority"},
+        },
+        {**only("CRG", "service_tier")},
+    ),
+    Row(
+        "service tier: the standard one",
+        {
+            "C": {"service_tier": "default"},
+            "R": {"service_tier": "default"},
+            "A": {"service_tier": "standard_only"},
+            "G": {"serviceTier": "standard"},
+        },
+        ALL,
+    ),
+    Row(
+        "service tier: auto",
+        {"C": {"service_tier": "auto"}, "R": {"service_tier": "auto"}, "A": {"service_tier": "auto"}},
+        {
+            **ALL,
+            "G": changed("unsaid", {"serviceTier": GONE}),
+            "A>C": changed("unsaid, which means the same", {"service_tier": GONE}),
+            "A>R": changed("unsaid, which means the same", {"service_tier": GONE}),
+        },
+    ),
+    Row(
+        "store",
+        {"C": {"store": True}, "R": {"store": True}, "G": {"store": True}},
+        {**only("CR", "store"), "G>G": carried, "G>C": loss("store")},
+    ),
+    Row(
+        "store unsaid",
+        {"C": {}, "A": {}, "G": {}},
+        {**ALL, "R": changed("false: OpenAI keeps answers unless told not to", {"store": False})},
+    ),
+    Row(
+        "previous_response_id",
+        {"R": {"previous_response_id": "resp_1"}},
+        only("R", "previous_id", how="the history is OpenAI's"),
+    ),
+]
+SETTINGS = [*THINKING, *OUTPUT, *SAMPLING, *REST]

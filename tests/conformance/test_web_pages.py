@@ -1,0 +1,209 @@
+"""The pages from outside: what they say of an empty ledger, hostile texts, a provider down, two admins."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import live
+import provider
+from tierwise.web.routes import PAGES
+
+BEARER = {"authorization": "Bearer open-sesame"}
+JSON = {**BEARER, "content-type": "application/json"}
+HOSTILE = "<img src=x onerror=alert(1)>\"'&"
+RULE = '[[rule]]\ntask = "qa"\ntiers = ["{}", "opus"]\n'
+
+
+def answer(sent: provider.Sent) -> Iterator[bytes]:
+    """A plain or streamed chat reply; a prompt with `fail` gets a 500."""
+    body = json.loads(sent.body)
+    if b"fail" in sent.body:
+        yield provider.whole(500, {"error": {"message": HOSTILE, "type": "server_error"}})
+    elif body.get("stream"):
+        yield provider.stream_head()
+        for frame in provider.chat_frames("Bill", "ing"):
+            yield provider.piece(frame)
+        yield provider.piece(b"")
+    else:
+        yield provider.whole(200, provider.chat(model=body["model"]))
+
+
+class World:
+    """A gateway with an admin secret before one provider."""
+
+    def __init__(self, folder: Path) -> None:
+        self.provider = provider.Provider(answer)
+        extra = '[server]\nadmin_secret = "env:ADMIN_SECRET"\n'
+        toml = live.config("openai_chat", self.provider.port, extra=extra)
+        self.gateway = live.Gateway(folder, toml, {"ADMIN_SECRET": "open-sesame"})
+        self.admin = int(self.gateway.arguments[self.gateway.arguments.index("--admin-port") + 1])
+        assert live.wait_for(lambda: live.request(self.admin, "GET", "/healthz").status == 200)
+
+    def get(self, path: str) -> live.Got:
+        return live.request(self.admin, "GET", path, None, BEARER)
+
+    def send(self, method: str, path: str, body: Any) -> live.Got:
+        return live.request(self.admin, method, path, json.dumps(body).encode(), JSON)
+
+    def call(self, key: str, content: str, **headers: str) -> live.Got:
+        body = {"model": "task/qa", "messages": [{"role": "user", "content": content}], "max_tokens": 9}
+        sent = {f"x-tierwise-{name}": value for name, value in headers.items()}
+        return live.post(self.gateway.port, "/v1/chat/completions", body, key, sent)
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    made = World(tmp_path / "w")
+    yield made
+    assert made.gateway.verify() == ""
+    assert made.gateway.stop() == 0
+
+
+def test_an_empty_ledger_says_what_to_do_on_each_page(world: World) -> None:
+    for page in PAGES:
+        if "{" not in page.path:
+            assert world.get(page.path).status == 200, page.path
+    assert b"No request has come yet" in world.get("/").body
+    assert b"No call has ended" in world.get("/").body or b"Nothing was called" in world.get("/").body
+    assert b"No evaluation has been run" in world.get("/evaluations").body
+    found = world.get("/api/v1/overview").json()
+    assert (found["shown"]["calls"], found["shown"]["saved_pico"], found["shown"]["cache_share"]) == (
+        0, None, None,
+    )  # fmt: skip
+
+
+def test_a_key_a_call_and_its_arithmetic(world: World) -> None:
+    made = world.send("POST", "/api/v1/keys", {"name": HOSTILE, "budget_usd": "1.50", "project": HOSTILE})
+    assert made.status == 201
+    got = world.call(made.json()["key"], HOSTILE, tags=HOSTILE, session=HOSTILE)
+    assert got.status == 200
+    exchange = got.headers["x-tierwise-exchange"]
+    found = world.get(f"/api/v1/requests/{exchange}").json()
+    [attempt] = found["attempts"]
+    sums = attempt["arithmetic"]
+    assert sums["agrees"] is True
+    assert sum(term["cost_pico"] for term in sums["terms"]) == sums["sum_pico"] == found["cost_pico"]
+    assert found["cost_pico"] == world.gateway.closes()[0]["cost_pico"]
+    keys = world.get("/api/v1/keys").json()
+    [key] = [each for each in keys["keys"] if each["id"] == made.json()["id"]]
+    assert key["budget"]["left_pico"] == 1_500_000_000_000 - found["cost_pico"]
+    assert key["spend_pico"] == found["cost_pico"]
+    assert made.json()["key"] not in world.get("/keys").body.decode()
+    for page in ("/", "/requests", f"/requests/{exchange}", "/keys", "/tasks", "/caching", "/waste"):
+        text = world.get(page).body.decode()
+        assert "<img src=x" not in text
+        assert "&lt;img src=x" in text or page in ("/tasks", "/caching", "/waste")
+    revoked = world.send("POST", "/api/v1/keys/revoke", {"id": made.json()["id"]})
+    assert revoked.json()["revoked"] is True
+    assert world.call(made.json()["key"], "again").status == 401
+    acts = [each["act"] for each in world.get("/api/v1/keys").json()["audits"]]
+    assert {"key created", "key revoked"} <= set(acts)
+
+
+def test_a_provider_that_fails_is_named(world: World) -> None:
+    key = world.gateway.key()
+    for _ in range(8):
+        world.call(key, "fail")
+    text = world.get("/").body.decode()
+    assert "is not being called" in text
+    assert "onerror" not in world.get("/tiers").body.decode()
+    tiers = {each["tier"]: each for each in world.get("/api/v1/tiers").json()["tiers"]}
+    assert tiers["haiku"]["health"] == "open"
+    assert "500" in tiers["haiku"]["why"]
+    assert world.get("/api/v1/waste").json()["lines"][0]["calls"] >= 8
+    assert "outcome=error" in world.get("/waste").body.decode()
+    assert (
+        'tierwise_breaker_open{model="agg/anthropic/claude-haiku-4"} 1' in world.get("/metrics").body.decode()
+    )
+
+
+def test_two_admins_one_policy(world: World) -> None:
+    base = world.get("/api/v1/policy").json()["version"]
+    mine, theirs = RULE.format("sonnet"), RULE.format("haiku")
+    only = {"text": mine, "version": base, "check_only": True}
+    checked = world.send("PUT", "/api/v1/policy", only)
+    assert checked.json()["written"] is False
+    path = Path(world.get("/api/v1/policy").json()["path"])
+    assert not path.exists()
+    assert world.send("PUT", "/api/v1/policy", {"text": theirs, "version": base}).status == 200
+    written = path.read_text()
+    refused = world.send("PUT", "/api/v1/policy", {"text": mine, "version": base})
+    assert refused.status == 409
+    assert path.read_text() == written
+    again = world.get("/api/v1/policy").json()["version"]
+    assert world.send("PUT", "/api/v1/policy", {"text": mine, "version": again}).status == 200
+    assert live.wait_for(lambda: world.get("/api/v1/policy").json()["in_force"])
+    rules = {each["task"]: each for each in world.get("/api/v1/policy").json()["rules"]}
+    assert rules["qa"]["tiers"] == ["sonnet", "opus"]
+    assert rules["qa"]["changed"]
+    got = world.call(world.gateway.key(), "hello")
+    assert got.headers["x-tierwise-tier"] == "sonnet"
+
+
+@pytest.mark.parametrize(
+    "text", ["[[rule", '[[rule]]\ntask = "qa"\ntiers = ["hiku"]\n', '[[rule]]\ntask = "qa"\ntires = []\n']
+)
+def test_a_wrong_policy_is_refused_with_reasons(world: World, text: str) -> None:
+    base = world.get("/api/v1/policy").json()["version"]
+    got = world.send("PUT", "/api/v1/policy", {"text": text, "version": base})
+    assert got.status == 400
+    assert "policy.toml" in got.json()["error"]["message"]
+    assert world.get("/policy").status == 200
+
+
+def test_the_playground_goes_through_the_data_plane(world: World) -> None:
+    got = world.send("POST", "/api/v1/playground/ask", {"model": "tier/haiku", "prompt": "hello"})
+    assert got.status == 200
+    assert b"Bill" in got.body
+    assert b"[DONE]" in got.body
+    found = world.get(f"/api/v1/requests/{got.headers['x-tierwise-exchange']}").json()
+    assert found["attempts"][0]["line"]["key_name"] == "playground"
+    assert found["tags"] == ["playground"]
+    wrong = world.send("POST", "/api/v1/playground/ask", {"model": "tier/nobody", "prompt": "hello"})
+    assert wrong.status == 404
+    assert world.send("POST", "/api/v1/playground/ask", {"model": "", "prompt": "x"}).status == 400
+
+
+def test_reports_of_evaluations_have_no_rights(world: World, tmp_path: Path) -> None:
+    folder = tmp_path / "w/.tierwise/runs/20261122-153000-4f2a"
+    folder.mkdir(parents=True)
+    (folder / "run.json").write_text(json.dumps({"created": HOSTILE, "suite": {"name": HOSTILE}, "tiers": 5}))
+    (folder / "report.html").write_text("<script>alert(1)</script>")
+    (folder / "secret.pem").write_text("no")
+    (folder / "link.txt").symlink_to("/etc/passwd")
+    assert "<img src=x" not in world.get("/evaluations").body.decode()
+    got = world.get(f"/evaluations/{folder.name}/report.html")
+    assert got.headers["content-security-policy"].startswith("sandbox; default-src 'none'")
+    for name in ("secret.pem", "link.txt", "..%2f..%2f..%2ftierwise.toml", "nosuch.txt"):
+        assert world.get(f"/evaluations/{folder.name}/{name}").status == 404, name
+    assert world.get("/evaluations/..%2f..").status == 404
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/api/v1/overview?range=1y", 400), ("/api/v1/requests?limit=0", 400), ("/nosuch", 404),
+        ("/api/v1/requests?before=x", 400), ("/api/v1/requests/ex_nosuch", 404), ("/requests/%00%ff", 404),
+        ("/api/v1/estimate?calls_per_day=-1", 400), ("/estimate?input=99999999999999999999", 400),
+        ("/api/v1/requests?id=%27%20OR%201=1--", 200), ("/requests?task=%3Cscript%3E", 200),
+    ],
+)  # fmt: skip
+def test_bad_questions(world: World, path: str, status: int) -> None:
+    got = world.get(path)
+    assert got.status == status
+    assert b"Traceback" not in got.body
+    assert b"<script>" not in got.body
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"{", b"nul", b"\xff", b'{"name": 5}', b"[" * 5000, b'{"x":1}'])
+def test_bad_bodies(world: World, body: bytes) -> None:
+    for method, path in (("POST", "/api/v1/keys"), ("PUT", "/api/v1/budgets"), ("PUT", "/api/v1/policy")):
+        got = live.request(world.admin, method, path, body, JSON)
+        assert got.status == 400, (path, got.body)
+    big = live.request(world.admin, "POST", "/api/v1/keys", b" " * (2 << 20), JSON)
+    assert big.status == 413

@@ -1,0 +1,137 @@
+"""A run that is killed goes on without paying twice; a provider that fails is asked again, more slowly."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import live
+
+N = 300
+
+
+def start_world(folder: Path, profile: dict[str, Any]) -> live.Process:
+    rows = "".join(f"ticket number {i} about my bill,{'Billing' if i % 2 else 'Account'}\n" for i in range(N))
+    (folder / "tickets.csv").write_text("text,category\n" + rows)
+    (folder / "profile.json").write_text(json.dumps(profile))
+    simulator = live.Process(
+        folder, "simulator", "--port", "0", "--labels", "tickets.csv", "--log", "log.jsonl",
+        "--profile", "profile.json",
+    )  # fmt: skip
+    (folder / "tierwise.toml").write_text(live.config("openai_chat", simulator.port))
+    return simulator
+
+
+def eval_command(*arguments: str) -> list[str]:
+    system = "Classify the ticket into one of these labels: Billing, Account."
+    return [sys.executable, "-m", "tierwise", "eval", *arguments, "--system", system]
+
+
+def environ() -> dict[str, str]:
+    return {**os.environ, "UPSTREAM_KEY": "k"}
+
+
+def logged(folder: Path) -> Counter[tuple[str, str]]:
+    """(model, sha of the request) → how often it was asked, whatever came of it."""
+    lines = (folder / "log.jsonl").read_text().splitlines()
+    return Counter((call["model"], call["sha256"]) for call in map(json.loads, lines))
+
+
+def trials(folder: Path) -> list[Any]:
+    [path] = folder.glob(".tierwise/runs/*/trials.jsonl")
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_kill_9_then_resume_pays_twice_only_for_what_was_in_flight(tmp_path: Path) -> None:
+    simulator = start_world(tmp_path, {"speed": 4.0, "jitter": 0.5})
+    try:
+        command = eval_command("tickets.csv", "--tiers", "haiku,sonnet", "-j", "8")
+        kills = 0
+        for after in (40, 170, 330):
+            child = subprocess.Popen(
+                command, cwd=tmp_path, env=environ(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            )
+            assert live.wait_for(lambda wanted=after: sum(logged(tmp_path).values()) >= wanted, 60)
+            child.send_signal(signal.SIGKILL)
+            child.wait()
+            kills += 1
+            command = eval_command("--resume", "--tiers", "haiku,sonnet", "-j", "8")
+        done = subprocess.run(
+            [*command, "--json"], cwd=tmp_path, env=environ(), capture_output=True, text=True, check=False
+        )
+        assert done.returncode in (0, 3, 4), done.stderr
+        said = json.loads(done.stdout)
+        assert [tier["trials"] for tier in said["tiers"]] == [N, N]
+        calls = logged(tmp_path)
+        assert len(calls) == 2 * N
+        again = sum(count - 1 for count in calls.values())
+        assert again <= kills * 8
+        lines = trials(tmp_path)
+        kept = Counter((t["trial"]["case"], t["trial"]["tier"]) for t in lines if "trial" in t)
+        assert set(kept.values()) == {1}
+        assert len(kept) == 2 * N
+        # Every call that was made had been announced first, so nothing that may be billed is unknown.
+        assert sum("intent" in line for line in lines) >= sum(calls.values())
+    finally:
+        simulator.stop()
+
+
+def test_the_verdict_of_a_killed_run_is_that_of_an_unbroken_one(tmp_path: Path) -> None:
+    simulator = start_world(tmp_path, {"speed": 8.0})
+    try:
+        child = subprocess.Popen(
+            eval_command("tickets.csv", "--tiers", "haiku,sonnet", "-j", "4"),
+            cwd=tmp_path, env=environ(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        assert live.wait_for(lambda: sum(logged(tmp_path).values()) >= 150, 60)
+        child.send_signal(signal.SIGKILL)
+        child.wait()
+        verdicts = []
+        for arguments in (("--resume",), ("tickets.csv", "--tiers", "haiku,sonnet", "--runs", "other")):
+            done = subprocess.run(
+                [*eval_command(*arguments), "--json"],
+                cwd=tmp_path, env=environ(), capture_output=True, text=True, check=False,
+            )  # fmt: skip
+            verdicts.append(json.loads(done.stdout)["comparisons"][0]["verdict"])
+        assert verdicts[0] == verdicts[1]
+    finally:
+        simulator.stop()
+
+
+def test_a_provider_that_limits_and_breaks_off_is_asked_again_until_all_is_there(tmp_path: Path) -> None:
+    faults = {"e429": 0.15, "e503": 0.1, "cut": 0.05, "nodone": 0.05}
+    simulator = start_world(tmp_path, {"retry_after_s": 0, "model": {"haiku": {"faults": faults}}})
+    try:
+        done = subprocess.run(
+            [*eval_command("tickets.csv", "--tiers", "haiku,sonnet", "-n", "120", "-j", "16"), "--json"],
+            cwd=tmp_path, env=environ(), capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode in (0, 3, 4), done.stderr
+        said = json.loads(done.stdout)
+        haiku = next(tier for tier in said["tiers"] if tier["card"]["name"] == "haiku")
+        assert haiku["outcomes"] == {"ok": 120}
+        assert haiku["unscored"] == 0
+    finally:
+        simulator.stop()
+
+
+def test_refusals_and_truncations_are_wrong_answers_not_missing_ones(tmp_path: Path) -> None:
+    simulator = start_world(tmp_path, {"model": {"haiku": {"faults": {"refuse": 0.3}}}})
+    try:
+        done = subprocess.run(
+            [*eval_command("tickets.csv", "--tiers", "haiku,sonnet", "-n", "100"), "--json"],
+            cwd=tmp_path, env=environ(), capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        said = json.loads(done.stdout)
+        haiku = next(tier for tier in said["tiers"] if tier["card"]["name"] == "haiku")
+        assert haiku["outcomes"]["refused"] > 10
+        assert haiku["scored"] == 100
+        assert done.returncode == 3
+    finally:
+        simulator.stop()

@@ -1,0 +1,237 @@
+"""Limits shared by replicas over a real Valkey or Redis: exact together; when it dies, hangs, restarts."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator
+
+import pytest
+
+from redis_server import RedisServer, redis_server  # noqa: F401  a fixture
+from tierwise.errors import ConfigError, LimitRefused, Overloaded
+from tierwise.gateway import valkey
+from tierwise.gateway.velocity import SharedAdmission
+from tierwise.nouns import Key
+
+
+def key(**limits: int | str) -> Key:
+    terms = {"id": "key_1", "name": "team", "digest": "d" * 64, "hint": "abcd", **limits}
+    return Key(**terms)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+async def replicas(redis_server: RedisServer) -> AsyncIterator[list[SharedAdmission]]:  # noqa: F811
+    made = [SharedAdmission(1000, redis_server.url) for _ in range(2)]
+    for replica in made:
+        await replica.start()
+    for replica in made:
+        await replica._renew()
+    yield made
+    for replica in made:
+        await replica.close()
+
+
+async def enter(replica: SharedAdmission, who: Key) -> bool:
+    try:
+        waiting = replica.enter(who)
+        if waiting is not None:
+            await waiting
+    except LimitRefused:
+        return False
+    return True
+
+
+async def charge(replica: SharedAdmission, who: Key, tokens: int) -> bool:
+    try:
+        waiting = replica.charge_tokens(who, tokens)
+        if waiting is not None:
+            await waiting
+    except LimitRefused:
+        return False
+    return True
+
+
+async def back(replica: SharedAdmission, away: bool = False) -> None:
+    end = time.monotonic() + 8
+    while replica.away is not away:
+        assert time.monotonic() < end, "it never noticed"
+        await asyncio.sleep(0.02)
+
+
+async def test_requests_a_minute_are_one_limit_for_all_replicas(replicas: list[SharedAdmission]) -> None:
+    who = key(rpm=10)
+    taken = await asyncio.gather(*[enter(replicas[n % 2], who) for n in range(40)])
+    assert sum(taken) == 10
+    assert replicas[0].running + replicas[1].running == 10
+    with pytest.raises(LimitRefused) as refused:
+        await replicas[1].enter(who)  # type: ignore[misc]
+    assert 1 <= refused.value.retry_after_s <= 6
+    assert "10 requests a minute" in refused.value.message
+
+
+async def test_tokens_a_minute_are_one_limit_for_all_replicas(replicas: list[SharedAdmission]) -> None:
+    who = key(tpm=1000)
+    assert await charge(replicas[0], who, 700)
+    assert not await charge(replicas[1], who, 400)
+    assert await charge(replicas[1], who, 300)
+    assert not await charge(replicas[0], who, 20)
+    assert not await charge(replicas[0], key(tpm=1000, digest="e" * 64), 1001), "more than a minute's tokens"
+
+
+async def test_a_limit_recovers_with_time_at_its_rate(replicas: list[SharedAdmission]) -> None:
+    who = key(rpm=600)
+    assert sum(await asyncio.gather(*[enter(replicas[0], who) for _ in range(600)])) >= 600
+    refused = [await enter(replicas[1], who) for _ in range(3)]
+    assert False in refused
+    await asyncio.sleep(0.25)
+    assert await enter(replicas[1], who)
+
+
+async def test_concurrency_is_one_limit_and_places_are_given_back(replicas: list[SharedAdmission]) -> None:
+    who = key(max_concurrent=3)
+    assert [await enter(replicas[n % 2], who) for n in range(4)] == [True, True, True, False]
+    replicas[0].leave(who)
+    end = time.monotonic() + 5
+    while not await enter(replicas[1], who):
+        assert time.monotonic() < end
+    assert not await enter(replicas[0], who)
+    for replica, times in ((replicas[0], 1), (replicas[1], 2)):
+        for _ in range(times):
+            replica.leave(who)
+    assert [replica.running for replica in replicas] == [0, 0]
+
+
+async def test_a_place_of_a_replica_that_died_ends_with_its_lease(
+    replicas: list[SharedAdmission], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tierwise.gateway.velocity.LEASE_S", 1)
+    who = key(max_concurrent=1)
+    assert await enter(replicas[0], who)
+    await replicas[0].close()
+    assert not await enter(replicas[1], who)
+    await asyncio.sleep(1.1)
+    assert await enter(replicas[1], who)
+
+
+async def test_other_keys_and_other_tenants_have_limits_of_their_own(replicas: list[SharedAdmission]) -> None:
+    assert await enter(replicas[0], key(rpm=1))
+    assert not await enter(replicas[1], key(rpm=1))
+    assert await enter(replicas[1], key(rpm=1, digest="e" * 64))
+    assert await enter(replicas[1], key(rpm=1, project="{other}:requests:"))
+
+
+async def test_a_caller_that_leaves_while_it_waits_holds_no_place(replicas: list[SharedAdmission]) -> None:
+    who = key(max_concurrent=1)
+    waiting = asyncio.ensure_future(replicas[0].enter(who))  # type: ignore[arg-type]
+    await asyncio.sleep(0)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert replicas[0].running == 0
+    end = time.monotonic() + 5
+    while not await enter(replicas[1], who):
+        assert time.monotonic() < end
+
+
+async def test_without_valkey_each_replica_keeps_to_its_share_and_says_so_once(
+    replicas: list[SharedAdmission],
+    redis_server: RedisServer,  # noqa: F811
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.WARNING, "tierwise")
+    who = key(rpm=10, tpm=100, max_concurrent=4)
+    redis_server.kill()
+    assert [sum([await enter(replica, who) for _ in range(10)]) for replica in replicas] == [2, 2]
+    assert [await charge(replica, who, 60) for replica in replicas] == [False, False]
+    assert [await charge(replica, who, 50) for replica in replicas] == [True, True]
+    assert all(replica.away and replica.local > 10 for replica in replicas)
+    said = [record for record in caplog.records if "valkey is away" in record.message]
+    assert len(said) == 2, "one line for each replica"
+    redis_server.start()
+    for replica in replicas:
+        await back(replica)
+    for replica in replicas:
+        for _ in range(2):
+            replica.leave(who)
+        assert replica.running == 0
+    assert sum(await asyncio.gather(*[enter(replicas[n % 2], who) for n in range(40)])) == 4
+
+
+async def test_places_taken_before_valkey_was_restarted_still_count(
+    replicas: list[SharedAdmission],
+    redis_server: RedisServer,  # noqa: F811
+) -> None:
+    who = key(max_concurrent=2)
+    assert await enter(replicas[0], who)
+    assert await enter(replicas[0], who)
+    redis_server.kill()
+    redis_server.start()
+    await enter(replicas[0], key(rpm=100))
+    await enter(replicas[1], key(rpm=100))
+    for replica in replicas:
+        await back(replica)
+    await replicas[0]._renew()
+    assert not await enter(replicas[1], who)
+    replicas[0].leave(who)
+    replicas[0].leave(who)
+
+
+async def test_a_valkey_that_hangs_holds_nobody_up(
+    replicas: list[SharedAdmission],
+    redis_server: RedisServer,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(valkey, "PROBE_S", 0.1)
+    who = key(rpm=10, max_concurrent=10)
+    assert await enter(replicas[0], who)
+    redis_server.hang()
+    try:
+        async with asyncio.timeout(1):
+            taken = await asyncio.gather(*[enter(replicas[0], who) for _ in range(20)])
+        assert sum(taken) == 5
+        assert replicas[0].away
+        assert replicas[0].enter(key(id="key_2", rpm=100)) is None, "nobody waits for it again"
+    finally:
+        redis_server.wake()
+    await back(replicas[0])
+    for _ in range(sum(taken) + 2):  # with the first, and that of key_2
+        replicas[0].leave(who)
+    assert replicas[0].running == 0
+
+
+async def test_a_gateway_that_is_full_or_draining_refuses_before_it_asks(
+    redis_server: RedisServer,  # noqa: F811
+) -> None:
+    full = SharedAdmission(1, redis_server.url)
+    await full.start()
+    assert full.enter(key()) is None
+    with pytest.raises(Overloaded):
+        full.enter(key(rpm=5))
+    full.leave(key())
+    full.draining = True
+    with pytest.raises(Overloaded):
+        full.enter(key(rpm=5))
+    await full.close()
+
+
+async def test_a_valkey_that_is_away_at_the_start_is_found_later(
+    redis_server: RedisServer,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(valkey, "PROBE_S", 0.1)
+    redis_server.kill()
+    early = SharedAdmission(10, redis_server.url)
+    await early.start()
+    assert early.away
+    assert await enter(early, key(rpm=1))
+    redis_server.start()
+    await back(early)
+    assert await enter(early, key(rpm=1))
+    await early.close()
+
+
+def test_a_url_that_is_none_is_told() -> None:
+    with pytest.raises(ConfigError, match="redis URL"):
+        SharedAdmission(1, "localhost")

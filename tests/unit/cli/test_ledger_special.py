@@ -1,0 +1,127 @@
+"""`report --savings`, `report --waste` and `cache advise`, as a user sees them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from tierwise.cli import cache
+from tierwise.cli import ledger as cli
+from tierwise.cli.ledger_savings import causal
+from tierwise.costing.savings import Arm, Arms
+from tierwise.ledger import open_ledger
+from tierwise.nouns import Usage
+from unit.ledger.made import NOON, closed, opened
+
+DOLLAR = 10**12
+
+
+@pytest.fixture
+def url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """40 routed calls at $1 ($5 at the reference), 40 held out at $5, a judge call, an abandoned one, and a
+    cached pair of the price library's haiku.
+    """
+    monkeypatch.chdir(tmp_path)
+    made = f"sqlite:///{tmp_path}/ledger.db"
+
+    async def fill() -> None:
+        ledger = open_ledger(made, {})
+
+        async def one(name: str, cost: int, said: dict[str, Any], **end: Any) -> None:
+            await ledger.open(opened(name, **said))
+            await ledger.close(closed(name, cost, **end))
+
+        for n in range(40):
+            cost = DOLLAR + n % 3
+            await one(f"r{n}", cost, {}, reference_pico=5 * DOLLAR, asked_pico=3 * DOLLAR)
+            await one(f"h{n}", 5 * cost, {"tags": ("holdout",)}, reference_pico=5 * DOLLAR)
+        await one("judge", 7, {"kind": "judge"})
+        await one("left", DOLLAR, {"task": "gone"}, outcome="cancelled")
+        model = {"model": "anthropic/claude-haiku-4-5", "session": "s\x1b[31m1"}
+        write, read = Usage(10, cache_write_5m=10**6), Usage(10, 10**6)
+        await one("w", 9, model, usage=write, at_us=NOON)
+        await one("x", 9, model, usage=read, at_us=NOON + 60_000_000)
+        await ledger.shutdown()
+
+    asyncio.run(fill())
+    return made
+
+
+def run(command: Any, *arguments: str) -> str:
+    done = CliRunner().invoke(command, arguments, catch_exceptions=False, standalone_mode=False)
+    assert "\x1b" not in done.output
+    return done.output
+
+
+def test_savings_with_a_holdout_have_an_interval(url: str) -> None:
+    made = json.loads(run(cli.command, "report", "--savings", "--json", "--db", url))["savings"]
+    task = made["holdout"]["classify"]
+    assert (task["held"], task["routed"]) == (40, 42)
+    low, high = task["interval"]
+    assert low < task["saved_pico"] < high
+    assert made["overhead_pico"] == {"judge": 7}
+    said = run(cli.command, "report", "--savings", "--db", url)
+    assert "routing saved" in said
+    assert "overhead: $0.000000 on judge" in said
+
+
+def test_without_a_holdout_no_cause_is_claimed(url: str) -> None:
+    said = run(cli.command, "report", "--savings", "--db", url, "--until", "2026-11-01")
+    assert "against the reference tier: unknown" in said
+    assert "not a causal estimate" in said
+
+
+def test_waste_names_its_calls(url: str) -> None:
+    made = json.loads(run(cli.command, "report", "--waste", "--json", "--db", url))["waste"]
+    abandoned = next(one for one in made if one["kind"] == "abandoned")
+    assert (abandoned["calls"], abandoned["pico"], abandoned["examples"]) == (1, DOLLAR, ["ex_left"])
+    assert "e.g. ex_left" in run(cli.command, "report", "--waste", "--db", url)
+    assert "no waste found" in run(cli.command, "report", "--waste", "--db", url, "--until", "2026-11-01")
+
+
+def test_cache_advice_for_a_session(url: str) -> None:
+    made = json.loads(run(cache.command, "advise", "--json", "--db", url))
+    one = next(series for series in made["series"] if series["group"].startswith("session"))
+    assert one["saved_pico"] == 10**6 * (900_000 - 250_000)
+    assert (one["wasted_at_least"], one["wasted_at_most"]) == (0, 0)
+    assert one["break_even"] == {"5m": 0.277778, "1h": 1.111111}
+    said = run(cache.command, "advise", "--db", url)
+    assert "$0.6500" in said
+    assert "cannot be told" in said
+    assert "no call with prompt tokens" in run(cache.command, "advise", "--db", url, "--until", "2026-11-01")
+
+
+def arm(values: list[int]) -> Arm:
+    made = Arm()
+    for value in values:
+        made.add(value)
+    return made
+
+
+def test_the_causal_interval_is_welchs() -> None:
+    """Against the formula in floating point: mean difference ± t × standard error, times the routed calls."""
+    seed = random.Random(4)
+    held, routed = [seed.randint(400, 600) for _ in range(50)], [seed.randint(50, 150) for _ in range(200)]
+    found = causal(Arms(arm(held), arm(routed)))
+    difference = sum(held) / 50 - sum(routed) / 200
+    errors = []
+    for values in (held, routed):
+        mean = sum(values) / len(values)
+        errors.append(sum((v - mean) ** 2 for v in values) / (len(values) - 1) / len(values))
+    assert found["saved_pico"] == round(difference * 200)
+    half = (found["interval"][1] - found["interval"][0]) / 2
+    assert half == pytest.approx(2.0 * math.sqrt(sum(errors)) * 200, rel=0.01)  # t with 60-odd degrees
+
+
+def test_a_small_arm_has_no_interval_and_equal_costs_a_narrow_one() -> None:
+    small = causal(Arms(arm([5] * 29), arm([1] * 100)))
+    assert (small["saved_pico"], small["interval"]) == (None, None)
+    same = causal(Arms(arm([5] * 30), arm([1] * 100)))
+    assert (same["saved_pico"], same["interval"]) == (400, [400, 400])

@@ -1,0 +1,97 @@
+"""What the cache saved and wasted, and which lifetime pays, by hand-worked figures."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any
+
+from tierwise.costing.advice import advise
+from tierwise.costing.settled import Settled
+from tierwise.nouns import Price, Source, Usage
+from unit.costing.made import NOON, SECOND, call
+
+M = 10**6
+PRICE = Price("p", Source("s", "2026-11-22"), M, 100_000, 1_250_000, 2 * M, 5 * M)
+WRITE, READ = Usage(10, cache_write_5m=1000), Usage(10, 1000)
+
+
+def at(seconds: int, usage: Usage, **said: Any) -> Settled:
+    return call(f"c{seconds}", at_us=NOON + seconds * SECOND, usage=usage, **said)
+
+
+def priced(_: Settled) -> Price:
+    return PRICE
+
+
+def test_a_write_that_is_read_saves_and_wastes_nothing() -> None:
+    [one] = advise([at(0, WRITE), at(60, READ), at(120, READ)], priced)
+    assert one.saved_pico == 2 * 1000 * 900_000 - 1000 * 250_000
+    assert (one.wasted_at_least, one.wasted_at_most) == (0, 0)
+    assert one.hit_rate == Fraction(2000, 3030)
+    assert one.assumed
+
+
+def test_a_write_never_read_is_wasted() -> None:
+    [one] = advise([at(0, WRITE), at(3600, WRITE)], priced)
+    assert one.saved_pico == -2 * 1000 * 250_000
+    assert one.wasted_at_least == one.wasted_at_most == 2 * 1000 * 250_000
+    assert one.examples == ("ex_c0", "ex_c3600")
+
+
+def test_a_read_by_another_series_bounds_what_is_certain() -> None:
+    found = advise([at(0, WRITE, session="a"), at(30, READ, session="b")], priced)
+    first = next(one for one in found if one.group == "session a")
+    assert (first.wasted_at_least, first.wasted_at_most) == (0, 250_000_000)
+
+
+def test_a_recorded_prefix_is_no_assumption() -> None:
+    found = advise([at(0, WRITE, prefix="p1", session="a"), at(30, READ, prefix="p1", session="b")], priced)
+    assert [(one.group, one.assumed, one.wasted_at_most) for one in found] == [("prefix p1", False, 0)]
+
+
+def advice_at(gap: int, calls: int = 20) -> Any:
+    [one] = advise([at(n * gap, Usage(1010)) for n in range(calls)], priced)
+    return one
+
+
+def test_the_lifetime_follows_the_gaps() -> None:
+    assert [advice_at(gap).advice for gap in (10, 300, 301, 3600, 3601)] == ["5m", "5m", "1h", "1h", "none"]
+    assert advice_at(10).reads_per_write == {"5m": Fraction(19), "1h": Fraction(19)}
+    assert advice_at(600).reads_per_write == {"5m": Fraction(0), "1h": Fraction(19)}
+    assert advice_at(10).break_even == {"5m": Fraction(5, 18), "1h": Fraction(10, 9)}
+
+
+def test_break_even_decides_between_writing_and_not() -> None:
+    """Pairs 10 s apart and 2 h between them: one read a write, enough for 5 minutes, not for an hour."""
+    pairs = [at(n * 7200 + extra, Usage(1010)) for n in range(10) for extra in (0, 10)]
+    [one] = advise(pairs, priced)
+    assert one.reads_per_write["5m"] == 1
+    assert one.advice == "5m"
+    lonely = [at(n * 7200, Usage(1010)) for n in range(10)] + [at(10, Usage(1010)), at(7210, Usage(1010))]
+    [one] = advise(lonely, priced)
+    assert one.reads_per_write["5m"] == Fraction(1, 5)  # below 0.28
+    assert one.advice == "none"
+
+
+def test_what_is_not_known_is_not_guessed() -> None:
+    assert advice_at(10, calls=4).advice == "unknown"
+    [one] = advise([at(0, WRITE), at(10, READ)], lambda _: None)
+    assert (one.saved_pico, one.wasted_at_least, one.wasted_at_most) == (None, None, None)
+    no_writes = Price("p", Source("s", "2026-11-22"), M, 100_000, None, None, 5 * M)
+    [one] = advise([at(n, Usage(1010)) for n in range(9)], lambda _: no_writes)
+    assert (one.advice, one.why) == ("unknown", "the price of cache writes is not known")
+    assert advise([at(0, Usage()), at(1, WRITE, known=False)], priced) == []
+
+
+def test_prompts_below_the_models_minimum_cannot_be_cached() -> None:
+    calls = [at(n * 10, Usage(1010)) for n in range(20)]
+    [small], [enough] = advise(calls, priced, lambda _: 1024), advise(calls, priced, lambda _: 1010)
+    assert (small.advice, enough.advice) == ("none", "5m")
+    assert not small.seen
+    assert advise([at(0, WRITE)], priced)[0].seen
+
+
+def test_the_dearest_waste_comes_first() -> None:
+    found = advise([at(0, WRITE, key="a"), at(0, Usage(10, cache_write_1h=1000), key="b")], priced)
+    assert [one.group for one in found] == ["key b, task t", "key a, task t"]
+    assert found[0].wasted_at_most == 1000 * M

@@ -1,0 +1,104 @@
+"""Savings net of everything, and waste by kind."""
+
+from __future__ import annotations
+
+from tierwise.costing import Cost
+from tierwise.costing.savings import savings
+from tierwise.costing.settled import Settled
+from tierwise.costing.waste import waste
+from tierwise.nouns import Usage
+from unit.costing.made import NOON, SECOND, call
+
+
+def nowhere(_: Settled, model: str) -> Cost:
+    return Cost(None, f"no price for {model}")
+
+
+def test_savings_are_net_of_failed_attempts_and_of_measuring() -> None:
+    made = savings(
+        [
+            call("a", 100, reference_pico=500, asked_pico=300),
+            call("b", 100, reference_pico=500),
+            call("failed", 7, outcome="error", reference_pico=500),
+            call("shadow", 30, kind="shadow", reference_pico=500),
+            call("judge", 20, kind="judge"),
+            call("batch", 50, kind="batch", reference_pico=250),
+        ]
+    )
+    assert made.overhead == {"failed attempts": 7, "judge": 20, "shadow": 30}
+    assert made.net_pico(made.reference) == 1250 - 250 - 57
+    assert made.net_pico(made.asked) == 300 - 100 - 57
+    assert (made.served, made.reference.calls, made.asked.unknown) == (3, 3, 2)
+
+
+def test_what_is_unpriced_or_has_no_baseline_is_counted_and_in_no_sum() -> None:
+    made = savings([call("a", None, reference_pico=500), call("b", 100)])
+    assert (made.unpriced, made.reference.calls, made.reference.unknown) == (1, 0, 2)
+    assert made.net_pico(made.reference) is None
+
+
+def test_arms_hold_exact_sums_of_tasks_with_a_holdout() -> None:
+    made = savings(
+        [
+            call("a", 100, tags=("holdout",)), call("b", 10), call("c", 20, tags=("other",)),
+            call("d", 5, task="without"), call("e", 9, tags=("holdout",), kind="shadow"),
+        ]
+    )  # fmt: skip
+    assert list(made.arms) == ["t"]
+    held, routed = made.arms["t"].held, made.arms["t"].routed
+    assert (held.calls, held.sum_pico, held.squares) == (1, 100, 10_000)
+    assert (routed.calls, routed.sum_pico, routed.squares) == (2, 30, 500)
+
+
+def test_money_for_answers_nobody_got() -> None:
+    calls = [
+        call("left", 70, outcome="cancelled"), call("free", 0, outcome="cancelled"),
+        call("dear", None, outcome="cancelled"), call("broke", 50, outcome="truncated"), call("fine", 900),
+        call("shadow", 80, outcome="cancelled", kind="shadow"),
+    ]  # fmt: skip
+    found = {one.kind: one for one in waste(lambda: calls, nowhere)}
+    assert set(found) == {"abandoned", "truncated"}
+    left = found["abandoned"]
+    assert (left.calls, left.pico, left.unpriced, left.examples) == (2, 70, 1, ["ex_left", "ex_dear"])
+    assert found["truncated"].pico == 50
+
+
+def test_the_same_call_twice_at_once_is_likely_one_too_many() -> None:
+    big = Usage(5000, output=1)
+
+    def at(name: str, seconds: float, **said: object) -> Settled:
+        return call(name, 40, at_us=NOON + int(seconds * SECOND), **{"usage": big, **said})
+
+    twice = [at("a", 0), at("b", 1), at("c", 10), at("d", 10, key="other"), at("e", 10, usage=Usage(50))]
+    [one] = waste(lambda: twice, nowhere)
+    assert (one.kind, one.certain, one.calls, one.pico, one.examples) == (
+        "double_fired",
+        False,
+        1,
+        40,
+        ["ex_b"],
+    )
+    small = [at("a", 0, usage=Usage(50)), at("b", 0, usage=Usage(50))]
+    assert waste(lambda: small, nowhere) == []
+
+
+def test_a_storm_of_retries() -> None:
+    def errors(number: int) -> list[Settled]:
+        return [call(str(n), 2, outcome="error", at_us=NOON + n * SECOND) for n in range(number)]
+
+    assert waste(lambda: errors(4), nowhere) == []
+    [one] = waste(lambda: errors(5), nowhere)
+    assert (one.kind, one.calls, one.pico) == ("retry_storm", 5, 10)
+
+
+def test_a_dear_model_where_a_cheaper_one_serves_the_task() -> None:
+    calls = [call(f"s{n}", 10, at_us=NOON + n * 10 * SECOND) for n in range(20)]
+    calls += [call("dear", 100, model="agg/grand"), call("else", 100, model="agg/grand", task="other")]
+
+    def there(one: Settled, model: str) -> Cost:
+        assert (one.attempt, model) == ("dear", "agg/swift")
+        return Cost(10)
+
+    [one] = waste(lambda: calls, there)
+    assert (one.kind, one.certain, one.calls, one.pico) == ("over_tiered", False, 1, 90)
+    assert waste(lambda: calls[1:], nowhere) == []  # 19 calls say too little

@@ -1,0 +1,39 @@
+"""The short way through an ordinary usage object says what the long way says."""
+
+import itertools
+
+import msgspec
+
+from tierwise.dialects.openai_chat.usage import Wire, _ordinary, _untangled
+
+COUNTS = (None, 0, 5, 180, -1, 3.5)
+
+
+def wires():
+    for prompt, output, total in itertools.product(
+        (None, 0, 180, -3, 2.0), (0, 100, -1), (None, 0, 280, 300)
+    ):
+        for cached, reasoning in itertools.product(COUNTS, COUNTS):
+            yield {
+                "prompt_tokens": prompt,
+                "completion_tokens": output,
+                "total_tokens": total,
+                "prompt_tokens_details": {"cached_tokens": cached},
+                "completion_tokens_details": {"reasoning_tokens": reasoning},
+            }
+    for name in ("prompt_cache_hit_tokens", "cached_tokens", "cache_creation_input_tokens", "service_tier"):
+        yield {"prompt_tokens": 9, "completion_tokens": 2, name: "flex" if name == "service_tier" else 4}
+    yield {"prompt_tokens": 9, "completion_tokens": 2, "server_tool_use": {"web_search_requests": 1}}
+    yield {"prompt_tokens": 9, "completion_tokens": 2, "prompt_tokens_details": {"audio_tokens": 3}}
+
+
+def test_both_ways_agree():
+    taken = 0
+    for fields in wires():
+        wire = msgspec.convert(fields, Wire)
+        short = _ordinary(wire, None)
+        if short is not None:
+            taken += 1
+            assert short == _untangled(wire, None), fields
+        assert _ordinary(wire, "flex") is None
+    assert taken > 20

@@ -1,0 +1,48 @@
+"""evaluate and benchmark as a program calls them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tierwise.errors import SuiteError
+from tierwise.lab import benchmark, evaluate
+from tierwise.lab.benchmarking import suite_of
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("tierwise.toml").write_text("")
+    for name, wrong in (("cheap", 2), ("dear", 0)):
+        rows = ({"input": f"q{i}", "answer": "no" if i < wrong else "Yes."} for i in range(100))
+        Path(f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+MODELS = ["cheap=file:cheap.jsonl", "dear=file:dear.jsonl"]
+CASES = [(f"q{i}", "yes") for i in range(100)]
+
+
+def test_benchmark_prints_correct_of_total(capsys: pytest.CaptureFixture[str]) -> None:
+    assert benchmark(CASES, MODELS) == {"cheap": (98, 100), "dear": (100, 100)}
+    assert capsys.readouterr().out == "cheap: 98/100 (98.0%)\ndear: 100/100 (100.0%)\n"
+    assert not Path(".tierwise").exists()
+
+
+def test_benchmark_takes_one_model_and_objects_and_repeated_cases(capsys: pytest.CaptureFixture[str]) -> None:
+    cases = [{"prompt": "q50", "expected": "yes"}, {"prompt": "q50", "expected": "yes"}]
+    assert benchmark(cases, MODELS[:1]) == {"cheap": (2, 2)}
+    assert capsys.readouterr().out == "cheap: 2/2 (100.0%)\n"
+
+
+async def test_evaluate_gives_the_verdict_and_refuses_unknown_options() -> None:
+    found = await evaluate(suite_of(CASES, "normalised"), MODELS, n=80, seed=3, margin=0.1)
+    assert found.decision == "switch"
+    assert (found.n, found.seed) == (80, 3)
+    assert Path(".tierwise/runs", found.run, "verdict.json").exists()
+    with pytest.raises(SuiteError, match="marginn"):
+        await evaluate(suite_of(CASES), MODELS, marginn=0.1)
+    with pytest.raises(SuiteError, match="margin of 0"):
+        await evaluate(suite_of(CASES), MODELS, margin=0.0)

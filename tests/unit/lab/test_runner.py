@@ -1,0 +1,202 @@
+"""The runner: nothing paid twice, nothing lost, paced, limited, and stopped where asking is hopeless."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tierwise.errors import SuiteError, UpstreamBroke, UpstreamStatus, UpstreamTimeout
+from tierwise.lab.pace import Pace
+from tierwise.lab.records import Intent, Record
+from tierwise.lab.replies import Reply
+from tierwise.lab.runner import Work
+from tierwise.lab.store import RunFolder, find_run
+from tierwise.nouns import Usage
+from unit.lab.made import Fake, accurate, runner, suite
+
+QUICK = Work(jobs=4, backoff_s=0.0, retries=2)
+
+
+async def test_every_case_is_asked_once_of_every_tier_and_kept(tmp_path: Path) -> None:
+    tiers = [Fake("a", accurate(0.5, 1)), Fake("b", accurate(1, 1))]
+    made = runner(tmp_path, suite(30), tiers, QUICK)
+    await made.run()
+    made.folder.close()
+    assert [sorted(t.asked) for t in tiers] == [sorted(f"q{i}" for i in range(30))] * 2
+    assert made.spent_pico == 60 * 1000
+    assert made.tallies["b"].mean() == 1
+    lines = list(RunFolder(tmp_path / "run-1").lines())
+    assert sum(isinstance(line, Intent) for line in lines) == 60
+    assert sum(isinstance(line, Record) for line in lines) == 60
+
+
+async def test_going_on_asks_only_what_is_missing_and_bills_nothing_twice(tmp_path: Path) -> None:
+    made = runner(tmp_path, suite(20), [Fake("a", accurate(1, 1))], QUICK)
+    await made.run()
+    made.folder.close()
+    path = tmp_path / "run-1" / "trials.jsonl"
+    lines = path.read_bytes().splitlines(keepends=True)
+    # Killed while writing: eight lines are lost, the last one is torn.
+    path.write_bytes(b"".join(lines[:-8]) + lines[-8][:15])
+    again = Fake("a", accurate(1, 1))
+    resumed = runner(tmp_path, suite(20), [again], QUICK)
+    kept = 20 - resumed.missing("a")
+    assert resumed.spent_pico == kept * 1000
+    assert resumed.in_doubt == sum(b'"intent"' in line for line in lines[:-8]) - kept
+    await resumed.run()
+    resumed.folder.close()
+    assert len(again.asked) == 20 - kept > 0
+    assert resumed.spent_pico == 20 * 1000
+    assert resumed.tallies["a"].ended == 20
+
+
+async def test_two_processes_cannot_run_the_same_run(tmp_path: Path) -> None:
+    made = runner(tmp_path, suite(3), [Fake("a", accurate(1, 1))], QUICK)
+    with pytest.raises(SuiteError, match="Another process"):
+        RunFolder(tmp_path / "run-1").open_to_write()
+    made.folder.close()
+
+
+async def test_infrastructure_errors_are_retried_then_kept_as_unscored_then_asked_again(
+    tmp_path: Path,
+) -> None:
+    tries: dict[str, int] = {}
+
+    def said(id_: str, repeat: int) -> Any:
+        tries[id_] = tries.get(id_, 0) + 1
+        if id_ == "q1" and tries[id_] <= 2:
+            return UpstreamStatus(503, "busy")
+        return UpstreamTimeout("too slow") if id_ == "q2" else "right"
+
+    made = runner(tmp_path, suite(5), [Fake("a", said)], QUICK)
+    await made.run()
+    made.folder.close()
+    assert tries["q1"] == tries["q2"] == 3
+    assert made.tallies["a"].count("ok") == 4
+    assert made.tallies["a"].count("error") == 1
+    assert made.tallies["a"].unscored == 1
+    healed = Fake("a", accurate(1, 1))
+    resumed = runner(tmp_path, suite(5), [healed], QUICK)
+    await resumed.run()
+    resumed.folder.close()
+    assert healed.asked == ["q2"]
+    assert resumed.tallies["a"].unscored == 0
+
+
+@pytest.mark.parametrize("status", [401, 402, 403, 404])
+async def test_a_refused_key_or_unknown_model_ends_the_run_at_once(tmp_path: Path, status: int) -> None:
+    tiers = [Fake("a", lambda id_, repeat: UpstreamStatus(status, "no")), Fake("b", accurate(1, 1))]
+    made = runner(tmp_path, suite(200), tiers, QUICK)
+    with pytest.raises(SuiteError) as caught:
+        await made.run()
+    made.folder.close()
+    assert "a cannot be asked" in caught.value.message
+    assert caught.value.hint
+    assert len(tiers[0].asked) <= 4
+    assert len(tiers[1].asked) < 20
+
+
+@pytest.mark.parametrize(
+    "error", [UpstreamBroke("cut"), Reply("", "rejected", Usage(), 0, 5, error="no such field")]
+)
+async def test_a_tier_that_answers_nothing_is_given_up_early(tmp_path: Path, error: Any) -> None:
+    bad = Fake("a", lambda id_, repeat: error)
+    made = runner(tmp_path, suite(500), [bad], Work(jobs=2, backoff_s=0.0, retries=0))
+    with pytest.raises(SuiteError, match="answered none"):
+        await made.run()
+    made.folder.close()
+    assert len(bad.asked) <= 12
+
+
+async def test_the_cost_limit_is_not_passed_and_the_run_can_go_on(tmp_path: Path) -> None:
+    tier = Fake("a", accurate(1, 1), cost=1_000_000)
+    # A call is reckoned at its prompt and ten answer tokens: 4 × 10⁶ + 10 × 5 × 10⁶ pico-dollars.
+    limit = 20 * 54_000_000
+    work = Work(jobs=8, backoff_s=0.0, limit_pico=limit, max_tokens=10)
+    tier._cost = 50_000_000
+    made = runner(tmp_path, suite(300), [tier], work)
+    await made.run()
+    made.folder.close()
+    assert made.halted == "the cost limit is reached"
+    assert limit - 2 * 54_000_000 <= made.spent_pico <= limit
+    more = runner(tmp_path, suite(300), [Fake("a", accurate(1, 1), cost=0)], QUICK)
+    assert more.missing("a") == 300 - len(tier.asked)
+    more.folder.close()
+
+
+async def test_repeats_are_asked_each_and_not_mixed_up(tmp_path: Path) -> None:
+    tier = Fake("a", lambda id_, repeat: "right" if repeat == 0 else "wrong")
+    made = runner(tmp_path, suite(6), [tier], QUICK, repeats=2)
+    await made.run()
+    made.folder.close()
+    assert len(tier.asked) == 12
+    assert [made.tallies["a"].score(i) for i in range(6)] == [0.5] * 6
+
+
+async def test_an_answer_paid_for_but_not_scored_yet_is_scored_without_asking(tmp_path: Path) -> None:
+    made = runner(tmp_path, suite(3), [Fake("a", accurate(1, 1))], QUICK)
+    made._slow = True
+    await made.run()
+    made.folder.close()
+    path = tmp_path / "run-1" / "trials.jsonl"
+    lines = path.read_bytes().splitlines(keepends=True)
+    kept = [line for line in lines if b'"value":1.0' not in line]
+    assert len(kept) == 6
+    path.write_bytes(b"".join(kept))
+    tier = Fake("a", accurate(1, 1))
+    resumed = runner(tmp_path, suite(3), [tier], QUICK)
+    await resumed.run()
+    resumed.folder.close()
+    assert tier.asked == []
+    assert resumed.tallies["a"].mean() == 1
+    assert resumed.spent_pico == 3000
+
+
+async def test_concurrency_stays_under_j_over_all_tiers(tmp_path: Path) -> None:
+    tiers = [Fake("a", accurate(1, 1)), Fake("b", accurate(1, 1))]
+    made = runner(tmp_path, suite(60), tiers, Work(jobs=5, backoff_s=0.0))
+    await made.run()
+    made.folder.close()
+    assert 2 <= max(t.most for t in tiers) <= 5
+
+
+async def test_pace_doubles_then_halves_once_per_round_then_creeps() -> None:
+    pace = Pace(100)
+    tickets = [await pace.enter() for _ in range(16)]
+    for ticket in tickets:
+        pace.leave(ticket, False)
+    assert pace.limit == 32
+    tickets = [await pace.enter() for _ in range(32)]
+    for ticket in tickets:
+        pace.leave(ticket, True)
+    assert pace.limit == 16
+    for _ in range(16):
+        pace.leave(await pace.enter(), False)
+    assert 16.5 < pace.limit < 17.5
+    for _ in range(200):
+        pace.leave(await pace.enter(), True)
+    assert pace.limit == 1
+
+
+def test_a_damaged_line_in_the_middle_is_named(tmp_path: Path) -> None:
+    folder = tmp_path / "r"
+    folder.mkdir()
+    (folder / "trials.jsonl").write_bytes(b'{"trial": oops}\n{"intent":"a","tier":"b","repeat":0}\n')
+    with pytest.raises(SuiteError, match=r"trials\.jsonl:1 is damaged"):
+        list(RunFolder(folder).lines())
+
+
+def test_runs_are_found_by_beginning_and_the_last_by_default(tmp_path: Path) -> None:
+    with pytest.raises(SuiteError, match="no run"):
+        find_run("", tmp_path)
+    for name in ("20261101-1-aa", "20261102-1-bb", "20261102-2-cc"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "run.json").write_text("{}")
+    assert find_run("", tmp_path).name == "20261102-2-cc"
+    assert find_run("20261101", tmp_path).name == "20261101-1-aa"
+    assert find_run(os.fspath(tmp_path / "20261102-1-bb"), tmp_path).name == "20261102-1-bb"
+    with pytest.raises(SuiteError, match="2 runs begin"):
+        find_run("20261102", tmp_path)
