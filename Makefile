@@ -20,7 +20,7 @@ test: setup
 
 test-clients: setup
 	PYTHON=$(PYTHON) sh scripts/clients.sh all
-	$(BIN)/python -m pytest tests/clients
+	$(BIN)/python -m pytest tests/clients/node tests/clients/cli
 
 check: setup
 	$(BIN)/ruff check .
@@ -38,11 +38,11 @@ bench: setup
 
 # The newest versions that are at least a week old; needs uv.
 lock:
-	for name in runtime dev clients-old; do \
+	for name in runtime dev clients-old clients-new clients-llm clients-litellm clients-node; do \
 	  uv pip compile -q requirements/$$name.in --exclude-newer $$(date -u -d '7 days ago' +%F) --generate-hashes \
 	    --no-emit-index-url --no-emit-find-links --python-version 3.11 --upgrade \
 	    --custom-compile-command "make lock" -o requirements/$$name.txt; \
 	done
 
 clean:
-	rm -rf .venv .venv-* build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf .venv .venv-* tests/clients/node/node_modules build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -33,9 +33,8 @@ def plain() -> bytes:
     )
 
 
-def stream() -> bytes:
-    """CHUNKS content chunks, the finish, the usage and [DONE], each an HTTP chunk of its own, with their
-    head."""
+def stream() -> list[bytes]:
+    """The head, CHUNKS content chunks, the finish, the usage and [DONE], each an HTTP chunk of its own."""
 
     def frame(**fields: object) -> bytes:
         data = json.dumps({**_BASE, "object": "chat.completion.chunk", **fields}).encode()
@@ -52,7 +51,7 @@ def stream() -> bytes:
         b"data: [DONE]\n\n",
     ]
     head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
-    return head + b"".join(b"%x\r\n%s\r\n" % (len(data), data) for data in frames) + b"0\r\n\r\n"
+    return [head, *(b"%x\r\n%s\r\n" % (len(data), data) for data in frames), b"0\r\n\r\n"]
 
 
 class Instant(asyncio.Protocol):
@@ -64,6 +63,7 @@ class Instant(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
+        self.loop = asyncio.get_running_loop()
 
     def data_received(self, data: bytes) -> None:
         self.buffer = self.buffer + data if self.buffer else data
@@ -77,7 +77,18 @@ class Instant(asyncio.Protocol):
             if len(self.buffer) < end + 4 + length:
                 return
             body, self.buffer = self.buffer[end + 4 : end + 4 + length], self.buffer[end + 4 + length :]
-            self.transport.write(STREAM if b'"stream": true' in body[-200:] else PLAIN)
+            if b'"stream": true' in body[-200:]:
+                self.send(0)
+            else:
+                self.transport.write(PLAIN)
+
+    def send(self, number: int) -> None:
+        """Writes one chunk a turn of the loop, as a provider that streams does: never all at once."""
+        if self.transport.is_closing():
+            return
+        self.transport.write(STREAM[number])
+        if number + 1 < len(STREAM):
+            self.loop.call_soon(self.send, number + 1)
 
 
 PLAIN = plain()

@@ -100,9 +100,7 @@ def unread() -> set[str]:
     """Keys (`table.key`) that no code outside the configuration reads."""
     skipped = ("config", "nouns", "dialects", "simulator")
     code = "\n".join(
-        path.read_text()
-        for path in SOURCE.rglob("*.py")
-        if path.relative_to(SOURCE).parts[0] not in skipped
+        path.read_text() for path in SOURCE.rglob("*.py") if path.relative_to(SOURCE).parts[0] not in skipped
     )
     return {key for key, pattern in READING.items() if not re.search(pattern, code)}
 

@@ -1,6 +1,6 @@
 """tierwise: a self-hosted LLM gateway with a laboratory and a ledger.
 
-In Python: `await tierwise.evaluate(suite, tiers)` and `tierwise.benchmark(cases, models)`; see `tierwise.lab`.
+In Python: `await tierwise.evaluate(suite, tiers)` and `tierwise.benchmark(cases, models)`; see tierwise.lab.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from msgspec import Struct
 from tierwise.clock import now_us
 from tierwise.config import Settings, load
 from tierwise.dialects import registry
-from tierwise.errors import ConfigError, TierwiseError
+from tierwise.errors import ConfigError, StoreError, TierwiseError
 from tierwise.gateway import Admission, App, Book, Caller, Gate, Metrics, Snapshot
 from tierwise.http1 import Limits, Pool, Request, Server
 from tierwise.ledger import Ledger, open_ledger
@@ -40,6 +40,7 @@ class Options(Struct, frozen=True):
     port: int | None = None
     admin_port: int | None = None
     db: str | None = None
+    redis: str | None = None
 
 
 class Running:
@@ -56,7 +57,8 @@ class Running:
         self.admin_port = server.admin_port if options.admin_port is None else options.admin_port
         self.pool = Pool()
         caller = Caller(self.pool, Book(ledger, Metrics()), Health())
-        self.gate = Gate(ledger, Snapshot(settings), caller, Admission(server.max_in_flight))
+        self.admission = admission_of(server.max_in_flight, options.redis or server.redis)
+        self.gate = Gate(ledger, Snapshot(settings), caller, self.admission)
         self.app = App(self.gate)
         self.http = Server(self.app.handle, Limits(), write_error)
         self.local_token = secrets.token_urlsafe(24)
@@ -68,6 +70,7 @@ class Running:
                 f"Listening on {self.host} needs an admin secret.",
                 'Set [server] admin_secret = "env:TIERWISE_ADMIN_SECRET", or listen on 127.0.0.1.',
             )
+        await self.admission.start()
         try:
             await self.http.start(self.host, self.port)
         except OSError as error:
@@ -99,8 +102,19 @@ class Running:
         cut = await self.http.drain(timeout_s)
         await self.http.close()
         await self.pool.close()
+        await self.admission.close()
         await self.ledger.shutdown()
         return cut
+
+
+def admission_of(most: int, redis: str | None) -> Admission:
+    """Limits kept in this process, or with the other replicas in Valkey or Redis."""
+    if redis is None:
+        return Admission(most)
+    # Loaded only when it is configured: its client library is an extra.
+    from tierwise.gateway.velocity import SharedAdmission
+
+    return SharedAdmission(most, redis)
 
 
 def write_error(
@@ -205,7 +219,10 @@ async def _watch(running: Running, environ: Mapping[str, str]) -> None:
         await asyncio.sleep(_WATCH_S)
         if now_us() - swept_us > _SWEEP_US:
             swept_us = now_us()
-            await running.ledger.sweep(swept_us - _LONGEST_US)
+            try:
+                await running.ledger.sweep(swept_us - _LONGEST_US)
+            except StoreError as error:
+                log.warning("not swept now: %s", error.sentence())
         now = _stamps(running)
         if now != seen:
             seen = now

@@ -10,15 +10,17 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from scripts import reference
 
 import live
-from scripts import reference
 from tierwise.config import load, rows
 
 DOCS = live.ROOT / "docs"
 CONFIGURATION = (DOCS / "configuration.md").read_text()
 COMMANDS = (DOCS / "commands.md").read_text()
-STRUCTS = [each for each in vars(rows).values() if isinstance(each, type) and each.__module__ == rows.__name__]
+STRUCTS = [
+    each for each in vars(rows).values() if isinstance(each, type) and each.__module__ == rows.__name__
+]
 
 
 @pytest.mark.parametrize("page", reference.PAGES)
@@ -99,7 +101,9 @@ def test_every_metric_is_documented_with_a_line() -> None:
 
 def test_every_command_is_shown_with_an_example() -> None:
     helps = re.findall(r"^### (tierwise[\w -]*)\n\n```text\n(.*?)```", COMMANDS, re.S | re.M)
-    assert {"tierwise check", "tierwise import litellm", "tierwise keys create"} <= {name for name, _ in helps}
+    assert {"tierwise check", "tierwise import litellm", "tierwise keys create"} <= {
+        name for name, _ in helps
+    }
     bare = [name for name, text in helps if "Commands:" not in text and "Example" not in text]
     assert not bare
 

@@ -114,14 +114,15 @@ def _rows(tables: Mapping[str, Any], name: str) -> list[TierwiseError]:
         pieces: list[Any] = [value]
         if isinstance(value, list):
             pieces = [[row] for row in value]
-        elif key == "task" and isinstance(value, dict):
-            pieces = [{task: row} for task, row in value.items()]
+        named = list(value) if key == "task" and isinstance(value, dict) else []
+        pieces = [{task: value[task]} for task in named] or pieces
         for number, piece in enumerate(pieces):
             try:
                 decode({key: piece}, ConfigFile, name)
             except ConfigError as error:
                 place = f"{key}[{number}]" if isinstance(value, list) else key
                 message = error.message.replace(f"{key}[0]", place)
+                message = message.replace("task[...]", f"task.{named[number]}") if named else message
                 errors.append(ConfigError(message, error.hint, error.param))
     return errors
 

@@ -17,7 +17,9 @@ from rich.table import Table
 
 from ..clock import now_us, rfc3339
 from ..config import RuleBlock, Settings, load, read_blocks
+from ..config.shadowfile import read_shadow
 from ..errors import SuiteError
+from ..judging.alarm import Record
 from ..lab.publish import EXPIRES_DAYS, Proposal, proposal, propose, rule_of
 from ..lab.replay import Replayed, replay
 from ..lab.rescoring import read_evaluation
@@ -64,12 +66,16 @@ def show(config: Path | None, db: str | None, as_json: bool) -> None:
     del db
     settings = load(config, os.environ)
     rules = [settings.policy.rules[task] for task in sorted(settings.policy.rules)]
+    shadows = _shadows(settings)
     if as_json:
         found = {
             "policy": settings.policy.hash,
             "file": str(settings.policy_path),
             "safe_middle": settings.policy.safe_middle,
-            "rules": [msgspec.to_builtins(rule) for rule in rules],
+            "rules": [
+                {**msgspec.to_builtins(rule), "shadow": _shadow_json(shadows.get(rule.task))}
+                for rule in rules
+            ],
         }
         click.echo(json.dumps(found, ensure_ascii=False))
         return
@@ -80,6 +86,8 @@ def show(config: Path | None, db: str | None, as_json: bool) -> None:
         table.add_row(
             escape(rule.task), escape(" → ".join(rule.tiers)), _state(rule), escape(_evidence(rule))
         )
+        if rule.task in shadows and rule.state != "contradicted":
+            table.add_row("", "", "", escape(shadows[rule.task].sentence()))
     console = Console(highlight=False)
     console.print(table)
     console.print(f"anything else: {escape(settings.policy.safe_middle or 'nothing is served')}")
@@ -161,6 +169,21 @@ def _rule(source: str, settings: Settings, runs: str, task: str, days: int = EXP
     path = Path(source)
     file = path if source and path.is_file() else find_run(source, Path(runs)) / "verdict.json"
     return rule_of(read_evaluation(file), settings, task, days)
+
+
+def _shadows(settings: Settings) -> dict[str, Record]:
+    """The latest alarm of each task whose rule shadow calls watch, or have watched."""
+    found: dict[str, Record] = {}
+    for record in sorted(read_shadow(settings.policy_path), key=lambda each: each.since):
+        found[record.watch.task] = record
+    return found
+
+
+def _shadow_json(record: Record | None) -> dict[str, Any] | None:
+    if record is None:
+        return None
+    whole: dict[str, Any] = msgspec.to_builtins(record)
+    return {**whole, "n": record.n, "agreement": record.agreement, "says": record.sentence()}
 
 
 def _state(rule: Rule) -> str:

@@ -20,6 +20,7 @@ import click
 @click.option("--port", type=int, help="Model port (default 4000; 0: any free one).")
 @click.option("--admin-port", type=int, help="Control port (default 4001).")
 @click.option("--db", help="Ledger, sqlite:///PATH or postgres://… (default sqlite:///tierwise.db).")
+@click.option("--redis", help="Valkey or Redis for limits shared by several replicas, redis://HOST:PORT.")
 def command(**options: Any) -> None:
     """Run the gateway. Prints `ready http://HOST:PORT` when it accepts; logs to stderr; SIGTERM drains and
     exits 0."""

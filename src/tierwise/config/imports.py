@@ -185,7 +185,7 @@ class Draft:
             lines += _block("[[price]]", {"model": name, **price})
         for name, able in self.abilities.items():
             lines += _block("[[model]]", {"name": name, **able})
-        aliases = {alias: to for alias, to in self._aliases()}
+        aliases = dict(self._aliases())
         lines += _block("[alias]", aliases) if aliases else []
         return Imported("\n".join(lines) + "\n", tuple(self.lost), tuple(self.todo))
 

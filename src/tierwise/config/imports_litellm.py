@@ -26,10 +26,12 @@ _ABILITIES = (
     ("supports_prompt_caching", "prompt_cache", bool), ("max_output_tokens", "max_output", int),
 )  # fmt: skip
 _TAKEN = frozenset(
-    """model api_key api_base base_url timeout extra_headers organization custom_llm_provider
-    input_cost_per_token output_cost_per_token cache_read_input_token_cost
-    cache_creation_input_token_cost""".split()
-)
+    (
+        "model", "api_key", "api_base", "base_url", "timeout", "extra_headers", "organization",
+        "custom_llm_provider", "input_cost_per_token", "output_cost_per_token",
+        "cache_read_input_token_cost", "cache_creation_input_token_cost",
+    )
+)  # fmt: skip
 _WHY: Mapping[str, str] = MappingProxyType(
     {
         "rpm": "limits stand on keys, not on deployments",
@@ -63,6 +65,13 @@ _WHY: Mapping[str, str] = MappingProxyType(
         "environment_variables": "set them in the environment of `tierwise serve`",
     }
 )
+_READ = frozenset(
+    (
+        "fallbacks", "default_fallbacks", "model_group_alias", "request_timeout", "timeout", "max_budget",
+        "budget_duration", "default_key_generate_params", "upperbound_key_generate_params", "redis_host",
+        "redis_port", "redis_url",
+    )
+)  # fmt: skip
 _SECTIONS = ("litellm_settings", "router_settings", "general_settings")
 
 
@@ -94,12 +103,6 @@ def import_litellm(tables: Mapping[str, Any], environ: Mapping[str, str]) -> Imp
             if key not in _READ:
                 draft.lose(_told(f"{section}.{key}", str(key)))
     return draft.imported()
-
-
-_READ = frozenset(
-    """fallbacks default_fallbacks model_group_alias request_timeout timeout max_budget budget_duration
-    default_key_generate_params upperbound_key_generate_params redis_host redis_port redis_url""".split()
-)
 
 
 def _deployment(

@@ -14,7 +14,7 @@ _WHY: Mapping[str, str] = MappingProxyType(
         "weight": "deployments are tried in order, not by weight",
         "retry": "retries follow tierwise's own rules (docs/tiering.md)",
         "cache": "answers are not cached",
-        "on_status_codes": "which errors lead to the next tier follows tierwise's own rules (docs/tiering.md)",
+        "on_status_codes": "when the next tier is tried follows tierwise's own rules (docs/tiering.md)",
         "conditions": "rules on metadata have no equivalent: let callers name a task",
         "default": "rules on metadata have no equivalent: let callers name a task",
         "input_guardrails": "there are no guardrails",
@@ -25,9 +25,11 @@ _WHY: Mapping[str, str] = MappingProxyType(
     }
 )
 _READ = frozenset(
-    """strategy targets provider api_key virtual_key custom_host override_params request_timeout name
-    usage_limits rate_limits""".split()
-)
+    (
+        "strategy", "targets", "provider", "api_key", "virtual_key", "custom_host", "override_params",
+        "request_timeout", "name", "usage_limits", "rate_limits",
+    )
+)  # fmt: skip
 _TERMS = MappingProxyType({"requests": "rpm", "tokens": "tpm"})
 
 

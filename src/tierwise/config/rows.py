@@ -170,8 +170,9 @@ class TaskRow(Struct, frozen=True):
     shadow_tier: str | None = None
     """The tier that is asked in the shadow. Empty: the reference."""
     shadow_daily_usd: Decimal | None = None
-    shadow_demote: bool | None = None
     """Dollars a day that shadow calls may cost at most."""
+    shadow_demote: bool | None = None
+    """Move the task to the next dearer tier when shadow calls contradict its rule."""
     store_samples: float | None = None
     """Share of calls whose prompt and answer are kept for evaluation, 0 to 1."""
     holdout_share: float | None = None

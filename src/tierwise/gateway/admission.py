@@ -7,6 +7,8 @@ cannot slip through.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
+
 from tierwise.clock import tick_us
 from tierwise.errors import LimitRefused, Overloaded
 from tierwise.nouns import Key
@@ -24,9 +26,15 @@ class Admission:
         self._by_key: dict[str, int] = {}
         self._due: dict[tuple[str, str], float] = {}
 
-    def enter(self, key: Key) -> None:
-        """Takes a place for one request of `key`; `leave` gives it back. Raises Overloaded or
-        LimitRefused."""
+    async def start(self) -> None:
+        """Nothing to connect to: limits are kept here."""
+
+    async def close(self) -> None:
+        """Nothing to let go of."""
+
+    def enter(self, key: Key) -> Awaitable[None] | None:
+        """Takes a place for one request of `key`; `leave` gives it back. Gives what must be awaited for it,
+        if anything. Raises Overloaded or LimitRefused."""
         if self.draining:
             raise Overloaded("This gateway is shutting down.", "Retry: another replica will answer.")
         if self.running >= self.most:
@@ -41,6 +49,7 @@ class Admission:
         self.running += 1
         if key.max_concurrent is not None:
             self._by_key[key.id] = self._by_key.get(key.id, 0) + 1
+        return None
 
     def leave(self, key: Key) -> None:
         """Gives back the place `enter` took."""
@@ -50,11 +59,12 @@ class Admission:
             if not self._by_key[key.id]:
                 del self._by_key[key.id]
 
-    def charge_tokens(self, key: Key, tokens: int) -> None:
-        """Charges `tokens` (estimated prompt and output) on the key's tokens per minute. Raises
-        LimitRefused."""
+    def charge_tokens(self, key: Key, tokens: int) -> Awaitable[None] | None:
+        """Charges `tokens` (estimated prompt and output) on the key's tokens per minute. Gives what must be
+        awaited for it, if anything. Raises LimitRefused."""
         if key.tpm is not None:
             self._take(key, "tokens", key.tpm, tokens)
+        return None
 
     def _take(self, key: Key, what: str, per_minute: int, amount: int) -> None:
         now = tick_us()

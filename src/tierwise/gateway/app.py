@@ -74,12 +74,14 @@ class App:
             raise NotFound(f"Nothing answers {method} {path[:200]}.", "See the paths in the README.")
 
     async def _gemini(self, request: Request, reply: Reply, path: str) -> None:
-        model, _, verb = path.removeprefix("/gemini").partition("/models/")[2].rpartition(":")
+        # Some SDKs leave `models/` out where the model's name has a slash of its own.
+        named = path.removeprefix("/gemini").removeprefix("/v1beta").removeprefix("/v1").lstrip("/")
+        model, _, verb = named.removeprefix("models/").rpartition(":")
         if not model or verb not in ("generateContent", "streamGenerateContent", "countTokens"):
             raise NotFound(f"Nothing answers POST {path[:200]}.", "Use models/MODEL:generateContent.")
-        named = Named(unquote(model), verb.startswith("stream"))
-        kind = Kind(named=named, counts=verb == "countTokens")
-        if named.stream and "alt=sse" not in request.query.split("&"):
+        asked = Named(unquote(model), verb.startswith("stream"))
+        kind = Kind(named=asked, counts=verb == "countTokens")
+        if asked.stream and "alt=sse" not in request.query.split("&"):
             reply = cast(Reply, ArrayReply(reply))
         await exchange(self.gate, request, reply, registry.get("gemini"), kind)
 

@@ -61,7 +61,8 @@ def caller_of(ledger: Ledger, secret: str) -> Caller:
 
 def _unknown() -> Unauthenticated:
     return Unauthenticated(
-        "This key is not known here, or was revoked.", "Create one: tierwise keys create NAME"
+        "Incorrect API key provided: it is not known here, or was revoked.",
+        "Create one: tierwise keys create NAME",
     )
 
 

@@ -62,6 +62,11 @@ class Live:
         self.reader: StreamReader | None = None
         self.events: list[Event] = []
 
+    def observe(self) -> None:
+        """Takes what the tap has seen of a passing stream into the Entry."""
+        if self.tap is not None:
+            self.entry.usage, self.entry.text_bytes = self.tap.usage, self.tap.text_bytes
+
     @property
     def crossed(self) -> bool:
         """Whether the provider speaks another dialect than the caller."""
@@ -119,6 +124,7 @@ class Caller:
             try:
                 await (peek(live) if walk.outline.stream else read(live))
             except BaseException:
+                live.observe()
                 response.close()
                 raise
         except TierwiseError as error:

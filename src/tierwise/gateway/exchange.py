@@ -53,7 +53,7 @@ async def exchange(
     """Serves one request in the dialect `surface`; every failure is told in it."""
     walk: Walk | None = None
     try:
-        walk = door(gate, request, surface)
+        walk = await door(gate, request, surface)
         try:
             if walk.deadline_s is None:
                 await rooms(gate, walk, reply, kind)
@@ -68,11 +68,13 @@ async def exchange(
         refuse(gate, walk, reply, error, surface)
 
 
-def door(gate: Gate, request: Request, surface: Dialect) -> Walk:
+async def door(gate: Gate, request: Request, surface: Dialect) -> Walk:
     """Who asks, and is there room? From the head alone: nothing of the body has been read."""
     caller = gate.callers.of(request)
     walk = Walk(request, surface, gate.snapshot, caller)
-    gate.admission.enter(caller.key)
+    pending = gate.admission.enter(caller.key)
+    if pending is not None:
+        await pending
     return walk
 
 
@@ -97,7 +99,10 @@ async def reading(gate: Gate, walk: Walk, kind: Kind) -> None:
     walk.kind = kind
     walk.read(body, outline)
     if walk.caller.key.tpm is not None:
-        gate.admission.charge_tokens(walk.caller.key, walk.prompt_tokens + (outline.max_output or 0))
+        tokens = walk.prompt_tokens + (outline.max_output or 0)
+        pending = gate.admission.charge_tokens(walk.caller.key, tokens)
+        if pending is not None:
+            await pending
 
 
 def choosing(gate: Gate, walk: Walk) -> None:

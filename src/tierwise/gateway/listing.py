@@ -107,6 +107,7 @@ def _anthropic(name: str, model: Model | None) -> dict[str, Any]:
         "id": name,
         "display_name": name,
         "created_at": "1970-01-01T00:00:00Z",
+        "lifecycle": "active",
     }
     if model is not None and model.abilities.context is not None:
         row["max_input_tokens"] = model.abilities.context

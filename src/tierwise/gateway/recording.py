@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Awaitable
 
+from msgspec import structs
+
 from tierwise.clock import now_us, tick_us
 from tierwise.costing import estimate_tokens
 from tierwise.errors import TierwiseError
 from tierwise.ledger import Ledger
 from tierwise.nouns import Candidate, Close, Open, Outcome, Usage
+from tierwise.nouns.answer import tier_billed
 from tierwise.upstream import Deployment
 
 from .metrics import Metrics
@@ -109,15 +112,14 @@ class Entry:
         usage = self.usage
         if outcome == "error" and usage is None and self.text_bytes == 0:
             return Usage()
-        if usage is not None and (outcome in ("ok", "truncated") or usage.source == "reported"):
+        if usage is not None and (outcome == "ok" or not self.walk.outline.stream):
             return usage
         seen = estimate_tokens(self.text_bytes)
         if usage is None:
-            return Usage(input=self.walk.prompt_tokens, output=seen, source="estimated")
-        return Usage(
-            usage.input, usage.cache_read, usage.cache_write_5m, usage.cache_write_1h, max(usage.output,
-            seen), usage.reasoning, usage.extra, "partial",
-        )  # fmt: skip
+            tier = tier_billed(self.walk.outline.service_tier)
+            return Usage(self.walk.prompt_tokens, output=seen, source="estimated", service_tier=tier)
+        # A stream that broke off has told its input, but of its output only what had come by then.
+        return structs.replace(usage, output=max(usage.output, seen), source="partial")
 
     def _close(
         self, outcome: Outcome, status: int, error: TierwiseError | None, model: str | None

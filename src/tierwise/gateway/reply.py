@@ -40,6 +40,7 @@ async def write(walk: Walk, live: Live, reply: Reply) -> None:
         else:
             await _stream(walk, live, reply)
     except asyncio.CancelledError:
+        live.observe()
         live.entry.abandon("cancelled")
         raise
     finally:
@@ -66,7 +67,7 @@ async def _stream(walk: Walk, live: Live, reply: Reply) -> None:
     assert tap is not None
     reply.start(200, [*_STREAM, *ours(walk, live), *passed(live)])
     data, held = live.head, live.held
-    # Gemini has no terminator: frames may follow the one that says why it finished, up to the end of the bytes.
+    # Gemini has no terminator: frames may follow the one that says why it finished, to the last byte.
     open_ended = walk.surface.name == "gemini"
     try:
         while True:
@@ -87,7 +88,7 @@ async def _stream(walk: Walk, live: Live, reply: Reply) -> None:
     except TierwiseError as error:
         await _broke(walk, live, reply, error)
         return
-    live.entry.usage, live.entry.text_bytes = tap.usage, tap.text_bytes
+    live.observe()
     if tap.error is not None:
         # The provider's own error event has passed through; its terminator must not follow.
         await live.entry.close("error", tap.error.status, tap.error, tap.model)
@@ -149,8 +150,7 @@ async def _broke(
     walk: Walk, live: Live, reply: Reply, error: TierwiseError, frame: bytes | None = None
 ) -> None:
     """Ends a stream that failed: the row first, then the dialect's error event, and no terminator."""
-    if live.tap is not None:
-        live.entry.usage, live.entry.text_bytes = live.tap.usage, live.tap.text_bytes
+    live.observe()
     await live.entry.close("truncated", error.status, error)
     reply.end(walk.surface.write_stream_error(error) if frame is None else frame)
 

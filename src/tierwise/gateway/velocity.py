@@ -127,7 +127,7 @@ class SharedAdmission(Admission):
             self._renewing.cancel()
         await self.valkey.close()
 
-    def enter(self, key: Key) -> Awaitable[None] | None:  # type: ignore[override]
+    def enter(self, key: Key) -> Awaitable[None] | None:
         """See Admission."""
         if key.rpm is None and key.max_concurrent is None:
             super().enter(_NOBODY)
@@ -152,7 +152,7 @@ class SharedAdmission(Admission):
         else:
             super().leave(_NOBODY)
 
-    def charge_tokens(self, key: Key, tokens: int) -> Awaitable[None] | None:  # type: ignore[override]
+    def charge_tokens(self, key: Key, tokens: int) -> Awaitable[None] | None:
         """See Admission."""
         if key.tpm is None:
             return None

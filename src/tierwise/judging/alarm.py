@@ -33,7 +33,8 @@ class Said(Struct, frozen=True):
 
 
 class Watch(Struct, frozen=True):
-    """What one alarm watches. Whatever is different makes it another test, which starts anew.
+    """What one alarm watches: two tiers, of which the rule serves one. Whatever is different makes it another
+    test, which starts anew.
 
     `allowance`: disagreement that the rule's own Verdict explains, see `allowance_of`. `verdict`: its id.
     """
@@ -41,6 +42,7 @@ class Watch(Struct, frozen=True):
     task: str
     cheap: str
     reference: str
+    served: str
     cheap_model: str = ""
     reference_model: str = ""
     scorer: str = AGREEMENT
@@ -83,12 +85,16 @@ class Record(Struct, frozen=True, omit_defaults=True):
         watch, mean = self.watch, self.agreement
         if mean is None:
             return f"shadow: {watch.cheap} against {watch.reference}, no pair compared yet"
-        shown = f"agreed {mean * 100:.1f} % over {self.n} calls"
-        needed = 1 / watch.alpha
-        end = f"e = {_e_text(self.ln_e_keep)} of the {needed:,.0f} that contradict"
+        needed = f"{1 / watch.alpha:,.0f}"
         if self.contradicted:
-            reached = _e_text(self.peak_keep)
-            end = f"e = {reached}, past the {needed:,.0f} that contradict, {self.contradicted[:10]}"
+            end = (
+                f"e = {_e_text(self.peak_keep)}, past the {needed} that contradict, {self.contradicted[:10]}"
+            )
+        elif watch.served == watch.cheap:
+            end = f"e = {_e_text(self.ln_e_keep)} of the {needed} that contradict"
+        else:
+            end = f"e = {_e_text(self.ln_e_switch)} of the {needed} that show {watch.cheap} within the margin"
+        shown = f"agreed {mean * 100:.1f} % over {self.n} calls"
         return f"shadow: {watch.cheap} and {watch.reference} {shown}; {end}"
 
 
@@ -113,8 +119,8 @@ class Alarm:
             self._process.peak_switch = record.peak_switch
 
     def add(self, score: Score, at: str) -> bool:
-        """One pair more; whether this is the pair that contradicts the rule. Rounded up to three decimals:
-        toward the rule, so that the evidence against it stays valid."""
+        """One pair more; whether this is the pair that contradicts the rule, which only one that serves the
+        cheaper tier can be. Scores are rounded up to three decimals: the evidence against stays valid."""
         self.updated = at
         if score.value is None:
             self.unscored += 1
@@ -123,7 +129,8 @@ class Alarm:
         name = f"{rounded:g}"
         self.scores[name] = self.scores.get(name, 0) + 1
         self._process.add(rounded - 1)
-        if self.contradicted or self._process.peak_keep < self._bar:
+        claimed = self.watch.served == self.watch.cheap
+        if not claimed or self.contradicted or self._process.peak_keep < self._bar:
             return False
         self.contradicted = at
         return True

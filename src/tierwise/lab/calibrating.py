@@ -133,7 +133,7 @@ def corrected(pairs: Sequence[Pair], terms: JudgingTerms, name: str, judge: Cali
         decision = "switch"
     elif shown.decision == "keep" and ends[1] < -bar.margin:
         decision = "keep"
-    said = (
+    said: tuple[str, ...] = (
         f"As the judge shows it: {shown.reasons[0]}",
         f"The judge {name} agrees with {judge.labels} human labels: sensitivity {judge.sensitivity:.1%}, "
         f"specificity {judge.specificity:.1%}. It shows {judge.shrinkage:.0%} of a true gap.",

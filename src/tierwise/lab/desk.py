@@ -1,4 +1,4 @@
-"""Desk: where a judge (or embedder) is asked. Every judgement is kept in the run's folder and paid for once."""
+"""Desk: where a judge (or embedder) is asked. Every judgement is kept in the run's folder, paid for once."""
 
 from __future__ import annotations
 
@@ -29,7 +29,9 @@ _LONGEST = 500
 
 
 class Judgement(Struct, frozen=True, omit_defaults=True):
-    """What the judge said to one prompt, with its bill. `key` is the hash of judge and prompt."""
+    """What the judge said to one prompt, with its bill. `key` is the hash of judge and prompt, `by` the
+    scorer that asked.
+    """
 
     key: str
     text: str
@@ -38,16 +40,18 @@ class Judgement(Struct, frozen=True, omit_defaults=True):
     cost_pico: int | None = None
     served: str = ""
     error: str = ""
+    by: str = ""
 
 
 class Asking(Struct, frozen=True):
-    """How a desk asks: calls in flight, retries, first wait, and what all of it may cost."""
+    """How a desk asks: calls in flight, retries, first wait, what all may cost, and for which scorer."""
 
     jobs: int = 32
     retries: int = 6
     backoff_s: float = 0.5
     limit_pico: int | None = None
     seed: int = 0
+    by: str = ""
 
 
 class Desk:
@@ -59,6 +63,7 @@ class Desk:
         self.unpriced = 0
         self.failed = 0
         self.others_pico = 0
+        self._down: NoJudge | None = None
         self._asking = asking
         self._folder = folder
         self._known: dict[str, Judgement] = {}
@@ -69,7 +74,9 @@ class Desk:
         self._output = OUTPUT_SAID
         if folder is not None:
             for line in folder.other_lines(JUDGEMENTS):
-                self._take(msgspec.json.decode(line, type=Judgement))
+                said = msgspec.json.decode(line, type=Judgement)
+                if said.by == asking.by:
+                    self._take(said)
 
     @property
     def calls(self) -> int:
@@ -118,6 +125,8 @@ class Desk:
             ticket = await self._pace.enter()
             slow: bool | None = None
             try:
+                if self._down is not None:
+                    raise self._down
                 with self._reservation(case):
                     reply = await self.tier.answer(case, 0)
                     slow = False
@@ -129,6 +138,7 @@ class Desk:
                         reply.cost_pico,
                         reply.served,
                         reply.error,
+                        asking.by,
                     )
                     if self._folder is not None:
                         self._folder.keep_other(JUDGEMENTS, msgspec.json.encode(said))
@@ -138,7 +148,8 @@ class Desk:
                 slow = congested(error)
                 if hopeless(error):
                     words = error.sentence()[:300]
-                    raise NoJudge(f"The judge cannot be asked: {words}", remedy(error)) from None
+                    self._down = NoJudge(f"The judge cannot be asked: {words}", remedy(error))
+                    raise self._down from None
                 if attempt == asking.retries or final(error):
                     self.failed += 1
                     raise

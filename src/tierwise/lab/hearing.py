@@ -1,4 +1,4 @@
-"""Hearing: the judge of one run, from its name in the scorer to what it cost and how far it can be believed."""
+"""Hearing: the judge of one run, from its name in the scorer to its cost and how far it can be believed."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ from .plan import Bill, answer_tokens
 from .results import JudgeResult
 from .scoring import Judge, Spec
 from .store import RunFolder
+from .suites import text_hash
 from .tally import TierTally
 from .tiers import Places, named, open_tiers
 
@@ -60,7 +61,9 @@ class Hearing:
         tier = open_tiers([name], structs.replace(places, knobs=Knobs()))[0]
         if spec.name == "similarity":
             tier = embedder_of(tier, places.pool)
-        self.desk = Desk(tier, summons.asking, folder)
+        asked = {key: value for key, value in spec.options.items() if key != "pass_at"}
+        by = text_hash(f"{spec.name} {sorted(asked.items())}")
+        self.desk = Desk(tier, structs.replace(summons.asking, by=by), folder)
         check_limit(self.desk, summons.asking.limit_pico)
         self.asked: Asked = judge_at(self.desk, spec)
         self._folder = folder
@@ -87,7 +90,8 @@ class Hearing:
         """The pairwise judge's part, once the answers are there; nothing for others."""
         if isinstance(self.asked, PairwiseJudge) and self._folder is not None:
             jobs = self.summons.asking.jobs
-            await compare_all(self.asked, self._folder, order, tallies, reference, jobs)
+            records = self._folder.records()
+            await compare_all(self.asked, records, order, tallies, reference=reference, jobs=jobs)
 
     def bound(self, case: Case, answer_bytes: int) -> int:
         """Pico-dollars that judging one answer is reckoned to cost at most; 0 where it is done afterwards."""
@@ -124,8 +128,8 @@ class Hearing:
 
 
 def summoned(spec: Spec, given: tuple[str, str, str], labels: str, sequential: bool) -> Spec:
-    """The spec as --judge, --rubric and --embedder (`given`) complete it. With labels, scores are read as pass
-    from one half up: only right and wrong can be corrected. Raises SuiteError on what does not go together.
+    """The spec as --judge, --rubric and --embedder (`given`) complete it. With labels, scores are read as
+    pass from one half up: only right and wrong can be corrected. SuiteError on what does not go together.
     """
     spec = completed(spec, *given)
     if labels and spec.name != "judge":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec import structs
 
@@ -11,7 +11,6 @@ from .judges import PairwiseJudge
 from .pace import each_of
 from .records import Record
 from .scoring import WRONG
-from .store import RunFolder
 from .tally import PENDING, TierTally
 
 _STANDARD = "what the others are compared with"
@@ -24,19 +23,21 @@ def later(case: Case, answer: str) -> Score:
 
 async def compare_all(
     judge: PairwiseJudge,
-    folder: RunFolder,
+    records: Iterable[Record],
     order: Sequence[Case],
     tallies: Mapping[str, TierTally],
+    *,
     reference: str,
     jobs: int,
 ) -> None:
     """Scores every answer against the reference's of the same Case and repeat: 1 better, 0.5 tie, 0 worse;
-    the reference itself 0.5. A tier whose call was refused, cut short or rejected loses to one that answered.
+    the reference itself 0.5. The scores go into the tallies only: they follow from the judgements.
+    A tier whose call was refused, cut short or rejected loses to one that answered.
     Raises SuiteError when the judge cannot be asked.
     """
     at = {case.id: position for position, case in enumerate(order)}
     latest: dict[tuple[str, int, int], Record] = {}
-    for record in folder.records():
+    for record in records:
         position = at.get(record.trial.case)
         tally = tallies.get(record.trial.tier)
         if position is not None and tally is not None and record.trial.repeat < tally.repeats:
@@ -48,10 +49,7 @@ async def compare_all(
         record = latest[key]
         other = latest.get((reference, position, repeat))
         score = await _score(judge, order[position], record, record if tier == reference else other)
-        if record.trial.score != score:
-            record = structs.replace(record, trial=structs.replace(record.trial, score=score))
-            folder.keep(record)
-        tallies[tier].put(position, record)
+        tallies[tier].put(position, structs.replace(record, trial=structs.replace(record.trial, score=score)))
 
     for tally in tallies.values():
         tally.reasons.clear()

@@ -15,6 +15,7 @@ from ..nouns import Case
 from .compare import Seen
 from .evaluation import Done, Options, cheap_tiers, finish, hearing_of, places_of, spec_of
 from .hearing import hears
+from .judges import UNJUDGED
 from .order import ordered
 from .pace import each_of
 from .records import Manifest, Record
@@ -48,9 +49,8 @@ async def rescore(run: str, options: Options, say: Callable[[str], None] | None 
             assert hearing is not None
             if say is not None:
                 bill = hearing.bill(order, len(tallies), manifest.terms.repeats, manifest.terms.max_tokens)
-                say(
-                    f"judge {hearing.desk.tier.card.name}: {bill.calls:,} calls, about {money(bill.about_pico)}"
-                )
+                name = hearing.desk.tier.card.name
+                say(f"judge {name}: {bill.calls:,} calls, about {money(bill.about_pico)}")
             await hearing.calibrate()
             await told.score(hearing.scorer, options.jobs)
             await hearing.compare(order, tallies, manifest.terms.reference)
@@ -88,7 +88,7 @@ class _Retold:
             if tally is None or key[1] < 0 or trial.repeat >= tally.repeats:
                 return
             waited = latest.get(key, False)
-            latest[key] = trial.score.why == PENDING
+            latest[key] = trial.score.why.startswith((PENDING, UNJUDGED))
             if not waited:
                 tally.bill(record)
             score = await mark(judge, self.order[key[1]], trial.answer, trial.outcome)

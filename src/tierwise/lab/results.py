@@ -74,7 +74,7 @@ class Comparison(Struct, frozen=True):
 
 
 class JudgeResult(Struct, frozen=True):
-    """Who scored, what that cost beside the tiers (None: could not be priced), and how far it can be believed.
+    """Who scored, what that cost beside the tiers (None: not priced), and how far it can be believed.
 
     `calls` are judgements paid for in this run; `failed`: without an answer; `calibration` None: not
     calibrated on human labels; `labels_unscored`: labelled answers it gave no readable score to.
@@ -98,8 +98,8 @@ class JudgeResult(Struct, frozen=True):
 
 class Evaluation(Struct, frozen=True):
     """One Suite's evaluation. `decision` is that of the cheapest tier that may take over, `chosen` its name;
-    with keep or not_enough `chosen` is the reference. `spent_pico` is what the tiers cost; the judge's part is
-    in `judge`.
+    with keep or not_enough `chosen` is the reference. `spent_pico` is what the tiers cost; the judge's
+    part is in `judge`.
     """
 
     run: str

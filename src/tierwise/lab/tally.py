@@ -20,8 +20,8 @@ OUTCOMES = ("ok", "truncated", "refused", "rejected", "error", "cancelled")
 
 
 class TierTally:
-    """One tier's Trials, by position of the Case in the run's order and repeat. `mirrored`: the reference of a
-    pairwise judge, whose score in a pair is one minus the other's.
+    """One tier's Trials, by position of the Case in the run's order and repeat. `mirrored`: the reference of
+    a pairwise judge, whose score in a pair is one minus the other's.
     """
 
     def __init__(self, positions: int, repeats: int) -> None:

@@ -269,9 +269,7 @@ def test_planning_to_add_a_tier_changes_nothing_on_disk() -> None:
     assert Path(".tierwise/runs", first["run"], "run.json").read_text() == before
 
 
-def test_a_limit_that_lets_nothing_be_asked_is_an_error_that_says_what_to_do(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_limit_that_lets_nothing_be_asked_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     world(30, 1, 1)
     Path("tierwise.toml").write_text(live.config("openai_chat", 9))
     monkeypatch.setenv("UPSTREAM_KEY", "x")

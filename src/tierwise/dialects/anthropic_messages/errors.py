@@ -92,7 +92,7 @@ def _status_and_type(error: TierwiseError) -> tuple[int, str]:
     if isinstance(error, Overloaded):
         return 529, "overloaded_error"
     if isinstance(error, UpstreamStatus):
-        if error.status == 529 or "overloaded" in error.code:
+        if error.status == 529 or "overloaded" in error.code or error.code == "UNAVAILABLE":
             return 529, "overloaded_error"
         if error.code in _BY_TYPE and (error.code == "api_error" or _BY_TYPE[error.code] == error.status):
             return error.status, error.code

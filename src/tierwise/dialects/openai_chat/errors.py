@@ -19,6 +19,8 @@ from ...errors import (
 )
 from ...nouns import Failed
 
+_LONGEST_S = 30
+"""SDKs sleep the whole Retry-After, so a longer one is not told."""
 _INVALID, _SERVER = "invalid_request_error", "server_error"
 # kind → (type, code); a code of None is null on the wire, as OpenAI writes plain invalid requests.
 _KINDS: Mapping[str, tuple[str, str | None]] = MappingProxyType(
@@ -122,9 +124,14 @@ def write_error(error: TierwiseError, request_id: str) -> tuple[int, list[tuple[
     headers = [(b"x-should-retry", b"true" if later else b"false")]
     if isinstance(error, LimitRefused):
         # The SDKs sleep as long as they are told.
-        headers.append((b"retry-after", str(min(max(math.ceil(error.retry_after_s), 1), 30)).encode()))
+        wait = min(max(math.ceil(error.retry_after_s), 1), _LONGEST_S)
+        headers.append((b"retry-after", str(wait).encode()))
     elif isinstance(error, Overloaded):
         headers.append((b"retry-after", b"1"))
+    elif isinstance(error, UpstreamStatus):
+        wait_s = error.retry_after_s
+        if wait_s is not None and wait_s <= _LONGEST_S:
+            headers.append((b"retry-after", str(math.ceil(wait_s)).encode()))
     if request_id:
         headers.append((b"x-request-id", request_id.encode("latin1", "replace")))
     return status, headers, msgspec.json.encode({"error": wire})

@@ -73,7 +73,7 @@ class MessageWriter:
         return self._out
 
     def _keep_four(self) -> None:
-        """At most 4 breakpoints are written. The first and the last 3 stay; an own caller's are left alone."""
+        """At most 4 breakpoints are written: the first and the last 3. An own caller's are left alone."""
         if self._own or len(self._marked) <= 4:
             return
         self._losses.add("cache.more_than_4", f"{len(self._marked)} were asked for")
