@@ -181,7 +181,8 @@ def show(found: Checked) -> None:
 def _show_settings(settings: Settings) -> None:
     catalog, policy = settings.catalog, settings.policy
     for provider in catalog.providers.values():
-        serves = f"{len(provider.models)} models" if provider.models else "any model"
+        count = len(provider.models)
+        serves = f"{count} model{'s' if count > 1 else ''}" if count else "any model"
         secret = provider.key or "no key"
         click.echo(
             f"provider  {provider.name}: {provider.dialect} at {provider.base_url}, {secret}, {serves}"

@@ -9,7 +9,7 @@ from msgspec import Struct
 from ..clock import now_us, rfc3339, tick_us
 from ..config import Settings
 from ..costing import price_at
-from ..errors import TierwiseError, UpstreamBroke, UpstreamTimeout
+from ..errors import TierwiseError, UpstreamBroke, UpstreamStatus, UpstreamTimeout
 from ..http1 import Pool
 from ..nouns import Ask, Message, Model, Provider, Text
 from ..upstream import Deployment, Sent, send
@@ -60,11 +60,18 @@ async def _ask(pool: Pool, provider: Provider, settings: Settings) -> Heard:
         deployment.dialect.read_answer(body)
         usage = deployment.dialect.usage(body)
     except TierwiseError as error:
-        return Heard(provider.name, model.name, error=f"{model.name}: {error.sentence()}")
+        return Heard(provider.name, model.name, error=f"{model.name}: {_words(error, provider)}")
     if usage is None:
         return Heard(provider.name, model.name, took_ms)
     cost = deployment.priced.cost(usage, now_us()).pico
     return Heard(provider.name, model.name, took_ms, usage.prompt, usage.output, cost)
+
+
+def _words(error: TierwiseError, provider: Provider) -> str:
+    """What went wrong. A provider that refuses a credential is not quoted: it may repeat a part of it."""
+    if isinstance(error, UpstreamStatus) and error.status in (401, 403):
+        return f"the provider refused {provider.key or 'a call without a key'} ({error.status})."
+    return error.sentence()
 
 
 async def _answer(pool: Pool, deployment: Deployment) -> bytes:

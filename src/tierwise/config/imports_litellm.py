@@ -205,8 +205,8 @@ def _fallbacks(draft: Draft, tables: Mapping[str, Any]) -> None:
                     default += named
                 else:
                     draft.chains.setdefault(str(group), []).extend(named)
-        named = settings.get("default_fallbacks")
-        default += [str(each) for each in named] if isinstance(named, list) else []
+        always = settings.get("default_fallbacks")
+        default += [str(each) for each in always] if isinstance(always, list) else []
         for alias, group in _dict(settings.get("model_group_alias")).items():
             draft.aliases[str(alias)] = str(_dict(group).get("model", group))
     for group in draft.groups:

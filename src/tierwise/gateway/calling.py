@@ -225,7 +225,20 @@ def same_dialect(walk: Walk, deployment: Deployment) -> bytes:
     body = dialect.replace_model(walk.body, model.id)
     if walk.outline.fallback or walk.outline.preference:
         body = dialect.strip(body, ("provider",))
+    if asks_usage(walk, deployment):
+        body = lay_over(body, {"stream_options": {"include_usage": True}})
     return body
+
+
+def asks_usage(walk: Walk, deployment: Deployment) -> bool:
+    """Whether the gateway asks for a stream's usage where the caller did not: a provider's `stream_usage`."""
+    outline = walk.outline
+    return (
+        outline.stream
+        and not outline.include_usage
+        and walk.surface.name == deployment.dialect.name == "openai_chat"
+        and deployment.provider.name in walk.snapshot.settings.stream_usage
+    )
 
 
 def _degrades(able: Abilities) -> bool:

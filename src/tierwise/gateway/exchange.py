@@ -12,9 +12,10 @@ import asyncio
 from msgspec import structs
 
 from tierwise.dialects.base import Dialect
-from tierwise.errors import BudgetRefused, DeadlineMissed, TierwiseError
+from tierwise.errors import BadRequest, BudgetRefused, DeadlineMissed, TierwiseError
 from tierwise.http1 import Reply, Request
 from tierwise.ledger import Ledger
+from tierwise.nouns import Task
 from tierwise.routing import Question
 
 from . import reply as writing
@@ -22,6 +23,7 @@ from .admission import Admission
 from .auth import Callers
 from .calling import Caller
 from .counting import Factors, count
+from .holdout import TAG, drawn, kept_back, on_reference
 from .metrics import Metrics
 from .recording import Entry
 from .sessions import Sessions, bound_for_us, name_of
@@ -115,9 +117,28 @@ def choosing(gate: Gate, walk: Walk) -> None:
     bound = gate.sessions.tier_of(walk.caller.key.id, walk.session, walk.at_us) if walk.session else None
     question = Question(walk.outline, walk.asked_task, bound, walk.prompt_tokens)
     walk.route = snapshot.routes.choose(question, gate.caller.health)
+    task = snapshot.policy.tasks.get(walk.route.task)
+    if task is not None:
+        terms_of(gate, walk, task, question)
     walk.scopes = scopes_of(walk)
     if walk.max_cost_pico is not None:
         refuse_too_dear(walk, walk.max_cost_pico)
+
+
+def terms_of(gate: Gate, walk: Walk, task: Task, question: Question) -> None:
+    """Holds the request to its task's terms: the most output tokens, the share kept on the reference tier."""
+    most, asked, route = task.max_output_tokens, walk.outline.max_output, walk.route
+    assert route is not None
+    if most is not None and asked is not None and asked > most and route.how != "pinned":
+        raise BadRequest(
+            f"Task {task.name!r} allows {most} output tokens, and {asked} were asked for.",
+            "Ask for fewer, or raise the task's max_output_tokens.",
+        )
+    if drawn(walk.id, task.holdout_share):
+        reference = kept_back(route, walk.snapshot.catalog)
+        if reference is not None:
+            walk.route = on_reference(question, route, reference, walk.snapshot.routes, gate.caller.health)
+            walk.tags = (*walk.tags, TAG)
 
 
 def remember(gate: Gate, walk: Walk, entry: Entry) -> None:

@@ -6,15 +6,16 @@ provider did not report is estimated from the bytes seen and says so.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Awaitable
 
 from msgspec import structs
 
 from tierwise.clock import now_us, tick_us
 from tierwise.costing import estimate_tokens
-from tierwise.errors import TierwiseError
+from tierwise.errors import TierwiseError, UpstreamStatus
 from tierwise.ledger import Ledger
-from tierwise.nouns import Candidate, Close, Open, Outcome, Usage
+from tierwise.nouns import Candidate, Close, Open, Outcome, Provider, Usage
 from tierwise.nouns.answer import tier_billed
 from tierwise.upstream import Deployment
 
@@ -28,40 +29,59 @@ class Book:
     def __init__(self, ledger: Ledger, metrics: Metrics) -> None:
         self.ledger = ledger
         self.metrics = metrics
+        self.running: Counter[str] = Counter()
+        """Attempts under way by provider, where the provider has a limit."""
 
     async def open(self, walk: Walk, deployment: Deployment, candidate: Candidate) -> Entry:
-        """An Entry whose OPEN row is durable, its estimated cost reserved. Raises BudgetRefused or
-        StoreError."""
+        """An Entry whose OPEN row is durable, its estimated cost reserved. Raises BudgetRefused,
+        StoreError, or UpstreamStatus 429 where the provider has as many calls from here as its
+        configuration allows."""
+        provider = deployment.provider
+        if provider.max_concurrent is not None:
+            if self.running[provider.name] >= provider.max_concurrent:
+                raise UpstreamStatus(
+                    429, f"{provider.name} is at its {provider.max_concurrent} calls.", "local_limit"
+                )
+            self.running[provider.name] += 1
         at_us = now_us()
         walk.attempts += 1
         entry = Entry(self, walk, deployment, candidate, f"{walk.id}-{walk.attempts}")
         route, priced = walk.route, deployment.priced
         assert route is not None
-        await self.ledger.open(
-            # By position, in the order of the noun: by name it takes five times as long.
-            Open(
-                walk.id,  # exchange
-                entry.id,  # attempt
-                at_us,
-                walk.caller.key.id,  # key
-                route.task,
-                candidate.tier,
-                deployment.name,  # model
-                deployment.provider.name,  # provider
-                walk.surface.name,  # dialect_in
-                deployment.dialect.name,  # dialect_out
-                walk.outline.stream,
-                priced.price_id(at_us),  # price_id
-                walk.reservation(deployment, at_us),  # reserved_pico
-                walk.scopes,
-                route.asked,
-                route.reason,  # route
-                walk.session,
-                walk.tags,
+        try:
+            await self.ledger.open(
+                # By position, in the order of the noun: by name it takes five times as long.
+                Open(
+                    walk.id,  # exchange
+                    entry.id,  # attempt
+                    at_us,
+                    walk.caller.key.id,  # key
+                    route.task,
+                    candidate.tier,
+                    deployment.name,  # model
+                    deployment.provider.name,  # provider
+                    walk.surface.name,  # dialect_in
+                    deployment.dialect.name,  # dialect_out
+                    walk.outline.stream,
+                    priced.price_id(at_us),  # price_id
+                    walk.reservation(deployment, at_us),  # reserved_pico
+                    walk.scopes,
+                    route.asked,
+                    route.reason,  # route
+                    walk.session,
+                    walk.tags,
+                )
             )
-        )
+        except BaseException:
+            self.left(provider)
+            raise
         entry.sent_us = tick_us()
         return entry
+
+    def left(self, provider: Provider) -> None:
+        """An Attempt at `provider` is over."""
+        if provider.max_concurrent is not None:
+            self.running[provider.name] -= 1
 
 
 class Entry:
@@ -125,6 +145,7 @@ class Entry:
         self, outcome: Outcome, status: int, error: TierwiseError | None, model: str | None
     ) -> Awaitable[None]:
         self._closed = True
+        self._book.left(self.deployment.provider)
         walk, deployment, now = self.walk, self.deployment, tick_us()
         at_us = now_us()
         usage = self.final_usage(outcome)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from functools import lru_cache
+from typing import cast
 
 import msgspec
 
@@ -13,7 +14,8 @@ from tierwise.money import PICO_PER_USD, pico_to_usd
 from tierwise.nouns import Delta, DialectName, Ended, Event, Failed, Started, UsageSeen
 from tierwise.upstream import Header
 
-from .calling import Live, error_of
+from .calling import Live, asks_usage, error_of
+from .unasked import UnaskedUsage
 from .walk import Walk
 
 # Reply headers of the provider that a client of the same dialect understands.
@@ -66,6 +68,8 @@ async def _stream(walk: Walk, live: Live, reply: Reply) -> None:
     tap, response = live.tap, live.response
     assert tap is not None
     reply.start(200, [*_STREAM, *ours(walk, live), *passed(live)])
+    if asks_usage(walk, live.entry.deployment):
+        reply = cast(Reply, UnaskedUsage(reply))
     data, held = live.head, live.held
     # Gemini has no terminator: frames may follow the one that says why it finished, to the last byte.
     open_ended = walk.surface.name == "gemini"

@@ -1,27 +1,30 @@
 """The alarm on a rule: what live traffic says of it, read after every pair without inflating the error.
 
 With no truth at hand the dearer tier stands for it: D = agreement − 1, in −1..0, where agreement is how the
-cheaper tier's answer scores with the dearer one's as its target. The e-process of `sequential` bets on D; its
-`keep` side reaching 1/alpha contradicts the rule.
+cheaper tier's answer scores with the dearer one's as its target. Bettors as in `sequential` bet that D is
+below −margin; their money reaching 1/alpha contradicts the rule.
 """
 
 from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
-from msgspec import Struct, field
+from msgspec import Struct, field, structs
 
 from ..errors import SuiteError
 from ..nouns import Case, Counts, Score
 from .scorers import scorer
 from .scorers_json import read_json, tool_call
 from .scorers_text import RIGHT, WRONG, Scorer, normal_text
-from .sequential import EProcess, ln_threshold
+from .sequential import WEIGHTS, EProcess, check_margin, ln_threshold
 
 AGREEMENT = "agreement"
+BLOCK = 100
+"""A new bettor begins every so many pairs."""
 
 
 class Said(Struct, frozen=True):
@@ -67,6 +70,8 @@ class Record(Struct, frozen=True, omit_defaults=True):
     ln_e_switch: float = 0.0
     peak_keep: float = 0.0
     peak_switch: float = 0.0
+    ln_money: tuple[float, ...] = ()
+    """ln of what each stake's bettors have, see Bets."""
     contradicted: str = ""
 
     @property
@@ -98,50 +103,98 @@ class Record(Struct, frozen=True, omit_defaults=True):
         return f"shadow: {watch.cheap} and {watch.reference} {shown}; {end}"
 
 
+class Bets:
+    """ln of an e-value against "the mean of D is at least −margin", that also sees what changes late.
+
+    One bettor alone loses so much on a good year that a bad week cannot make it up. So bettor k begins after
+    100·k pairs with the share 1/((k + 1)(k + 2)) of the money, which lies still until then; shares add up to
+    1, so the sum does not grow on average while the hypothesis is true, and Ville's inequality holds at
+    every look. A change after n good pairs costs the evidence about 2·ln(n/100).
+    """
+
+    def __init__(self, margin: float, n: int = 0, ln_money: Sequence[float] = ()) -> None:
+        """`n` and `ln_money` go on from an earlier one. Raises SuiteError on a margin outside 0..1."""
+        check_margin(margin)
+        self.margin = margin
+        self.n = n
+        self.ln_money = list(ln_money) or [-math.inf] * len(WEIGHTS)
+
+    def add(self, difference: float) -> float:
+        """One D in −1..1 more; ln of the e-value now."""
+        begun, place = divmod(self.n, BLOCK)
+        if place == 0:
+            stake = -math.log((begun + 1) * (begun + 2))
+            self.ln_money = [_ln_sum(money, stake) for money in self.ln_money]
+        excess = difference + self.margin
+        for j, weight in enumerate(WEIGHTS):
+            self.ln_money[j] += math.log1p(-weight / (1 + self.margin) * excess)
+        self.n += 1
+        return self.ln_e
+
+    @property
+    def ln_e(self) -> float:
+        """ln of all the money: at work, and still waiting."""
+        if not self.n:
+            return 0.0
+        waiting = -math.log((self.n - 1) // BLOCK + 2)
+        total = waiting
+        for money in self.ln_money:
+            total = _ln_sum(total, money - math.log(len(WEIGHTS)))
+        return total
+
+
 class Alarm:
     """A running test of one rule. `add` each pair once, in order of arrival."""
 
     def __init__(self, watch: Watch, since: str, record: Record | None = None) -> None:
         """`record`: what an earlier process kept of the same watch. Raises SuiteError on a bad margin or
         alpha."""
+        margin = min(watch.margin + watch.allowance, 0.99)
+        kept = record or Record(watch, since)
         self.watch = watch
-        self.since = record.since if record else since
-        self.updated = record.updated if record else ""
-        self.contradicted = record.contradicted if record else ""
-        self.unscored = record.unscored if record else 0
-        self.scores: dict[str, int] = dict(record.scores) if record else {}
         self._bar = ln_threshold(watch.alpha)
-        self._process = EProcess(min(watch.margin + watch.allowance, 0.99))
-        if record is not None:
-            for score, count in self.scores.items():
-                self._process.add_all([float(score) - 1] * count)
-            self._process.peak_keep = record.peak_keep
-            self._process.peak_switch = record.peak_switch
+        self._kept = kept
+        self._scores = dict(kept.scores)
+        self._bets = Bets(margin, kept.n, kept.ln_money)
+        self._process = EProcess(margin)
+        for score, count in self._scores.items():
+            self._process.add_all([float(score) - 1] * count)
+        self._process.peak_switch = max(self._process.peak_switch, kept.peak_switch)
+
+    @property
+    def contradicted(self) -> str:
+        """When the rule was contradicted, RFC 3339; "": not so far."""
+        return self._kept.contradicted
 
     def add(self, score: Score, at: str) -> bool:
         """One pair more; whether this is the pair that contradicts the rule, which only one that serves the
         cheaper tier can be. Scores are rounded up to three decimals: the evidence against stays valid."""
-        self.updated = at
+        kept = self._kept
         if score.value is None:
-            self.unscored += 1
+            self._kept = structs.replace(kept, updated=at, unscored=kept.unscored + 1)
             return False
         rounded = math.ceil(score.value * 1000 - 1e-9) / 1000
         name = f"{rounded:g}"
-        self.scores[name] = self.scores.get(name, 0) + 1
+        self._scores[name] = self._scores.get(name, 0) + 1
+        peak = max(kept.peak_keep, self._bets.add(rounded - 1))
         self._process.add(rounded - 1)
         claimed = self.watch.served == self.watch.cheap
-        if not claimed or self.contradicted or self._process.peak_keep < self._bar:
-            return False
-        self.contradicted = at
-        return True
+        crossed = claimed and not kept.contradicted and peak >= self._bar
+        self._kept = structs.replace(
+            kept, updated=at, peak_keep=peak, contradicted=at if crossed else kept.contradicted
+        )
+        return crossed
 
     def record(self) -> Record:
         """What to keep of it."""
-        process = self._process
-        return Record(
-            self.watch, self.since, self.updated, dict(self.scores), self.unscored, process.ln_keep,
-            process.ln_switch, process.peak_keep, process.peak_switch, self.contradicted,
-        )  # fmt: skip
+        return structs.replace(
+            self._kept,
+            scores=dict(self._scores),
+            ln_e_keep=self._bets.ln_e,
+            ln_e_switch=self._process.ln_switch,
+            peak_switch=self._process.peak_switch,
+            ln_money=tuple(self._bets.ln_money) if self._bets.n else (),
+        )
 
 
 def allowance_of(counts: Counts | None) -> float:
@@ -203,6 +256,12 @@ def _same(case: Case, answer: str) -> Score:
 
 def _canonical(value: object) -> bytes:
     return msgspec.json.encode(value, order="deterministic")
+
+
+def _ln_sum(a: float, b: float) -> float:
+    """ln(e^a + e^b)."""
+    high, low = (a, b) if a >= b else (b, a)
+    return high if low == -math.inf else high + math.log1p(math.exp(low - high))
 
 
 def _e_text(ln_value: float) -> str:

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from tierwise.errors import SuiteError
-from tierwise.judging.alarm import Alarm, Record, Said, Watch, agreement, allowance_of, compare
+from tierwise.judging.alarm import Alarm, Bets, Record, Said, Watch, agreement, allowance_of, compare
 from tierwise.judging.sequential import EProcess
 from tierwise.nouns import Counts, Score
 
@@ -70,15 +70,37 @@ def test_it_contradicts_once_when_disagreement_goes_on() -> None:
     said = fed(alarm, [1, 0] * 30)
     assert said.count(True) == 1
     n = said.index(True) + 1
+    # Half the money is at work from the start: a single bettor needs ln 2 less.
     process = EProcess(0.05)
-    for d in ([0, -1] * 30)[:n]:
+    reached = []
+    for d in [0, -1] * 30:
         process.add(d)
-    assert process.peak_keep >= math.log(20)
+        reached.append(process.ln_keep)
+    assert reached[n - 1] >= math.log(20) > reached[n - 1] - math.log(2) - 0.6
     record = alarm.record()
     assert record.contradicted == f"2026-11-22T00:00:{n - 1:02d}Z"
     assert record.n == 60
     assert record.agreement == 0.5
     assert "contradict, 2026-11-22" in record.sentence()
+
+
+def test_the_first_hundred_pairs_are_one_bettor_with_half_the_money() -> None:
+    bets, process = Bets(0.05), EProcess(0.05)
+    for d in [0, 0, -1, 0, -1] * 20:
+        found = bets.add(d)
+        process.add(d)
+        assert math.exp(found) == pytest.approx(0.5 * math.exp(process.ln_keep) + 0.5)
+
+
+def test_a_change_after_a_long_good_time_is_still_seen() -> None:
+    alarm = Alarm(WATCH, "s")
+    assert not any(fed(alarm, [1.0] * 20_000))
+    said = fed(alarm, [1, 0] * 60)
+    assert said.index(True) < 100
+    alone = EProcess(0.05)
+    alone.add_all([0.0] * 20_000)
+    alone.add_all([0, -1] * 60)
+    assert alone.ln_keep < 0
 
 
 def test_a_rule_that_serves_the_dearer_tier_is_never_contradicted_by_disagreement() -> None:
@@ -133,11 +155,11 @@ def test_what_the_verdict_explains_is_allowed() -> None:
 
 
 def test_at_the_margin_false_alarms_stay_below_alpha() -> None:
-    """Read after every pair of 400, with a disagreement of exactly the margin: at most 5 % of 400 runs, and
+    """Read after every pair of 500, with a disagreement of exactly the margin: at most 5 % of 500 runs, and
     three standard errors."""
     draw = random.Random(11)
     false = 0
-    for _ in range(400):
-        alarm = Alarm(WATCH, "s")
-        false += any(alarm.add(Score(float(draw.random() >= 0.05)), "t") for _ in range(400))
-    assert false / 400 <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / 400)
+    for _ in range(500):
+        bets = Bets(0.05)
+        false += any(bets.add(-float(draw.random() < 0.05)) >= math.log(20) for _ in range(500))
+    assert 0 < false / 500 <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / 500)

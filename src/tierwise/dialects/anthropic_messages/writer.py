@@ -44,6 +44,7 @@ from .read import NAME
 from .usage import tokens, write_delta_usage, write_tier, write_usage
 
 Body = dict[str, Any]
+_encode = msgspec.json.Encoder().encode
 
 
 class _Waiting:
@@ -54,6 +55,7 @@ class _Waiting:
         self.part = start.part
         self.due: list[Body] = []
         self.opened = False
+        self.head = b""  # begins the frames of its deltas, once it is open
         self.stopped = False
         part = start.part
         self.own = (
@@ -94,6 +96,8 @@ class Writer:
         """The bytes due for `event`. After Ended or Failed nothing is written any more."""
         if self._ended:
             return b""
+        if type(event) is Delta and (written := self._at_once(event)) is not None:
+            return written
         if getattr(event, "choice", 0):
             self._losses.add("answer.choices")
             return b""
@@ -119,6 +123,17 @@ class Writer:
                 self._take(event)
                 self._drain(out)
         return b"".join(out)
+
+    def _at_once(self, event: Delta) -> bytes | None:
+        """The frame of a delta that nothing stands before, as most of a stream is; None for any other."""
+        block = self._blocks.get(event.index)
+        if block is None or not block.head or block.stopped or event.choice or event.logprobs:
+            return None
+        text = event.text
+        if not text or next(iter(self._blocks)) != event.index:
+            return None
+        self._said += len(text) if text.isascii() else len(text.encode())
+        return block.head + _encode(text) + b"}}\n\n"
 
     def error(self, error: TierwiseError) -> bytes:
         self._ended = True
@@ -238,6 +253,7 @@ class Writer:
                 block.due.append({"type": "input_json_delta", "partial_json": whole})
             if not block.opened and (opening := _opened(block)) is not None:
                 block.opened = True
+                block.head = self._head(block)
                 start = {"type": "content_block_start", "index": self._index, "content_block": opening}
                 out.append(_frame(start))
             if block.opened:
@@ -250,6 +266,19 @@ class Writer:
                 out.append(_frame({"type": "content_block_stop", "index": self._index}))
                 self._index += 1
             del self._blocks[index]
+
+    def _head(self, block: _Waiting) -> bytes:
+        """What stands before the text in a delta of this open block; b"" when its deltas are no texts."""
+        if block.custom:
+            return b""
+        shown = block.own or self._ask.reasoning.mode != "disabled"
+        kind = {"text": "text", "refusal": "text", "tool_call": "partial_json"}.get(block.kind, "")
+        field = "thinking" if block.kind == "thinking" and shown else kind
+        if not field:
+            return b""
+        name = "input_json" if field == "partial_json" else field
+        delta = {"type": f"{name}_delta", field: ""}
+        return _frame({"type": "content_block_delta", "index": self._index, "delta": delta})[:-6]
 
     def _close(self, out: list[bytes]) -> None:
         for block in self._blocks.values():

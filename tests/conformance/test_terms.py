@@ -1,0 +1,116 @@
+"""What the configuration demands of a call: usage on streams, a provider's limit, a task's output, a holdout."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import live
+import provider
+
+CHAT = "/v1/chat/completions"
+HELLO = [{"role": "user", "content": "hello"}]
+
+
+def answer(sent: provider.Sent) -> Iterator[Any]:
+    body = json.loads(sent.body)
+    if not body.get("stream"):
+        yield provider.whole(200, provider.chat())
+        return
+    yield provider.stream_head()
+    for frame in provider.chat_frames("Bill", "ing", usage=bool(body.get("stream_options"))):
+        yield provider.piece(frame[:25])
+        yield provider.piece(frame[25:])
+    yield provider.piece(b"")
+
+
+def world(folder: Path, script: provider.Script, extra: str) -> tuple[provider.Provider, live.Gateway, str]:
+    upstream = provider.Provider(script)
+    gateway = live.Gateway(folder / "g", live.config("openai_chat", upstream.port, extra=extra))
+    return upstream, gateway, gateway.key()
+
+
+def test_usage_is_asked_for_and_never_shown_unasked(tmp_path: Path) -> None:
+    upstream, gateway, key = world(tmp_path, answer, "stream_usage = true\n")
+    body = {"model": "tier/haiku", "messages": HELLO, "stream": True}
+    got = live.post(gateway.port, CHAT, body, key)
+    assert json.loads(upstream.sent[0].body)["stream_options"] == {"include_usage": True}
+    assert got.body == b"".join(provider.chat_frames("Bill", "ing", usage=False))
+    row = gateway.closes()[-1]
+    assert (row["usage_source"], row["cost_pico"]) == ("reported", 800 * 10**6 + 50 * 5 * 10**6)
+    asked = live.post(gateway.port, CHAT, {**body, "stream_options": {"include_usage": True}}, key)
+    assert asked.body == b"".join(provider.chat_frames("Bill", "ing"))
+    assert gateway.stop() == 0
+
+
+def test_without_it_the_bytes_stay_and_the_row_is_an_estimate(tmp_path: Path) -> None:
+    upstream, gateway, key = world(tmp_path, answer, "")
+    live.post(gateway.port, CHAT, {"model": "tier/haiku", "messages": HELLO, "stream": True}, key)
+    assert "stream_options" not in json.loads(upstream.sent[0].body)
+    assert gateway.closes()[-1]["usage_source"] == "estimated"
+    assert gateway.stop() == 0
+
+
+def test_a_provider_is_never_sent_more_at_once_than_it_allows(tmp_path: Path) -> None:
+    running, most = 0, 0
+    lock = threading.Lock()
+
+    def slow(sent: provider.Sent) -> Iterator[Any]:
+        nonlocal running, most
+        with lock:
+            running += 1
+            most = max(most, running)
+        yield 0.2
+        with lock:
+            running -= 1
+        yield provider.whole(200, provider.chat())
+
+    _, gateway, key = world(tmp_path, slow, "max_concurrent = 2\n")
+    statuses: list[int] = []
+
+    def one() -> None:
+        statuses.append(live.post(gateway.port, CHAT, {"model": "tier/haiku", "messages": HELLO}, key).status)
+
+    threads = [threading.Thread(target=one) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == 2
+    assert statuses.count(200) >= 2
+    assert set(statuses) <= {200, 429}
+    assert gateway.verify() == ""
+    assert gateway.stop() == 0
+
+
+def test_a_tasks_output_is_bounded(tmp_path: Path) -> None:
+    upstream, gateway, key = world(tmp_path, answer, "[task.classification]\nmax_output_tokens = 100\n")
+    body = {"model": "task/classification", "messages": HELLO}
+    assert live.post(gateway.port, CHAT, {**body, "max_tokens": 100}, key).status == 200
+    refused = live.post(gateway.port, CHAT, {**body, "max_tokens": 101}, key)
+    assert refused.status == 400
+    assert "100" in refused.json()["error"]["message"]
+    assert len(upstream.sent) == 1
+    assert gateway.stop() == 0
+
+
+def test_a_share_is_held_out_on_the_reference_tier(tmp_path: Path) -> None:
+    _, gateway, key = world(tmp_path, answer, "[task.classification]\nholdout_share = 0.3\n")
+    tiers = [
+        live.post(gateway.port, CHAT, {"model": "task/classification", "messages": HELLO}, key).headers[
+            "x-tierwise-tier"
+        ]
+        for _ in range(200)
+    ]
+    assert set(tiers) == {"haiku", "opus"}
+    # 200 draws at 0.3: outside 30..92 less than once in 10 million runs.
+    assert 30 <= tiers.count("opus") <= 92
+    rows = gateway.closes()
+    assert all(("holdout" in row["tags"]) == (row["tier"] == "opus") for row in rows)
+    named = live.post(gateway.port, CHAT, {"model": "tier/haiku", "messages": HELLO}, key)
+    assert named.headers["x-tierwise-tier"] == "haiku"
+    assert gateway.verify() == ""
+    assert gateway.stop() == 0
