@@ -43,9 +43,8 @@ READING = {
     "provider.max_concurrent": r"provider\.max_concurrent", "provider.stream_usage": r"\.stream_usage\b",
     "server.redis": r"server\.redis", "task.max_output_tokens": r"task\.max_output_tokens",
     "task.shadow_share": r"\.shadow_share\b", "task.shadow_tier": r"\.shadow_tier\b",
-    "task.shadow_daily_usd": r"\.shadow_daily_usd\b", "task.store_samples": r"\.store_samples\b",
-    "task.holdout_share": r"\.holdout_share\b", "task.auto_cache": r"\.auto_cache\b",
-    "task.response_cache_s": r"\.response_cache_s\b",
+    "task.shadow_daily_usd": r"\.shadow_daily_usd\b",
+    "task.holdout_share": r"\.holdout_share\b",
 }  # fmt: skip
 WIDTH = 90
 

@@ -84,7 +84,7 @@ def function_faults(where: str, node: ast.FunctionDef | ast.AsyncFunctionDef) ->
 
 
 def is_broad(node: ast.ExceptHandler) -> bool:
-    """Whether a handler catches everything and swallows it: one that raises again records nothing and need not."""
+    """Whether a handler catches everything and swallows it: one that raises again need not say where."""
     last = node.body[-1]
     if isinstance(last, ast.Raise) and last.exc is None:
         return False

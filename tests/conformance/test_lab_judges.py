@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -81,7 +82,16 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[
 
     yield make
     for each in made:
+        asyncio.run_coroutine_threadsafe(settled(), each.provider._loop).result(10)
         each.provider.close()
+
+
+async def settled() -> None:
+    """Ends what a provider still has open, so that nothing is left to a later test."""
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
 
 
 def part(asked: str, name: str) -> str:
@@ -178,7 +188,7 @@ def test_a_judge_that_is_always_outside_its_scale_gives_no_verdict(world: Callab
 
 def test_judgements_are_kept_and_not_paid_for_twice(world: Callable[..., World]) -> None:
     made = world(fair)
-    first = made.found("suite.jsonl", *TIERS)
+    first = made.found("suite.jsonl", *TIERS, "-j", "1")
     asked = len(made.provider.sent)
     [folder] = Path(".tierwise/runs").iterdir()
     assert len((folder / "judgements.jsonl").read_text().splitlines()) == asked

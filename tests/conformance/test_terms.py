@@ -1,4 +1,4 @@
-"""What the configuration demands of a call: usage on streams, a provider's limit, a task's output, a holdout."""
+"""What the configuration demands: usage on streams, a provider's limit, a task's output and holdout."""
 
 from __future__ import annotations
 

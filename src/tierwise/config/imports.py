@@ -91,6 +91,7 @@ PERIODS: Mapping[str, str] = MappingProxyType(
     }
 )  # fmt: skip
 _RESERVED = ("tier", "task")
+_MOST_USD = 10_000
 
 
 class Draft:
@@ -111,18 +112,21 @@ class Draft:
         self._open: set[str] = set()
         self._tiers: dict[str, str] = {}
         self._tier_of: dict[tuple[str, str], str] = {}
+        self._written_out: dict[str, str] = {}
 
     def deploy(self, group: str, place: Place, model_id: str) -> str:
-        """Adds a deployment of `group` and gives its `provider/model`. `*` as `model_id`: any id is passed
+        """Adds a deployment of `group` and gives its `provider/model`. A `*` in `model_id`: any id is passed
         on."""
         provider = self._places.get(place)
         if provider is None:
             names = {*self._places.values(), *_RESERVED}
             provider = self._places[place] = _free(slug(place.called) or "provider", names)
             self._models[provider] = []
-        if model_id in ("*", ""):
+        if "*" in model_id or not model_id:
             self._open.add(provider)
-            return f"{provider}/*"
+            if group != f"{provider}/*":
+                self.must(f"models that {group} stood for are asked for as {provider}/MODEL")
+            return f"{provider}/{model_id}"
         if model_id not in self._models[provider]:
             self._models[provider].append(model_id)
         name = f"{provider}/{model_id}"
@@ -132,18 +136,24 @@ class Draft:
             self._tiers[tier] = name
         return name
 
-    def secret(self, given: Any, vendor: Vendor, where: str) -> str | None:
-        """`env:NAME` for a key that is a reference or the vendor's usual one; what is written out is left
-        behind."""
+    def secret(self, given: Any, usual: str, where: str) -> str | None:
+        """`env:NAME` for a key that names a variable, for none where one is `usual`; None without either.
+
+        A key that is written out is left behind and gets a variable of its own: it must neither stand for
+        another key nor be sent to another address.
+        """
         text = str(given or "").strip()
         named = re.fullmatch(r"(?:os\.environ/|\$\{?|env[.:])([A-Za-z_][A-Za-z0-9_]*)\}?", text)
         if named:
             return f"env:{named[1]}"
         if not text:
-            return f"env:{vendor.variable}" if vendor.variable else None
-        variable = vendor.variable or f"{re.sub(r'[^A-Z0-9]+', '_', where.upper()).strip('_')}_API_KEY"
-        self.must(f"{where}: its key is written out in the file; set the variable {variable} to it")
-        return f"env:{variable}"
+            return f"env:{usual}" if usual else None
+        if text not in self._written_out:
+            stem = re.sub(r"[^A-Z0-9]+", "_", where.upper()).strip("_")
+            taken = sum(name.startswith(f"{stem}_KEY_") for name in self._written_out.values())
+            variable = self._written_out[text] = f"{stem}_KEY_{taken + 1}"
+            self.must(f"a key of {where} is written out in the file: set the variable {variable} to it")
+        return f"env:{self._written_out[text]}"
 
     def lose(self, what: str) -> None:
         """Notes something without an equivalent, once."""
@@ -224,12 +234,17 @@ def slug(name: str) -> str:
 
 
 def usd_per_million(per_token: Any) -> Decimal | None:
-    """Dollars per million tokens of dollars per token, exact as written; None when it is no price."""
+    """Dollars per million tokens of dollars per token, exact as written.
+
+    None when it is no price that tierwise takes: negative, above $10,000 per million, or finer than a
+    pico-dollar per token.
+    """
     try:
         amount = Decimal(str(per_token)) * 1_000_000
     except InvalidOperation:
         return None
-    return amount.normalize() if amount.is_finite() and amount >= 0 else None
+    usable = amount.is_finite() and 0 <= amount <= _MOST_USD and amount * 1_000_000 % 1 == 0
+    return amount.normalize() if usable else None
 
 
 def _free(name: str, taken: Iterable[str]) -> str:

@@ -39,6 +39,7 @@ _WHY: Mapping[str, str] = MappingProxyType(
         "max_parallel_requests": "limits stand on keys: keys create --max-concurrent",
         "max_budget": "caps stand on keys, projects, tasks and tags",
         "budget_duration": "caps stand on keys, projects, tasks and tags",
+        "provider_budget_config": "caps stand on keys, projects, tasks and tags",
         "api_version": "Azure is called at its v1 path, which needs none",
         "weight": "deployments are tried in order, not by weight",
         "order": "deployments are tried in the order of the file",
@@ -118,20 +119,21 @@ def _deployment(
         draft.lose(f"model {where}: no provider {prefix or 'is named'}; {why}")
         return
     url = _url(draft, prefix, params.get("api_base") or params.get("base_url"), environ)
-    if not url:
-        draft.lose(f"model {where}: it has no api_base")
+    if not url or not model_id:
+        draft.lose(f"model {where}: it has no {'model id' if url else 'api_base'}")
         return
-    if url != vendor.base_url and prefix in ("openai", "custom_openai") and not params.get("api_key"):
-        key = None
-    else:
-        key = draft.secret(params.get("api_key"), vendor, prefix)
+    # A vendor's own key must not go to another address because nobody named one for it.
+    elsewhere = bool(vendor.base_url) and url != vendor.base_url
+    if elsewhere and vendor.variable and not params.get("api_key"):
+        draft.must(f"{where}: no key is sent to {url}; add one to its [[provider]] if it needs it")
+    key = draft.secret(params.get("api_key"), "" if elsewhere else vendor.variable, prefix)
     headers = {str(name): str(text) for name, text in _dict(params.get("extra_headers")).items()}
     if params.get("organization") and not str(params["organization"]).startswith("os.environ/"):
         headers["openai-organization"] = str(params["organization"])
     timeout = _seconds(params.get("timeout")) or waits
     place = Place(prefix, vendor.dialect, url, key, tuple(sorted(headers.items())), timeout)
     name = draft.deploy(group, place, model_id)
-    if model_id != "*":
+    if "*" not in model_id:
         _figures(draft, name, row)
     for field in params:
         if field not in _TAKEN:
@@ -179,6 +181,8 @@ def _figures(draft: Draft, name: str, row: Mapping[str, Any]) -> None:
     stated = {**_dict(row.get("model_info")), **row["litellm_params"]}
     prices = {to: usd_per_million(stated[key]) for key, to in _PRICES if stated.get(key) is not None}
     known = {to: usd for to, usd in prices.items() if usd is not None}
+    for to in prices.keys() - known.keys():
+        draft.lose(f"{to} price of {name}: no price that can be right")
     if known:
         draft.prices[name] = known
     able = {

@@ -90,7 +90,8 @@ def _target(draft: Draft, group: str, target: Mapping[str, Any]) -> None:
     if target.get("virtual_key") and not target.get("api_key"):
         variable = vendor.variable or "PROVIDER_API_KEY"
         draft.must(f"the virtual key {target['virtual_key']}: set {variable} to the provider's own key")
-    key = draft.secret(target.get("api_key"), vendor, provider)
+    usual = "" if target.get("custom_host") and not target.get("virtual_key") else vendor.variable
+    key = draft.secret(target.get("api_key"), usual, provider)
     waits = target.get("request_timeout")
     timeout_s = waits / 1000 if isinstance(waits, int | float) and waits > 0 else None
     draft.deploy(group, Place(provider, vendor.dialect, url, key, (), timeout_s), model)

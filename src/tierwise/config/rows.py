@@ -173,16 +173,10 @@ class TaskRow(Struct, frozen=True):
     """Dollars a day that shadow calls may cost at most."""
     shadow_demote: bool | None = None
     """Move the task to the next dearer tier when shadow calls contradict its rule."""
-    store_samples: float | None = None
-    """Share of calls whose prompt and answer are kept for evaluation, 0 to 1."""
     holdout_share: float | None = None
     """Share of calls that stay on the reference tier, for comparison, 0 to 1."""
     scorer: str | None = None
     """The scorer `tierwise eval` uses for this task unless told otherwise."""
-    auto_cache: bool | None = None
-    """Whether prompt-cache breakpoints are set where the caller set none."""
-    response_cache_s: int | None = None
-    """Seconds for which the same request gets the same answer again. 0: never."""
 
 
 class DefaultRow(Struct, frozen=True):

@@ -69,6 +69,7 @@ class Plan:
             and outline.choices == 1
             and len(walk.body) <= _MOST_BODY
             and drawn(walk.id, self.task.shadow_share)
+            and not self.alarm.contradicted
             and tick_us() >= self.rests_until_us
         )
 

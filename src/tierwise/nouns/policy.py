@@ -36,11 +36,8 @@ class Task(Struct, frozen=True):
     shadow_tier: str = ""
     shadow_daily_usd: str = "0"
     shadow_demote: bool = False
-    store_samples: float = 0.0
     holdout_share: float = 0.0
     scorer: str = ""
-    auto_cache: bool = False
-    response_cache_s: int = 0
 
 
 class Rule(Struct, frozen=True):

@@ -19,7 +19,7 @@ from tierwise.routing import Table
 
 VARIABLES = (
     "OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GEMINI_API_KEY", "AZURE_API_KEY", "AZURE_API_KEY_CA",
-    "GROQ_API_KEY", "OPENROUTER_API_KEY",
+    "GROQ_API_KEY", "OPENROUTER_API_KEY", "ANTHROPIC_KEY_1", "OPENAI_KEY_1", "OPENAI_KEY_2",
 )  # fmt: skip
 ENVIRON = dict.fromkeys(VARIABLES, "x")
 
@@ -105,7 +105,8 @@ def test_every_provider_becomes_one_row(proxy: Settings) -> None:
             "openai_chat", "https://my-endpoint-europe.openai.azure.com/openai/v1", "env:AZURE_API_KEY"),
         "azure-2": (
             "openai_chat", "https://my-endpoint-canada.openai.azure.com/openai/v1", "env:AZURE_API_KEY_CA"),
-        "anthropic": ("anthropic_messages", "https://api.anthropic.com", "env:ANTHROPIC_API_KEY"),
+        "anthropic": ("anthropic_messages", "https://api.anthropic.com", "env:ANTHROPIC_KEY_1"),
+        "anthropic-2": ("anthropic_messages", "https://api.anthropic.com", "env:ANTHROPIC_API_KEY"),
         "openai": ("openai_chat", "http://0.0.0.0:4000/v1", None),
         "ollama": ("openai_chat", "http://localhost:11434/v1", None),
         "groq": ("openai_chat", "https://api.groq.com/openai/v1", "env:GROQ_API_KEY"),
@@ -155,7 +156,7 @@ def test_secrets_stay_where_they_are() -> None:
     everything = imported.toml + " ".join(imported.lost + imported.todo)
     assert "canary" not in everything
     assert "sk-1234" not in everything
-    assert any("ANTHROPIC_API_KEY" in note and "written out" in note for note in imported.todo)
+    assert any("ANTHROPIC_KEY_1" in note and "written out" in note for note in imported.todo)
 
 
 def test_limits_and_budgets_become_commands() -> None:
@@ -292,3 +293,48 @@ def test_portkey_weights_limits_and_nested_targets(tmp_path: Path) -> None:
 def test_a_portkey_config_without_providers_is_said() -> None:
     with pytest.raises(ConfigError, match="no provider"):
         import_portkey({"retry": {"attempts": 3}})
+
+
+def test_a_key_is_sent_nowhere_but_where_the_file_sends_it(tmp_path: Path) -> None:
+    found = settings(
+        made("""
+        model_list:
+          - {model_name: a, litellm_params: {model: openai/a}}
+          - {model_name: b, litellm_params: {model: openai/b, api_base: "http://b/v1"}}
+          - {model_name: c, litellm_params: {model: openai/c, api_base: "http://c/v1", api_key: sk-one}}
+          - {model_name: d, litellm_params: {model: openai/d, api_base: "http://c/v1", api_key: sk-two}}
+          - {model_name: e, litellm_params: {model: openai/e, api_base: "http://c/v1", api_key: sk-one}}
+        """),
+        tmp_path,
+    )
+    keys = {each.models: each.key for each in found.catalog.providers.values()}
+    assert keys == {
+        ("a",): "env:OPENAI_API_KEY",
+        ("b",): None,
+        ("c", "e"): "env:OPENAI_KEY_1",
+        ("d",): "env:OPENAI_KEY_2",
+    }
+
+
+def test_odd_rows_of_real_files_are_left_out_with_a_word(tmp_path: Path) -> None:
+    imported = made("""
+        model_list:
+          - {model_name: dall-e-2, litellm_params: {model: azure/, api_base: "https://x.openai.azure.com"}}
+          - {model_name: dall-e-3, litellm_params: {model: dall-e-3}}
+          - {model_name: instruct, litellm_params: {model: text-completion-openai/gpt-3.5-turbo-instruct}}
+          - {model_name: "*", litellm_params: {model: "openai/*"}}
+          - model_name: octal
+            litellm_params: {model: anthropic/claude-haiku-4-5}
+            model_info: {input_cost_per_token: 0.000001, output_cost_per_token: 000005}
+    """)
+    found = settings(imported, tmp_path)
+    assert set(found.catalog.providers) == {"openai", "anthropic"}
+    told = " | ".join(imported.lost)
+    for words in (
+        "dall-e-2 (azure/): it has no model id",
+        "dall-e-3",
+        "text-completion-openai",
+        "output price",
+    ):
+        assert words in told
+    assert "models that * stood for are asked for as openai/MODEL" in imported.todo

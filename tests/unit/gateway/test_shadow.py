@@ -18,8 +18,8 @@ from tierwise.errors import BudgetRefused, ConfigError, UpstreamRefused
 from tierwise.gateway.shadow import Shadow, drawn
 from tierwise.gateway.snapshot import Snapshot
 from tierwise.gateway.walk import GENERATION, Kind, Walk
-from tierwise.nouns import Candidate, Close, Key, Open, TierHealth
 from tierwise.nouns import Caller as Payer
+from tierwise.nouns import Candidate, Close, Key, Open, TierHealth
 from tierwise.routing import Question, choose
 
 ENV = {"UPSTREAM_KEY": "k"}
@@ -159,12 +159,12 @@ async def world(tmp_path: Path) -> World:
 
 
 async def test_the_other_tier_is_asked_the_same_and_billed_apart(world: World) -> None:
-    walk = world.walk(stream=True, temperature=0.5)
+    walk = world.walk(stream=True, stop=["END"])
     assert await world.serve(walk=walk)
     [call] = world.pool.calls
     sent = json.loads(call.body)
     assert (sent["model"], sent["messages"]) == ("anthropic/claude-opus-4.7", HELLO)
-    assert (sent["temperature"], sent["max_tokens"]) == (0.5, 50)
+    assert (sent["stop"], sent["max_tokens"]) == (["END"], 50)
     assert not sent.get("stream")
     assert (b"x-odd", b"1") in call.headers
     [opened], [closed] = world.books.opens, world.books.closes
@@ -358,7 +358,7 @@ async def test_a_contradicted_rule_is_marked_and_stays(world: World) -> None:
     assert (rule.state, rule.tiers) == ("contradicted", ("haiku", "sonnet", "opus"))
     assert "agreed 0.0 %" in rule.evidence
     # What has been answered is not asked on and on.
-    assert len(world.pool.calls) == 40
+    assert 0 < len(world.pool.calls) < 40
     await world.start()
     assert not await world.serve("Technical")
 
@@ -385,8 +385,9 @@ async def test_other_rules_keep_their_words(tmp_path: Path) -> None:
     policy = tmp_path / "policy.toml"
     policy.write_text(
         '[[rule]]\ntask = "qa"\ntiers = ["opus"]\n\n[[rule]]\ntask = "classification"\ntiers = ["haiku"]\n'
-        '[rule.verdict]\ndecision = "switch"\ndifference = 0.0\ninterval = [-0.02, 0.02]\nlevel = 0.9\nn = 200\n'
-        'method = "Tango"\ndate = "2026-11-01"\ncounts = [190, 4, 4, 2]\ncheap = "haiku"\nreference = "opus"\n'
+        '[rule.verdict]\ndecision = "switch"\ndifference = 0.0\ninterval = [-0.02, 0.02]\nlevel = 0.9\n'
+        'n = 200\nmethod = "Tango"\ndate = "2026-11-01"\ncounts = [190, 4, 4, 2]\n'
+        'cheap = "haiku"\nreference = "opus"\n'
     )
     world = await World(tmp_path, CONFIG + "shadow_demote = true\n").start()
     assert world.shadow.records()[0].watch.allowance == pytest.approx(0.05)
@@ -422,7 +423,7 @@ async def test_a_shadow_file_that_is_damaged_turns_it_off_and_says_so(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "shadow.json").write_text("{")
-    with pytest.raises(ConfigError, match="shadow.json"):
+    with pytest.raises(ConfigError, match=r"shadow\.json"):
         read_shadow(tmp_path / "policy.toml")
     world = await World(tmp_path).start()
     assert not await world.serve()
