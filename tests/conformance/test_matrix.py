@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -18,32 +16,15 @@ from conformance.matrix_unknown import UNKNOWN
 from tierwise.dialects.losses import FAMILIES, meaning
 
 REQUESTS = [*TALK, *MEDIA, *SETTINGS, *UNKNOWN]
-_TIER = "openai_responses does not know Gemini's words for a service tier"
-_TOOL = "gemini drops the members of a tool that only its own dialect knows"
-_WHICH = "openai_responses does not name the stop sequence it cannot tell"
-PENDING: Mapping[tuple[str, str], str] = MappingProxyType(
-    {
-        ("service tier: flex", "G>R"): _TIER,
-        ("service tier: priority", "G>R"): _TIER,
-        ("service tier: the standard one", "G>R"): _TIER,
-        **{("unknown fields of a tool", f"{code}>G"): _TOOL for code in "CRA"},
-        **{("unknown fields of a tool (unnamed)", f"{code}>G"): _TOOL for code in "CRA"},
-        ("ended: by a stop sequence, and by which", "A>R"): _WHICH,
-        ("ended: by a stop sequence, and by which (streamed)", "A>R"): _WHICH,
-    }
-)
-"""Cells that are specified and not met yet, with the reason."""
 
 
-def cases(rows: list[Row], how: str = "") -> list[Any]:
+def cases(rows: list[Row]) -> list[Any]:
     found = []
     for row in rows:
         for direction in DIRECTIONS:
             if direction[0] not in row.said:
                 continue
-            why = PENDING.get((row.feature + how, direction))
-            marks = [pytest.mark.xfail(reason=why, strict=True)] if why else []
-            found.append(pytest.param(row, direction, id=f"{row.feature}-{direction}", marks=marks))
+            found.append(pytest.param(row, direction, id=f"{row.feature}-{direction}"))
     return found
 
 
@@ -53,7 +34,7 @@ def test_request(row: Row, direction: str) -> None:
     assert difference(row, direction, body, names) == []
 
 
-@pytest.mark.parametrize(("row", "direction"), cases(REQUESTS, " (unnamed)"))
+@pytest.mark.parametrize(("row", "direction"), cases(REQUESTS))
 def test_nothing_is_dropped_unnamed(row: Row, direction: str) -> None:
     """Every value of the request is in the target's, or a Loss tells, or the row says what became of it."""
     cell = row.cell(direction)
@@ -68,13 +49,13 @@ def test_answer(row: Row, direction: str) -> None:
     assert mistold(row, direction, body, names) == []
 
 
-@pytest.mark.parametrize(("row", "direction"), cases(ANSWERS, " (streamed)"))
+@pytest.mark.parametrize(("row", "direction"), cases(ANSWERS))
 def test_streamed_answer(row: Row, direction: str) -> None:
     body, names = told_in_pieces(row, direction)
     assert mistold(row, direction, body, names) == []
 
 
-@pytest.mark.parametrize(("row", "direction"), cases(ANSWERS, " (usage)"))
+@pytest.mark.parametrize(("row", "direction"), cases(ANSWERS))
 def test_usage_does_not_depend_on_the_dialect(row: Row, direction: str) -> None:
     """Every dialect's words for the same bill are the same buckets."""
     provider, caller = direction.split(">")

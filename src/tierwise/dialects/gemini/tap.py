@@ -20,7 +20,8 @@ from .frames import LIMIT, Objects
 from .usage import Grounding, WireUsage, searches_of, usage_of
 
 _ABSENT = Raw(b"")
-_END = re.compile(rb"\r\n\r\n|\n\n|\r\r")
+# Two line ends; a bare CR is one too, so that a cut between CR and LF cannot let the end slip through.
+_END = re.compile(rb"(?>\r\n|\r|\n)(?>\r\n|\r|\n)")
 _SEAM = 3
 _SPACE = b" \t\r\n"
 

@@ -99,6 +99,8 @@ def _function(tool: Tool, losses: Losses) -> Wire:
         function["parametersJsonSchema"] = schema
     if tool.raw and tool.dialect == NAME:
         function |= tool.raw
+    elif tool.dialect != NAME:
+        losses.tool(tool)
     return function
 
 

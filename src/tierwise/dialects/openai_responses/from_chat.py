@@ -15,12 +15,12 @@ from ..openai_chat.fields import (
 )
 from ..openai_chat.outline import invalid
 from ..openai_chat.provider import is_extension, read_extension
-from ..openai_chat.reply import annotation, service_tier
+from ..openai_chat.reply import annotation, note_finish, service_tier
 from ..openai_chat.usage import from_object
 
 __all__ = [
     "Fields", "annotation", "cache_breakpoints", "can_stop_thinking", "decode_object", "error_object",
-    "from_object", "invalid", "is_extension", "not_json", "openai_model", "read_error",
+    "from_object", "invalid", "is_extension", "not_json", "note_finish", "openai_model", "read_error",
     "read_error_object", "read_extension", "redacted", "service_tier", "split_data_url", "write_error",
     "wrong",
 ]  # fmt: skip

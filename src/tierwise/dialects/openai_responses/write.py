@@ -219,6 +219,16 @@ def _output(body: Wire, ask: Ask, model: Model, losses: Losses) -> None:
             losses.add("output.modalities", spoken.lower())
 
 
+# Other vendors' words for a service tier: Anthropic's, then Gemini's. `auto` is asked when nothing is.
+_TIERS = {
+    "auto": None,
+    "standard_only": "default",
+    "standard": "default",
+    "flex": "flex",
+    "priority": "priority",
+}
+
+
 def _account(body: Wire, ask: Ask, model: Model, losses: Losses) -> None:
     """Fields about who asks, how it is billed and what came before."""
     ours = ask.dialect.startswith("openai")
@@ -234,7 +244,7 @@ def _account(body: Wire, ask: Ask, model: Model, losses: Losses) -> None:
         losses.add("cache.key")  # one made of a session id was never asked for
     tier: str | None = ask.service_tier
     if tier is not None and not ours:
-        tier = {"auto": None, "standard_only": "default"}.get(tier, "")
+        tier = _TIERS.get(tier, "")
     if tier:
         body["service_tier"] = tier
     elif tier == "":

@@ -38,7 +38,7 @@ from ..losses import Losses
 from ..sse import event_frame
 from .assembly import Assembly
 from .errors import error_event, response_error
-from .from_chat import service_tier
+from .from_chat import note_finish, service_tier
 from .names import Wire
 from .response import echo, response_id, status_of
 from .usage import to_wire
@@ -145,8 +145,8 @@ class Writer:
             self._usage = event.usage
         elif isinstance(event, Finished):
             self._finish = event.reason
-            if event.reason == "pause":
-                self._noted.add("stop.reason", event.reason)
+            # A failed answer is told by its status; only chat has no word for it.
+            note_finish("stop" if event.reason == "error" else event.reason, event.stop_sequence, self._noted)
             self._assembly.close("completed" if status_of(event.reason)[0] == "completed" else "incomplete")
         else:
             self._assembly.take(event)
@@ -216,4 +216,4 @@ def _events(answer: Answer) -> Iterator[Event]:
             case _:
                 yield BlockStart(index, kind, part)
         yield BlockStop(index)
-    yield Finished(choice.finish)
+    yield Finished(choice.finish, choice.stop_sequence)
