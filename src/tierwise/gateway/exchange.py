@@ -27,6 +27,7 @@ from .holdout import TAG, drawn, kept_back, on_reference
 from .metrics import Metrics
 from .recording import Entry
 from .sessions import Sessions, bound_for_us, name_of
+from .shadow import Shadow
 from .snapshot import Snapshot
 from .walk import GENERATION, Kind, Walk
 
@@ -42,6 +43,7 @@ class Gate:
         self.callers = Callers(ledger)
         self.sessions = Sessions()
         self.factors = Factors()
+        self.shadow = Shadow(caller)
 
     @property
     def metrics(self) -> Metrics:
@@ -88,7 +90,12 @@ async def rooms(gate: Gate, walk: Walk, reply: Reply, kind: Kind) -> None:
         await count(gate.caller, gate.factors, walk, reply)
         return
     live = await gate.caller.call(walk)
-    await writing.write(walk, live, reply)
+    heard = gate.shadow.listen(walk, live)
+    try:
+        await writing.write(walk, live, reply)
+    finally:
+        if heard is not None and reply.started:
+            gate.shadow.consider(walk, heard)
     remember(gate, walk, live.entry)
 
 
