@@ -293,8 +293,9 @@ async def peek_events(live: Live) -> None:
         for event in events:
             if isinstance(event, Failed):
                 raise error_of(event)
-            if isinstance(event, BlockStart | Delta | Finished | Ended):
+            if isinstance(event, Delta):
                 entry.saw_content()
+            if isinstance(event, BlockStart | Delta | Finished | Ended):
                 return
         if not data:
             raise UpstreamBroke("The provider's stream ended before it said anything.")

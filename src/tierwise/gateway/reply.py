@@ -140,6 +140,7 @@ async def _stream_crossed(walk: Walk, live: Live, reply: Reply) -> None:
 def _observe(live: Live, event: Event) -> str | None:
     """Notes usage and size of an Event; gives the model it names, if any."""
     if isinstance(event, Delta):
+        live.entry.saw_content()
         live.entry.text_bytes += len(event.text.encode())
     elif isinstance(event, UsageSeen):
         live.entry.usage = event.usage
