@@ -184,6 +184,8 @@ def _default(row: type[Struct], field: structs.FieldInfo) -> str:
 
 
 def _helps(command: click.Command, context: click.Context) -> Iterable[tuple[str, str]]:
+    # click keeps the help option of the first context a command was shown in, which may have been a test's.
+    command._help_option = None
     yield context.command_path, command.get_help(context)
     if isinstance(command, click.Group):
         for name in command.list_commands(context):
