@@ -105,7 +105,8 @@ def test_the_verdict_of_a_killed_run_is_that_of_an_unbroken_one(tmp_path: Path) 
 
 
 def test_a_provider_that_limits_and_breaks_off_is_asked_again_until_all_is_there(tmp_path: Path) -> None:
-    faults = {"e429": 0.15, "e503": 0.1, "cut": 0.05, "nodone": 0.05}
+    # About one call in eight fails: often enough to be met, too seldom for any Case to fail every try.
+    faults = {"e429": 0.05, "e503": 0.03, "cut": 0.02, "nodone": 0.02}
     simulator = start_world(tmp_path, {"retry_after_s": 0, "model": {"haiku": {"faults": faults}}})
     try:
         done = subprocess.run(
