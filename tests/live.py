@@ -148,6 +148,21 @@ def request(
         connection.close()
 
 
+def script(code: str, said: Path, *arguments: str) -> subprocess.Popen[bytes]:
+    """Python `code` in a process of its own, what it prints in the file `said`: of a pipe, what a reader had
+    taken in and not yet given out would be lost to the next reader."""
+    environ = {**os.environ, "PYTHONPATH": str(ROOT / "tests")}
+    with said.open("wb") as out:
+        return subprocess.Popen([sys.executable, "-c", code, *arguments], stdout=out, env=environ)
+
+
+def lines(path: Path) -> list[str]:
+    """The whole lines of a file that may be growing, or cut by a kill; [] when there is none."""
+    if not path.exists():
+        return []
+    return [line for line in path.read_text().splitlines(keepends=True) if line.endswith("\n")]
+
+
 def wait_for(condition: Any, seconds: float = 10.0) -> bool:
     """Whether `condition()` became true in time."""
     until = time.monotonic() + seconds

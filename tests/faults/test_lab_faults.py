@@ -39,8 +39,8 @@ def environ() -> dict[str, str]:
 
 def logged(folder: Path) -> Counter[tuple[str, str]]:
     """(model, sha of the request) → how often it was asked, whatever came of it."""
-    lines = (folder / "log.jsonl").read_text().splitlines()
-    return Counter((call["model"], call["sha256"]) for call in map(json.loads, lines))
+    calls = [json.loads(line) for line in live.lines(folder / "log.jsonl")]
+    return Counter((call["model"], call["sha256"]) for call in calls)
 
 
 def trials(folder: Path) -> list[Any]:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+import live
 from tierwise.errors import StoreError, StoreLocked
 from tierwise.ledger import open_ledger, read_ledger
 from tierwise.nouns import Budget
@@ -114,17 +115,16 @@ def test_kill_9_in_a_loop_loses_no_row_that_was_confirmed(tmp_path: Path) -> Non
     rng = random.Random(7)
     confirmed: list[list[str]] = []
     for round_ in range(ROUNDS):
-        writer = python(WRITER, url, f"r{round_}")
-        assert writer.stdout is not None
-        confirmed.append(writer.stdout.readline().split())
+        said = tmp_path / f"said-{round_}"
+        writer = live.script(WRITER, said, url, f"r{round_}")
+        assert live.wait_for(lambda said=said: live.lines(said))
         time.sleep(rng.uniform(0.05, 0.25))
         with pytest.raises(StoreLocked, match=str(writer.pid)):
             open_ledger(url, {})
         assert read_ledger(url).verify() == []
         writer.send_signal(signal.SIGKILL)
-        said, _ = writer.communicate()
-        # The last line may be cut in the middle by the kill.
-        confirmed += [line.split() for line in said.splitlines(keepends=True) if line.endswith("\n")]
+        writer.wait()
+        confirmed += [line.split() for line in live.lines(said)]
         reader = read_ledger(url)
         assert reader.verify() == []
         written = {(row["event"], row["attempt"]) for row in reader.rows()}

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import AsyncIterator
@@ -15,6 +12,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+import live
 from postgres import Postgres, expire_leases, postgres  # noqa: F401  a fixture
 from tierwise.errors import BudgetRefused, StoreError
 from tierwise.ledger import Ledger, open_ledger, read_ledger
@@ -23,7 +21,6 @@ from tierwise.ledger.postgres_link import terms_of
 from tierwise.nouns import Budget
 from unit.ledger.made import closed, opened
 
-TESTS = Path(__file__).parents[1]
 WRITER = """
 import asyncio, sys
 from unit.ledger.made import closed, opened
@@ -229,23 +226,19 @@ async def test_replicas_that_start_at_the_same_time_migrate_once_and_share_one_p
     await asyncio.gather(*[ledger.shutdown() for ledger in ledgers])
 
 
-def test_kill_9_of_writers_loses_no_row_that_was_confirmed(postgres: Postgres) -> None:  # noqa: F811
+def test_kill_9_of_writers_loses_no_row_that_was_confirmed(postgres: Postgres, tmp_path: Path) -> None:  # noqa: F811
     url = postgres.new_url()
     ledger = open_ledger(url, {})
     ledger.set_budget(Budget("key:k", 10**30))
-    environ = {**os.environ, "PYTHONPATH": str(TESTS)}
-    writers = [
-        subprocess.Popen(
-            [sys.executable, "-c", WRITER, url, f"w{n}"], stdout=subprocess.PIPE, text=True, env=environ
-        )
-        for n in range(2)
-    ]
-    confirmed = [writer.stdout.readline().split() for writer in writers if writer.stdout]
+    said = [tmp_path / f"said-{n}" for n in range(2)]
+    writers = [live.script(WRITER, said[n], url, f"w{n}") for n in range(2)]
+    assert live.wait_for(lambda: all(live.lines(each) for each in said))
     time.sleep(0.3)
-    for writer in writers:
+    confirmed = []
+    for writer, each in zip(writers, said, strict=True):
         writer.send_signal(signal.SIGKILL)
-        said, _ = writer.communicate()
-        confirmed += [line.split() for line in said.splitlines(keepends=True) if line.endswith("\n")]
+        writer.wait()
+        confirmed += [line.split() for line in live.lines(each)]
     reader = read_ledger(url)
     assert reader.verify() == []
     written = {(row["event"], row["attempt"]) for row in reader.rows()}
