@@ -170,7 +170,7 @@ def test_the_playground_goes_through_the_data_plane(world: World) -> None:
 
 
 def test_reports_of_evaluations_have_no_rights(world: World, tmp_path: Path) -> None:
-    folder = tmp_path / "w/.tierwise/runs/20261122-153000-4f2a"
+    folder = tmp_path / "w/.tierwise/runs/20261122-153000-4f2a0"
     folder.mkdir(parents=True)
     (folder / "run.json").write_text(json.dumps({"created": HOSTILE, "suite": {"name": HOSTILE}, "tiers": 5}))
     (folder / "report.html").write_text("<script>alert(1)</script>")

@@ -41,7 +41,7 @@ Examples:
   tierwise eval tickets.csv --tiers haiku,sonnet --task classification -n 200
   tierwise eval --resume                       # go on with the last run
   tierwise eval tickets.csv --tiers cheap=file:a.jsonl,dear=file:b.jsonl
-  tierwise eval --rescore 20261122-153000-4f2a --scorer normalised
+  tierwise eval --rescore 20261122-153000-4f2a0 --scorer normalised
 """
 
 

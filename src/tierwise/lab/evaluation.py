@@ -161,6 +161,7 @@ class _Bench:
             self.hearing = hearing_of(spec, self.options, self.places, None, suite.cases)
             return Done(None, self._plan(manifest, order, tiers, None), None)
         run = RunFolder(folder) if folder else RunFolder.create(manifest, suite, Path(self.options.runs))
+        manifest = manifest if folder else run.manifest()
         run.open_to_write()
         try:
             if not self.options.plan_only:
@@ -259,7 +260,8 @@ class _Bench:
             max_tokens=options.max_tokens,
             temperature=options.temperature,
         )
-        return Manifest(new_run_id(), rfc3339(now_us()), card, terms, tuple(tier.card for tier in tiers))
+        at_us = now_us()
+        return Manifest(new_run_id(at_us), rfc3339(at_us), card, terms, tuple(tier.card for tier in tiers))
 
     def _bar(self, task: str) -> Bar:
         known = self.settings.policy.tasks.get(task)

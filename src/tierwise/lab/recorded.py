@@ -17,8 +17,8 @@ _TOKENS = ("input", "cache_read", "cache_write_5m", "cache_write_1h", "output", 
 
 
 class RecordedTier:
-    """Rows of a JSON Lines or CSV file: `id` (or `input`) and `answer`; if known `repeat`, `outcome`,
-    `cost_usd`, `usage`, `ttft_ms`, `total_ms`. A Case without a row has no answer, which is no wrong one.
+    """Rows of a JSON Lines, CSV or Parquet file: `id` (or `input`) and `answer`; if known `repeat`,
+    `outcome`, `cost_usd`, `usage`, `ttft_ms`, `total_ms`. A Case without a row has no answer, which is no wrong one.
     """
 
     def __init__(self, name: str, path: Path) -> None:
@@ -42,7 +42,7 @@ class RecordedTier:
         ttft, total = _micros(row, "ttft_ms"), _micros(row, "total_ms")
         cost = _cost(row)
         return Reply(
-            text=said if isinstance(said, str) else str(said),
+            text="" if said is None else str(said),
             outcome=str(fields.get("outcome") or "ok"),
             usage=_usage(row),
             cost_pico=cost,

@@ -1,4 +1,4 @@
-"""Files of examples as rows: CSV, JSON Lines, JSON and YAML, each row with the place it stands at."""
+"""Files of examples as rows: CSV, JSON Lines, JSON, YAML and Parquet, each with the place it stands at."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from msgspec import Struct
 from ..errors import SuiteError
 
 _LONGEST_FIELD = 16 << 20
+_BATCH = 1000
 
 
 class Row(Struct, frozen=True):
@@ -32,12 +33,14 @@ class Sheet(Struct, frozen=True):
 
 
 def read_sheet(path: Path) -> Sheet:
-    """The rows of a .csv, .tsv, .jsonl, .json or .yaml file, .gz too. Raises SuiteError with the line at
-    fault.
+    """The rows of a .csv, .tsv, .jsonl, .json or .yaml file, .gz too, or of a .parquet file. Raises
+    SuiteError with the line at fault.
     """
     name = path.name.removesuffix(".gz")
-    text = read_text(path)
     kind = Path(name).suffix.lower()
+    if kind == ".parquet":
+        return Sheet(list(_parquet_rows(path)))
+    text = read_text(path)
     if kind in (".csv", ".tsv"):
         return Sheet(list(_csv_rows(text, path.name, "\t" if kind == ".tsv" else ",")))
     if kind in (".jsonl", ".ndjson"):
@@ -45,7 +48,8 @@ def read_sheet(path: Path) -> Sheet:
     if kind in (".json", ".yaml", ".yml"):
         return _document(read_document(path), path)
     raise SuiteError(
-        f"{path.name} is of no known kind of suite.", "Use a .csv, .tsv, .jsonl, .json or .yaml file."
+        f"{path.name} is of no known kind of suite.",
+        "Use a .csv, .tsv, .jsonl, .json, .yaml or .parquet file.",
     )
 
 
@@ -55,7 +59,7 @@ def read_text(path: Path) -> str:
         raw = path.read_bytes()
         return (gzip.decompress(raw) if path.suffix == ".gz" else raw).decode("utf-8-sig")
     except FileNotFoundError:
-        raise SuiteError(f"There is no file {path}.", "Give the path of a suite.") from None
+        raise _no_file(path) from None
     except (OSError, EOFError, UnicodeDecodeError) as error:
         raise SuiteError(
             f"{path} cannot be read: {error}.", "It must be a UTF-8 file you may read."
@@ -115,6 +119,34 @@ def _json_rows(text: str, name: str) -> Iterator[Row]:
                 f"{name}:{number} is not JSON: {error}.", "Write one JSON object a line."
             ) from None
         yield Row(f"{name}:{number}", _object(fields, f"{name}:{number}"))
+
+
+def _parquet_rows(path: Path) -> Iterator[Row]:
+    """Row by row; needs the extra `parquet`. pandas' own index columns are left out."""
+    try:
+        from pyarrow import ArrowException
+        from pyarrow.parquet import ParquetFile
+    except ImportError:
+        raise SuiteError(
+            f"{path.name} is Parquet, and pyarrow is not installed.",
+            "pip install 'tierwise[parquet]', or write it as JSON Lines.",
+        ) from None
+    number = 0
+    try:
+        with ParquetFile(path) as file:
+            for batch in file.iter_batches(_BATCH):
+                for fields in batch.to_pylist():
+                    number += 1
+                    named = {key: value for key, value in fields.items() if not key.startswith("__index_")}
+                    yield Row(f"{path.name}: row {number}", named)
+    except FileNotFoundError:
+        raise _no_file(path) from None
+    except (OSError, ArrowException) as error:
+        raise SuiteError(f"{path} cannot be read as Parquet: {error}.", "Check the file.") from None
+
+
+def _no_file(path: Path) -> SuiteError:
+    return SuiteError(f"There is no file {path}.", "Give the path of a suite.")
 
 
 def _document(found: Any, path: Path) -> Sheet:

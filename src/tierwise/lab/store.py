@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from msgspec import structs
 
 from ..clock import now_us, rfc3339
 from ..errors import SuiteError
@@ -25,10 +26,10 @@ _SYNC_S = 0.5
 _BLOCK = 1 << 20
 
 
-def new_run_id() -> str:
-    """`20261122-153000-4f2a`: sorts by time."""
-    stamp = rfc3339(now_us())
-    return f"{stamp[:10].replace('-', '')}-{stamp[11:19].replace(':', '')}-{os.urandom(2).hex()}"
+def new_run_id(at_us: int) -> str:
+    """`20261122-153000-4f2a0`: UTC, at last the microsecond in hexadecimal, so that it sorts by time."""
+    stamp = rfc3339(at_us)
+    return f"{stamp[:10].replace('-', '')}-{stamp[11:19].replace(':', '')}-{at_us % 1_000_000:05x}"
 
 
 def find_run(name: str = "", runs: Path = RUNS) -> Path:
@@ -62,10 +63,22 @@ class RunFolder:
 
     @classmethod
     def create(cls, manifest: Manifest, suite: Suite, runs: Path = RUNS) -> RunFolder:
-        """A new folder with its manifest and Cases."""
+        """A new folder with its manifest and Cases. Another run may have the id already: then the next free
+        one is taken, and the manifest in the folder says so. Raises SuiteError where it cannot be made.
+        """
+        at_us = now_us()
         path = runs / manifest.id
-        path.mkdir(parents=True)
+        try:
+            runs.mkdir(parents=True, exist_ok=True)
+            while not _made(path):
+                at_us += 1
+                path = runs / new_run_id(at_us)
+        except OSError as error:
+            raise SuiteError(
+                f"No run can be kept in {runs}: {error}.", "Give another folder: --runs."
+            ) from None
         made = cls(path)
+        manifest = structs.replace(manifest, id=path.name)
         encode = msgspec.json.Encoder().encode
         with (path / "cases.jsonl").open("wb") as file:
             file.writelines(encode(case) + b"\n" for case in suite.cases)
@@ -193,6 +206,15 @@ class RunFolder:
                 for file in (self._file, *list(self._others.values())):
                     os.fsync(file)
                 self._stop.wait(_SYNC_S)
+
+
+def _made(path: Path) -> bool:
+    """Makes a folder; False when it is there already."""
+    try:
+        path.mkdir()
+    except FileExistsError:
+        return False
+    return True
 
 
 def _cut_torn_line(file: int) -> None:

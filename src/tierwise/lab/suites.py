@@ -50,7 +50,8 @@ class Shape(Struct, frozen=True):
 
 
 def read_suite(path: Path | str, shape: Shape | None = None) -> Suite:
-    """The Suite in a CSV, JSON Lines, JSON or YAML file, a promptfoo configuration, or OpenAI Evals rows.
+    """The Suite in a CSV, JSON Lines, JSON, YAML or Parquet file, a promptfoo configuration, or OpenAI
+    Evals rows.
 
     Raises SuiteError with the line at fault: wrong columns (with the nearest), empty targets, duplicate ids.
     """
@@ -203,10 +204,10 @@ def _case(row: Row, columns: Mapping[str, str], template: Any, shape: Shape) -> 
     cluster = fields.get(columns.get("cluster", ""))
     text = said if isinstance(said, str) else last_text(messages)
     case = Case(
-        id=str(fields.get(columns.get("id", ""), "") or ""),
+        id=_said(fields.get(columns.get("id", ""))),
         input=text,
         target=target,
-        cluster=None if cluster in (None, "") else str(cluster),
+        cluster=_said(cluster) or None,
         metadata=metadata,
         messages=messages,
     )
@@ -258,6 +259,11 @@ def _metadata(fields: Mapping[str, Any], columns: Mapping[str, str], place: str)
     if own not in (None, "") and not isinstance(own, dict):
         raise SuiteError(f"{place}: metadata is no object.", 'Write {"name": "value"}.')
     return {**found, **(own or {})}
+
+
+def _said(value: Any) -> str:
+    """A name as text, the number 0 too; "" for none."""
+    return "" if value is None else str(value)
 
 
 def _empty(case: Case) -> bool:

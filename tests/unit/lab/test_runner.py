@@ -15,7 +15,7 @@ from tierwise.lab.replies import Reply
 from tierwise.lab.runner import Work
 from tierwise.lab.store import RunFolder, find_run
 from tierwise.nouns import Usage
-from unit.lab.made import Fake, accurate, runner, suite
+from unit.lab.made import Fake, accurate, manifest, runner, suite
 
 QUICK = Work(jobs=4, backoff_s=0.0, retries=2)
 
@@ -200,3 +200,15 @@ def test_runs_are_found_by_beginning_and_the_last_by_default(tmp_path: Path) -> 
     assert find_run(os.fspath(tmp_path / "20261102-1-bb"), tmp_path).name == "20261102-1-bb"
     with pytest.raises(SuiteError, match="2 runs begin"):
         find_run("20261102", tmp_path)
+
+
+def test_runs_begun_in_the_same_instant_have_folders_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tierwise.lab.store.now_us", lambda: 1_800_000_000_999_998)
+    one, tiers = suite(2), [Fake("a", accurate(1, 1))]
+    begun = [RunFolder.create(manifest(one, tiers, "a"), one, tmp_path) for _ in range(4)]
+    assert len({each.path for each in begun}) == 4
+    assert [each.manifest().id for each in begun] == [each.path.name for each in begun]
+    later = [each.id for each in begun[1:]]
+    assert later == sorted(later)

@@ -32,7 +32,7 @@ ROWS = [
 ]
 
 
-def test_csv_jsonl_json_and_yaml_of_the_same_rows_are_one_suite(tmp_path: Path) -> None:
+def test_every_format_of_the_same_rows_is_one_suite(tmp_path: Path) -> None:
     files = [
         put(tmp_path, "a.csv", "input,expected\nCard was charged twice,Billing\nIt crashes,Technical\n"),
         put(tmp_path, "b.jsonl", "\n".join(map(json.dumps, ROWS)) + "\n\n"),
@@ -50,7 +50,10 @@ def test_csv_jsonl_json_and_yaml_of_the_same_rows_are_one_suite(tmp_path: Path) 
         ),
     ]
     (tmp_path / "f.csv.gz").write_bytes(gzip.compress(files[0].read_bytes()))
+    pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
     suites = [read_suite(path) for path in [*files, tmp_path / "f.csv.gz"]]
+    pq.write_table(pa.Table.from_pylist(ROWS), tmp_path / "g.parquet")
+    suites.append(read_suite(tmp_path / "g.parquet"))
     assert len({suite.hash for suite in suites}) == 1
     assert [case.target for case in suites[0].cases] == ["Billing", "Technical"]
     assert suites[0].cases[0].messages == ({"role": "user", "content": "Card was charged twice"},)
@@ -188,13 +191,29 @@ def test_scorers_without_target_take_rows_without_one(tmp_path: Path) -> None:
     assert read_suite(path, Shape(scorer="mine:score")).scorer == "mine:score"
 
 
-def test_yaml_without_pyyaml_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("module", "name", "extra"), [("yaml", "a.yaml", "yaml"), ("pyarrow", "a.parquet", "parquet")]
+)
+def test_a_format_whose_reader_is_not_installed_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: str, name: str, extra: str
+) -> None:
     real = builtins.__import__
 
-    def without(name: str, *rest: Any, **more: Any) -> Any:
-        if name == "yaml":
-            raise ImportError(name)
-        return real(name, *rest, **more)
+    def without(asked: str, *rest: Any, **more: Any) -> Any:
+        if asked.partition(".")[0] == module:
+            raise ImportError(asked)
+        return real(asked, *rest, **more)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    assert "tierwise[yaml]" in refused(put(tmp_path, "a.yaml", "[]"))
+    assert f"tierwise[{extra}]" in refused(put(tmp_path, name, "[]"))
+
+
+def test_a_parquet_file_that_is_none_names_and_numbers_in_place_of_text(tmp_path: Path) -> None:
+    pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    assert "cannot be read as Parquet" in refused(put(tmp_path, "a.parquet", "hello"))
+    assert "no file" in refused(tmp_path / "none.parquet")
+    rows = [{"id": 0, "input": "a", "target": "1"}, {"id": 1, "input": "b", "target": None}]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "b.parquet")
+    assert "b.parquet: row 2" in refused(tmp_path / "b.parquet")
+    pq.write_table(pa.Table.from_pylist(rows[:1]), tmp_path / "c.parquet")
+    assert [case.id for case in read_suite(tmp_path / "c.parquet").cases] == ["0"]
