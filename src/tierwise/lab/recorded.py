@@ -18,7 +18,8 @@ _TOKENS = ("input", "cache_read", "cache_write_5m", "cache_write_1h", "output", 
 
 class RecordedTier:
     """Rows of a JSON Lines, CSV or Parquet file: `id` (or `input`) and `answer`; if known `repeat`,
-    `outcome`, `cost_usd`, `usage`, `ttft_ms`, `total_ms`. A Case without a row has no answer, which is no wrong one.
+    `outcome`, `cost_usd`, `usage`, `ttft_ms`, `total_ms`. A Case without a row has no
+    answer, which is no wrong one.
     """
 
     def __init__(self, name: str, path: Path) -> None:
