@@ -137,6 +137,7 @@ def test_a_pointwise_judge_scores_and_says_that_it_is_not_calibrated(world: Call
         assert "judge not calibrated" in Path(page).read_text()
     asked = json.loads(made.provider.sent[0].body)
     assert "Rubric:" in asked["messages"][0]["content"]
+    assert 2048 in (asked.get("max_tokens"), asked.get("max_completion_tokens"))
     assert part(asked["messages"][1]["content"], "question").startswith("say ")
 
 

@@ -95,15 +95,17 @@ class Desk:
         prompt = estimate_tokens(prompt_bytes)
         return prompt * (price.input or 0) + max(self._output, OUTPUT_SAID) * (price.output or 0)
 
-    def bill(self, calls: int, prompt_bytes: int) -> Bill:
-        """What `calls` judgements will cost, their prompts `prompt_bytes` long in all."""
+    def bill(self, calls: int, prompt_bytes: int, longest: int) -> Bill:
+        """What `calls` judgements will cost, their prompts `prompt_bytes` long in all, each answer `longest`
+        tokens at most.
+        """
         price = self.tier.price
         if self.tier.free or not calls:
             return Bill(calls, 0, 0)
         if price is None or price.input is None:
             return Bill(calls, None, None)
-        output = calls * OUTPUT_SAID * (price.output or 0)
-        return Bill(calls, estimate_tokens(prompt_bytes) * price.input + output, None)
+        prompts, token = estimate_tokens(prompt_bytes) * price.input, price.output or 0
+        return Bill(calls, prompts + calls * OUTPUT_SAID * token, prompts + calls * longest * token)
 
     async def ask(self, case: Case) -> Judgement:
         """The judgement of a prompt, from the folder where it is there. Raises UpstreamError when there is
@@ -192,7 +194,8 @@ def unread(said: Judgement) -> str:
     """Why a judgement cannot be read, "" when it can."""
     if said.outcome == "ok":
         return ""
-    return f"the judge's answer was {said.outcome}{': ' + said.error[:_LONGEST] if said.error else ''}"
+    more = ' (judge:{"max_tokens": N} allows more)' if said.outcome == "truncated" else ""
+    return f"the judge's answer was {said.outcome}{more}{': ' + said.error[:_LONGEST] if said.error else ''}"
 
 
 def check_limit(desk: Desk, limit_pico: int | None) -> None:

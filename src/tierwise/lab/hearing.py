@@ -22,7 +22,16 @@ from .calibrating import (
 )
 from .desk import Asking, Desk, check_limit
 from .embedding import embedder_of
-from .judges import KINDS, Asked, PairwiseJudge, PointwiseJudge, completed, judge_at, who
+from .judges import (
+    KINDS,
+    Asked,
+    PairwiseJudge,
+    PointwiseJudge,
+    completed,
+    judge_at,
+    longest_of,
+    who,
+)
 from .pairing import compare_all, later
 from .plan import Bill, answer_tokens
 from .results import JudgeResult
@@ -58,7 +67,8 @@ class Hearing:
         name = str(spec.options[who(spec)])
         if named(name)[1].startswith("file:"):
             raise SuiteError("Recorded answers cannot judge.", "Name a tier or model.")
-        tier = open_tiers([name], structs.replace(places, knobs=Knobs()))[0]
+        self._longest: int = longest_of(spec)
+        tier = open_tiers([name], structs.replace(places, knobs=Knobs(self._longest)))[0]
         if spec.name == "similarity":
             tier = embedder_of(tier, places.pool)
         asked = {key: value for key, value in spec.options.items() if key != "pass_at"}
@@ -109,7 +119,7 @@ class Hearing:
         size += sum(_bytes(self.asked, label.case, len(label.answer.encode())) for label in self.labels)
         whole = answers * len(order) + len(self.labels)
         left = max(0, whole - self.desk.calls)
-        return self.desk.bill(left, size * left // max(whole, 1))
+        return self.desk.bill(left, size * left // max(whole, 1), self._longest)
 
     def result(self) -> JudgeResult:
         """What is to be said of the judge."""

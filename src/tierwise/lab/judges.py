@@ -34,10 +34,12 @@ _PAIRWISE = (
     "\n\nRubric: {rubric}\n\n"
     'Reply with one JSON object and nothing else: {{"why": "one sentence", "better": "A", "B" or "tie"}}.'
 )
+LONGEST_JUDGEMENT = 2048
+"""Tokens a judgement may take: a sentence and a number need 60, a model that thinks first needs more."""
 _MARKS = {"pass": 1.0, "fail": 0.0}
 _OPTIONS = {
-    "judge": ("judge", "rubric", "pass_at"),
-    "pairwise": ("judge", "rubric"),
+    "judge": ("judge", "rubric", "pass_at", "max_tokens"),
+    "pairwise": ("judge", "rubric", "max_tokens"),
     "similarity": ("embedder",),
 }
 _VALUE: dict[Preference, float] = {"first": 1.0, "tie": 0.5, "second": 0.0}
@@ -156,7 +158,15 @@ def completed(spec: Spec, judge: str, rubric: str, embedder: str) -> Spec:
     cut = spec.options.get("pass_at")
     if cut is not None and not (isinstance(cut, int | float) and 0 < cut <= 1):
         raise SuiteError(f"pass_at cannot be {cut!r}.", "Use a number above 0, up to 1.")
+    longest = longest_of(spec)
+    if type(longest) is not int or longest < 1:
+        raise SuiteError(f"max_tokens cannot be {longest!r}.", "Use a whole number of tokens.")
     return spec
+
+
+def longest_of(spec: Spec) -> Any:
+    """The tokens a judgement may take at most, as the spec says, or by default."""
+    return spec.options.get("max_tokens", LONGEST_JUDGEMENT)
 
 
 def who(spec: Spec) -> Literal["judge", "embedder"]:
