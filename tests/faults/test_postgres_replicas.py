@@ -226,7 +226,7 @@ async def test_replicas_that_start_at_the_same_time_migrate_once_and_share_one_p
     await asyncio.gather(*[ledger.shutdown() for ledger in ledgers])
 
 
-def test_kill_9_of_writers_loses_no_row_that_was_confirmed(postgres: Postgres, tmp_path: Path) -> None:  # noqa: F811
+def test_kill_9_of_writers_loses_no_confirmed_row(postgres: Postgres, tmp_path: Path) -> None:  # noqa: F811
     url = postgres.new_url()
     ledger = open_ledger(url, {})
     ledger.set_budget(Budget("key:k", 10**30))
