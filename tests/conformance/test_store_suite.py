@@ -12,7 +12,7 @@ import pytest
 
 from postgres import postgres  # noqa: F401  a fixture
 from stores import STORES, Stores
-from tierwise.errors import BudgetRefused, StoreError, StoreLocked
+from tierwise.errors import BudgetRefused, NotFound, StoreError, StoreLocked
 from tierwise.nouns import Budget, Usage
 from unit.ledger.made import NOON, closed, opened
 
@@ -447,3 +447,39 @@ async def test_a_correction_takes_back_what_the_sweep_said_in_reports_too(place:
     total = place.read().report("task").all
     assert (total.calls, total.swept, total.estimated, total.spend_pico) == (1, 0, 0, 60)
     assert (total.asked.calls, total.asked.cost_pico, total.usage.input) == (1, 60, 10)
+
+
+async def test_a_removed_budget_refuses_nothing_and_its_window_counts_on_when_it_is_set_again(
+    place: Stores,
+) -> None:
+    ledger = place.open()
+    ledger.set_budget(Budget("project:p", 100))
+    await ledger.open(opened("a", 100, "project:p"))
+    with pytest.raises(BudgetRefused):
+        await ledger.open(opened("b", 1, "project:p"))
+    ledger.remove_budget("project:p")
+    assert ledger.budgets() == place.read().balances() == []
+    await ledger.open(opened("b", 500, "project:p"))
+    await ledger.close(closed("a", 60))
+    with pytest.raises(NotFound):
+        ledger.remove_budget("project:p")
+    assert "60" in ledger.set_budget(Budget("project:p", 60)) or ledger.budgets()[0].left_pico == 0
+    assert [(b.spent_pico, b.reserved_pico) for b in ledger.budgets()] == [(60, 0)]
+    with pytest.raises(BudgetRefused):
+        await ledger.open(opened("c", 1, "project:p"))
+    assert place.read().verify() == []
+
+
+async def test_every_writer_of_a_shared_ledger_learns_that_a_budget_is_gone(place: Stores) -> None:
+    if not place.shared:
+        pytest.skip("this store has one writer")
+    one, other = place.open(), place.open()
+    one.set_budget(Budget("project:p", 0))
+    with pytest.raises(BudgetRefused):
+        await other.open(opened("a", 1, "project:p"))
+    one.remove_budget("project:p")
+    await other.open(opened("b", 1, "project:p"))
+    one.set_budget(Budget("project:p", 0))
+    with pytest.raises(BudgetRefused):
+        await other.open(opened("c", 1, "project:p"))
+    assert place.read().verify() == []

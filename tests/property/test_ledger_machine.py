@@ -1,10 +1,13 @@
 """A random life of a ledger: keys, budgets, calls, crashes, sweeps, late closes. Every sum holds after
 every step.
+
+TIERWISE_STEPS=10000 makes it that long; without it, it lasts seconds.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -13,11 +16,13 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, multiple, rule
 
-from tierwise.errors import BudgetRefused, StoreError
+from tierwise.errors import BudgetRefused, NotFound, StoreError
 from tierwise.ledger import open_ledger, read_ledger
 from tierwise.nouns import Budget
 from unit.ledger.made import NOON, closed, opened
 
+STEPS = int(os.environ.get("TIERWISE_STEPS", "625"))
+STEPS_OF_A_LIFE = 25 if STEPS <= 1000 else 100
 HOUR_US = 3_600_000_000
 SCOPES = ("key:k", "project:p", "task:t")
 amounts = st.one_of(st.integers(0, 50), st.sampled_from([0, 10**12, 2**63 - 1]))
@@ -54,6 +59,16 @@ class LedgerLife(RuleBasedStateMachine):
     )
     def budget(self, scope: str, cap: int, period: str) -> None:
         self.ledger.set_budget(Budget(scope, cap, period, "America/Sao_Paulo"))  # type: ignore[arg-type]
+
+    @rule(scope=st.sampled_from(SCOPES))
+    def no_budget(self, scope: str) -> None:
+        known = {balance.budget.scope for balance in self.ledger.budgets()}
+        try:
+            self.ledger.remove_budget(scope)
+        except NotFound:
+            assert scope not in known
+        else:
+            assert known - {balance.budget.scope for balance in self.ledger.budgets()} == {scope}
 
     @rule(
         target=attempts,
@@ -128,7 +143,7 @@ class LedgerLife(RuleBasedStateMachine):
         self.cost[attempt] = cost or 0
         return attempt
 
-    @rule(name=st.text(min_size=1, max_size=5).filter(lambda t: t.isprintable() and bool(t.strip())))
+    @rule(name=st.text("aé☃'\"%", min_size=1, max_size=5))
     def create_key(self, name: str) -> None:
         key, secret = self.ledger.create_key(name, budget_pico=5)
         self.keys[secret] = key.id
@@ -177,5 +192,6 @@ class LedgerLife(RuleBasedStateMachine):
 
 TestLedgerLife = LedgerLife.TestCase
 TestLedgerLife.settings = settings(
-    max_examples=25, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
-)
+    max_examples=-(-STEPS // STEPS_OF_A_LIFE), stateful_step_count=STEPS_OF_A_LIFE, deadline=None,
+    suppress_health_check=list(HealthCheck),
+)  # fmt: skip

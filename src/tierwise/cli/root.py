@@ -12,6 +12,7 @@ from ..errors import TierwiseError
 
 # name → module in this package; the command object in it is called `command`.
 COMMANDS = {
+    "budgets": "budgets",
     "cache": "cache",
     "check": "check",
     "demo": "demo",

@@ -81,6 +81,10 @@ class Book:
         self._meters[budget.scope] = Meter(budget, self._window(budget, at_us))
         return self.balance(budget.scope, at_us)
 
+    def remove(self, scope: str) -> bool:
+        """Takes the budget of a scope out of force; whether there was one. Its windows keep their sums."""
+        return self._meters.pop(scope, None) is not None
+
     def prepare(self, budget: Budget, at_us: int) -> None:
         """Asks the store what `set` will need, so that `set` cannot fail."""
         self._window(budget, at_us)

@@ -25,6 +25,8 @@ from .store import Reader, Store
 MOST_PICO = 10**30
 """A cap no one has: 10^18 dollars."""
 NAME_LENGTH = 200
+SCOPES = ("key", "project", "task", "tag")
+"""Kinds of what a budget may be set on."""
 
 
 class KeyTerms(TypedDict, total=False):
@@ -189,6 +191,30 @@ class Ledger:
         return (
             f"{budget.scope} has already used {used} of {usd_text(budget.cap_pico)}: its calls are refused."
         )
+
+    def remove_budget(self, scope: str) -> None:
+        """Takes a scope's budget out of force. Raises NotFound naming the nearest, StoreError."""
+        if not self._store.remove_budget(scope):
+            scopes = [balance.budget.scope for balance in self._store.balances()]
+            near = difflib.get_close_matches(scope, scopes, n=3)
+            raise NotFound(
+                f"{scope!r} has no budget.",
+                f"Nearest: {', '.join(near)}." if near else "`tierwise budgets list` shows them.",
+            )
+
+    def scope_named(self, scope: str) -> str:
+        """A budget's scope as people write it, `key:` followed by a key's id or name, with the key's id.
+
+        Raises BadRequest for what is no scope, NotFound for an unknown key.
+        """
+        kind, _, name = scope.partition(":")
+        if kind not in SCOPES or not name:
+            raise BadRequest(
+                f"{scope!r} is no scope of a budget.",
+                "Write key:ID, project:NAME, task:NAME or tag:NAME.",
+                "scope",
+            )
+        return f"key:{_one_key(self.list_keys(), name).id}" if kind == "key" else scope
 
     def budgets(self) -> list[Balance]:
         """Every budget and where it stands now, by scope."""

@@ -18,6 +18,7 @@ from .ledger import Ledger
 KEYS = "/api/v1/local/keys"
 REVOKE = "/api/v1/local/keys/revoke"
 BUDGETS = "/api/v1/local/budgets"
+REMOVE_BUDGET = "/api/v1/local/budgets/remove"
 TOKEN_HEADER = "x-tierwise-local"  # noqa: S105  the header's name, no secret
 
 
@@ -40,6 +41,10 @@ class _Revoke(msgspec.Struct, forbid_unknown_fields=True):
     id: str
 
 
+class _Remove(msgspec.Struct, forbid_unknown_fields=True):
+    scope: str
+
+
 class _SetBudget(msgspec.Struct, forbid_unknown_fields=True):
     scope: str
     cap_usd: str | int | float
@@ -51,7 +56,8 @@ class _SetBudget(msgspec.Struct, forbid_unknown_fields=True):
 def apply_local(ledger: Ledger, path: str, body: Any) -> dict[str, Any]:
     """Does what `path` says with the decoded JSON `body` and gives the JSON reply.
 
-    KEYS → {"id", "key", "name"}; REVOKE → {"id", "name", "revoked": true}; BUDGETS → {"scope", "note"}.
+    KEYS → {"id", "key", "name"}; REVOKE → {"id", "name", "revoked": true}; BUDGETS → {"scope", "note"};
+    REMOVE_BUDGET → {"scope", "removed": true}.
     Raises BadRequest, NotFound, ConfigError, StoreError. The caller checks TOKEN_HEADER first.
     """
     if path == KEYS:
@@ -73,8 +79,13 @@ def apply_local(ledger: Ledger, path: str, body: Any) -> dict[str, Any]:
         return {"id": key.id, "name": key.name, "revoked": True}
     if path == BUDGETS:
         cap = _read(body, _SetBudget)
-        budget = Budget(cap.scope, _pico(cap.cap_usd) or 0, cap.period, cap.zone, _pico(cap.soft_usd))
+        scope = ledger.scope_named(cap.scope)
+        budget = Budget(scope, _pico(cap.cap_usd) or 0, cap.period, cap.zone, _pico(cap.soft_usd))
         return {"scope": budget.scope, "note": ledger.set_budget(budget)}
+    if path == REMOVE_BUDGET:
+        scope = ledger.scope_named(_read(body, _Remove).scope)
+        ledger.remove_budget(scope)
+        return {"scope": scope, "removed": True}
     raise NotFound(f"Nothing local is at {path!r}.", f"Use {KEYS}, {REVOKE} or {BUDGETS}.")
 
 

@@ -41,7 +41,10 @@ class Charges:
             self.version = str(version)
             if row[0] is not None:
                 budget = budget_of(tuple(row))
-                self._budgets[budget.scope] = budget
+                if budget.cap_pico < 0:  # removed
+                    self._budgets.pop(budget.scope, None)
+                else:
+                    self._budgets[budget.scope] = budget
                 self._bounds.pop(budget.scope, None)
 
     def spots(self, row: Open) -> list[Spot]:

@@ -71,6 +71,18 @@ def save_budget(database: Database, budget: Budget) -> None:
     )
 
 
+def remove_budget(database: Database, scope: str) -> bool:
+    """Takes a budget out of force for every replica; whether there was one.
+
+    The row stays, with a cap that none can have: a replica asks only for rows of a newer version.
+    """
+    found = database.execute(
+        "UPDATE budget SET cap = -1, version = %s WHERE scope = %s AND cap >= 0",
+        (_next(database, "budgets_version"), stored(scope)),
+    )
+    return found.rowcount > 0
+
+
 def budget_of(row: tuple[Any, ...]) -> Budget:
     """A budget from its columns scope, cap, period, zone, soft."""
     scope, cap, period, zone, soft = restored(row)
@@ -83,8 +95,8 @@ def balances(database: Database, at_us: int, scope: str | None = None) -> list[B
     with database.transaction():
         database.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         rows = database.execute(
-            "SELECT scope, cap, period, zone, soft FROM budget WHERE %s::text IS NULL OR scope = %s"
-            ' ORDER BY scope COLLATE "C"',
+            "SELECT scope, cap, period, zone, soft FROM budget WHERE (%s::text IS NULL OR scope = %s)"
+            ' AND cap >= 0 ORDER BY scope COLLATE "C"',
             (None if scope is None else stored(scope), None if scope is None else stored(scope)),
         ).fetchall()
         for row in rows:

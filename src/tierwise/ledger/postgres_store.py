@@ -25,7 +25,16 @@ from .postgres_journal import PostgresJournal
 from .postgres_keeper import PostgresKeeper, sweep_dead
 from .postgres_link import OF_THE_ROW, connected, first_line, place_of, terms_of, unreachable, unusable
 from .postgres_migrations import migrate
-from .postgres_records import audit, balances, load_keys, replace_word, save_budget, save_key, word
+from .postgres_records import (
+    audit,
+    balances,
+    load_keys,
+    remove_budget,
+    replace_word,
+    save_budget,
+    save_key,
+    word,
+)
 from .rows import check_open, swept, tamed_close, tamed_open
 
 BATCH = 256
@@ -137,6 +146,14 @@ class PostgresStore:
                 save_budget(database, budget)
                 audit(database, "budget set", budget.scope, f"{budget.cap_pico} pico per {budget.period}")
             return balances(database, now_us(), budget.scope)[0]
+
+    def remove_budget(self, scope: str) -> bool:
+        """See Store. Every replica's calls are free of it from the next batch on."""
+        with self._held() as database, database.transaction():
+            found = remove_budget(database, scope)
+            if found:
+                audit(database, "budget removed", scope, "")
+            return found
 
     def balances(self) -> list[Balance]:
         """See Store."""

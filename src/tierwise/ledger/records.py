@@ -40,6 +40,11 @@ def save_budget(database: sqlite3.Connection, budget: Budget) -> None:
     )
 
 
+def remove_budget(database: sqlite3.Connection, scope: str) -> bool:
+    """Deletes a budget; whether there was one."""
+    return database.execute("DELETE FROM budget WHERE scope = ?", (scope,)).rowcount > 0
+
+
 def audit(database: sqlite3.Connection, act: str, subject: str, note: str) -> None:
     """Records an administrator's act."""
     database.execute(

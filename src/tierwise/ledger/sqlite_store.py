@@ -26,7 +26,7 @@ from .location import database_path
 from .lock import WriterLock
 from .migrations import migrate
 from .opening import Opening
-from .records import audit, load_keys, replace_word, save_budget, save_key, word
+from .records import audit, load_keys, remove_budget, replace_word, save_budget, save_key, word
 from .rows import check_open, swept, tamed_close, tamed_open
 
 CHECKPOINT_PAGES = 4000
@@ -149,6 +149,21 @@ class SqliteStore:
         self._administer(write, budget)
         with self._gate:
             return self._journal.book.balance(budget.scope, now_us())
+
+    def remove_budget(self, scope: str) -> bool:
+        """See Store."""
+        with self._held() as database:
+            try:
+                database.execute("BEGIN IMMEDIATE")
+                found = remove_budget(database, scope)
+                if found:
+                    audit(database, "budget removed", scope, "")
+                database.execute("COMMIT")
+            finally:
+                if database.in_transaction:
+                    database.execute("ROLLBACK")
+            self._journal.book.remove(scope)
+            return found
 
     def balances(self) -> list[Balance]:
         """See Store."""

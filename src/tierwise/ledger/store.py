@@ -37,6 +37,9 @@ class Store(Protocol):
     def save_budget(self, budget: Budget) -> Balance:
         """Puts a budget in force and gives where it stands."""
 
+    def remove_budget(self, scope: str) -> bool:
+        """Takes a scope's budget out of force; whether there was one. What was charged stays on record."""
+
     def balances(self) -> list[Balance]:
         """Every budget and where it stands now."""
 

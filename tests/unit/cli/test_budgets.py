@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from tierwise.cli import budgets, keys
+from tierwise.errors import BadRequest, ConfigError, NotFound
+from tierwise.ledger import Ledger, read_ledger
+from unit.cli.test_keys import served  # noqa: F401  a fixture
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path}/ledger.db"
+
+
+def run(*arguments: str) -> str:
+    """What the command prints; raises what it raises."""
+    result = CliRunner().invoke(budgets.command, arguments, catch_exceptions=False, standalone_mode=False)
+    return result.output
+
+
+def make_key(url: str, name: str) -> str:
+    result = CliRunner().invoke(keys.command, ("create", name, "--db", url, "--json"), standalone_mode=False)
+    return str(json.loads(result.output)["id"])
+
+
+def scopes(url: str) -> list[str]:
+    return [balance.budget.scope for balance in read_ledger(url).balances()]
+
+
+def test_every_kind_of_scope_is_set_listed_and_removed_with_no_server(url: str) -> None:
+    made = make_key(url, "team")
+    for scope in ("key:team", "project:web", "task:qa", "tag:a b"):
+        run(
+            "set", scope, "2.50", "--period", "day", "--zone", "Europe/Berlin", "--soft-usd", "2", "--db", url
+        )
+    listed = {row["scope"]: row for row in json.loads(run("list", "--db", url, "--json"))}
+    assert set(listed) == {f"key:{made}", "project:web", "task:qa", "tag:a b"}
+    row = listed["tag:a b"]
+    assert (row["cap_pico"], row["left_pico"], row["soft_pico"]) == (25 * 10**11, 25 * 10**11, 2 * 10**12)
+    assert (row["period"], row["zone"], row["resets"][-1]) == ("day", "Europe/Berlin", "Z")
+    text = run("list", "--db", url)
+    assert "key:team" in text
+    assert "$2.50 day" in text
+    for scope in ("key:tea", "project:web", "task:qa"):
+        assert "no cap" in run("remove", scope, "--db", url)
+    assert scopes(url) == ["tag:a b"]
+
+
+def test_they_are_set_and_removed_by_a_running_server(url: str, served: Ledger) -> None:  # noqa: F811
+    assert json.loads(run("set", "project:web", "1", "--db", url, "--json"))["scope"] == "project:web"
+    assert [balance.budget.scope for balance in served.budgets()] == ["project:web"]
+    run("remove", "project:web", "--db", url)
+    assert served.budgets() == []
+
+
+def test_what_cannot_be_a_budget_is_refused_with_what_to_do(url: str) -> None:
+    for scope in ("web", "user:x", "project:", ":x"):
+        with pytest.raises(BadRequest, match="no scope"):
+            run("set", scope, "1", "--db", url)
+    with pytest.raises(NotFound):
+        run("set", "key:nobody", "1", "--db", url)
+    with pytest.raises(ConfigError):
+        run("set", "project:web", "1", "--zone", "Mars/Base", "--db", url)
+    for usd in ("-1", "much", "1e30", "nan"):
+        with pytest.raises(BadRequest):
+            run("set", "project:web", "--db", url, "--", usd)
+    run("set", "project:web", "1", "--db", url)
+    with pytest.raises(NotFound) as error:
+        run("remove", "project:wed", "--db", url)
+    assert "project:web" in error.value.hint
+
+
+def test_an_empty_ledger_says_what_to_do(url: str) -> None:
+    make_key(url, "k")
+    assert "budgets set" in run("list", "--db", url)
