@@ -41,7 +41,9 @@ async def test_an_open_and_its_close_are_exported_in_order_with_the_opens_identi
 ) -> None:
     ledger = place.open()
     await ledger.open(
-        opened("a", 100, tags=("x", "y"), stream=True, asked="task/classify", route="by header")
+        opened(
+            "a", 100, tags=("x", "y"), stream=True, asked="task/classify", route="by header", prefix="0f" * 8
+        )
     )
     assert [row["event"] for row in place.read().rows()] == ["open"]
     await ledger.close(closed("a", 60, ttft_us=150_000, losses=("sampling.top_k",)))
@@ -69,8 +71,19 @@ async def test_an_open_and_its_close_are_exported_in_order_with_the_opens_identi
         "dialect_in",
         "dialect_out",
     )
-    for name in (*identity, "stream", "price_id", "reserved_pico", "tags", "route", "asked", "kind"):
+    for name in (
+        *identity,
+        "stream",
+        "price_id",
+        "reserved_pico",
+        "tags",
+        "route",
+        "asked",
+        "kind",
+        "prefix",
+    ):
         assert first[name] == second[name]
+    assert first["prefix"] == "0f" * 8
     assert first["tags"] == ["x", "y"]
     assert first["stream"] is True
     assert place.read().verify() == []

@@ -15,10 +15,12 @@ import pytest
 import live
 from postgres import Postgres, expire_leases, postgres  # noqa: F401  a fixture
 from tierwise.errors import BudgetRefused, StoreError
-from tierwise.ledger import Ledger, open_ledger, read_ledger
+from tierwise.ledger import Ledger, open_ledger, postgres_journal, read_ledger
 from tierwise.ledger.postgres_keeper import sweep_dead
 from tierwise.ledger.postgres_link import terms_of
-from tierwise.nouns import Budget
+from tierwise.ledger.postgres_migrations import MIGRATIONS
+from tierwise.ledger.rows import OPEN_NAMES, open_values
+from tierwise.nouns import Budget, Open
 from unit.ledger.made import closed, opened
 
 WRITER = """
@@ -222,8 +224,27 @@ async def test_replicas_that_start_at_the_same_time_migrate_once_and_share_one_p
     ledgers = await asyncio.gather(*[asyncio.to_thread(open_ledger, url, {}) for _ in range(4)])
     assert len({ledger.digest_of("tw-secret") for ledger in ledgers}) == 1
     with psycopg.connect(**terms_of(url)) as database:
-        assert database.execute("SELECT count(*) FROM migrations").fetchone() == (1,)
+        assert database.execute("SELECT count(*) FROM migrations").fetchone() == (len(MIGRATIONS),)
     await asyncio.gather(*[ledger.shutdown() for ledger in ledgers])
+
+
+async def test_a_replica_of_the_version_before_the_prefix_writes_on_and_its_rows_verify(
+    replicas: Replicas, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def old_values(day: int, row: Open, windows: str) -> tuple[object, ...]:
+        return open_values(day, row, windows)[: OPEN_NAMES.index("prefix")]
+
+    new, old = replicas.new(), replicas.new()
+    await new.open(opened("a", prefix="0f" * 8))
+    with monkeypatch.context() as before:
+        before.setattr(postgres_journal, "POST", postgres_journal.POST.replace("post_2", "post_1"))
+        before.setattr(postgres_journal, "open_values", old_values)
+        await old.open(opened("b", prefix="0f" * 8))
+    await new.close(closed("a"))
+    await old.close(closed("b"))
+    replicas.holds()
+    found = {row["attempt"]: row["prefix"] for row in read_ledger(replicas.url).rows()}
+    assert found == {"a": "0f" * 8, "b": ""}
 
 
 def test_kill_9_of_writers_loses_no_confirmed_row(postgres: Postgres, tmp_path: Path) -> None:  # noqa: F811

@@ -20,6 +20,7 @@ from tierwise.nouns.answer import tier_billed
 from tierwise.upstream import Deployment
 
 from .metrics import Metrics
+from .prefix import LEAST, Prefixes
 from .walk import Walk
 
 
@@ -29,6 +30,7 @@ class Book:
     def __init__(self, ledger: Ledger, metrics: Metrics) -> None:
         self.ledger = ledger
         self.metrics = metrics
+        self.prefixes = Prefixes(ledger.prefix_key())
         self.running: Counter[str] = Counter()
         """Attempts under way by provider, where the provider has a limit."""
 
@@ -70,6 +72,10 @@ class Book:
                     route.reason,  # route
                     walk.session,
                     walk.tags,
+                    "call",  # kind
+                    self.prefixes.digest(walk.outline, walk.prompt_tokens, deployment.model.abilities)
+                    if walk.prompt_tokens >= LEAST
+                    else "",
                 )
             )
         except BaseException:

@@ -14,9 +14,10 @@ from ..clock import now_us
 from ..errors import BudgetRefused, StoreError, TierwiseError
 from ..nouns import Budget, Close, Open
 from .budgets import Book, Window
-from .rows import Row, close_values, open_values, storable, swept, tamed_close
+from .rows import OPEN_NAMES, Row, close_values, open_values, storable, swept, tamed_close
 
-INSERT_OPEN = "INSERT INTO open_rows VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
+_OPENING = ", ".join((*OPEN_NAMES, "chain"))
+INSERT_OPEN = f"INSERT INTO open_rows ({_OPENING}) VALUES (?{',?' * len(OPEN_NAMES)})"  # noqa: S608
 INSERT_CLOSE = "INSERT INTO close_rows VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
 INSERT_CORRECTION = INSERT_CLOSE.replace("close_rows", "correction_rows")
 UPSERT_WINDOW = (

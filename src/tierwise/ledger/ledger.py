@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import hmac
 import os
 from collections.abc import Awaitable, Iterable, Mapping
 from typing import TypedDict, Unpack
@@ -126,6 +127,10 @@ class Ledger:
     def digest_of(self, secret: str) -> str:
         """The digest a secret is kept under: HMAC-SHA-256 in hex."""
         return digest(self._pepper, secret)
+
+    def prefix_key(self) -> bytes:
+        """The key of prompts' digests: without it, nobody can try which prompt a digest is of."""
+        return hmac.digest(self._pepper, b"prompt prefix", "sha256")
 
     def create_key(self, name: str, **terms: Unpack[KeyTerms]) -> tuple[Key, str]:
         """A new key and its secret, which is not kept. With `budget_pico`, a hard cap on `key:ID`. Raises

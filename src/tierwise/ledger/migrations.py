@@ -59,7 +59,12 @@ def m001_events_and_budgets(database: sqlite3.Connection) -> None:
     database.execute("CREATE INDEX close_rows_at ON close_rows (at_us)")
 
 
-MIGRATIONS: tuple[Migration, ...] = (m001_events_and_budgets,)
+def m002_prefix(database: sqlite3.Connection) -> None:
+    """The digest of the cached prefix. NULL in rows that were written before: their chain is without it."""
+    database.execute("ALTER TABLE open_rows ADD COLUMN prefix TEXT")
+
+
+MIGRATIONS: tuple[Migration, ...] = (m001_events_and_budgets, m002_prefix)
 
 
 def migrate(database: sqlite3.Connection, migrations: tuple[Migration, ...] = MIGRATIONS) -> int:

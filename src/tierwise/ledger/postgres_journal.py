@@ -37,7 +37,7 @@ LATE = (
     " LEFT JOIN correction_rows k ON k.open_seq = o.seq WHERE o.attempt = %s"
 )
 POST = (
-    "SELECT post_1(%s::bigint, %s::boolean, %s::text, %s::jsonb, %s::jsonb, %s::jsonb, %s::jsonb, %s::jsonb)"
+    "SELECT post_2(%s::bigint, %s::boolean, %s::text, %s::jsonb, %s::jsonb, %s::jsonb, %s::jsonb, %s::jsonb)"
 )
 BEGIN_EPOCH = "INSERT INTO epochs (host, pid) VALUES (%s, %s) RETURNING epoch"
 WRITTEN_OPENS = "SELECT attempt, seq, day, windows FROM open_rows WHERE attempt = ANY (%s) AND epoch = %s"

@@ -21,13 +21,14 @@ Migration = Callable[[Database], None]
 MIGRATING = 0x7469657277697365
 """The advisory lock's number: `tierwise` in ASCII."""
 
-OPEN_COLUMNS = (
+_FIRST_OPEN_COLUMNS = (
     ("day", "int"), ("attempt", "text"), ("exchange", "text"), ("at_us", "bigint"), ("key", "text"),
     ("task", "text"), ("tier", "text"), ("model", "text"), ("provider", "text"), ("dialect_in", "text"),
     ("dialect_out", "text"), ("stream", "int"), ("price_id", "text"), ("reserved_pico", "bigint"),
     ("scopes", "text"), ("windows", "bigint[]"), ("asked", "text"), ("route", "text"), ("session", "text"),
     ("tags", "text"), ("kind", "text"), ("crc", "bigint"),
 )  # fmt: skip
+OPEN_COLUMNS = (*_FIRST_OPEN_COLUMNS[:-1], ("prefix", "text"), _FIRST_OPEN_COLUMNS[-1])
 """In the order of `rows.open_values`, with the UTC day of the OPEN (days since 1970) for its number."""
 CLOSE_COLUMNS = (
     ("day", "int"), ("open_seq", "bigint"), ("at_us", "bigint"), ("outcome", "text"), ("status", "bigint"),
@@ -43,7 +44,7 @@ _MAY_BE_NULL = ("cost_pico", "ttft_us", "asked_pico", "reference_pico")
 _EVENT = "seq bigint NOT NULL, epoch bigint NOT NULL, n bigint NOT NULL"
 
 POST = """
-CREATE FUNCTION post_1(p_epoch bigint, p_sweep boolean, p_version text, p_changes jsonb, p_opens jsonb,
+CREATE FUNCTION {post}(p_epoch bigint, p_sweep boolean, p_version text, p_changes jsonb, p_opens jsonb,
     p_charges jsonb, p_closes jsonb, p_corrections jsonb) RETURNS text LANGUAGE plpgsql AS $post$
 DECLARE
     v_n bigint; v_count int; v_ids bigint[]; v_reserved numeric[]; v_spent numeric[]; v_seqs bigint[];
@@ -147,21 +148,26 @@ def _cast(columns: tuple[tuple[str, str], ...]) -> str:
     )
 
 
+def _post(name: str, opens: tuple[tuple[str, str], ...]) -> str:
+    """The function that writes a batch, for OPEN rows of these columns."""
+    text = POST
+    for word, value in (
+        ("post", name),
+        ("open_names", ", ".join(column for column, _ in opens)),
+        ("open_values", _cast(opens)),
+        ("close_names", ", ".join(column for column, _ in CLOSE_COLUMNS)),
+        ("close_values", _cast(CLOSE_COLUMNS)),
+    ):
+        text = text.replace("{" + word + "}", value)
+    return text
+
+
 def m001_events_and_budgets(database: Database) -> None:
     """Events, partitioned by the UTC day of their OPEN; budgets; keys; epochs with a lease.
 
     `seq` counts all events in order of writing; `n` those of one epoch, without gaps; `crc` is the CRC-32
     of a row's values as a JSON array.
     """
-    names = {
-        "open_names": ", ".join(name for name, _ in OPEN_COLUMNS),
-        "open_values": _cast(OPEN_COLUMNS),
-        "close_names": ", ".join(name for name, _ in CLOSE_COLUMNS),
-        "close_values": _cast(CLOSE_COLUMNS),
-    }
-    post = POST
-    for name, text in names.items():
-        post = post.replace("{" + name + "}", text)
     for statement in (
         "CREATE SEQUENCE event_seq",
         "CREATE TABLE meta (name text PRIMARY KEY, value text NOT NULL)",
@@ -171,7 +177,7 @@ def m001_events_and_budgets(database: Database) -> None:
         " beat timestamptz NOT NULL DEFAULT clock_timestamp(), events bigint NOT NULL DEFAULT 0,"
         " closed_below bigint NOT NULL DEFAULT 0, ended timestamptz, swept timestamptz)"
         " WITH (fillfactor = 20)",
-        f"CREATE TABLE open_rows ({_EVENT}, {_columns(OPEN_COLUMNS)}, PRIMARY KEY (seq, day),"
+        f"CREATE TABLE open_rows ({_EVENT}, {_columns(_FIRST_OPEN_COLUMNS)}, PRIMARY KEY (seq, day),"
         " UNIQUE (attempt, day)) PARTITION BY LIST (day)",
         f"CREATE TABLE close_rows ({_EVENT}, {_columns(CLOSE_COLUMNS)}, PRIMARY KEY (open_seq, day))"
         " PARTITION BY LIST (day)",
@@ -191,12 +197,21 @@ def m001_events_and_budgets(database: Database) -> None:
         "CREATE TABLE audit (seq bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, at_us bigint NOT NULL,"
         " act text NOT NULL, subject text NOT NULL, note text NOT NULL)",
         ENSURE_DAY.replace("{lock}", str(DAY_LOCK)),
-        post,
+        _post("post_1", _FIRST_OPEN_COLUMNS),
     ):
         database.execute(statement.encode())
 
 
-MIGRATIONS: tuple[Migration, ...] = (m001_events_and_budgets,)
+def m002_prefix(database: Database) -> None:
+    """The digest of the cached prefix. NULL in rows that were written before: their CRC-32 is without it.
+
+    Replicas of the version before go on with `post_1` until they are replaced.
+    """
+    database.execute("ALTER TABLE open_rows ADD COLUMN prefix text")
+    database.execute(_post("post_2", OPEN_COLUMNS).encode())
+
+
+MIGRATIONS: tuple[Migration, ...] = (m001_events_and_budgets, m002_prefix)
 
 
 def migrate(database: Database, migrations: tuple[Migration, ...] = MIGRATIONS) -> int:

@@ -32,7 +32,8 @@ AT_ONCE = 2
 TURN_S = 30.0
 _OPENED = (
     "o.exchange, o.attempt, o.key, o.task, o.tier, o.model, o.provider, o.dialect_in, o.dialect_out,"
-    " o.stream, o.price_id, o.reserved_pico, o.tags, o.asked, o.route, o.session, o.kind, o.scopes"
+    " o.stream, o.price_id, o.reserved_pico, o.tags, o.asked, o.route, o.session, o.kind, o.scopes,"
+    " o.prefix"
 )
 _TEXTS = (
     "outcome", "extra", "usage_source", "error", "unpriced", "losses", "served_model", "service_tier",

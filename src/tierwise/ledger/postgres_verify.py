@@ -11,6 +11,7 @@ import msgspec
 import psycopg
 
 from .postgres_migrations import CLOSE_COLUMNS, OPEN_COLUMNS
+from .rows import as_written
 from .sqlite_verify import ENOUGH
 
 Database = psycopg.Connection[tuple[Any, ...]]
@@ -105,6 +106,6 @@ def _altered(database: Database, event: str, table: str) -> Iterator[str]:
     with database.cursor(table) as cursor:
         cursor.itersize = 5000
         for seq, *values, crc in cursor.execute(f"SELECT seq, {names} FROM {table} ORDER BY seq".encode()):
-            if crc32(_encode(values)) != crc:
+            if crc32(_encode(as_written(tuple(values)))) != crc:
                 what = f"attempt {values[1]}" if event == "open" else f"event {values[1]}"
                 yield f"event {seq} ({event} of {what}): the row is not as it was written"

@@ -20,6 +20,13 @@ LONGEST_ERROR = 4000
 
 Row = tuple[Any, ...]
 
+OPEN_NAMES = (
+    "seq", "attempt", "exchange", "at_us", "key", "task", "tier", "model", "provider", "dialect_in",
+    "dialect_out", "stream", "price_id", "reserved_pico", "scopes", "windows", "asked", "route", "session",
+    "tags", "kind", "prefix",
+)  # fmt: skip
+"""The columns of `open_values`."""
+
 _encoder = msgspec.json.Encoder()
 _encode = _encoder.encode
 
@@ -41,7 +48,7 @@ def open_values(seq: int, row: Open, windows: str) -> Row:
     return (
         seq, row.attempt, row.exchange, row.at_us, row.key, row.task, row.tier, row.model, row.provider,
         row.dialect_in, row.dialect_out, 1 if row.stream else 0, row.price_id, row.reserved_pico,
-        names(row.scopes), windows, row.asked, row.route, row.session, names(row.tags), row.kind,
+        names(row.scopes), windows, row.asked, row.route, row.session, names(row.tags), row.kind, row.prefix,
     )  # fmt: skip
 
 
@@ -56,6 +63,15 @@ def close_values(seq: int, open_seq: int, row: Close) -> Row:
         row.upstream_us, row.served_model, row.asked_pico, row.reference_pico, names(row.losses),
         usage.service_tier,
     )  # fmt: skip
+
+
+def as_written(values: Row) -> Row:
+    """A stored row's values without the columns that came later than the row: they are NULL there, which no
+    writer puts into a last column.
+    """
+    while values[-1] is None:
+        values = values[:-1]
+    return values
 
 
 def check_open(row: Open) -> None:

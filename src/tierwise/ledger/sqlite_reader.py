@@ -33,7 +33,7 @@ PAGE = 2000
 _EVENT = """
     SELECT '{event}' AS event, e.seq AS seq, e.at_us, o.exchange, o.attempt, o.key, o.task, o.tier, o.model,
         o.provider, o.dialect_in, o.dialect_out, o.stream, o.price_id, o.reserved_pico, o.tags, o.asked,
-        o.route, o.session, o.kind, o.scopes, {settled}
+        o.route, o.session, o.kind, o.scopes, o.prefix, {settled}
     FROM {source} WHERE e.seq > :after AND e.seq <= :last AND e.at_us >= :since AND e.at_us < :until
 """
 SETTLED = (
@@ -150,8 +150,8 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 def exported(row: Row) -> dict[str, Any]:
     event, _, at_us, exchange, attempt, key, task, tier, model, provider, dialect_in, dialect_out = row[:12]
-    stream, price_id, reserved, tags, asked, route, session, kind, scopes = row[12:21]
-    settled = dict(zip(SETTLED, row[21:], strict=True))
+    stream, price_id, reserved, tags, asked, route, session, kind, scopes, prefix = row[12:22]
+    settled = dict(zip(SETTLED, row[22:], strict=True))
     closed = event != "open"
     usage = {name: settled.pop(name) for name in SETTLED[1:7]}
     extra, losses = settled.pop("extra"), settled.pop("losses")
@@ -163,6 +163,7 @@ def exported(row: Row) -> dict[str, Any]:
         "cost_pico": settled.pop("cost_pico"), "reserved_pico": reserved, "ttft_us": settled.pop("ttft_us"),
         "total_us": settled.pop("total_us"), "upstream_us": settled.pop("upstream_us"), "tags": decode(tags),
         "kind": kind, "route": route, "asked": asked, "session": session, "scopes": decode(scopes),
+        "prefix": prefix or "",
         "usage_extra": decode(extra) if closed else None, "losses": decode(losses) if closed else None,
         **settled,
     }  # fmt: skip

@@ -11,7 +11,7 @@ from zlib import crc32
 
 import msgspec
 
-from .rows import Row
+from .rows import OPEN_NAMES, Row, as_written
 
 ENOUGH = 20
 """Problems listed before the search stops."""
@@ -55,7 +55,7 @@ class _Audit:
         event, seq, link = row[0], row[1], row[-1]
         attempt = row[2] if event == "open" else self._attempt(row[2])
         where = f"event {seq} ({event} of attempt {attempt})"
-        if crc32(_encode(row[1:-1]), self.chain) != link:
+        if crc32(_encode(as_written(row[1:-1])), self.chain) != link:
             yield f"{where}: the row is not as it was written, or a row before it was added or removed"
         self.chain = link
         if event == "open":
@@ -117,7 +117,8 @@ class _Audit:
 
 
 def _events(database: sqlite3.Connection, table: str, event: str) -> Iterator[Row]:
-    for row in database.execute(f"SELECT * FROM {table} ORDER BY seq"):  # noqa: S608  our own names
+    columns = f"{', '.join(OPEN_NAMES)}, chain" if event == "open" else "*"
+    for row in database.execute(f"SELECT {columns} FROM {table} ORDER BY seq"):  # noqa: S608  our own names
         yield (event, *row)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 DialectName = Literal["openai_chat", "openai_responses", "anthropic_messages", "gemini"]
 Role = Literal["system", "developer", "user", "assistant", "tool"]
@@ -251,3 +251,7 @@ class Outline(Struct, frozen=True):
     service_tier: str | None = None
     fallback: tuple[str, ...] = ()
     preference: Literal["priority", "cost", "latency", "balanced"] | None = None
+    head: tuple[Raw, ...] = ()
+    """Undecoded, in the order a prompt cache reads them: tools and system text. () in a short request."""
+    opening: Raw | None = None
+    """Undecoded: the first turn, or an array that begins with it."""

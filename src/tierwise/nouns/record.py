@@ -76,6 +76,8 @@ class Open(Struct, frozen=True):
     tags: tuple[str, ...] = ()
     kind: str = "call"
     """call, shadow, judge, eval, batch: what the money was spent on."""
+    prefix: str = ""
+    """Keyed digest of the beginning of a prompt that the model could cache, "" for a shorter one."""
 
 
 class Close(Struct, frozen=True):

@@ -115,9 +115,10 @@ def test_snake_case_reads_like_camel_case() -> None:
     outlines = [GEMINI.outline(ask.raw) for ask in (one, other)]
     sizes = [outline.prompt_bytes for outline in outlines]
     assert sizes[1] > sizes[0]
-    assert msgspec.structs.replace(outlines[0], prompt_bytes=0) == msgspec.structs.replace(
-        outlines[1], prompt_bytes=0
-    )
+    first, second = [
+        msgspec.structs.replace(outline, prompt_bytes=0, head=(), opening=None) for outline in outlines
+    ]
+    assert first == second
 
 
 def test_calls_without_ids_get_stable_ones_and_responses_find_them() -> None:

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from tierwise.dialects.openai_chat import DIALECT
 from tierwise.errors import BadRequest
@@ -46,7 +47,7 @@ def test_everything_choosing_needs() -> None:
         provider={"fallback": ["a/b"], "routing": "cost"},
     )
     assert found.prompt_bytes > 40
-    assert found == Outline(
+    assert structs.replace(found, head=(), opening=None) == Outline(
         "m",
         stream=True,
         max_output=7,
@@ -98,7 +99,9 @@ AUDIO = {"type": "input_audio", "input_audio": {"data": "A" * 10_000, "format": 
 )  # fmt: skip
 def test_what_the_messages_hold_is_exact(message: dict[str, Any], flags: dict[str, Any]) -> None:
     found = outline(HI, message)
-    assert found == Outline("m", prompt_bytes=found.prompt_bytes, **flags)
+    assert structs.replace(found, head=(), opening=None) == Outline(
+        "m", prompt_bytes=found.prompt_bytes, **flags
+    )
 
 
 def test_base64_is_not_counted_as_prompt() -> None:

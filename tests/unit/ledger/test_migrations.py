@@ -2,12 +2,16 @@ from __future__ import annotations
 
 import sqlite3
 from pathlib import Path
+from zlib import crc32
 
+import msgspec
 import pytest
 
 from tierwise.errors import StoreError
 from tierwise.ledger import open_ledger, read_ledger
 from tierwise.ledger.migrations import MIGRATIONS, migrate, require_current, version
+from tierwise.ledger.rows import OPEN_NAMES, open_values
+from unit.ledger.made import closed, opened
 
 
 @pytest.fixture
@@ -37,7 +41,7 @@ def test_a_migration_that_fails_leaves_nothing_behind_and_the_next_start_goes_on
 
     with pytest.raises(RuntimeError):
         migrate(database, (*MIGRATIONS, m002_breaks))
-    assert version(database) == 1
+    assert version(database) == len(MIGRATIONS)
     assert not database.execute("SELECT 1 FROM sqlite_master WHERE name = 'half'").fetchall()
     with pytest.raises(StoreError, match="older shape"):
         require_current(database, (*MIGRATIONS, m002_works))
@@ -65,4 +69,32 @@ def test_another_programs_database_is_refused_and_left_alone(tmp_path: Path) -> 
     with pytest.raises(StoreError, match="another program"):
         open_ledger(f"sqlite:///{tmp_path}/a.db", {})
     assert [name for (name,) in database.execute("SELECT name FROM sqlite_master")] == ["theirs"]
+    database.close()
+
+
+async def test_rows_written_before_the_prefix_came_still_verify_and_later_ones_have_it(
+    tmp_path: Path,
+) -> None:
+    url = f"sqlite:///{tmp_path}/a.db"
+    database = sqlite3.connect(tmp_path / "a.db", isolation_level=None)
+    migrate(database, MIGRATIONS[:1])
+    at = OPEN_NAMES.index("prefix")
+    values = open_values(1, opened("old"), "")[:at]
+    chain = crc32(msgspec.json.encode(values))
+    database.execute(f"INSERT INTO open_rows VALUES ({','.join('?' * (at + 1))})", (*values, chain))
+    database.close()
+    ledger = open_ledger(url, {})  # sweeps the old one
+    await ledger.open(opened("new", prefix="0123456789abcdef"))
+    await ledger.close(closed("new"))
+    await ledger.shutdown()
+    reader = read_ledger(url)
+    assert reader.verify() == []
+    found = {row["attempt"]: row["prefix"] for row in reader.rows()}
+    assert found == {"old": "", "new": "0123456789abcdef"}
+    database = sqlite3.connect(tmp_path / "a.db", isolation_level=None)
+    for lie in ("UPDATE open_rows SET prefix = '' WHERE seq = 1", "UPDATE open_rows SET prefix = NULL"):
+        database.execute(lie)
+        assert "the row is not as it was written" in reader.verify()[0]
+        database.execute("UPDATE open_rows SET prefix = iif(seq = 1, NULL, '0123456789abcdef')")
+        assert reader.verify() == []
     database.close()

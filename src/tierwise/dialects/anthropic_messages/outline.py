@@ -83,6 +83,8 @@ class _Identity(Struct):
 _BODY = msgspec.json.Decoder(_Body)
 _TURNS = msgspec.json.Decoder(list[_Turn])
 _BLOCKS = msgspec.json.Decoder(list[_Block])
+_RAWS = msgspec.json.Decoder(list[Raw])
+_BILLING = b"x-anthropic-billing-header"
 _IDENTITY = msgspec.json.Decoder(_Identity)
 
 
@@ -180,7 +182,20 @@ def outline(body: bytes) -> Outline:
         service_tier=top.service_tier,
         fallback=provider.fallback or (),
         preference=provider.routing,
+        head=(*tools, *_system(top.system)),
+        opening=top.messages,
     )
+
+
+def _system(raw: Raw) -> list[Raw]:
+    """The system text, without the block in which Claude Code sends what changes with each request: the
+    provider's cache does not read it."""
+    if _BILLING not in bytes(memoryview(raw)[:200]):
+        return [raw]
+    try:
+        return _RAWS.decode(raw)[1:]
+    except msgspec.DecodeError:
+        return [raw]
 
 
 def _history(messages: Raw) -> _Found:

@@ -190,6 +190,8 @@ def outline(body: bytes) -> Outline:
         service_tier=top.service_tier or top.service_tier_,
         fallback=provider.fallback or (),
         preference=provider.routing,
+        head=(top.tools, top.system, top.system_),
+        opening=top.contents,
     )
 
 

@@ -23,6 +23,8 @@ _PATH = re.compile(r" - at `\$\.?([^`]*)`$")
 _KNOWN_PREFIX = re.compile(r"^Object missing required field `(\w+)`")
 # The decoder gives this very object where a member is absent.
 _ABSENT = Raw(b"null")
+# Bytes of JSON below which no model caches a prompt: 512 tokens.
+_CACHEABLE = 1500
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -154,7 +156,18 @@ def outline(body: bytes) -> Outline:
         None if top.service_tier is None else _text(top.service_tier),  # service_tier
         fallback,
         preference,
+        *(_beginning(top) if seen.size > _CACHEABLE else ()),  # head, opening
     )
+
+
+def _beginning(top: _Body) -> tuple[tuple[Raw, ...], Raw]:
+    """Tools and leading instructions, and the first turn after them."""
+    head = [top.tools, top.functions]
+    for turn in top.messages:
+        if turn.role not in ("system", "developer"):
+            return tuple(head), turn.content
+        head.append(turn.content)
+    return tuple(head), _ABSENT
 
 
 def _text(value: Any) -> str | None:

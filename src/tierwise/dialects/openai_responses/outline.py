@@ -83,6 +83,8 @@ class _Seen:
         self.tools = 0
         self.size = 0
         self.base64 = 0
+        self.head: list[Raw] = []
+        self.opening = _ABSENT
 
 
 _BODY = msgspec.json.Decoder(_Body)
@@ -129,6 +131,8 @@ def outline(body: bytes) -> Outline:
         service_tier=_text(top.service_tier),
         fallback=fallback,
         preference=preference,
+        head=(top.tools, top.instructions, *seen.head),
+        opening=seen.opening,
     )
 
 
@@ -171,6 +175,7 @@ def _look(top: _Body, seen: _Seen) -> None:
             raise invalid(error, "input") from error
     elif first == 0x22:
         seen.size += len(memoryview(top.input))
+        seen.opening = top.input
         return
     elif _size(top.input):
         raise wrong("input", "a string or an array of items", msgspec.json.decode(top.input))
@@ -178,6 +183,11 @@ def _look(top: _Body, seen: _Seen) -> None:
         raise BadRequest("`input` is missing or empty.", "Send a text or at least one item.", "input")
     for i, item in enumerate(items):
         _look_at(item, i, seen)
+    for item in items:
+        if item.role not in ("system", "developer") and item.type != "additional_tools":
+            seen.opening = item.content
+            break
+        seen.head += (item.tools, item.content)
 
 
 def _look_at(item: _Item, i: int, seen: _Seen) -> None:
