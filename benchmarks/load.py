@@ -20,6 +20,7 @@ class Load(Struct, frozen=True):
     connections: int
     seconds: int
     body: bytes
+    plain: bool = True
 
 
 class Target(Struct, frozen=True):
@@ -29,6 +30,7 @@ class Target(Struct, frozen=True):
     url: str
     key: str
     pids: tuple[int, ...]
+    streams: bool = True
 
 
 class Result(Struct, frozen=True):

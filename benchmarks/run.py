@@ -1,5 +1,8 @@
 """`make bench`: the gateway with everything on against nginx as a plain reverse proxy to the same upstream.
 
+`benchmarks.bare`, the least Python that serves a plain call between two durable rows, is the yardstick for
+how much of the difference is the gateway's own.
+
 One pinned core for whatever is under load, the other for wrk and the upstream; three interleaved rounds,
 medians; written to docs/performance.md as ratios. Needs wrk and nginx (Debian packages).
 """
@@ -18,6 +21,8 @@ import time
 import urllib.request
 from contextlib import ExitStack
 from pathlib import Path
+
+from msgspec import structs
 
 from .load import Load, Result, Target, run
 
@@ -66,7 +71,9 @@ def main() -> int:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tierwise-bench-")))
         upstream = free_port()
         start(stack, OTHER, [sys.executable, "-m", "benchmarks.mock", str(upstream)], upstream)
-        targets = [nginx(stack, folder, upstream), tierwise(stack, folder, upstream)]
+        targets = [
+            nginx(stack, folder, upstream), bare(stack, folder, upstream), tierwise(stack, folder, upstream)
+        ]  # fmt: skip
         results = measure(targets, folder)
     errors = sum(r.errors for rows in results.values() for row in rows.values() for r in row)
     table = report(results)
@@ -91,7 +98,7 @@ def loads() -> list[Load]:
     return [
         Load("plain, 64 connections", 64, 4, json.dumps(small).encode()),
         Load("plain, 8 connections", 8, 3, json.dumps(small).encode()),
-        Load("stream of 100 chunks", 16, 4, json.dumps(streamed).encode()),
+        Load("stream of 100 chunks", 16, 4, json.dumps(streamed).encode(), plain=False),
         Load("100 KB body", 16, 3, json.dumps(large).encode()),
     ]
 
@@ -100,11 +107,12 @@ def measure(targets: list[Target], folder: Path) -> dict[str, dict[str, list[Res
     """Load → target → a Result per round, the targets taking turns."""
     results: dict[str, dict[str, list[Result]]] = {}
     for load in loads():
-        rows = results[load.name] = {target.name: [] for target in targets}
-        for target in targets:
-            run(target, Load(load.name, load.connections, 1, load.body), folder, OTHER)
+        taking_part = [target for target in targets if target.streams or load.plain]
+        rows = results[load.name] = {target.name: [] for target in taking_part}
+        for target in taking_part:
+            run(target, structs.replace(load, seconds=1), folder, OTHER)
         for _ in range(ROUNDS):
-            for target in targets:
+            for target in taking_part:
                 rows[target.name].append(run(target, load, folder, OTHER))
     return results
 
@@ -152,6 +160,14 @@ def nginx(stack: ExitStack, folder: Path, upstream: int) -> Target:
     return Target(
         "nginx", f"http://127.0.0.1:{port}/v1/chat/completions", "none", tuple(map(int, workers.split()))
     )
+
+
+def bare(stack: ExitStack, folder: Path, upstream: int) -> Target:
+    """The yardstick: as little Python as can serve a plain call between two durable rows."""
+    port = free_port()
+    command = [sys.executable, "-m", "benchmarks.bare", str(port), str(upstream), str(folder / "bare.db")]
+    pid = start(stack, SUBJECT, command, port)
+    return Target("bare", f"http://127.0.0.1:{port}/v1/chat/completions", "none", (pid,), streams=False)
 
 
 def tierwise(stack: ExitStack, folder: Path, upstream: int) -> Target:
