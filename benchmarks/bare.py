@@ -1,5 +1,5 @@
-"""What this machine lets a Python gateway reach: raw protocols on uvloop, httptools and msgspec, with a durable
-row before the call and one before the reply, and nothing else.
+"""What this machine lets a Python gateway reach: raw protocols on uvloop, httptools and msgspec, with a
+durable row before the call and one before the reply, and nothing else.
 
 No authentication, routing, pricing, limits, time-outs, back-pressure or error handling: it is a yardstick for
 plain calls, never a product. `python -m benchmarks.bare PORT UPSTREAM_PORT DATABASE`.

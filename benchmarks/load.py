@@ -31,6 +31,7 @@ class Target(Struct, frozen=True):
     key: str
     pids: tuple[int, ...]
     streams: bool = True
+    headers: dict[str, str] = {}
 
 
 class Result(Struct, frozen=True):
@@ -50,6 +51,7 @@ def run(target: Target, load: Load, folder: Path, core: int) -> Result:
         f"wrk.method = 'POST'\nwrk.body = {json.dumps(load.body.decode())}\n"
         "wrk.headers['content-type'] = 'application/json'\n"
         f"wrk.headers['authorization'] = 'Bearer {target.key}'\n"
+        + "".join(f"wrk.headers['{name}'] = '{value}'\n" for name, value in target.headers.items())
     )
     before = sum(map(cpu_s, target.pids))
     command = [
@@ -61,6 +63,8 @@ def run(target: Target, load: Load, folder: Path, core: int) -> Result:
         f"-c{load.connections}",
         f"-d{load.seconds}s",
         "--latency",
+        "--timeout",
+        "30s",
     ]
     done = subprocess.run(
         [*command, "-s", str(script), target.url], capture_output=True, text=True, check=True

@@ -20,10 +20,12 @@ import tempfile
 import time
 import urllib.request
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 from msgspec import structs
 
+from . import others
 from .load import Load, Result, Target, run
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -71,9 +73,9 @@ def main() -> int:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tierwise-bench-")))
         upstream = free_port()
         start(stack, OTHER, [sys.executable, "-m", "benchmarks.mock", str(upstream)], upstream)
-        targets = [
-            nginx(stack, folder, upstream), bare(stack, folder, upstream), tierwise(stack, folder, upstream)
-        ]  # fmt: skip
+        targets = [nginx(stack, folder, upstream), bare(stack, folder, upstream)]
+        targets.append(tierwise(stack, folder, upstream))
+        targets += others.installed(folder, upstream, partial(start, stack, SUBJECT), free_port)
         results = measure(targets, folder)
     errors = sum(r.errors for rows in results.values() for row in rows.values() for r in row)
     table = report(results)
@@ -195,7 +197,7 @@ def start(stack: ExitStack, core: int, command: list[str], port: int, path: str 
         ["taskset", "-c", str(core), *command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=ROOT
     )
     stack.callback(lambda: (child.terminate(), child.wait(20)))
-    until = time.monotonic() + 20
+    until = time.monotonic() + 90
     while time.monotonic() < until and child.poll() is None:
         try:
             if path is None:
