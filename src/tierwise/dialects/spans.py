@@ -88,8 +88,10 @@ def replace_text(body: bytes, key: str, text: str) -> bytes:
     new = _encode(text)
     if key == "model":
         # Most clients write the model first; a later second `"model"` or an escaped key needs the full look.
+        # An escaped letter of it begins with `\u006`. Of a large body rfind looks at every eighth byte only.
         head = _HEAD.match(body)
-        if head is not None and body.find(b'"model"', head.end()) < 0 and b"\\u" not in body:
+        escaped = b"\\" in body and body.rfind(b"\\u006") >= 0
+        if head is not None and not escaped and body.rfind(b'"model"', head.end()) < 0:
             start, end = head.span(1)
             return b"%b%b%b" % (body[:start], new, body[end:])
     pieces, at = [], 0
