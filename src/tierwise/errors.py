@@ -13,6 +13,7 @@ TierwiseError
 ├── MethodNotAllowed        405 method_not_allowed
 ├── UpgradeRequired         426 upgrade_required     WebSocket is not spoken here
 ├── BudgetRefused           402 budget               a hard cap would be passed
+│   └── CapReached          402 max_cost             a stream was stopped at its own cap
 ├── LimitRefused            429 rate_limit           requests, tokens or concurrency of this caller
 ├── NoTier                  503 no_tier              no tier fits or every one of them is down
 ├── Overloaded              503 overloaded           this gateway is full or draining
@@ -115,6 +116,12 @@ class BudgetRefused(TierwiseError):
 
     status = 402
     kind = "budget"
+
+
+class CapReached(BudgetRefused):
+    """Never sent: the caller's answer ends as one that was too long. The ledger's row names it."""
+
+    kind = "max_cost"
 
 
 class LimitRefused(TierwiseError):

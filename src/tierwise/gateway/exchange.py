@@ -12,12 +12,13 @@ import asyncio
 from msgspec import structs
 
 from tierwise.dialects.base import Dialect
-from tierwise.errors import BadRequest, BudgetRefused, DeadlineMissed, TierwiseError
+from tierwise.errors import BadRequest, DeadlineMissed, TierwiseError
 from tierwise.http1 import Reply, Request
 from tierwise.ledger import Ledger
 from tierwise.nouns import Task
 from tierwise.routing import Question
 
+from . import capped
 from . import reply as writing
 from .admission import Admission
 from .auth import Callers
@@ -92,7 +93,10 @@ async def rooms(gate: Gate, walk: Walk, reply: Reply, kind: Kind) -> None:
     live = await gate.caller.call(walk)
     heard = gate.shadow.listen(walk, live)
     try:
-        await writing.write(walk, live, reply)
+        if walk.max_cost_pico is not None and walk.outline.stream:
+            await capped.write(walk, live, reply)
+        else:
+            await writing.write(walk, live, reply)
     finally:
         if heard is not None and reply.started:
             gate.shadow.consider(walk, heard)
@@ -129,7 +133,7 @@ def choosing(gate: Gate, walk: Walk) -> None:
         terms_of(gate, walk, task, question)
     walk.scopes = scopes_of(walk)
     if walk.max_cost_pico is not None:
-        refuse_too_dear(walk, walk.max_cost_pico)
+        capped.admit(walk, walk.max_cost_pico)
 
 
 def terms_of(gate: Gate, walk: Walk, task: Task, question: Question) -> None:
@@ -168,19 +172,6 @@ def scopes_of(walk: Walk) -> tuple[str, ...]:
     if task:
         scopes = (*scopes, f"task:{task}")
     return (*scopes, *(f"tag:{tag}" for tag in walk.tags)) if walk.tags else scopes
-
-
-def refuse_too_dear(walk: Walk, most_pico: int) -> None:
-    """Raises BudgetRefused when the first candidate may cost more than the caller's own cap for this
-    request."""
-    assert walk.route is not None
-    deployment = walk.snapshot.deployment(walk.route.candidates[0].model)
-    estimate = walk.reservation(deployment, walk.at_us)
-    if estimate > most_pico:
-        raise BudgetRefused(
-            f"This request may cost ${writing.usd(estimate)}, over its cap of ${writing.usd(most_pico)}.",
-            "Raise x-tierwise-max-cost-usd, ask for fewer output tokens, or name a cheaper tier.",
-        )
 
 
 def refuse(gate: Gate, walk: Walk | None, reply: Reply, error: TierwiseError, surface: Dialect) -> None:

@@ -67,9 +67,7 @@ async def _plain_crossed(walk: Walk, live: Live, reply: Reply) -> None:
 async def _stream(walk: Walk, live: Live, reply: Reply) -> None:
     tap, response = live.tap, live.response
     assert tap is not None
-    reply.start(200, [*_STREAM, *ours(walk, live), *passed(live)])
-    if asks_usage(walk, live.entry.deployment):
-        reply = cast(Reply, UnaskedUsage(reply))
+    reply = begun(walk, live, reply)
     data, held = live.head, live.held
     # Gemini has no terminator: frames may follow the one that says why it finished, to the last byte.
     open_ended = walk.surface.name == "gemini"
@@ -90,7 +88,7 @@ async def _stream(walk: Walk, live: Live, reply: Reply) -> None:
             else:
                 data, held = held + data[:cut], data[cut:]
     except TierwiseError as error:
-        await _broke(walk, live, reply, error)
+        await broke(walk, live, reply, error)
         return
     live.observe()
     if tap.error is not None:
@@ -98,17 +96,26 @@ async def _stream(walk: Walk, live: Live, reply: Reply) -> None:
         await live.entry.close("error", tap.error.status, tap.error, tap.model)
         reply.end()
     elif not tap.ended:
-        await _broke(walk, live, reply, UpstreamBroke("The provider's stream broke off before its end."))
+        await broke(walk, live, reply, UpstreamBroke("The provider's stream broke off before its end."))
     else:
         await live.entry.close("ok", model=tap.model)
         reply.end(held)
-        await _linger(live)
+        await linger(live)
+
+
+def begun(walk: Walk, live: Live, reply: Reply) -> Reply:
+    """Sends the head of a stream; gives the Reply that its bytes go to."""
+    if live.crossed:
+        reply.start(200, [*_STREAM, *ours(walk, live)])
+        return reply
+    reply.start(200, [*_STREAM, *ours(walk, live), *passed(live)])
+    return cast(Reply, UnaskedUsage(reply)) if asks_usage(walk, live.entry.deployment) else reply
 
 
 async def _stream_crossed(walk: Walk, live: Live, reply: Reply) -> None:
     assert live.reader is not None
     writer = walk.surface.writer(walk.ask())
-    reply.start(200, [*_STREAM, *ours(walk, live)])
+    begun(walk, live, reply)
     events, last, model = live.events, False, None
     try:
         while True:
@@ -123,7 +130,7 @@ async def _stream_crossed(walk: Walk, live: Live, reply: Reply) -> None:
                     walk.losses += writer.losses
                     await live.entry.close("ok", model=model)
                     reply.end(writer.write(event))
-                    await _linger(live)
+                    await linger(live)
                     return
                 pieces.append(writer.write(event))
             if written := b"".join(pieces):
@@ -134,7 +141,7 @@ async def _stream_crossed(walk: Walk, live: Live, reply: Reply) -> None:
             events = live.reader.feed(data) if data else live.reader.finish()
             last = not data
     except TierwiseError as error:
-        await _broke(walk, live, reply, error, writer.error(error))
+        await broke(walk, live, reply, error, writer.error(error))
 
 
 def _observe(live: Live, event: Event) -> str | None:
@@ -151,7 +158,7 @@ def _observe(live: Live, event: Event) -> str | None:
     return None
 
 
-async def _broke(
+async def broke(
     walk: Walk, live: Live, reply: Reply, error: TierwiseError, frame: bytes | None = None
 ) -> None:
     """Ends a stream that failed: the row first, then the dialect's error event, and no terminator."""
@@ -160,7 +167,7 @@ async def _broke(
     reply.end(walk.surface.write_stream_error(error) if frame is None else frame)
 
 
-async def _linger(live: Live) -> None:
+async def linger(live: Live) -> None:
     """Reads a finished stream to its end, so that the connection can be used again."""
     try:
         async with asyncio.timeout(_LINGER_S):

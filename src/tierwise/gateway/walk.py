@@ -129,11 +129,14 @@ class Walk:
         runs."""
         return b'"store":true' not in self.body and b'"store": true' not in self.body
 
-    def reservation(self, deployment: Deployment, at_us: int) -> int:
-        """Pico-dollars this call may cost at `deployment` by estimate, 0 when it cannot be priced."""
+    def reservation(self, deployment: Deployment, at_us: int, outline: Outline | None = None) -> int:
+        """Pico-dollars this call, or one of another `outline`, may cost at `deployment` by estimate, 0 when
+        it cannot be priced."""
         task = self.snapshot.policy.tasks.get(self.route.task) if self.route else None
         default_output = task.default_output_tokens if task else None
-        return deployment.priced.upper_bound(self.prompt_tokens, self.outline, at_us, default_output)
+        return deployment.priced.upper_bound(
+            self.prompt_tokens, outline or self.outline, at_us, default_output
+        )
 
     def loss_names(self) -> tuple[str, ...]:
         """Names of everything dropped so far, in order, each once."""
