@@ -31,6 +31,7 @@ TABLES = (
     ("[server]", rows.ServerRow), ("[[provider]]", rows.ProviderRow), ("[[tier]]", rows.TierRow),
     ("[default]", rows.DefaultRow), ("[task.NAME]", rows.TaskRow), ("[alias]", None),
     ("[[price]]", rows.PriceRow), ("steps of a price", rows.StepRow), ("[[model]]", rows.ModelRow),
+    ("[telemetry]", rows.TelemetryRow),
 )  # fmt: skip
 TYPES = {
     "str": "text", "int": "whole number", "float": "number", "bool": "true or false", "Decimal": "number",

@@ -76,13 +76,16 @@ class Process:
 class Gateway(Process):
     """`tierwise serve` in `folder` with the given tierwise.toml, and commands against its ledger."""
 
-    def __init__(self, folder: Path, toml: str, environ: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, folder: Path, toml: str, environ: dict[str, str] | None = None, *arguments: str
+    ) -> None:
         folder.mkdir(exist_ok=True, parents=True)
         (folder / "tierwise.toml").write_text(toml)
         self.db = f"sqlite:///{folder}/ledger.db"
         self.common = ("--config", str(folder / "tierwise.toml"), "--db", self.db)
-        ports = ("--port", str(free_port()), "--admin-port", str(free_port()))
-        super().__init__(folder, "serve", *ports, *self.common, environ=environ)
+        self.admin = free_port()
+        ports = ("--port", str(free_port()), "--admin-port", str(self.admin))
+        super().__init__(folder, "serve", *ports, *self.common, *arguments, environ=environ)
 
     def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Runs a tierwise command against this gateway's ledger."""

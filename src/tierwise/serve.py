@@ -19,6 +19,7 @@ from tierwise.config import Settings, load
 from tierwise.dialects import registry
 from tierwise.errors import ConfigError, StoreError, TierwiseError
 from tierwise.gateway import Admission, App, Book, Caller, Gate, Metrics, Snapshot
+from tierwise.gateway.telemetry import Feed, JsonLines, Telemetry, write_lines
 from tierwise.http1 import Limits, Pool, Request, Server
 from tierwise.ledger import Ledger, open_ledger
 from tierwise.upstream import Health
@@ -41,6 +42,7 @@ class Options(Struct, frozen=True):
     admin_port: int | None = None
     db: str | None = None
     redis: str | None = None
+    log_format: str | None = None
 
 
 class Running:
@@ -56,7 +58,10 @@ class Running:
         self.port = server.port if options.port is None else options.port
         self.admin_port = server.admin_port if options.admin_port is None else options.admin_port
         self.pool = Pool()
-        caller = Caller(self.pool, Book(ledger, Metrics()), Health())
+        book = Book(ledger, Metrics())
+        self.telemetry = telemetry_of(settings, options.log_format or server.log_format)
+        book.witness = self.telemetry
+        caller = Caller(self.pool, book, Health())
         self.admission = admission_of(server.max_in_flight, options.redis or server.redis)
         self.gate = Gate(ledger, Snapshot(settings), caller, self.admission)
         self.app = App(self.gate)
@@ -107,6 +112,8 @@ class Running:
         await self.pool.close()
         await self.admission.close()
         await self.ledger.shutdown()
+        if self.telemetry is not None:
+            await asyncio.to_thread(self.telemetry.close)
         return cut
 
 
@@ -118,6 +125,34 @@ def admission_of(most: int, redis: str | None) -> Admission:
     from tierwise.gateway.velocity import SharedAdmission
 
     return SharedAdmission(most, redis)
+
+
+def telemetry_of(settings: Settings, log_format: str) -> Telemetry | None:
+    """Who is told of each Exchange, None when nothing is configured. Raises ConfigError where the
+    OpenTelemetry SDK is missing."""
+    feeds = [Feed("log", write_lines)] if log_format == "json" else []
+    if settings.telemetry.otlp_endpoint:
+        try:
+            # Loaded only when it is configured: the SDK is an extra.
+            from tierwise.gateway.otlp import feed
+        except ImportError as error:
+            raise ConfigError(
+                f"[telemetry] otlp_endpoint is set, but the OpenTelemetry SDK cannot be loaded: {error}.",
+                "Install it: pip install 'tierwise[otel]'.",
+            ) from None
+        aim = settings.telemetry
+        feeds.append(feed(aim.otlp_endpoint, settings.secrets.otlp_headers, aim.service_name))
+    return Telemetry(feeds) if feeds else None
+
+
+def start_log(level: str, log_format: str) -> None:
+    """Log lines to stderr, as text or as JSON."""
+    logging.basicConfig(
+        stream=sys.stderr, level=level.upper(), format="%(asctime)s %(levelname)s %(message)s"
+    )
+    if log_format == "json":
+        for written in logging.getLogger().handlers:
+            written.setFormatter(JsonLines())
 
 
 def write_error(
@@ -134,11 +169,7 @@ def write_error(
 async def serve(options: Options, environ: Mapping[str, str]) -> int:
     """Runs until a signal; exit status 0 after a clean drain."""
     settings = load(options.config, environ)
-    logging.basicConfig(
-        stream=sys.stderr,
-        level=settings.server.log_level.upper(),
-        format="%(asctime)s %(levelname)s %(message)s",
-    )
+    start_log(settings.server.log_level, options.log_format or settings.server.log_format)
     ledger = open_ledger(options.db or settings.server.db)
     running = Running(options, settings, ledger)
     stop = _signals(running, environ)

@@ -41,7 +41,7 @@ class World:
         extra = '[server]\nadmin_secret = "env:ADMIN_SECRET"\n'
         toml = live.config("openai_chat", self.provider.port, extra=extra)
         self.gateway = live.Gateway(folder, toml, {"ADMIN_SECRET": "open-sesame"})
-        self.admin = int(self.gateway.arguments[self.gateway.arguments.index("--admin-port") + 1])
+        self.admin = self.gateway.admin
         assert live.wait_for(lambda: live.request(self.admin, "GET", "/healthz").status == 200)
 
     def get(self, path: str) -> live.Got:

@@ -21,6 +21,11 @@ import click
 @click.option("--admin-port", type=int, help="Control port (default 4001).")
 @click.option("--db", help="Ledger, sqlite:///PATH or postgres://… (default sqlite:///tierwise.db).")
 @click.option("--redis", help="Valkey or Redis for limits shared by several replicas, redis://HOST:PORT.")
+@click.option(
+    "--log-format",
+    type=click.Choice(["text", "json"]),
+    help="json: log lines as objects, and one line per exchange (default text).",
+)
 def command(**options: Any) -> None:
     """Run the gateway. Prints `ready http://HOST:PORT` when it accepts; logs to stderr; SIGTERM drains and
     exits 0."""

@@ -15,12 +15,13 @@ from .models import Own, aliases_of, model_for, models_of, tier_models
 from .policyfile import merge_policy, read_policy
 from .prices import own_prices
 from .prior import BUILT_IN, ladder_of, policy_of
-from .providers import VENDORS, from_environment, from_rows, secret_of
-from .rows import ConfigFile, ModelRow, ServerRow
-from .settings import Secrets, Server, Settings
+from .providers import VENDORS, checked_url, from_environment, from_rows, secret_of
+from .rows import ConfigFile, ModelRow, ServerRow, TelemetryRow
+from .settings import Secrets, Server, Settings, Telemetry
 from .strict import decode, nearest, parse, read_text
 
 DEFAULT_FILE = "tierwise.toml"
+_FORMATS = ("text", "json")
 _LEVELS = ("debug", "info", "warning", "error", "critical")
 
 
@@ -54,9 +55,12 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
         policy=policy,
         notes=(*notes, *rungs.notes, *_tier_notes(catalog)),
         secrets=Secrets(
-            secrets, secret_of(admin, environ, folder, f"{name}: server.admin_secret") if admin else None
+            secrets,
+            secret_of(admin, environ, folder, f"{name}: server.admin_secret") if admin else None,
+            _otlp_headers(file.telemetry, environ, folder, name),
         ),
         server=_server(file.server, name),
+        telemetry=_telemetry(file.telemetry, name),
         path=path,
         policy_path=policy_path,
         stream_usage=frozenset(row.name for row in file.provider if row.stream_usage),
@@ -138,9 +142,30 @@ def _server(row: ServerRow, name: str) -> Server:
         )
     if row.log_level.lower() not in _LEVELS:
         raise ConfigError(f"{name}: server.log_level is {row.log_level!r}.", nearest(row.log_level, _LEVELS))
+    if row.log_format not in _FORMATS:
+        raise ConfigError(
+            f"{name}: server.log_format is {row.log_format!r}.", nearest(row.log_format, _FORMATS)
+        )
     fields = structs.asdict(row)
     del fields["admin_secret"]
     return Server(**{**fields, "log_level": row.log_level.lower()})
+
+
+def _telemetry(row: TelemetryRow, name: str) -> Telemetry:
+    if row.otlp_endpoint is not None:
+        checked_url(row.otlp_endpoint, f"{name}: telemetry.otlp_endpoint")
+    if not row.service_name:
+        raise ConfigError(f"{name}: telemetry.service_name is empty.", "Give it a name, or leave it out.")
+    return Telemetry(row.otlp_endpoint or "", row.service_name)
+
+
+def _otlp_headers(row: TelemetryRow, environ: Mapping[str, str], folder: Path, name: str) -> dict[str, str]:
+    return {
+        header: secret_of(value, environ, folder, f"{name}: telemetry.otlp_headers.{header}")
+        if value.startswith(("env:", "file:"))
+        else value
+        for header, value in row.otlp_headers.items()
+    }
 
 
 def _tier_notes(catalog: Catalog) -> list[str]:

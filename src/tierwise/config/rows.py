@@ -215,8 +215,21 @@ class ServerRow(Struct, frozen=True):
     """Seconds that running requests get to end after SIGTERM."""
     log_level: str = "info"
     """`debug`, `info`, `warning`, `error` or `critical`."""
+    log_format: str = "text"
+    """`text`, or `json`: every log line an object, and one line per exchange."""
     admin_secret: str | None = None
     """Where the control plane's secret is: `env:NAME` or `file:/path`."""
+
+
+class TelemetryRow(Struct, frozen=True):
+    """`[telemetry]`: spans and metrics by OpenTelemetry (`tierwise[otel]`). Read at the start only."""
+
+    otlp_endpoint: str | None = None
+    """Base URL of an OTLP/HTTP collector, such as `http://127.0.0.1:4318`. Absent: nothing is sent."""
+    otlp_headers: dict[str, str] = {}
+    """Headers sent to it. A value `env:NAME` or `file:/path` is read from there."""
+    service_name: str = "tierwise"
+    """`service.name` of all spans and metrics."""
 
 
 class ConfigFile(Struct, frozen=True):
@@ -224,6 +237,8 @@ class ConfigFile(Struct, frozen=True):
 
     server: ServerRow = ServerRow()
     """Where to listen and how much to take on."""
+    telemetry: TelemetryRow = TelemetryRow()
+    """Where spans and metrics go."""
     provider: list[ProviderRow] = []
     """The places that answer."""
     tier: list[TierRow] = []

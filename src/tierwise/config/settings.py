@@ -16,11 +16,14 @@ class Secrets:
     msgspec.
     """
 
-    __slots__ = ("_admin", "_by_provider")
+    __slots__ = ("_admin", "_by_provider", "_otlp")
 
-    def __init__(self, by_provider: Mapping[str, str], admin: str | None = None) -> None:
+    def __init__(
+        self, by_provider: Mapping[str, str], admin: str | None = None, otlp: Mapping[str, str] | None = None
+    ) -> None:
         self._by_provider = dict(by_provider)
         self._admin = admin
+        self._otlp = dict(otlp or {})
 
     def get(self, provider: str) -> str | None:
         """The provider's credential, None when it has none."""
@@ -30,6 +33,11 @@ class Secrets:
     def admin(self) -> str | None:
         """The admin secret of `[server] admin_secret`, None when there is none."""
         return self._admin
+
+    @property
+    def otlp_headers(self) -> dict[str, str]:
+        """Headers for the telemetry collector."""
+        return dict(self._otlp)
 
     def __repr__(self) -> str:
         names = ", ".join(sorted(self._by_provider)) or "none"
@@ -51,6 +59,15 @@ class Server(Struct, frozen=True):
     max_in_flight: int = 4000
     drain_timeout_s: float = 30.0
     log_level: str = "info"
+    log_format: str = "text"
+
+
+class Telemetry(Struct, frozen=True):
+    """Where spans and metrics go: an OTLP/HTTP collector's base URL, "" for nowhere. Its headers may be
+    secret: see Secrets."""
+
+    otlp_endpoint: str = ""
+    service_name: str = "tierwise"
 
 
 class Settings(Struct, frozen=True):
@@ -66,6 +83,7 @@ class Settings(Struct, frozen=True):
     notes: tuple[str, ...]
     secrets: Secrets
     server: Server = Server()
+    telemetry: Telemetry = Telemetry()
     path: Path | None = None
     policy_path: Path = Path("policy.toml")
     stream_usage: frozenset[str] = frozenset()

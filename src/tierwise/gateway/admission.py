@@ -23,8 +23,16 @@ class Admission:
         self.most = most
         self.running = 0
         self.draining = False
+        self.local = 0
+        """Decisions made without the store that replicas share."""
+        self.replicas = 1
         self._by_key: dict[str, int] = {}
         self._due: dict[tuple[str, str], float] = {}
+
+    @property
+    def away(self) -> bool:
+        """Whether a store that replicas share cannot be reached. Here there is none."""
+        return False
 
     async def start(self) -> None:
         """Nothing to connect to: limits are kept here."""

@@ -57,6 +57,7 @@ async def exchange(
 ) -> None:
     """Serves one request in the dialect `surface`; every failure is told in it."""
     walk: Walk | None = None
+    fault: TierwiseError | None = None
     try:
         walk = await door(gate, request, surface)
         try:
@@ -68,9 +69,14 @@ async def exchange(
         finally:
             gate.admission.leave(walk.caller.key)
     except TimeoutError:
-        refuse(gate, walk, reply, DeadlineMissed("The deadline of x-tierwise-deadline passed."), surface)
+        fault = DeadlineMissed("The deadline of x-tierwise-deadline passed.")
+        refuse(gate, walk, reply, fault, surface)
     except TierwiseError as error:
+        fault = error
         refuse(gate, walk, reply, error, surface)
+    finally:
+        if gate.caller.book.witness is not None and walk is not None:
+            gate.caller.book.witness.ended(walk, fault)
 
 
 async def door(gate: Gate, request: Request, surface: Dialect) -> Walk:

@@ -8,6 +8,9 @@ from collections import Counter, defaultdict
 # Upper bounds in seconds; LLM calls last from milliseconds (cached, refused) to minutes.
 BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
 
+MOST_PINNED = 200
+"""Models named by callers that get labels of their own."""
+
 
 class Histogram:
     """Counts per bucket of BUCKETS_S plus one above, and the sum in seconds."""
@@ -40,3 +43,14 @@ class Metrics:
         self.total_s: dict[str, Histogram] = defaultdict(Histogram)
         self.ttft_s: dict[str, Histogram] = defaultdict(Histogram)
         self.overhead_s = Histogram()
+        self._pinned: set[str] = set()
+
+    def label_of(self, model: str) -> str:
+        """The label of a model that a caller named: its name, or "other" for one too many, since where a
+        provider passes any id on a caller may name any."""
+        if model in self._pinned:
+            return model
+        if len(self._pinned) >= MOST_PINNED:
+            return "other"
+        self._pinned.add(model)
+        return model

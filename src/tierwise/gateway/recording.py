@@ -21,7 +21,8 @@ from tierwise.upstream import Deployment
 
 from .metrics import Metrics
 from .prefix import LEAST, Prefixes
-from .walk import Walk
+from .walk import Tried, Walk
+from .witness import Witness
 
 
 class Book:
@@ -31,6 +32,8 @@ class Book:
         self.ledger = ledger
         self.metrics = metrics
         self.prefixes = Prefixes(ledger.prefix_key())
+        self.witness: Witness | None = None
+        """Who is told of each Exchange; nobody unless telemetry is configured."""
         self.running: Counter[str] = Counter()
         """Attempts under way by provider, where the provider has a limit."""
 
@@ -160,31 +163,46 @@ class Entry:
         ttft = self.first_us - self.sent_us if self.first_us is not None else None
         asked, reference = baselines(self, usage, at_us)
         self._count(outcome, usage, now)
-        return self._book.ledger.close(
-            # By position, as the OPEN.
-            Close(
-                walk.id,  # exchange
-                self.id,  # attempt
-                at_us,
-                outcome,
-                status,
-                usage,
-                cost.pico,  # cost_pico
-                cost.unpriced,
-                error.kind if error is not None else "",  # error
-                ttft,  # ttft_us
-                now - walk.began_us,  # total_us
-                walk.upstream_us + now - self.sent_us,  # upstream_us
-                model or "",  # served_model
-                asked,  # asked_pico
-                reference,  # reference_pico
-                walk.loss_names() if walk.losses else (),  # losses
-            )
+        # By position, as the OPEN.
+        row = Close(
+            walk.id,  # exchange
+            self.id,  # attempt
+            at_us,
+            outcome,
+            status,
+            usage,
+            cost.pico,  # cost_pico
+            cost.unpriced,
+            error.kind if error is not None else "",  # error
+            ttft,  # ttft_us
+            now - walk.began_us,  # total_us
+            walk.upstream_us + now - self.sent_us,  # upstream_us
+            model or "",  # served_model
+            asked,  # asked_pico
+            reference,  # reference_pico
+            walk.loss_names() if walk.losses else (),  # losses
+        )
+        if self._book.witness is not None:
+            walk.tried = (*walk.tried, self._tried(row, at_us - (now - self.sent_us)))
+        return self._book.ledger.close(row)
+
+    def _tried(self, row: Close, sent_at_us: int) -> Tried:
+        """This Attempt as telemetry is told of it."""
+        deployment = self.deployment
+        return Tried(
+            tier=self.candidate.tier,
+            model=deployment.name,
+            model_id=deployment.model.id,
+            provider=deployment.provider.name,
+            dialect=deployment.dialect.name,
+            sent_at_us=sent_at_us,
+            close=row,
         )
 
     def _count(self, outcome: Outcome, usage: Usage, now: int) -> None:
         metrics = self._book.metrics
-        label = self.candidate.tier or self.deployment.name  # a pinned model has no tier
+        # A pinned model has no tier.
+        label = self.candidate.tier or metrics.label_of(self.deployment.name)
         metrics.exchanges[(label, outcome, self.walk.surface.name)] += 1
         tokens = metrics.tokens
         tokens[(label, "input")] += usage.input

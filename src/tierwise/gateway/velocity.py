@@ -98,8 +98,6 @@ class SharedAdmission(Admission):
         """Raises ConfigError when the client library is missing or the URL cannot be read."""
         super().__init__(most)
         self.valkey = Valkey(url, SCRIPTS)
-        self.replicas = 1
-        self.local = 0
         self._name = f"{os.getpid()}-{secrets.token_hex(6)}"
         self._count = 0
         self._leases: dict[str, list[str]] = {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from msgspec import structs
+from msgspec import Struct, structs
 
 from tierwise.clock import new_id, now_us, tick_us
 from tierwise.costing import estimate_tokens
@@ -10,7 +10,7 @@ from tierwise.dialects.base import Dialect
 from tierwise.errors import BadRequest
 from tierwise.http1 import Request
 from tierwise.money import PICO_PER_USD, NotMoney, usd_to_pico
-from tierwise.nouns import Ask, Caller, Loss, Outline, Route
+from tierwise.nouns import Ask, Caller, Close, DialectName, Loss, Outline, Route
 from tierwise.upstream import Deployment
 
 from .errand import Errand
@@ -45,6 +45,18 @@ class Kind:
 GENERATION = Kind()
 
 
+class Tried(Struct, frozen=True):
+    """One Attempt that is over: where it went, when it was sent (wall clock, microseconds), its CLOSE row."""
+
+    tier: str
+    model: str
+    model_id: str
+    provider: str
+    dialect: DialectName
+    sent_at_us: int
+    close: Close
+
+
 class Walk:
     """One Exchange under way. Attributes are filled room by room; `surface` is the caller's dialect."""
 
@@ -52,7 +64,7 @@ class Walk:
         "_ask", "asked_task", "at_us", "attempts", "began_us", "body", "caller", "deadline_s",
         "failed_dialect", "id", "kind", "losses", "max_cost_pico", "outline",
         "prompt_tokens", "request", "route", "scopes", "session", "snapshot", "strict", "surface",
-        "tags", "upstream_us",
+        "tags", "tried", "upstream_us",
     )  # fmt: skip
 
     def __init__(self, request: Request, surface: Dialect, snapshot: Snapshot, caller: Caller) -> None:
@@ -70,6 +82,8 @@ class Walk:
         self.upstream_us = 0
         self.attempts = 0
         self.losses: list[Loss] = []
+        self.tried: tuple[Tried, ...] = ()
+        """Attempts that are over; filled only where telemetry is on."""
         self.failed_dialect = ""
         self._ask: Ask | None = None
         self.kind = GENERATION

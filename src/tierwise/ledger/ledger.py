@@ -225,6 +225,11 @@ class Ledger:
         """Every budget and where it stands now, by scope."""
         return self._store.balances()
 
+    def backlog(self) -> tuple[int, int]:
+        """Rows that wait to be written, and for how long the oldest has, microseconds. From any thread."""
+        rows, oldest_us = self._store.backlog()
+        return rows, max(0, now_us() - oldest_us) if rows else 0
+
     def announce(self, admin_url: str, token: str) -> None:
         """Into the lock file, so that the command line can ask this process."""
         self._store.announce(admin_url, token)

@@ -170,6 +170,11 @@ class PostgresStore:
         with self._held() as database:
             replace_word(database, name, value)
 
+    def backlog(self) -> tuple[int, int]:
+        """See Store."""
+        waiting = self._queue[:]
+        return len(waiting), waiting[0][0].at_us if waiting else 0
+
     def announce(self, admin_url: str, token: str) -> None:
         """See Store: nobody need be asked, as every process may write."""
         if self._closing:

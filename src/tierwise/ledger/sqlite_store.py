@@ -183,6 +183,11 @@ class SqliteStore:
         """See Store."""
         self._administer(lambda database: replace_word(database, name, value), None)
 
+    def backlog(self) -> tuple[int, int]:
+        """See Store."""
+        waiting = self._queue[:]
+        return len(waiting), waiting[0][0].at_us if waiting else 0
+
     def announce(self, admin_url: str, token: str) -> None:
         """See Store."""
         if self._lock is None:

@@ -49,6 +49,9 @@ class Store(Protocol):
     def replace_word(self, name: str, value: str) -> None:
         """Stores another word under `name`."""
 
+    def backlog(self) -> tuple[int, int]:
+        """Rows that wait to be written, and when the oldest was made (microseconds; 0: none)."""
+
     def announce(self, admin_url: str, token: str) -> None:
         """Tells other processes of this machine where the owner can be asked."""
 

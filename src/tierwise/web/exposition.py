@@ -49,6 +49,8 @@ def exposition(gate: Gate) -> str:
     lines.append(f"tierwise_draining {int(gate.admission.draining)}")
     _family(lines, "tierwise_build_info", "gauge", "Always 1; the version is a label.")
     lines.append(f"tierwise_build_info{_labels(version=__version__)} 1")
+    _shared(lines, gate)
+    _telemetry(lines, gate)
     _budgets(lines, gate)
     _family(lines, "tierwise_breaker_open", "gauge", "1 while a deployment's circuit breaker is open.")
     for model, health in sorted(gate.caller.health.view().items())[:_MOST_MODELS]:
@@ -61,6 +63,32 @@ def exposition(gate: Gate) -> str:
         lines, "tierwise_overhead_seconds", "Time before the upstream call.", {"": metrics.overhead_s}
     )
     return "\n".join(lines) + "\n"
+
+
+def _shared(lines: list[str], gate: Gate) -> None:
+    """What this gateway waits for: its ledger, and the store of limits that replicas share."""
+    waiting, age_us = gate.ledger.backlog()
+    admission = gate.admission
+    for name, kind, text, amount in (
+        ("tierwise_ledger_waiting_rows", "gauge", "Rows that wait to be written.", waiting),
+        ("tierwise_ledger_lag_seconds", "gauge", "How long the oldest waiting row has waited.", age_us / 1e6),
+        ("tierwise_admission_away", "gauge",
+         "1 while the store of limits that replicas share cannot be reached.", int(admission.away)),
+        ("tierwise_admission_local_total", "counter",
+         "Limits decided by this replica alone, for its share, while that store was away.", admission.local),
+        ("tierwise_admission_replicas", "gauge",
+         "Replicas that shared limits when that store last answered; 1 without one.", admission.replicas),
+    ):  # fmt: skip
+        _family(lines, name, kind, text)
+        lines.append(f"{name} {amount}")
+
+
+def _telemetry(lines: list[str], gate: Gate) -> None:
+    name = "tierwise_telemetry_dropped_total"
+    _family(lines, name, "counter", "Exchanges that a telemetry feed (log, otlp) lost or could not take.")
+    witness = gate.caller.book.witness
+    for feed, dropped in sorted(witness.dropped().items() if witness is not None else ()):
+        lines.append(f"{name}{_labels(feed=feed)} {dropped}")
 
 
 def _budgets(lines: list[str], gate: Gate) -> None:

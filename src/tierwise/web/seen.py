@@ -41,6 +41,11 @@ class Crowd(Protocol):
     most: int
     running: int
     draining: bool
+    local: int
+    replicas: int
+
+    @property
+    def away(self) -> bool: ...
 
 
 class Healths(Protocol):
@@ -49,9 +54,24 @@ class Healths(Protocol):
     def view(self) -> Mapping[str, TierHealth]: ...
 
 
+class Lost(Protocol):
+    """Telemetry: Exchanges that its feeds lost, by feed."""
+
+    def dropped(self) -> Mapping[str, int]: ...
+
+
+class Books(Protocol):
+    """Where attempts are written."""
+
+    @property
+    def witness(self) -> Lost | None: ...
+
+
 class Calls(Protocol):
     """What calls providers."""
 
+    @property
+    def book(self) -> Books: ...
     @property
     def health(self) -> Healths: ...
 
