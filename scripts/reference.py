@@ -45,7 +45,8 @@ READING = {
     "server.redis": r"server\.redis", "task.max_output_tokens": r"task\.max_output_tokens",
     "task.shadow_share": r"\.shadow_share\b", "task.shadow_tier": r"\.shadow_tier\b",
     "task.shadow_daily_usd": r"\.shadow_daily_usd\b",
-    "task.holdout_share": r"\.holdout_share\b",
+    "task.holdout_share": r"\.holdout_share\b", "task.sample_share": r"\.sample_share\b",
+    "task.sample_daily": r"\.sample_daily\b",
 }  # fmt: skip
 WIDTH = 90
 

@@ -84,7 +84,7 @@ class Running:
                 "Stop what uses the port, or choose another with --port.",
             ) from None
         self.port = self.http.port
-        self.gate.shadow.use(self.gate.snapshot)
+        self.gate.aside.use(self.gate.snapshot)
 
     def reload(self, environ: Mapping[str, str]) -> None:
         """Reads the configuration again and swaps it in whole; a bad file keeps the old one and says why."""
@@ -96,7 +96,7 @@ class Running:
             return
         self.settings = settings
         self.gate.snapshot = snapshot
-        self.gate.shadow.use(snapshot)
+        self.gate.aside.use(snapshot)
         log.info("configuration reloaded: policy %s", settings.policy.hash or "prior")
         for note in settings.notes:
             log.info("%s", note)
@@ -108,7 +108,7 @@ class Running:
         self.gate.admission.draining = True
         cut = await self.http.drain(timeout_s)
         await self.http.close()
-        await self.gate.shadow.close()
+        await self.gate.aside.close()
         await self.pool.close()
         await self.admission.close()
         await self.ledger.shutdown()

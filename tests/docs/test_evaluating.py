@@ -21,6 +21,8 @@ import pytest
 import live
 import provider
 import tierwise
+from tierwise.config.samplefile import Sample, keep_samples, sample_line, samples_folder
+from tierwise.config.settings import Secrets
 from tierwise.lab.plan import what_n_shows
 from tierwise.lab.suites import read_suite
 from tierwise.nouns import Bar
@@ -76,6 +78,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         rows = csv.writer(file)
         rows.writerow(("input", "answer", "label"))
         rows.writerows((f"ticket {i}", "Billing" if i % 2 else f"no label {i}", i % 2) for i in range(120))
+    asked = [([{"role": "user", "content": row[TEXT]}], row[LABEL]) for row in ROWS]
+    kept = [Sample("", f"ex_{i}", "sonnet", "", *pair) for i, pair in enumerate(asked)]
+    lines = [sample_line(sample, Secrets({})) for sample in kept]
+    keep_samples(samples_folder(place / "policy.toml", "classification"), "2026-11-22", lines)
     yield place
     server.close()
 
@@ -108,12 +114,13 @@ def printed(folder: Path) -> dict[str, str]:
 
 def test_the_commands_of_the_page_do_what_it_says(folder: Path, printed: dict[str, str]) -> None:
     said = list(printed.items())
-    assert [command.split()[1] for command, _ in said] == ["eval", "policy", "policy", "eval", "eval"]
+    assert [command.split()[1] for command, _ in said] == ["eval", "policy", "policy", *["eval"] * 3]
     assert "Switch: haiku is good enough." in said[0][1]
     assert "classification" in (folder / "policy.toml").read_text()
     assert "measured" in said[2][1]
-    assert "calibrated on 120 human labels" in said[3][1]
-    assert "judge not calibrated" in said[4][1]
+    assert f"{len(ROWS)} with an answer of sonnet, which is their label" in " ".join(said[3][1].split())
+    assert "calibrated on 120 human labels" in said[4][1]
+    assert "judge not calibrated" in said[5][1]
 
 
 def test_the_yaml_suite_is_read(folder: Path) -> None:

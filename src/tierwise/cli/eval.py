@@ -93,6 +93,7 @@ def _pairs(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -
 @click.option(
     "--resume", is_flag=False, flag_value="", metavar="[RUN]", help="Go on with a run, or the last."
 )
+@click.option("--from-ledger", is_flag=True, help="Take the calls that --task has kept as the suite.")
 @click.option("--rescore", metavar="RUN", help="Score a run's answers anew; no tier is asked.")
 @click.option("--scorer", metavar="NAME", help='Scorer, NAME:{"option": value}, or module:function.')
 @click.option("--judge", default="", metavar="TIER", help="Who judges, for --scorer judge or pairwise.")
@@ -161,8 +162,11 @@ class Said:
 
     def _check(self, ctx: click.Context, options: dict[str, Any]) -> None:
         going_on = options["resume"] is not None or self.rescore is not None
-        if not self.suites and not going_on:
-            raise click.UsageError("Name a suite, or a run with --resume or --rescore.", ctx)
+        drawn = options["from_ledger"]
+        if drawn and (self.suites or going_on or not options["task"]):
+            raise click.UsageError("--from-ledger takes --task NAME, and no suite or run.", ctx)
+        if not self.suites and not going_on and not drawn:
+            raise click.UsageError("Name a suite, --from-ledger, or a run with --resume or --rescore.", ctx)
         if len(self.suites) > 1 and going_on:
             raise click.UsageError("One run at a time can be resumed or scored anew.", ctx)
         if not going_on and len(self.tiers) < 2:

@@ -32,6 +32,7 @@ PRIOR = (
 )
 _UNKNOWN_TASK = "sonnet"
 _BAR_FIELDS = ("margin", "refuse", "alpha", "least_cases")
+_COUNTS = ("max_output_tokens", "default_output_tokens", "least_cases", "sample_daily")
 
 
 class Rungs(Struct, frozen=True):
@@ -157,13 +158,13 @@ def _overlaid(base: Task, row: TaskRow, middle: str, tiers: Mapping[str, Tier], 
 
 
 def _check_ranges(given: Mapping[str, Any], where: str) -> None:
-    shares = ("shadow_share", "holdout_share")
+    shares = ("shadow_share", "holdout_share", "sample_share")
     for field, value in given.items():
         wrong = (
             (field in ("margin", "refuse") and not 0 < value < 1)
             or (field == "alpha" and not 0 < value < 0.5)
             or (field in shares and not 0 <= value <= 1)
-            or (field in ("max_output_tokens", "default_output_tokens", "least_cases") and value < 1)
+            or (field in _COUNTS and value < 1)
             or (field == "shadow_daily_usd" and value < 0)
         )
         if wrong:

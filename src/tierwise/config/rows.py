@@ -177,6 +177,10 @@ class TaskRow(Struct, frozen=True):
     """Share of calls that stay on the reference tier, for comparison, 0 to 1."""
     scorer: str | None = None
     """The scorer `tierwise eval` uses for this task unless told otherwise."""
+    sample_share: float | None = None
+    """Share of calls whose prompt and answer are kept for `tierwise eval --from-ledger`, 0 to 1."""
+    sample_daily: int | None = None
+    """Samples kept a day at most."""
 
 
 class DefaultRow(Struct, frozen=True):

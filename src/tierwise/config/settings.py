@@ -10,6 +10,8 @@ from msgspec import Struct
 
 from ..nouns import Catalog, Policy
 
+MASK = b"[secret]"
+
 
 class Secrets:
     """Providers' credentials and the admin secret. Never shown: not by repr, str, format, pickle or
@@ -38,6 +40,13 @@ class Secrets:
     def otlp_headers(self) -> dict[str, str]:
         """Headers for the telemetry collector."""
         return dict(self._otlp)
+
+    def masked(self, text: bytes) -> bytes:
+        """`text` with each of these secrets replaced by MASK."""
+        for secret in (*self._by_provider.values(), *self._otlp.values(), self._admin):
+            if secret:
+                text = text.replace(secret.encode(), MASK)
+        return text
 
     def __repr__(self) -> str:
         names = ", ".join(sorted(self._by_provider)) or "none"

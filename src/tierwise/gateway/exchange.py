@@ -21,6 +21,7 @@ from tierwise.routing import Question
 from . import capped
 from . import reply as writing
 from .admission import Admission
+from .aside import Aside
 from .auth import Callers
 from .calling import Caller
 from .counting import Factors, count
@@ -28,7 +29,6 @@ from .holdout import TAG, drawn, kept_back, on_reference
 from .metrics import Metrics
 from .recording import Entry
 from .sessions import Sessions, bound_for_us, name_of
-from .shadow import Shadow
 from .snapshot import Snapshot
 from .walk import GENERATION, Kind, Walk
 
@@ -44,7 +44,7 @@ class Gate:
         self.callers = Callers(ledger)
         self.sessions = Sessions()
         self.factors = Factors()
-        self.shadow = Shadow(caller)
+        self.aside = Aside(caller)
 
     @property
     def metrics(self) -> Metrics:
@@ -97,7 +97,7 @@ async def rooms(gate: Gate, walk: Walk, reply: Reply, kind: Kind) -> None:
         await count(gate.caller, gate.factors, walk, reply)
         return
     live = await gate.caller.call(walk)
-    heard = gate.shadow.listen(walk, live)
+    heard = gate.aside.listen(walk, live) if gate.aside.on else None
     try:
         if walk.max_cost_pico is not None and walk.outline.stream:
             await capped.write(walk, live, reply)
@@ -105,7 +105,7 @@ async def rooms(gate: Gate, walk: Walk, reply: Reply, kind: Kind) -> None:
             await writing.write(walk, live, reply)
     finally:
         if heard is not None and reply.started:
-            gate.shadow.consider(walk, heard)
+            gate.aside.consider(walk, heard)
     remember(gate, walk, live.entry)
 
 

@@ -40,6 +40,12 @@ class Metrics:
         self.refused: Counter[str] = Counter()
         """Error kind → requests refused at the door or failed."""
         self.retries = 0
+        self.shadow: Counter[tuple[str, str]] = Counter()
+        """(task, what became of it) → calls that were to be compared: sent, failed, dropped, capped; and
+        contradicted rules."""
+        self.shadow_cost_pico: Counter[str] = Counter()
+        self.samples: Counter[tuple[str, str]] = Counter()
+        """(task, what became of it) → calls that were to be kept: kept, failed, dropped, capped."""
         self.total_s: dict[str, Histogram] = defaultdict(Histogram)
         self.ttft_s: dict[str, Histogram] = defaultdict(Histogram)
         self.overhead_s = Histogram()

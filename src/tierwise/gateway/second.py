@@ -21,6 +21,7 @@ from tierwise.upstream import Deployment, Sent, send
 
 from .calling import Caller
 from .overheard import MOST_BYTES, said
+from .recording import Book
 from .walk import Walk
 
 LONGEST_S = 180.0
@@ -37,7 +38,7 @@ async def ask(caller: Caller, walk: Walk, candidate: Candidate, scope: str) -> S
     deployment = walk.snapshot.deployment(candidate.model)
     sent = write(walk, deployment, candidate)
     row = await _opened(caller.book.ledger, walk, deployment, candidate, scope)
-    page = _Page(caller.book.ledger, walk, deployment, row)
+    page = _Page(caller.book, walk, deployment, row)
     try:
         async with asyncio.timeout(LONGEST_S):
             response = await send(caller.pool, deployment, sent)
@@ -92,8 +93,8 @@ def refuse_acts(walk: Walk, request: Ask) -> None:
 class _Page:
     """The rows of one such call."""
 
-    def __init__(self, ledger: Ledger, walk: Walk, deployment: Deployment, row: Open) -> None:
-        self._ledger = ledger
+    def __init__(self, book: Book, walk: Walk, deployment: Deployment, row: Open) -> None:
+        self._book = book
         self._deployment = deployment
         self._row = row
         self._walk = walk
@@ -119,7 +120,8 @@ class _Page:
             upstream_us=took,
             served_model=model,
         )
-        return asyncio.ensure_future(self._ledger.close(row))
+        self._book.metrics.shadow_cost_pico[self._row.task] += cost.pico or 0
+        return asyncio.ensure_future(self._book.ledger.close(row))
 
 
 async def _opened(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from hashlib import blake2b
 from types import MappingProxyType
 from typing import Any
@@ -35,12 +35,13 @@ from .walk import Walk
 
 log = logging.getLogger("tierwise")
 
-
-_MOST_BODY = 512 << 10
+MOST_BODY = 512 << 10
+"""Longer requests are not asked a second time, nor kept."""
 # After the day's money ran out, how long before the ledger is asked again.
 _REST_US = 60_000_000
 _SAVE_S = 1.0
 _ROUTED = ("task", "inferred")
+Tell = Callable[[Walk, Candidate, Said], None]
 
 
 class Plan:
@@ -67,7 +68,7 @@ class Plan:
             and walk.kind.errand is None
             and not outline.thinking_history
             and outline.choices == 1
-            and len(walk.body) <= _MOST_BODY
+            and len(walk.body) <= MOST_BODY
             and drawn(walk.id, self.task.shadow_share)
             and not self.alarm.contradicted
             and tick_us() >= self.rests_until_us
@@ -79,17 +80,19 @@ class Plan:
 
 
 class Job(Struct):
-    """One comparison that waits."""
+    """One comparison that waits; `tell` is told what the other tier said."""
 
     plan: Plan
     walk: Walk
     heard: Overheard
+    tell: Tell | None = None
 
 
 class Shadow:
     """The shadow calls of this process. `listen` before the reply is written, `consider` after.
 
-    Counters: `sent`, `dropped` (no room), `capped` (no money left today), `failed` (nothing to compare).
+    Counted in `metrics.shadow`: `sent`, `dropped` (no room), `capped` (no money left today), `failed`
+    (nothing to compare), `contradicted`.
     """
 
     def __init__(self, caller: Caller, most_waiting: int = 64, at_once: int = 4) -> None:
@@ -103,7 +106,6 @@ class Shadow:
         self._workers = 0
         self._saving: asyncio.TimerHandle | None = None
         self._others: tuple[Record, ...] = ()
-        self.sent = self.dropped = self.capped = self.failed = 0
 
     def use(self, snapshot: Snapshot) -> None:
         """From now on shadows as `snapshot` says. Belongs to the running event loop; plans are made off it,
@@ -121,15 +123,15 @@ class Shadow:
         plan = plans.get(route.task)
         return Overheard(live) if plan is not None and plan.takes(walk, live) else None
 
-    def consider(self, walk: Walk, heard: Overheard) -> None:
+    def consider(self, walk: Walk, heard: Overheard, tell: Tell | None = None) -> None:
         """Takes up a reply that was sent. Returns at once; when there is no room, drops it."""
         plan = self._plans.get(walk.route.task) if walk.route is not None else None
         if plan is None:
             return
         if len(self._waiting) >= self._most_waiting:
-            self.dropped += 1
+            self._count(plan, "dropped")
             return
-        self._waiting.append(Job(plan, walk, heard))
+        self._waiting.append(Job(plan, walk, heard, tell))
         if self._workers < self._at_once:
             self._workers += 1
             self._start(self._work())
@@ -165,6 +167,9 @@ class Shadow:
             self._others = tuple(each for each in kept if each.watch not in watched)
             self._plans = plans
 
+    def _count(self, plan: Plan, what: str) -> None:
+        self._caller.book.metrics.shadow[plan.task.name, what] += 1
+
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
@@ -185,14 +190,14 @@ class Shadow:
         try:
             await self._one(job)
         except BudgetRefused as error:
-            self.capped += 1
+            self._count(job.plan, "capped")
             job.plan.rests_until_us = tick_us() + _REST_US
             log.info("shadow of %s rests: %s", job.plan.task.name, error.message)
         except TierwiseError as error:
-            self.failed += 1
+            self._count(job.plan, "failed")
             log.debug("no shadow comparison: %s", error.sentence())
         except Exception:  # recorded: the log; a comparison must never end the gateway
-            self.failed += 1
+            self._count(job.plan, "failed")
             log.exception("a shadow comparison failed")
 
     async def _one(self, job: Job) -> None:
@@ -200,19 +205,22 @@ class Shadow:
         health = self._caller.health.view().get(plan.other.model)
         served = job.heard.said()
         if served is None or (health is not None and health.open):
-            self.failed += 1
+            self._count(plan, "failed")
             return
-        self.sent += 1
+        self._count(plan, "sent")
         other = await ask(self._caller, job.walk, plan.other, plan.scope)
         if other is None:
-            self.failed += 1
+            self._count(plan, "failed")
             return
+        if job.tell is not None:
+            job.tell(job.walk, plan.other, other)
         if self._plans.get(plan.task.name) is not plan:
             return
         score = compare(*plan.pair(served, other), plan.judge)
         crossed = plan.alarm.add(score, rfc3339(now_us()))
         self._save_soon()
         if crossed:
+            self._count(plan, "contradicted")
             self._save()
             await self._contradict(plan)
 
@@ -327,11 +335,13 @@ def next_dearer(rule: Rule, ladder: Sequence[str]) -> tuple[str, ...]:
     return rule.tiers[1:] or tuple(above)
 
 
-def drawn(exchange: str, share: float) -> bool:
-    """Whether an Exchange is in a sample of that share: by a hash of its id, so that it can be told again."""
+def drawn(exchange: str, share: float, purpose: bytes = b"shadow") -> bool:
+    """Whether an Exchange is in the sample of that share for a purpose: by a hash of its id, so that it can
+    be told again.
+    """
     if share >= 1:
         return True
-    digest = blake2b(exchange.encode(), digest_size=8, person=b"shadow").digest()
+    digest = blake2b(exchange.encode(), digest_size=8, person=purpose).digest()
     return int.from_bytes(digest) < share * 2**64
 
 

@@ -12,14 +12,13 @@ import math
 from collections.abc import Sequence
 from typing import Literal
 
-import msgspec
 from msgspec import Struct, field, structs
 
 from ..errors import SuiteError
 from ..nouns import Case, Counts, Score
 from .scorers import scorer
-from .scorers_json import read_json, tool_call
-from .scorers_text import RIGHT, WRONG, Scorer, normal_text
+from .scorers_json import tool_call
+from .scorers_text import Scorer
 from .sequential import WEIGHTS, EProcess, check_margin, ln_threshold
 
 AGREEMENT = "agreement"
@@ -213,10 +212,8 @@ def agreement(spec: str = AGREEMENT) -> Scorer:
     """The scorer called `spec` (`numeric`, `numeric:{"tolerance": 0.1}`); "" and `agreement`: the same text
     but for case, marks and spacing, or the same JSON value. Raises SuiteError."""
     name, brace, rest = spec.strip().partition(":{")
-    if name in ("", AGREEMENT):
-        return _same
     try:
-        return scorer(name.strip(), json.loads("{" + rest) if brace else {})
+        return scorer(name.strip() or AGREEMENT, json.loads("{" + rest) if brace else {})
     except json.JSONDecodeError as error:
         raise SuiteError(
             f"The scorer's options are no JSON object: {error}.", 'Write numeric:{"tolerance": 0.01}.'
@@ -239,23 +236,6 @@ def compare(cheap: Said, reference: Said, judge: Scorer) -> Score:
     if found.value is not None and not 0 <= found.value <= 1:
         return Score(None, f"the scorer gave {found.value}, which is outside 0..1")
     return found
-
-
-def _same(case: Case, answer: str) -> Score:
-    if normal_text(case.target) == normal_text(answer):
-        return RIGHT
-    try:
-        wanted = read_json(case.target, strict=True)
-        given = read_json(answer)
-    except ValueError:
-        return WRONG
-    if isinstance(wanted, str | int | float) or wanted is None:
-        return WRONG
-    return RIGHT if _canonical(wanted) == _canonical(given) else WRONG
-
-
-def _canonical(value: object) -> bytes:
-    return msgspec.json.encode(value, order="deterministic")
 
 
 def _ln_sum(a: float, b: float) -> float:

@@ -24,6 +24,7 @@ SCORERS: Mapping[str, Callable[..., Scorer]] = {
     "json_schema": scorers_json.json_schema,
     "json_fields": scorers_json.json_fields,
     "tool_call": scorers_json.tool_call,
+    "agreement": scorers_json.agreement,
 }
 
 

@@ -91,6 +91,36 @@ def tool_call(ordered: bool = False, arguments: bool = True) -> Scorer:
     return score
 
 
+def agreement() -> Scorer:
+    """1 when the answer is the same text as the target but for case, marks and spacing, the same JSON object
+    or list, or the same tool calls.
+    """
+    calls = tool_call()
+
+    def score(case: Case, answer: str) -> Score:
+        if case.target in (None, ""):
+            return Score(None, "there is nothing to agree with")
+        target = str(case.target)
+        if normal_text(target) == normal_text(answer):
+            return RIGHT
+        try:
+            wanted = read_json(target, strict=True)
+            given = read_json(answer)
+        except ValueError:
+            return WRONG
+        if not isinstance(wanted, dict | list):
+            return WRONG
+        if wanted and isinstance(wanted, list) and all(map(_is_call, wanted)):
+            return calls(case, answer)
+        return RIGHT if equal(wanted, given) else WRONG
+
+    return score
+
+
+def _is_call(found: Any) -> bool:
+    return isinstance(found, dict) and found.keys() == {"name", "arguments"}
+
+
 def read_json(text: str, strict: bool = False) -> Any:
     """The JSON of an answer: the whole text, else its one fenced block, else the first object or list in it.
 

@@ -29,6 +29,7 @@ from .records import Manifest, SuiteCard, Terms
 from .replies import Answering
 from .results import Evaluation
 from .runner import Runner, Work
+from .sampled import drawn_suite
 from .scoring import Spec, judge_of, parse_spec
 from .store import RUNS, RunFolder, find_run, new_run_id
 from .suites import Shape, read_suite, text_hash
@@ -40,7 +41,8 @@ class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How to evaluate; None leaves it to the task, the resumed run, or the default.
 
     `cost_limit_pico` in pico-dollars. `resume`: a run's id, "" the last one. `base_url`, `key`: ask there
-    instead of at the configured providers. `judge`, `rubric` (its text), `embedder`: whom the scorer asks;
+    instead of at the configured providers. `from_ledger`: the suite is drawn from the kept calls of `task`.
+    `judge`, `rubric` (its text), `embedder`: whom the scorer asks;
     `calibrate`: a file of human labels.
     """
 
@@ -71,6 +73,7 @@ class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     config: str | None = None
     runs: str = str(RUNS)
     resume: str | None = None
+    from_ledger: bool = False
     max_tokens: int | None = None
     temperature: float | None = None
     plan_only: bool = False
@@ -127,7 +130,7 @@ async def carry_out(
     """The whole evaluation, with what the command needs besides."""
     settings = settings_of(options)
     if not isinstance(suite, Suite) and suite is not None:
-        suite = read_suite(suite, _shape(options, settings))
+        suite = read_suite(suite, shape_of(options, settings))
     pool = Pool(max_idle_per_origin=max(64, options.jobs))
     try:
         bench = _Bench(options, settings, places_of(pool, options))
@@ -144,15 +147,18 @@ class _Bench:
         self.settings = settings
         self.places = places
         self.hearing: Hearing | None = None
+        self.drawn = ""
 
     async def run(self, suite: Suite | None, names: Sequence[str], watching: Watching | None) -> Done:
         folder, options = None, self.options
         if self.options.resume is not None:
             folder = find_run(self.options.resume, Path(self.options.runs))
             suite, names, manifest = self._resumed(RunFolder(folder), suite, names)
-        elif suite is None:
+        elif suite is None and not options.from_ledger:
             raise SuiteError("There is no suite.", "Name a file, or a run with --resume.")
         tiers = open_tiers(names, self.places)
+        if suite is None:
+            suite = self._drawn(tiers)
         if folder is None:
             manifest = self._manifest(suite, tiers)
         order = ordered(suite.cases, manifest.terms.seed, manifest.terms.n)
@@ -231,13 +237,8 @@ class _Bench:
 
     def _manifest(self, suite: Suite, tiers: Sequence[Answering]) -> Manifest:
         options = self.options
-        names = [tier.card.name for tier in tiers]
         bar = self._bar(suite.task)
-        reference = options.reference or self._ladder(tiers)[-1]
-        if reference not in names:
-            raise SuiteError(
-                f"The reference {reference!r} is not among {', '.join(names)}.", "Name it in --tiers."
-            )
+        reference = self._reference(tiers)
         order = ordered(suite.cases, options.seed, options.n)
         clusters = {case.cluster for case in order if case.cluster is not None}
         card = SuiteCard(
@@ -272,6 +273,23 @@ class _Bench:
         bar = structs.replace(bar, **given)
         check_bar(bar)
         return bar
+
+    def _reference(self, tiers: Sequence[Answering]) -> str:
+        names = [tier.card.name for tier in tiers]
+        reference = self.options.reference or self._ladder(tiers)[-1]
+        if reference not in names:
+            raise SuiteError(
+                f"The reference {reference!r} is not among {', '.join(names)}.", "Name it in --tiers."
+            )
+        return reference
+
+    def _drawn(self, tiers: Sequence[Answering]) -> Suite:
+        """The suite of kept calls, labelled by the reference."""
+        name = self._reference(tiers)
+        card = next(tier.card for tier in tiers if tier.card.name == name)
+        shape = shape_of(self.options, self.settings)
+        suite, self.drawn = drawn_suite(self.settings.policy_path, shape, name, card.model)
+        return suite
 
     def _ladder(self, tiers: Sequence[Answering]) -> list[str]:
         prices = {tier.card.name: tier.price for tier in tiers}
@@ -346,11 +364,14 @@ class _Bench:
             warnings=warnings_of(order, suite.clusters, terms.bar),
             judge=hearing.desk.tier.card.name if hearing else "",
             judge_bill=judging.get("judge"),
+            drawn=self.drawn,
         )
 
     def _judged(self, run: RunFolder, runner: Runner, manifest: Manifest, plan: Plan) -> Done:
         looks = runner.looking.looks if runner.looking is not None else {}
-        notes = [f"The run ended early: {runner.halted}."] if runner.halted else []
+        notes = [self.drawn] if self.drawn else []
+        if runner.halted:
+            notes.append(f"The run ended early: {runner.halted}.")
         if runner.in_doubt:
             notes.append(f"{runner.in_doubt} calls were cut off by a crash and may have been billed besides.")
         if runner.halted and not all(tally.ended for tally in runner.tallies.values()):
@@ -431,7 +452,7 @@ def settings_of(options: Options) -> Settings:
     return load(Path(options.config) if options.config else None, os.environ)
 
 
-def _shape(options: Options, settings: Settings) -> Shape:
+def shape_of(options: Options, settings: Settings) -> Shape:
     task = settings.policy.tasks.get(options.task)
     return Shape(
         task=options.task,

@@ -39,7 +39,7 @@ class Bill(Struct, frozen=True):
 
 class Plan(Struct, frozen=True):
     """Everything said before the first call. `about_pico` None: a tier has no price. `judge_bill` is the part
-    of the judge called `judge`."""
+    of the judge called `judge`; `drawn` says what kept calls the suite was made of."""
 
     suite: str
     suite_hash: str
@@ -61,6 +61,7 @@ class Plan(Struct, frozen=True):
     warnings: tuple[str, ...] = ()
     judge: str = ""
     judge_bill: Bill | None = None
+    drawn: str = ""
 
 
 def what_n_shows(n: int, bar: Bar) -> tuple[Shown, ...]:

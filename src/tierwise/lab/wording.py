@@ -131,6 +131,8 @@ def plan_lines(plan: Plan) -> list[str]:
         lines.append(f"{plan.n:,} Cases can exclude a loss of {shown} (80 % power, tiers equal).")
         needed = ", ".join(f"{each.needed:,}" for each in plan.shown if each.needed is not None)
         lines.append(f"A margin of {plan.bar.margin:.1%} takes {needed} Cases at those disagreements.")
+    if plan.drawn:
+        lines.append(plan.drawn)
     lines.append(_bill_line(plan))
     if plan.judge_bill is not None:
         bill = plan.judge_bill

@@ -38,6 +38,8 @@ class Task(Struct, frozen=True):
     shadow_demote: bool = False
     holdout_share: float = 0.0
     scorer: str = ""
+    sample_share: float = 0.0
+    sample_daily: int = 200
 
 
 class Rule(Struct, frozen=True):

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from tierwise import __version__
 from tierwise.money import pico_to_usd
 
-from .seen import Gate, Spread
+from .seen import Counters, Gate, Spread
 
 BOUNDS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
 """Upper bounds of the gateway's histograms, seconds."""
@@ -41,6 +41,7 @@ def exposition(gate: Gate) -> str:
         lines.append(f"tierwise_refused_total{_labels(kind=kind)} {count}")
     _family(lines, "tierwise_retries_total", "counter", "Second and later attempts of an exchange.")
     lines.append(f"tierwise_retries_total {metrics.retries}")
+    _aside(lines, metrics)
     _family(lines, "tierwise_in_flight", "gauge", "Requests being served now.")
     lines.append(f"tierwise_in_flight {gate.admission.running}")
     _family(lines, "tierwise_in_flight_limit", "gauge", "How many requests may be in flight at once.")
@@ -89,6 +90,29 @@ def _telemetry(lines: list[str], gate: Gate) -> None:
     witness = gate.caller.book.witness
     for feed, dropped in sorted(witness.dropped().items() if witness is not None else ()):
         lines.append(f"{name}{_labels(feed=feed)} {dropped}")
+
+
+def _aside(lines: list[str], metrics: Counters) -> None:
+    """Shadow calls and samples, by task: as many as the configuration names."""
+    for name, text, counts in (
+        (
+            "tierwise_shadow_total",
+            "Replies to be compared, by task and result: sent, failed, dropped (no room), capped (no money); "
+            "contradicted rules.",
+            metrics.shadow,
+        ),
+        (
+            "tierwise_samples_total",
+            "Replies to be kept as samples, by task and result: kept, failed, dropped (no room), capped.",
+            metrics.samples,
+        ),
+    ):
+        _family(lines, name, "counter", text)
+        for (task, result), count in sorted(counts.items()):
+            lines.append(f"{name}{_labels(task=task, result=result)} {count}")
+    _family(lines, "tierwise_shadow_cost_usd_total", "counter", "Cost of shadow calls by task, US dollars.")
+    for task, pico in sorted(metrics.shadow_cost_pico.items()):
+        lines.append(f"tierwise_shadow_cost_usd_total{_labels(task=task)} {pico_to_usd(pico):f}")
 
 
 def _budgets(lines: list[str], gate: Gate) -> None:

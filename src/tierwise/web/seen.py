@@ -26,6 +26,9 @@ class Counters(Protocol):
     unpriced: int
     refused: Counter[str]
     retries: int
+    shadow: Counter[tuple[str, str]]
+    shadow_cost_pico: Counter[str]
+    samples: Counter[tuple[str, str]]
 
     @property
     def total_s(self) -> Mapping[str, Spread]: ...

@@ -15,6 +15,7 @@ from tierwise.config import load, read_blocks
 from tierwise.config.shadowfile import contradict, read_shadow, shadow_path
 from tierwise.dialects import registry
 from tierwise.errors import BudgetRefused, ConfigError, UpstreamRefused
+from tierwise.gateway.metrics import Metrics
 from tierwise.gateway.shadow import Shadow, drawn
 from tierwise.gateway.snapshot import Snapshot
 from tierwise.gateway.walk import GENERATION, Kind, Walk
@@ -105,10 +106,11 @@ class World:
         (folder / "tierwise.toml").write_text(config)
         self.folder = folder
         self.books = Books()
+        self.metrics = Metrics()
         self.pool = Answers(body_of("Billing") if reply is None else reply)
         self.health: dict[str, TierHealth] = {}
         caller: Any = SimpleNamespace(
-            book=SimpleNamespace(ledger=self.books),
+            book=SimpleNamespace(ledger=self.books, metrics=self.metrics),
             pool=self.pool,
             health=SimpleNamespace(view=lambda: self.health),
         )
@@ -148,6 +150,9 @@ class World:
             self.shadow.consider(walk, heard)
             await self.shadow.settle()
         return heard is not None
+
+    def counted(self, what: str) -> int:
+        return self.metrics.shadow["classification", what]
 
     def rule(self) -> Any:
         return load(self.folder / "tierwise.toml", ENV).policy.rules["classification"]
@@ -239,16 +244,16 @@ async def test_what_does_not_fit_the_queue_is_dropped(tmp_path: Path) -> None:
     for _ in range(20):
         await asyncio.sleep(0)
     assert len(world.pool.calls) == 2
-    assert world.shadow.dropped == 4
+    assert world.counted("dropped") == 4
     world.pool.gate.set()
     await world.shadow.settle()
-    assert (len(world.pool.calls), world.shadow.sent) == (5, 5)
+    assert (len(world.pool.calls), world.counted("sent")) == (5, 5)
 
 
 async def test_the_days_money_spent_it_rests(world: World) -> None:
     world.books.refuse = True
     assert await world.serve()
-    assert world.shadow.capped == 1
+    assert world.counted("capped") == 1
     assert not world.pool.calls
     # The ledger is not asked again at once.
     assert not await world.serve()
@@ -261,7 +266,7 @@ async def test_the_days_money_spent_it_rests(world: World) -> None:
 async def test_a_failure_is_nobodys_but_its_own(tmp_path: Path, reply: Any, outcome: str | None) -> None:
     world = await World(tmp_path, reply=reply).start()
     assert await world.serve()
-    assert world.shadow.failed == 1
+    assert world.counted("failed") == 1
     assert world.shadow.records()[0].n == 0
     assert [row.outcome for row in world.books.closes] == ([outcome] if outcome else [])
 
@@ -342,7 +347,7 @@ async def test_a_stream_is_heard_as_it_passes(world: World, crossed: bool) -> No
 @pytest.mark.parametrize("crossed", [False, True])
 async def test_a_stream_that_broke_off_is_not_compared(world: World, crossed: bool) -> None:
     record = await feed(world, streamed("Bill", "ing", done=False)[:-2], crossed)
-    assert (record.n, world.shadow.failed) == (0, 1)
+    assert (record.n, world.counted("failed")) == (0, 1)
     assert not world.pool.calls
 
 
