@@ -29,6 +29,8 @@ log = logging.getLogger("tierwise")
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _WATCH_S = 1.0
 _SWEEP_US = 60_000_000
+_ROLL_S = 5.0
+_ROLL_NEXT_S = 0.1
 # No call lasts longer than this: what is still open then has lost its owner.
 _LONGEST_US = 3 * 3600 * 1_000_000
 
@@ -188,9 +190,10 @@ async def serve(options: Options, environ: Mapping[str, str]) -> int:
     gc.set_threshold(50_000, 20, 20)
     running.app.ready = True
     print(f"ready http://{running.host}:{running.port}", flush=True)
-    watch = asyncio.create_task(_watch(running, environ))
+    behind = [asyncio.create_task(_watch(running, environ)), asyncio.create_task(_roll(running))]
     await stop.wait()
-    watch.cancel()
+    for task in behind:
+        task.cancel()
     log.info("draining: %d requests running", running.http.in_flight)
     closing = asyncio.create_task(running.close(settings.server.drain_timeout_s))
     stop.clear()
@@ -261,6 +264,17 @@ async def _watch(running: Running, environ: Mapping[str, str]) -> None:
         if now != seen:
             seen = now
             running.reload(environ)
+
+
+async def _roll(running: Running) -> None:
+    """Keeps the ledger's roll-ups up with its rows, a slice at a time in a thread beside the calls."""
+    while True:
+        more = False
+        try:
+            more = await asyncio.to_thread(running.ledger.roll)
+        except StoreError as error:
+            log.warning("not rolled up now: %s", error.sentence())
+        await asyncio.sleep(_ROLL_NEXT_S if more else _ROLL_S)
 
 
 def _stamps(running: Running) -> tuple[tuple[str, int, int], ...]:

@@ -230,6 +230,13 @@ class Ledger:
         rows, oldest_us = self._store.backlog()
         return rows, max(0, now_us() - oldest_us) if rows else 0
 
+    def roll(self) -> bool:
+        """Rolls up the next slice of rows, behind the calls, in the calling thread: some tenths of a second.
+
+        True: another slice may wait. Raises StoreError; nothing is lost, and the next call does it.
+        """
+        return self._store.roll()
+
     def announce(self, admin_url: str, token: str) -> None:
         """Into the lock file, so that the command line can ask this process."""
         self._store.announce(admin_url, token)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from ..clock import now_us
 from ..errors import StoreError
+from .rollup_sql import SQLITE, tables
 
 Migration = Callable[[sqlite3.Connection], None]
 
@@ -64,7 +65,13 @@ def m002_prefix(database: sqlite3.Connection) -> None:
     database.execute("ALTER TABLE open_rows ADD COLUMN prefix TEXT")
 
 
-MIGRATIONS: tuple[Migration, ...] = (m001_events_and_budgets, m002_prefix)
+def m003_rollups(database: sqlite3.Connection) -> None:
+    """What the rows add up to, empty at first: it is made behind the calls."""
+    for statement in tables(SQLITE, "INTEGER"):
+        database.execute(statement)
+
+
+MIGRATIONS: tuple[Migration, ...] = (m001_events_and_budgets, m002_prefix, m003_rollups)
 
 
 def migrate(database: sqlite3.Connection, migrations: tuple[Migration, ...] = MIGRATIONS) -> int:

@@ -14,6 +14,7 @@ import psycopg
 from ..clock import now_us
 from ..errors import StoreError
 from .postgres_link import SCHEMA
+from .rollup_sql import POSTGRES, tables
 
 Database = psycopg.Connection[tuple[Any, ...]]
 Migration = Callable[[Database], None]
@@ -211,7 +212,22 @@ def m002_prefix(database: Database) -> None:
     database.execute(_post("post_2", OPEN_COLUMNS).encode())
 
 
-MIGRATIONS: tuple[Migration, ...] = (m001_events_and_budgets, m002_prefix)
+def m003_rollups(database: Database) -> None:
+    """What the rows add up to, empty at first: it is made behind the calls. With it, a way to the events of a
+    stretch of numbers; in a large ledger that takes a while, in which nothing is written.
+    """
+    for statement in (
+        "SET LOCAL statement_timeout = 0",
+        "SET LOCAL lock_timeout = 0",
+        *tables(POSTGRES, "bigint"),
+        "CREATE INDEX close_rows_seq ON close_rows USING brin (seq)"
+        " WITH (pages_per_range = 32, autosummarize = on)",
+        "CREATE INDEX correction_rows_seq ON correction_rows (seq)",
+    ):
+        database.execute(statement.encode())
+
+
+MIGRATIONS: tuple[Migration, ...] = (m001_events_and_budgets, m002_prefix, m003_rollups)
 
 
 def migrate(database: Database, migrations: tuple[Migration, ...] = MIGRATIONS) -> int:

@@ -8,22 +8,24 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice
-from typing import Any, get_args
+from typing import Any
 
 import psycopg
 
 from ..clock import now_us
-from ..errors import BadRequest, StoreError
+from ..errors import StoreError
 from ..nouns import Key
 from .budgets import Balance
 from .periods import FOREVER_US
 from .postgres_link import connected, terms_of, unusable
 from .postgres_migrations import require_current
 from .postgres_records import balances, load_keys
-from .postgres_report import make_report
+from .postgres_rollup import asking
 from .postgres_text import marked, restored_event
 from .postgres_verify import problems
 from .report import By, Report
+from .report_made import make_report
+from .rollup_sql import POSTGRES
 from .sqlite_reader import SETTLED, exported
 from .sqlite_verify import ENOUGH
 
@@ -99,10 +101,8 @@ class PostgresReader:
 
     def report(self, by: By, since_us: int | None = None, until_us: int | None = None) -> Report:
         """See Reader. Raises BadRequest for an unknown grouping."""
-        if by not in get_args(By):
-            raise BadRequest(f"There is no report by {by!r}.", f"Use one of {', '.join(get_args(By))}.", "by")
         with self._connected() as database, database.transaction():
-            return make_report(database, by, since_us, until_us)
+            return make_report(asking(database), POSTGRES, by, since_us, until_us)
 
     def keys(self) -> list[Key]:
         """See Reader."""

@@ -35,6 +35,7 @@ from .postgres_records import (
     save_key,
     word,
 )
+from .postgres_rollup import Roller
 from .rows import check_open, swept, tamed_close, tamed_open
 
 BATCH = 256
@@ -60,6 +61,7 @@ class PostgresStore:
         self._database: psycopg.Connection[tuple[Any, ...]] | None = None
         self._journal = PostgresJournal(self.terms)
         self._keeper: PostgresKeeper | None = None
+        self._roller = Roller()
         self._queue: list[Entry] = []
         self._doubtful: list[Open] = []
         self._writing: asyncio.Task[None] | None = None
@@ -174,6 +176,18 @@ class PostgresStore:
         """See Store."""
         waiting = self._queue[:]
         return len(waiting), waiting[0][0].at_us if waiting else 0
+
+    def roll(self) -> bool:
+        """See Store. One replica does it at a time."""
+        if self._closing:
+            return False
+        with self._held() as database:
+            if not self._roller.waits(database):
+                return False
+        try:
+            return self._roller.roll(self.terms)
+        except psycopg.Error as error:
+            raise unusable(self.terms, error) from None
 
     def announce(self, admin_url: str, token: str) -> None:
         """See Store: nobody need be asked, as every process may write."""

@@ -11,6 +11,9 @@ import msgspec
 import psycopg
 
 from .postgres_migrations import CLOSE_COLUMNS, OPEN_COLUMNS
+from .postgres_rollup import asking
+from .rollup_sql import POSTGRES
+from .rollup_verify import stale
 from .rows import as_written
 from .sqlite_verify import ENOUGH
 
@@ -81,7 +84,8 @@ _encode = msgspec.json.Encoder().encode
 def problems(database: Database) -> Iterator[str]:
     """What is wrong: rows that are not as they were written; rows added or removed; a CLOSE or correction
     without its OPEN; amounts out of range; an attempt still open though its process is gone; then, per
-    budget window, reserved = sum of open reservations and spent = sum of closed costs and corrections.
+    budget window, reserved = sum of open reservations and spent = sum of closed costs and corrections; then
+    the roll-ups.
     """
     for event, table in _TABLES:
         yield from _altered(database, event, table)
@@ -97,6 +101,7 @@ def problems(database: Database) -> Iterator[str]:
             if stored != summed:
                 where = f"budget {scope} (window {id} from {start})"
                 yield f"{where}: {word} is {stored}, its rows sum to {summed}"
+    yield from stale(asking(database, restore=False), POSTGRES)
 
 
 def _altered(database: Database, event: str, table: str) -> Iterator[str]:

@@ -4,7 +4,9 @@ is None.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from typing import Literal
 
 from msgspec import Struct
@@ -16,7 +18,7 @@ By = Literal["task", "tier", "model", "key", "day", "project", "tag", "kind"]
 
 class Quantiles(Struct, frozen=True):
     """Nearest-rank quantiles of `n` durations, microseconds. Each is None below 4 / (1 - q) samples: p99
-    needs 400.
+    needs 400. In a report they are cut to three significant digits, so less than 1 % below the exact ones.
     """
 
     n: int = 0
@@ -91,5 +93,18 @@ def quantiles(durations: Sequence[int]) -> Quantiles:
         if n * (100 - hundredths) < 400:
             return None
         return ordered[-(-n * hundredths // 100) - 1]
+
+    return Quantiles(n, at(50), at(95), at(99))
+
+
+def ranked(counts: Mapping[int, int]) -> Quantiles:
+    """Nearest-rank quantiles of durations that come with how often each occurs."""
+    n, ordered = sum(counts.values()), sorted(counts)
+    below = list(accumulate(counts[took] for took in ordered))
+
+    def at(hundredths: int) -> int | None:
+        if n * (100 - hundredths) < 400:
+            return None
+        return ordered[bisect_left(below, -(-n * hundredths // 100))]
 
     return Quantiles(n, at(50), at(95), at(99))

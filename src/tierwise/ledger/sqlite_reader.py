@@ -8,13 +8,12 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice
-from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from msgspec.json import decode
 
 from ..clock import now_us, rfc3339
-from ..errors import BadRequest, StoreError
+from ..errors import StoreError
 from ..nouns import Key
 from .budgets import Balance
 from .journal import last_event, stored_budgets, window_at
@@ -23,8 +22,10 @@ from .migrations import require_current
 from .periods import FOREVER_US, window_of
 from .records import load_keys
 from .report import By, Report
+from .report_made import make_report
+from .rollup_sql import SQLITE
 from .rows import Row
-from .sqlite_report import make_report
+from .sqlite_rollup import asking, read_only
 from .sqlite_verify import ENOUGH, problems
 
 PAGE = 2000
@@ -98,11 +99,9 @@ class SqliteReader:
 
     def report(self, by: By, since_us: int | None = None, until_us: int | None = None) -> Report:
         """See Reader. Raises BadRequest for an unknown grouping."""
-        if by not in get_args(By):
-            raise BadRequest(f"There is no report by {by!r}.", f"Use one of {', '.join(get_args(By))}.", "by")
         with self._connected() as database:
             database.execute("BEGIN")
-            return make_report(database, by, since_us, until_us)
+            return make_report(asking(database), SQLITE, by, since_us, until_us)
 
     def keys(self) -> list[Key]:
         """See Reader."""
@@ -128,7 +127,7 @@ class SqliteReader:
     def _connected(self) -> Iterator[sqlite3.Connection]:
         database = None
         try:
-            database = _connect(self.path)
+            database = read_only(self.path)
             require_current(database)
             yield database
         except sqlite3.Error as error:
@@ -138,14 +137,6 @@ class SqliteReader:
         finally:
             if database is not None:
                 database.close()
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    database = sqlite3.connect(
-        f"{path.as_uri()}?mode=ro", uri=True, timeout=5.0, isolation_level=None, check_same_thread=False
-    )
-    database.execute("PRAGMA query_only = ON")
-    return database
 
 
 def exported(row: Row) -> dict[str, Any]:

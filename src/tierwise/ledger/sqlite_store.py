@@ -28,6 +28,7 @@ from .migrations import migrate
 from .opening import Opening
 from .records import audit, load_keys, remove_budget, replace_word, save_budget, save_key, word
 from .rows import check_open, swept, tamed_close, tamed_open
+from .sqlite_rollup import next_change, post_change, read_only
 
 CHECKPOINT_PAGES = 4000
 """About 16 MB of log; a commit writes some 4 pages and one more for every 8 rows."""
@@ -187,6 +188,20 @@ class SqliteStore:
         """See Store."""
         waiting = self._queue[:]
         return len(waiting), waiting[0][0].at_us if waiting else 0
+
+    def roll(self) -> bool:
+        """See Store. Only the sums are written on the connection that the calls use."""
+        if self._closing:
+            return False
+        try:
+            change = next_change(lambda: read_only(self.path))
+        except sqlite3.Error as error:
+            raise StoreError(f"The ledger cannot be read: {error}.", "Look at its disk.") from None
+        if change is None:
+            return False
+        post_change(self._held(), change)
+        self._checkpoint()
+        return True
 
     def announce(self, admin_url: str, token: str) -> None:
         """See Store."""

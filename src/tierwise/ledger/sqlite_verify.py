@@ -11,7 +11,10 @@ from zlib import crc32
 
 import msgspec
 
+from .rollup_sql import SQLITE
+from .rollup_verify import stale
 from .rows import OPEN_NAMES, Row, as_written
+from .sqlite_rollup import asking
 
 ENOUGH = 20
 """Problems listed before the search stops."""
@@ -23,7 +26,7 @@ def problems(database: sqlite3.Connection) -> Iterator[str]:
 
     the file itself; each event's place in the chain; a CLOSE or correction without its OPEN; a second
     CLOSE; amounts out of range; an attempt still open though its process is gone; then, per budget window,
-    reserved = sum of open reservations and spent = sum of closed costs and corrections.
+    reserved = sum of open reservations and spent = sum of closed costs and corrections; then the roll-ups.
     """
     check = database.execute("PRAGMA quick_check(1)").fetchone()[0]
     if check != "ok":
@@ -39,6 +42,7 @@ def problems(database: sqlite3.Connection) -> Iterator[str]:
     first = database.execute("SELECT first_seq FROM epochs ORDER BY epoch DESC LIMIT 1").fetchone()
     yield from audit.ends(first[0] if first else 0)
     yield from audit.windows(database)
+    yield from stale(asking(database), SQLITE)
 
 
 class _Audit:

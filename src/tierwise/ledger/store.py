@@ -52,6 +52,9 @@ class Store(Protocol):
     def backlog(self) -> tuple[int, int]:
         """Rows that wait to be written, and when the oldest was made (microseconds; 0: none)."""
 
+    def roll(self) -> bool:
+        """Rolls up the next slice of rows, behind the calls. True: another one may wait. StoreError."""
+
     def announce(self, admin_url: str, token: str) -> None:
         """Tells other processes of this machine where the owner can be asked."""
 

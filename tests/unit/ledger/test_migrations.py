@@ -32,20 +32,20 @@ def test_migrations_run_once_and_are_recorded_by_name(database: sqlite3.Connecti
 def test_a_migration_that_fails_leaves_nothing_behind_and_the_next_start_goes_on(
     database: sqlite3.Connection,
 ) -> None:
-    def m002_breaks(db: sqlite3.Connection) -> None:
+    def m999_breaks(db: sqlite3.Connection) -> None:
         db.execute("CREATE TABLE half (a)")
         raise RuntimeError("power cut")
 
-    def m002_works(db: sqlite3.Connection) -> None:
+    def m999_works(db: sqlite3.Connection) -> None:
         db.execute("CREATE TABLE whole (a)")
 
     with pytest.raises(RuntimeError):
-        migrate(database, (*MIGRATIONS, m002_breaks))
+        migrate(database, (*MIGRATIONS, m999_breaks))
     assert version(database) == len(MIGRATIONS)
     assert not database.execute("SELECT 1 FROM sqlite_master WHERE name = 'half'").fetchall()
     with pytest.raises(StoreError, match="older shape"):
-        require_current(database, (*MIGRATIONS, m002_works))
-    assert migrate(database, (*MIGRATIONS, m002_works)) == 1
+        require_current(database, (*MIGRATIONS, m999_works))
+    assert migrate(database, (*MIGRATIONS, m999_works)) == 1
 
 
 async def test_a_database_of_a_newer_version_is_refused_by_writer_and_reader(tmp_path: Path) -> None:

@@ -1,0 +1,88 @@
+"""Roll-ups in Postgres: the replica that comes first takes the next slice, the others leave it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+
+from .postgres_link import Terms, connected
+from .postgres_text import marked, restored
+from .rollup_read import Sums
+from .rollup_sql import POSTGRES, Ask, Rows
+from .rollup_step import WriteMany, change_of, sliced, waiting, write_change
+
+ROLLING = 0x74696572726F6C6C
+"""The advisory lock's number: one replica rolls up at a time."""
+STATEMENT_MS = 120_000
+
+Database = psycopg.Connection[tuple[Any, ...]]
+
+
+def asking(database: Database, restore: bool = True) -> Ask:
+    """Asks on this connection. `restore`: words as they were before they were stored."""
+
+    def ask(query: str, given: dict[str, Any]) -> Rows:
+        found = database.execute(query.encode(), given or None).fetchall()
+        return [restored(row) if marked(row) else row for row in found] if restore else found
+
+    return ask
+
+
+class Roller:
+    """This replica's part: knows up to which number every event is there to see."""
+
+    def __init__(self) -> None:
+        self._safe = 0
+        self._asked: tuple[int, int] | None = None
+
+    def waits(self, database: Database) -> bool:
+        """Whether a whole slice of events waits. Events are numbered before they are committed: a number is
+        safe once every transaction that ran when it was the newest has ended."""
+        newest = database.execute("SELECT last_value, is_called FROM event_seq").fetchone()
+        assert newest is not None
+        top = int(newest[0]) if newest[1] else 0
+        running = database.execute(_RUNNING).fetchone()
+        assert running is not None
+        oldest, following = int(running[0]), int(running[1])
+        if self._asked is not None and oldest >= self._asked[1]:
+            self._safe, self._asked = self._asked[0], None
+        if self._asked is None:
+            self._asked = (top, following)
+            if oldest >= following:
+                self._safe = top
+        return waiting(Sums(asking(database), POSTGRES), self._safe) is not None
+
+    def roll(self, terms: Terms) -> bool:
+        """Rolls up one slice; False: another replica does it, or there is none."""
+        slow = {**terms, "options": f"{terms['options']} -c statement_timeout={STATEMENT_MS} -c jit=off"}
+        with connected(slow) as database:
+            # Of the session, not of the transaction: the next one must see what this one wrote.
+            held = database.execute("SELECT pg_try_advisory_lock(%s)", (ROLLING,)).fetchone()
+            if not held or not held[0]:
+                return False
+            database.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+            with database.transaction():
+                ask = asking(database, restore=False)
+                sums = Sums(ask, POSTGRES)
+                numbers = waiting(sums, self._safe)
+                if numbers is None:
+                    return False
+                change = change_of(sliced(sums, ask, POSTGRES, numbers), ask, POSTGRES)
+                return write_change(change, _writing(database), POSTGRES)
+
+
+_RUNNING = (
+    "SELECT CAST(CAST(pg_snapshot_xmin(s) AS text) AS bigint),"
+    " CAST(CAST(pg_snapshot_xmax(s) AS text) AS bigint)"
+    " FROM (SELECT pg_current_snapshot() AS s) now"
+)
+
+
+def _writing(database: Database) -> WriteMany:
+    def write(statement: str, rows: Any) -> int:
+        with database.cursor() as cursor:
+            cursor.executemany(statement.encode(), rows)
+            return cursor.rowcount
+
+    return write

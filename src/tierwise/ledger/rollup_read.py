@@ -1,0 +1,143 @@
+"""Sums over any stretch of time: from the roll-ups where they reach, else from the rows, exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from msgspec import Struct
+
+from .periods import FOREVER_US
+from .rollup import (
+    BLOCK,
+    COLUMNS,
+    FACETS,
+    HOUR_US,
+    NUMBERS,
+    SLICE,
+    STEPS,
+    Facet,
+    Plan,
+    Tally,
+    durations,
+    plan,
+    unpacked,
+)
+from .rollup_sql import Ask, Flavour, durations_query, rows_query, sums_query
+
+PIECE = 4 * SLICE
+"""Events summed by one query where nothing is rolled up: what it lists of durations stays small."""
+
+
+class Wanted(Struct, frozen=True):
+    """Which sums: by some of a facet's words and the outcome, of calls that ended in [since_us, until_us).
+
+    `by`: the number of the step whose periods are told apart; None: one for all. `timed`: with durations.
+    """
+
+    facet: Facet
+    words: tuple[str, ...]
+    since_us: int = 0
+    until_us: int = FOREVER_US
+    by: int | None = None
+    timed: bool = False
+
+
+class Slot(Struct, frozen=True):
+    """What a tally is of. `start` is the number of its period; 0 where periods are not told apart."""
+
+    start: int
+    words: tuple[str, ...]
+    outcome: str
+
+
+Tallies = dict[Slot, Tally]
+
+
+class Sums:
+    """Sums at one instant of one database. `ask` must see one snapshot."""
+
+    def __init__(self, ask: Ask, flavour: Flavour) -> None:
+        self._ask = ask
+        self._flavour = flavour
+        self.rolled = int(ask("SELECT rolled FROM rollup_state", {})[0][0])
+        self.top = max(self.rolled, int(ask(flavour.top, {})[0][0] or 0))
+
+    def of(self, wanted: Wanted) -> Tallies:
+        """The sums wanted, of every row there is."""
+        found = self.stored(wanted)
+        span = (wanted.since_us, wanted.until_us)
+        for low, high in pieces(self.rolled, self.top):
+            self._add_rows(found, wanted, (low, high), span)
+        return found
+
+    def stored(self, wanted: Wanted) -> Tallies:
+        """The sums wanted, of the rows up to the number `rolled`."""
+        found: Tallies = {}
+        planned = self.plan(wanted)
+        for step, first, after in planned.whole:
+            given = {"facet": NUMBERS[wanted.facet], "step": step, "first": first, "after": after}
+            self._add_kept(found, wanted, given)
+        for since, until in planned.cut:
+            hours = {"first": since // HOUR_US, "last": (until - 1) // HOUR_US}
+            low, high = self._ask(self._flavour.text(_SPAN), hours)[0]
+            if low is not None:
+                self._add_rows(found, wanted, (low - 1, min(high, self.rolled)), (since, until))
+        return found
+
+    def plan(self, wanted: Wanted) -> Plan:
+        """How the stretch of time is put together."""
+        return plan(wanted.since_us, wanted.until_us, BLOCK if wanted.by is None else wanted.by)
+
+    def rows(self, facet: Facet, numbers: tuple[int, int], width: int, span: tuple[int, int]) -> Any:
+        """Rows of `rows_query`: events numbered after `numbers[0]` up to `numbers[1]`, ended in `span`."""
+        given = {"low": numbers[0], "high": numbers[1], "width": width, "since": span[0], "until": span[1]}
+        return self._ask(rows_query(self._flavour, facet), given)
+
+    def _add_kept(self, found: Tallies, wanted: Wanted, given: dict[str, Any]) -> None:
+        count, by_start = len(wanted.words), wanted.by is not None
+        ratio = 1 if wanted.by is None else STEPS[wanted.by] // STEPS[given["step"]]
+        for row in self._ask(sums_query(self._flavour, wanted.words, by_start), given):
+            slot = Slot(int(row[0]) // ratio, tuple(row[1 : count + 1]), row[count + 1])
+            _tally(found, slot).add(row[count + 2 :])
+        if not wanted.timed:
+            return
+        for row in self._ask(durations_query(self._flavour, wanted.words), given):
+            start = int(row[0]) // ratio if by_start else 0
+            tally = _tally(found, Slot(start, tuple(row[1 : count + 1]), "ok"))
+            for counts, stored in ((tally.ttft, row[count + 1]), (tally.total, row[count + 2])):
+                for took, calls in unpacked(stored):
+                    counts[took] += calls
+
+    def _add_rows(
+        self, found: Tallies, wanted: Wanted, numbers: tuple[int, int], span: tuple[int, int]
+    ) -> None:
+        names = FACETS[wanted.facet]
+        places = [names.index(word) + 1 for word in wanted.words]
+        width = FOREVER_US if wanted.by is None else STEPS[wanted.by]
+        for row in self.rows(wanted.facet, numbers, width, span):
+            slot = Slot(int(row[0]), tuple([row[place] for place in places]), row[len(names) + 1])
+            add_row(_tally(found, slot), row[len(names) + 2 :])
+
+
+_SPAN = "SELECT min(first_seq), max(last_seq) FROM rollup_span WHERE hour >= :first AND hour <= :last"
+
+
+def pieces(low: int, high: int, size: int = PIECE) -> Iterator[tuple[int, int]]:
+    """Stretches of at most `size` numbers that make up those after `low` up to `high`."""
+    for first in range(low, high, size):
+        yield first, min(first + size, high)
+
+
+def add_row(tally: Tally, row: Any) -> None:
+    """Adds what `rows_query` gives after the outcome."""
+    tally.add(row[: len(COLUMNS)])
+    tally.ttft.update(durations(row[len(COLUMNS)]))
+    tally.total.update(durations(row[len(COLUMNS) + 1]))
+
+
+def _tally(found: Tallies, slot: Slot) -> Tally:
+    tally = found.get(slot)
+    if tally is None:
+        tally = found[slot] = Tally()
+    return tally

@@ -1,0 +1,136 @@
+"""One slice of rows becomes sums."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+
+from .periods import FOREVER_US
+from .rollup import (
+    COLUMNS,
+    FACETS,
+    HOUR_US,
+    NUMBERS,
+    SLICE,
+    Group,
+    Slice,
+    Tally,
+    packed,
+    unpacked,
+)
+from .rollup_read import Sums, add_row
+from .rollup_sql import Ask, Flavour, insert, spans_query
+
+WriteMany = Callable[[str, Sequence[tuple[Any, ...]]], int]
+"""Runs one statement for each row of values; how many rows it changed."""
+
+_encode = msgspec.json.Encoder().encode
+_WORDS = tuple(word for words in FACETS.values() for word in words)
+_KEPT = (
+    "SELECT r.grp, r.ttft, r.total FROM rollup_latency r"
+    " WHERE r.facet = :facet AND r.step = :step AND r.start = :start"
+)
+
+
+class Change(NamedTuple):
+    """What one slice changes in the roll-ups."""
+
+    low: int
+    high: int
+    groups: list[tuple[Any, ...]]
+    sums: list[tuple[Any, ...]]
+    latencies: list[tuple[Any, ...]]
+    spans: list[tuple[Any, ...]]
+
+
+def waiting(sums: Sums, safe: int) -> tuple[int, int] | None:
+    """The slice to roll up next; None: no whole one among the events up to the number `safe`."""
+    high = sums.rolled - sums.rolled % SLICE + SLICE
+    return (sums.rolled, high) if high <= safe else None
+
+
+def sliced(sums: Sums, ask: Ask, flavour: Flavour, numbers: tuple[int, int]) -> Slice:
+    """What the events of a slice add up to."""
+    hours: dict[int, dict[Group, Tally]] = {}
+    for facet in FACETS:
+        count = len(FACETS[facet])
+        for row in sums.rows(facet, numbers, HOUR_US, (0, FOREVER_US)):
+            group = Group(facet, tuple(row[1 : count + 1]), row[count + 1])
+            tally = hours.setdefault(int(row[0]), {}).setdefault(group, Tally())
+            add_row(tally, row[count + 2 :])
+    given = {"low": numbers[0], "high": numbers[1], "width": HOUR_US}
+    spans = {int(hour): (first, last) for hour, first, last in ask(spans_query(flavour), given)}
+    return Slice(*numbers, hours, spans)
+
+
+def change_of(made: Slice, ask: Ask, flavour: Flavour) -> Change:
+    """What the slice changes, at the snapshot `ask` sees."""
+    groups = {group.digest: group for held in made.hours.values() for group in held}
+    member = flavour.text(f"SELECT digest, id FROM rollup_group WHERE digest IN {flavour.member}")  # noqa: S608
+    ids = {digest: int(id) for digest, id in ask(member, {"listed": _encode(list(groups)).decode()})}
+    following = int(ask("SELECT coalesce(max(id), 0) + 1 FROM rollup_group", {})[0][0])
+    change = Change(made.low, made.high, [], [], [], [])
+    known: dict[Group, int] = {}
+    for digest, group in groups.items():
+        if digest not in ids:
+            ids[digest] = following
+            change.groups.append((following, digest, *_named(group), group.outcome))
+            following += 1
+        known[group] = ids[digest]
+    for period, held in made.periods():
+        for group, tally in held.items():
+            place = (NUMBERS[group.facet], *period, known[group])
+            change.sums.append((*place, *tally.columns()))
+        for facet in FACETS:
+            timed = {known[g]: t for g, t in held.items() if g.facet == facet and t.total}
+            if timed:
+                _time(change, timed, (NUMBERS[facet], *period), ask, flavour)
+    change.spans.extend((hour, *span) for hour, span in made.spans.items())
+    return change
+
+
+def _named(group: Group) -> list[str]:
+    said = dict(zip(FACETS[group.facet], group.words, strict=True))
+    return [said.get(word, "") for word in _WORDS]
+
+
+def _time(
+    change: Change, timed: dict[int, Tally], place: tuple[int, int, int], ask: Ask, flavour: Flavour
+) -> None:
+    """Adds to the change the durations of one period, those kept before included."""
+    given = dict(zip(("facet", "step", "start"), place, strict=True))
+    for id, *kept in ask(flavour.text(_KEPT), given):
+        tally = timed.get(id)
+        if tally is not None:
+            for counts, stored in zip((tally.ttft, tally.total), kept, strict=True):
+                for took, calls in unpacked(stored):
+                    counts[took] += calls
+    change.latencies.extend((*place, id, packed(t.ttft), packed(t.total)) for id, t in timed.items())
+
+
+def write_change(change: Change, write: WriteMany, flavour: Flavour) -> bool:
+    """Writes the change in the transaction that `write` is in. False: another process rolled this slice up
+    meanwhile, and nothing may be kept of it."""
+    mark = flavour.mark
+    guard = f"UPDATE rollup_state SET rolled = {mark} WHERE rolled = {mark}"  # noqa: S608
+    if write(guard, [(change.high, change.low)]) != 1:
+        return False
+    added = ", ".join(f"{name} = rollup.{name} + excluded.{name}" for name in COLUMNS)
+    period = "ON CONFLICT (facet, step, start, grp) DO UPDATE SET"
+    lowest = (
+        "ON CONFLICT (hour) DO UPDATE SET first_seq = CASE WHEN rollup_span.first_seq < excluded.first_seq"
+        " THEN rollup_span.first_seq ELSE excluded.first_seq END,"
+        " last_seq = CASE WHEN rollup_span.last_seq > excluded.last_seq"
+        " THEN rollup_span.last_seq ELSE excluded.last_seq END"
+    )
+    for table, rows, conflict in (
+        ("rollup_group", change.groups, ""),
+        ("rollup", change.sums, f"{period} {added}"),
+        ("rollup_latency", change.latencies, f"{period} ttft = excluded.ttft, total = excluded.total"),
+        ("rollup_span", change.spans, lowest),
+    ):
+        if rows:
+            write(insert(flavour, table, len(rows[0]), conflict), rows)
+    return True

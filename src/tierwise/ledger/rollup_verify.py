@@ -1,0 +1,109 @@
+"""Checks that the roll-ups are the sums of the rows, at one instant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+from .rollup import COLUMNS, DAY, FACETS, HOUR, HOUR_US, NUMBERS, SLICE, STEPS, SUMS, Group, Tally, unpacked
+from .rollup_read import Sums, pieces
+from .rollup_sql import Ask, Flavour, durations_query, sums_query
+from .rollup_step import sliced
+
+Fingerprints = dict[Group, list[int]]
+"""A group's sums, with its durations boiled down to their number, sum and sum of squares: what must agree."""
+_DURATIONS = ("n", "sum", "sum of squares")
+_NAMES = (*SUMS, *(f"{what} {name}" for what in ("time to first token", "total time") for name in _DURATIONS))
+_STEP = ("hours", "day", "block of 32 days")
+
+
+def stale(ask: Ask, flavour: Flavour) -> Iterator[str]:
+    """What the roll-ups say and their rows do not, the oldest first: every group's sums by hour, day and
+    block; where the events of an hour lie."""
+    sums = Sums(ask, flavour)
+    days: dict[int, Fingerprints] = {}
+    spans: dict[int, tuple[int, int]] = {}
+    for numbers in pieces(0, sums.rolled, SLICE):
+        made = sliced(sums, ask, flavour, numbers)
+        for period, held in made.periods():
+            if period.step == DAY:
+                _add(days.setdefault(period.start, {}), held.items())
+        for hour, (first, last) in made.spans.items():
+            known = spans.get(hour, (first, last))
+            spans[hour] = (min(first, known[0]), max(last, known[1]))
+    if sums.rolled % SLICE:
+        yield f"the roll-ups end at event {sums.rolled}, which ends no slice"
+    ratio = STEPS[DAY] // STEPS[HOUR]
+    for day in sorted(days.keys() | _starts(ask, flavour, DAY)):
+        rows = days.get(day, {})
+        yield from _differences(_kept(ask, flavour, HOUR, (day * ratio, (day + 1) * ratio)), rows, HOUR, day)
+        yield from _differences(_kept(ask, flavour, DAY, (day, day + 1)), rows, DAY, day)
+    yield from _blocks(ask, flavour, days)
+    stored = {int(hour): (first, last) for hour, first, last in ask("SELECT * FROM rollup_span", {})}
+    for hour in sorted(spans.keys() | stored.keys()):
+        if spans.get(hour) != stored.get(hour):
+            where = f"the hour from {_when(hour * HOUR_US)}"
+            yield f"{where}: its events are said to be {stored.get(hour)}, but are {spans.get(hour)}"
+
+
+def _blocks(ask: Ask, flavour: Flavour, days: dict[int, Fingerprints]) -> Iterator[str]:
+    step = DAY + 1
+    blocks: dict[int, Fingerprints] = {}
+    for day, groups in days.items():
+        held = blocks.setdefault(day * STEPS[DAY] // STEPS[step], {})
+        for group, made in groups.items():
+            held[group] = [a + b for a, b in zip(held.get(group, [0] * len(made)), made, strict=True)]
+    for block in sorted(blocks.keys() | _starts(ask, flavour, step)):
+        rows = blocks.get(block, {})
+        yield from _differences(_kept(ask, flavour, step, (block, block + 1)), rows, step, block)
+
+
+def _starts(ask: Ask, flavour: Flavour, step: int) -> set[int]:
+    asked = flavour.text("SELECT DISTINCT start FROM rollup WHERE facet = 0 AND step = :step")
+    return {int(start) for (start,) in ask(asked, {"step": step})}
+
+
+def _kept(ask: Ask, flavour: Flavour, step: int, span: tuple[int, int]) -> Fingerprints:
+    found: dict[Group, Tally] = {}
+    for facet, words in FACETS.items():
+        given = {"facet": NUMBERS[facet], "step": step, "first": span[0], "after": span[1]}
+        end = len(words) + 1
+        for row in ask(sums_query(flavour, words, by_start=False), given):
+            group = Group(facet, tuple(row[1:end]), row[end])
+            found.setdefault(group, Tally()).add(row[end + 1 : end + 1 + len(COLUMNS)])
+        for row in ask(durations_query(flavour, words), given):
+            tally = found.setdefault(Group(facet, tuple(row[1:end]), "ok"), Tally())
+            for counts, stored in zip((tally.ttft, tally.total), row[end:], strict=True):
+                for took, calls in unpacked(stored):
+                    counts[took] += calls
+    made: Fingerprints = {}
+    _add(made, found.items())
+    return made
+
+
+def _add(found: Fingerprints, tallies: Iterable[tuple[Group, Tally]]) -> None:
+    for group, tally in tallies:
+        made = [*tally.sums]
+        for counts in (tally.ttft, tally.total):
+            made += [sum(took**power * calls for took, calls in counts.items()) for power in range(3)]
+        known = found.get(group)
+        found[group] = made if known is None else [a + b for a, b in zip(known, made, strict=True)]
+
+
+def _differences(kept: Fingerprints, rows: Fingerprints, step: int, start: int) -> Iterator[str]:
+    nothing: list[Any] = [0] * len(_NAMES)
+    begins = start * STEPS[max(step, DAY)]
+    for group in sorted(kept.keys() | rows.keys()):
+        for name, said, summed in zip(
+            _NAMES, kept.get(group, nothing), rows.get(group, nothing), strict=True
+        ):
+            if said != summed:
+                what = " ".join([*map(repr, group.words), group.outcome])
+                where = f"roll-up of the {_STEP[step]} from {_when(begins)[:10]}, {group.facet} {what[:200]}"
+                yield f"{where}: {name} is {said}, its rows sum to {summed}"
+                break
+
+
+def _when(at_us: int) -> str:
+    return datetime.fromtimestamp(at_us // 1_000_000, UTC).isoformat()
