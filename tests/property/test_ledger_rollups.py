@@ -189,12 +189,14 @@ async def test_verify_names_a_sum_that_is_not_its_rows(place: Stores) -> None:
 def _altered(place: Stores, change: str) -> Any:
     """Makes a change behind the ledger's back, and gives what takes it back."""
     tables = ("rollup", "rollup_latency", "rollup_span")
+    url = str(vars(place).get("url") or place.owned[0]._store.path)  # type: ignore[attr-defined]
+    database: Any
     if place.shared:
         import psycopg
 
-        database: Any = psycopg.connect(place.url, options="-c search_path=tierwise", autocommit=True)  # type: ignore[attr-defined]
+        database = psycopg.connect(url, options="-c search_path=tierwise", autocommit=True)
     else:
-        database = sqlite3.connect(place.url.removeprefix("sqlite:///"), isolation_level=None)  # type: ignore[attr-defined]
+        database = sqlite3.connect(url, isolation_level=None)
     mark = "%s" if place.shared else "?"
     before = {table: database.execute(f"SELECT * FROM {table}").fetchall() for table in tables}
     database.execute(change)

@@ -28,6 +28,7 @@ WriteMany = Callable[[str, Sequence[tuple[Any, ...]]], int]
 
 _encode = msgspec.json.Encoder().encode
 _WORDS = tuple(word for words in FACETS.values() for word in words)
+_IDS = "SELECT digest, id FROM rollup_group"
 _KEPT = (
     "SELECT r.grp, r.ttft, r.total FROM rollup_latency r"
     " WHERE r.facet = :facet AND r.step = :step AND r.start = :start"
@@ -68,8 +69,8 @@ def sliced(sums: Sums, ask: Ask, flavour: Flavour, numbers: tuple[int, int]) -> 
 def change_of(made: Slice, ask: Ask, flavour: Flavour) -> Change:
     """What the slice changes, at the snapshot `ask` sees."""
     groups = {group.digest: group for held in made.hours.values() for group in held}
-    member = flavour.text(f"SELECT digest, id FROM rollup_group WHERE digest IN {flavour.member}")  # noqa: S608
-    ids = {digest: int(id) for digest, id in ask(member, {"listed": _encode(list(groups)).decode()})}
+    known_ids = flavour.text(f"{_IDS} WHERE digest IN {flavour.member}")
+    ids = {digest: int(id) for digest, id in ask(known_ids, {"listed": _encode(list(groups)).decode()})}
     following = int(ask("SELECT coalesce(max(id), 0) + 1 FROM rollup_group", {})[0][0])
     change = Change(made.low, made.high, [], [], [], [])
     known: dict[Group, int] = {}
