@@ -14,7 +14,8 @@ sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "src")]
 import msgspec  # noqa: E402
 
 from conformance.matrix import CODES, SERVED, Row  # noqa: E402
-from conformance.matrix_answers import ANSWERS, WHOLE  # noqa: E402
+from conformance.matrix_answers import ANSWERS  # noqa: E402
+from conformance.matrix_beside import BESIDE  # noqa: E402
 from conformance.matrix_media import MEDIA  # noqa: E402
 from conformance.matrix_settings import OUTPUT, REST, SAMPLING, THINKING  # noqa: E402
 from conformance.matrix_talk import TALK  # noqa: E402
@@ -68,7 +69,7 @@ def dialects() -> str:
         lines += [
             f"### Answered in {NAMES[source]}, to a caller of …",
             "",
-            *table([*ANSWERS, *WHOLE], source),
+            *table([*ANSWERS, *BESIDE], source),
         ]
     lines += ["## Losses", "", "| name | what a caller lost |", "|---|---|"]
     open_ended = ("extra", "opaque", "header", "answer_extra")

@@ -162,10 +162,9 @@ def write_error(
 ) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
     """A fault below the gateway (framing, size) in the dialect of the path it came in on."""
     from tierwise.gateway.app import surface_of
+    from tierwise.gateway.reply import nameless
 
-    surface = registry.get("openai_chat") if request is None else surface_of(request)
-    status, headers, body = surface.write_error(error, "")
-    return status, [(b"content-type", b"application/json"), *headers], body
+    return nameless(error, registry.get("openai_chat") if request is None else surface_of(request))
 
 
 async def serve(options: Options, environ: Mapping[str, str]) -> int:

@@ -482,13 +482,4 @@ USAGE = [
         {**ALL, "A": loss("answer.usage", fragment={"usage": {"service_tier": GONE}})},
     ),
 ]
-WHOLE = [
-    Row(
-        "unknown fields of the answer",
-        {code: {"odd": "zz"} for code in "CRAG"},
-        {code: loss("answer_extra.odd", fragment={"odd": GONE}) for code in "CRAG"}
-        | {f"{code}>{code}": loss("answer_extra.odd", fragment={"odd": GONE}) for code in "CRAG"},
-    ),
-]
-"""Rows about whole answers only."""
 ANSWERS = [*CONTENT, *ENDS, *USAGE]

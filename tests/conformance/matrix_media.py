@@ -158,6 +158,18 @@ MEDIA = [
         },
     ),
     Row(
+        "text document without a name, base64",
+        {"G": file("G", "text/plain", "SXQ=")},
+        {
+            "G": carried,
+            "A": changed(
+                "as a text source", look("A", {"type": "document", "source": {**_NOTES, "data": "It"}})
+            ),
+            "C": changed("with a name of its type", file("C", "text/plain", "SXQ=", "document.txt")),
+            "R": changed("with a name of its type", file("R", "text/plain", "SXQ=", "document.txt")),
+        },
+    ),
+    Row(
         "PDF by URL",
         {
             "R": look("R", {"type": "input_file", "file_url": READ}),
@@ -271,7 +283,10 @@ MEDIA = [
                 "the first and the last 3", marked("C", *FIVE, on="t1 t3 t4 t5"), "cache.more_than_4"
             ),
             "C>C": carried,
-            "R": carried,
+            "R": changed(
+                "the first and the last 3", marked("R", *FIVE, on="t1 t3 t4 t5"), "cache.more_than_4"
+            ),
+            "R>R": carried,
             "A": changed(
                 "the first and the last 3",
                 marked("A", *FIVE, on="t1 t3 t4 t5"),

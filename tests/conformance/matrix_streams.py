@@ -34,8 +34,13 @@ def streamed(code: str, body: Wire) -> list[bytes]:
     return list({"C": _chat, "R": _responses, "A": _messages, "G": _gemini}[code](body))
 
 
+_IN_PIECES = {"role", "reasoning_content", "content", "refusal", "tool_calls"}
+_IN_CHOICE = {"index", "message", "finish_reason", "logprobs"}
+_AT_THE_END = {"stop_reason", "stop_sequence", "stop_details"}
+
+
 def _chat(body: Wire) -> Iterator[bytes]:
-    head = {name: body[name] for name in ("id", "created", "model", "service_tier") if name in body}
+    head = {name: value for name, value in body.items() if name not in ("choices", "usage")}
     head["object"] = "chat.completion.chunk"
 
     def chunk(index: int, delta: Wire, reason: Any = None, **more: Any) -> bytes:
@@ -49,29 +54,24 @@ def _chat(body: Wire) -> Iterator[bytes]:
             for i, piece in enumerate(pieces):
                 told = choice.get("logprobs") if field == "content" and i == 0 else None
                 yield chunk(n, {field: piece}, **({"logprobs": told} if told else {}))
-        for field in ("annotations", "images"):
-            if message.get(field):
-                yield chunk(n, {field: message[field]})
+        for field in message.keys() - _IN_PIECES:
+            yield chunk(n, {field: message[field]})
         for k, call in enumerate(message.get("tool_calls") or ()):
             kind = call["type"]
             field = "input" if kind == "custom" else "arguments"
-            begun = {
-                "index": k,
-                "id": call["id"],
-                "type": kind,
-                kind: {"name": call[kind]["name"], field: ""},
-            }
+            begun = {**call, "index": k, kind: {"name": call[kind]["name"], field: ""}}
             yield chunk(n, {"tool_calls": [begun]})
             for piece in halves(call[kind][field]):
                 yield chunk(n, {"tool_calls": [{"index": k, kind: {field: piece}}]})
-        yield chunk(n, {}, choice["finish_reason"])
+        yield chunk(n, {}, choice["finish_reason"], **{k: choice[k] for k in choice.keys() - _IN_CHOICE})
     if body.get("usage"):
         yield data({**head, "choices": [], "usage": body["usage"]})
     yield b"data: [DONE]\n\n"
 
 
 def _messages(body: Wire) -> Iterator[bytes]:
-    begun = {**body, "content": [], "stop_reason": None, "usage": {**body["usage"], "output_tokens": 1}}
+    begun = {name: value for name, value in body.items() if name not in _AT_THE_END}
+    begun |= {"content": [], "stop_reason": None, "usage": {**body["usage"], "output_tokens": 1}}
     yield event({"type": "message_start", "message": begun})
     for i, block in enumerate(body["content"]):
         deltas: list[Wire] = []
@@ -93,7 +93,7 @@ def _messages(body: Wire) -> Iterator[bytes]:
         for delta in deltas:
             yield event({"type": "content_block_delta", "index": i, "delta": delta})
         yield event({"type": "content_block_stop", "index": i})
-    delta = {"stop_reason": body["stop_reason"], "stop_sequence": body.get("stop_sequence")}
+    delta = {"stop_sequence": None, **{name: body[name] for name in _AT_THE_END & body.keys()}}
     yield event({"type": "message_delta", "delta": delta, "usage": body["usage"]})
     yield event({"type": "message_stop"})
 
@@ -207,6 +207,7 @@ def _from_chunks(told: list[Any]) -> Wire:
                 body["choices"].append(empty)
             held = body["choices"][choice["index"]]
             assert held["finish_reason"] is None
+            held |= {name: choice[name] for name in choice.keys() - _IN_CHOICE - {"delta"}}
             held["finish_reason"] = choice["finish_reason"]
             held["logprobs"] = choice.get("logprobs") or held["logprobs"]
             _add(held["message"], choice["delta"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -179,6 +180,23 @@ def test_wrong_key(chat: World, path: str, kind: str, key: str) -> None:
     assert got.headers["x-should-retry"] == "false"
     error = got.json()["error"]
     assert kind in (error.get("code"), error.get("type"))
+    assert_named(got)
+
+
+def assert_named(got: live.Got) -> None:
+    """A refusal has an id that its caller can quote: in our header, the vendor's, and Anthropic's body."""
+    made = got.headers["x-tierwise-exchange"]
+    assert re.fullmatch("ex_[0-9a-f]{32}", made)
+    told = got.headers.get("request-id") or got.headers["x-request-id"]
+    assert {told, got.json().get("request_id", made)} == {made}
+
+
+@pytest.mark.parametrize("path", ["/v1/nowhere", "/anthropic/v1/nowhere", "/gemini/v1beta/models/m:nowhere"])
+def test_every_refusal_has_an_id(chat: World, path: str) -> None:
+    got = chat.post(path, {})
+    assert got.status == 404
+    assert_named(got)
+    assert_named(live.request(chat.gateway.port, "GET", "/v1/models"))
 
 
 @pytest.mark.parametrize("header", ["authorization", "x-api-key", "x-goog-api-key"])

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from conformance import matrix_answers
 from conformance.matrix import DIRECTIONS, Cell, Row, difference, dropped, request, written
-from conformance.matrix_answers import ANSWERS, WHOLE
+from conformance.matrix_beside import BESIDE
 from conformance.matrix_media import MEDIA
 from conformance.matrix_replies import mistold, reply, told, told_in_pieces, usage_of
 from conformance.matrix_settings import SETTINGS
@@ -15,6 +16,7 @@ from conformance.matrix_talk import TALK
 from conformance.matrix_unknown import UNKNOWN
 from tierwise.dialects.losses import FAMILIES, meaning
 
+ANSWERS = [*matrix_answers.ANSWERS, *BESIDE]
 REQUESTS = [*TALK, *MEDIA, *SETTINGS, *UNKNOWN]
 
 
@@ -43,7 +45,7 @@ def test_nothing_is_dropped_unnamed(row: Row, direction: str) -> None:
     assert not dropped(request(row, direction[0]), body) or names or cell.kind == "changed"
 
 
-@pytest.mark.parametrize(("row", "direction"), cases([*ANSWERS, *WHOLE]))
+@pytest.mark.parametrize(("row", "direction"), cases(ANSWERS))
 def test_answer(row: Row, direction: str) -> None:
     body, names = told(row, direction)
     assert mistold(row, direction, body, names) == []
@@ -76,7 +78,7 @@ def test_usage_does_not_depend_on_the_dialect(row: Row, direction: str) -> None:
         assert [getattr(first, name) for name in same] == [getattr(second, name) for name in same]
 
 
-@pytest.mark.parametrize("row", [*REQUESTS, *ANSWERS, *WHOLE], ids=lambda row: row.feature)
+@pytest.mark.parametrize("row", [*REQUESTS, *ANSWERS], ids=lambda row: row.feature)
 def test_no_cell_is_empty(row: Row) -> None:
     assert row.said
     for direction in DIRECTIONS:
@@ -90,6 +92,6 @@ def test_no_cell_is_empty(row: Row) -> None:
 
 
 def test_features_are_named_once() -> None:
-    for rows in (REQUESTS, [*ANSWERS, *WHOLE]):
+    for rows in (REQUESTS, ANSWERS):
         assert len({row.feature for row in rows}) == len(rows)
     assert all(reply(row, code) for row in ANSWERS for code in row.said)

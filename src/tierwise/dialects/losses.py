@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable
 from types import MappingProxyType
 
-from ..nouns import Loss, Tool
+from ..nouns import Answer, Extra, Loss, Tool
 
 CATALOG = MappingProxyType(
     {
@@ -158,6 +158,16 @@ class Losses:
             raw = {name: value for name, value in inner.items() if name not in _TOOL}
         for name in raw:
             self.opaque(f"tool.{name}")
+
+    def beside(self, extra: Extra) -> None:
+        """Notes a vendor's own field of a streamed answer."""
+        self.add(f"answer_extra.{extra.name}")
+
+    def answer(self, answer: Answer) -> None:
+        """Notes the vendor's own fields of an answer and of its choices."""
+        for extras in (answer.extras, *(choice.extras for choice in answer.choices)):
+            for name in extras:
+                self.add(f"answer_extra.{name}")
 
     def tuple(self) -> tuple[Loss, ...]:
         return tuple(self._seen)

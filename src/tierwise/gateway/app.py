@@ -15,7 +15,7 @@ from . import listing
 from . import reply as writing
 from .array_reply import ArrayReply
 from .errand import ERRANDS
-from .exchange import Gate, exchange
+from .exchange import Gate, exchange, refuse
 from .walk import GENERATION, Kind, Named
 
 _COUNT = Kind(counts=True)
@@ -50,8 +50,7 @@ class App:
         try:
             await self._other(request, reply, path)
         except TierwiseError as error:
-            self.gate.metrics.refused[error.kind] += 1
-            writing.refuse(None, reply, surface_of(request).write_error(error, ""))
+            refuse(self.gate, None, reply, error, surface_of(request))
 
     async def _other(self, request: Request, reply: Reply, path: str) -> None:
         method = request.method

@@ -188,7 +188,10 @@ def refuse(gate: Gate, walk: Walk | None, reply: Reply, error: TierwiseError, su
         reply.abort()
         return
     error = writing.presentable(error)
-    status, headers, body = surface.write_error(error, walk.id if walk is not None else "")
-    same = walk is not None and walk.failed_dialect == surface.name
+    if walk is None:
+        reply.send(*writing.nameless(error, surface))
+        return
+    status, headers, body = surface.write_error(error, walk.id)
+    same = walk.failed_dialect == surface.name
     own = writing.own_words(error, surface.name) if same else None
     writing.refuse(walk, reply, (status, headers, body if own is None else own))

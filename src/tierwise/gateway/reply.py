@@ -8,6 +8,8 @@ from typing import cast
 
 import msgspec
 
+from tierwise.clock import new_id
+from tierwise.dialects.base import Dialect
 from tierwise.errors import TierwiseError, UpstreamBroke, UpstreamStatus
 from tierwise.http1 import Reply
 from tierwise.money import PICO_PER_USD, pico_to_usd
@@ -127,9 +129,10 @@ async def _stream_crossed(walk: Walk, live: Live, reply: Reply) -> None:
                 if isinstance(event, Ended):
                     if pieces:
                         await reply.write(b"".join(pieces))
+                    terminal = writer.write(event)
                     walk.losses += writer.losses
                     await live.entry.close("ok", model=model)
-                    reply.end(writer.write(event))
+                    reply.end(terminal)
                     await linger(live)
                     return
                 pieces.append(writer.write(event))
@@ -141,6 +144,7 @@ async def _stream_crossed(walk: Walk, live: Live, reply: Reply) -> None:
             events = live.reader.feed(data) if data else live.reader.finish()
             last = not data
     except TierwiseError as error:
+        walk.losses += writer.losses
         await broke(walk, live, reply, error, writer.error(error))
 
 
@@ -216,11 +220,19 @@ def passed(live: Live) -> list[Header]:
     return [pair for pair in live.response.headers if pair[0] in _PASSED_NAMES or pair[0].startswith(_PASSED)]
 
 
-def refuse(walk: Walk | None, reply: Reply, written: tuple[int, list[Header], bytes]) -> None:
+def refuse(walk: Walk, reply: Reply, written: tuple[int, list[Header], bytes]) -> None:
     """Sends an error that the caller's dialect wrote, with what is known of the Exchange."""
     status, headers, body = written
-    known = route_headers(walk, "", "") if walk is not None else []
-    reply.send(status, [_JSON, *headers, *known], body)
+    reply.send(status, [_JSON, *headers, *route_headers(walk, "", "")], body)
+
+
+def nameless(error: TierwiseError, surface: Dialect) -> tuple[int, list[Header], bytes]:
+    """Status, headers and body of an error before there was a Walk. It gets an id all the same, for the
+    caller to quote.
+    """
+    made = new_id("ex")
+    status, headers, body = surface.write_error(error, made)
+    return status, [_JSON, *headers, (b"x-tierwise-exchange", made.encode())], body
 
 
 def own_words(error: TierwiseError, dialect: DialectName) -> bytes | None:

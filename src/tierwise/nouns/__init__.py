@@ -9,6 +9,7 @@ from .answer import (
     Delta,
     Ended,
     Event,
+    Extra,
     Failed,
     Finished,
     FinishReason,
@@ -58,7 +59,7 @@ from .verdict import Case, Counts, Decision, Score, Suite, Trial, Verdict
 __all__ = [
     "Abilities", "Answer", "Ask", "Bar", "BlockStart", "BlockStop", "Budget", "CacheMark", "Caller",
     "Candidate", "Case", "Catalog", "Choice", "Cited", "Close", "Counts", "Decision", "Delta",
-    "DialectName", "Ended", "Event", "Fact", "Failed", "FinishReason", "Finished", "Key", "Ladder",
+    "DialectName", "Ended", "Event", "Extra", "Fact", "Failed", "FinishReason", "Finished", "Key", "Ladder",
     "Loss", "Media", "Message", "Model", "Opaque", "Open", "Outcome", "Outline", "OutputFormat",
     "Part", "Ping", "Policy", "Price", "PriceStep", "Provider", "Reasoning", "Refusal", "Route",
     "Rule", "Sampling", "Score", "Signed", "Skipped", "Source", "Started", "Suite", "Task", "Text",

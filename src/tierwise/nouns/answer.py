@@ -61,17 +61,18 @@ class Loss(Struct, frozen=True):
 
 class Choice(Struct, frozen=True):
     """One answer of n. `finish` is why it ended, `stop_sequence` which one matched, `logprobs` as OpenAI
-    chat writes them."""
+    chat writes them, `extras` its vendor's fields outside these words."""
 
     parts: tuple[Part, ...] = ()
     finish: FinishReason = "stop"
     stop_sequence: str | None = None
     logprobs: dict[str, Any] | None = None
+    extras: dict[str, Any] = {}
 
 
 class Answer(Struct, frozen=True):
     """A whole reply. `usage` None when the provider told none. `extras` are vendor fields outside these
-    words."""
+    words, as `dialect` wrote them."""
 
     id: str
     model: str
@@ -81,6 +82,7 @@ class Answer(Struct, frozen=True):
     """Seconds since 1970, 0 when unsaid."""
     service_tier: str | None = None
     extras: dict[str, Any] = {}
+    dialect: str = ""
 
 
 class Started(Struct, frozen=True, tag="started"):
@@ -147,6 +149,16 @@ class Finished(Struct, frozen=True, tag="finished"):
     choice: int = 0
 
 
+class Extra(Struct, frozen=True, tag="extra"):
+    """A vendor's field of the answer outside these words, as `dialect` wrote it: of one choice, or, with
+    `choice` None, of the whole answer. A later one of the same name replaces the first."""
+
+    name: str
+    value: Any
+    dialect: str
+    choice: int | None = None
+
+
 class UsageSeen(Struct, frozen=True, tag="usage"):
     """Totals so far: each one replaces the last, never adds."""
 
@@ -171,5 +183,16 @@ class Ended(Struct, frozen=True, tag="ended"):
 
 
 Event = (
-    Started | BlockStart | Delta | Signed | Cited | BlockStop | Finished | UsageSeen | Ping | Failed | Ended
+    Started
+    | BlockStart
+    | Delta
+    | Signed
+    | Cited
+    | BlockStop
+    | Finished
+    | Extra
+    | UsageSeen
+    | Ping
+    | Failed
+    | Ended
 )

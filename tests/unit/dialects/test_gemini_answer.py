@@ -102,7 +102,7 @@ def test_read_answer() -> None:
     }
     assert (answer.id, answer.model, answer.service_tier) == ("abc", "gemini-3.1-flash-lite", "flex")
     assert answer.usage == USAGE
-    assert answer.extras == {"avgLogprobs": -0.1}
+    assert answer.choices[0].extras == {"avgLogprobs": -0.1}
 
 
 def test_made_ids_differ_from_turn_to_turn() -> None:

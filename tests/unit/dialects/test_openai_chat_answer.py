@@ -61,6 +61,7 @@ def test_a_plain_reply() -> None:
         5,
         "default",
         {"system_fingerprint": "fp"},
+        "openai_chat",
     )
     assert DIALECT.served_model(body) == "m-1"
 
@@ -252,7 +253,7 @@ def test_a_written_reply_is_read_back() -> None:
     parts = (Thinking("why", origin="openai_chat"), Text("t"), Refusal("r"), ToolCall("c", "f", '{"a":1}'))
     logprobs = {"content": [], "refusal": None}
     choices = (Choice(parts, "tool_calls", logprobs=logprobs), Choice((Text("u"),), "length"))
-    answer = Answer("c1", "m-1", choices, Usage(10, 5, 3, 0, 7, 2), 9, "default")
+    answer = Answer("c1", "m-1", choices, Usage(10, 5, 3, 0, 7, 2), 9, "default", {}, "openai_chat")
     assert DIALECT.read_answer(DIALECT.write_answer(answer, ASK).body) == answer
 
 

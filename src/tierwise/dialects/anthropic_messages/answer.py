@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeGuard
 
 import msgspec
 from msgspec import Struct
@@ -54,7 +54,8 @@ class _Message(Struct):
     usage: dict[str, Any] | None = None
 
 
-_TOP_LEVEL = frozenset(("type", "role", *_Message.__struct_fields__))
+TOP_LEVEL = frozenset(("type", "role", *_Message.__struct_fields__))
+"""Members of a message that the nouns cover."""
 
 
 def read_answer(body: bytes) -> Answer:
@@ -72,7 +73,8 @@ def read_answer(body: bytes) -> Answer:
         choices=(Choice(parts, finish_reason(message.stop_reason), message.stop_sequence),),
         usage=None if wire is None else usage_of(wire),
         service_tier=None if wire is None else wire.service_tier,
-        extras={key: value for key, value in whole.items() if key not in _TOP_LEVEL and value is not None},
+        extras={key: value for key, value in whole.items() if key not in TOP_LEVEL and value is not None},
+        dialect=NAME,
     )
 
 
@@ -100,7 +102,11 @@ def write_answer(answer: Answer, ask: Ask) -> Written:
         losses.add("answer.logprobs")
     content: list[Block] = []
     for part in choice.parts:
-        content += answer_block(part, ask, losses)
+        if is_odd_field(part):
+            if content:
+                content[-1] = {**content[-1], **part.raw}
+        else:
+            content += answer_block(part, ask, losses)
     called = any(block["type"] == "tool_use" for block in content)
     refused = any(isinstance(part, Refusal) for part in choice.parts)
     usage = answer.usage or Usage(
@@ -118,12 +124,16 @@ def write_answer(answer: Answer, ask: Ask) -> Written:
         "stop_sequence": choice.stop_sequence,
         "usage": billed,
     }
-    for key, value in answer.extras.items():
-        if key in ("container", "stop_details", "context_management", "diagnostics"):
-            body[key] = value
-        else:
-            losses.add(f"answer_extra.{key}")
+    if answer.dialect == NAME:
+        body |= answer.extras
+    else:
+        losses.answer(answer)
     return Written(msgspec.json.encode(body), (), losses.tuple())
+
+
+def is_odd_field(part: Part) -> TypeGuard[Opaque]:
+    """Whether `part` is a field of the block before it that the nouns have no place for."""
+    return isinstance(part, Opaque) and part.dialect == NAME and "." in part.kind
 
 
 def answer_block(part: Part, ask: Ask, losses: Losses) -> list[Block]:
@@ -146,10 +156,9 @@ def answer_block(part: Part, ask: Ask, losses: Losses) -> list[Block]:
         case ToolCall():
             return [tool_use(part, arguments_object(part, losses))]
         case Opaque():
-            if part.dialect == NAME and "." not in part.kind:
+            if part.dialect == NAME:
                 return [part.raw]
-            if part.dialect != NAME:
-                losses.opaque(part.kind)
+            losses.opaque(part.kind)
         case Media():
             losses.add("media.output", part.kind)
         case ToolResult():

@@ -17,6 +17,7 @@ from ...nouns import (
     Failed,
     Finished,
     Opaque,
+    Part,
     Ping,
     Signed,
     Started,
@@ -25,13 +26,16 @@ from ...nouns import (
     ToolCall,
     UsageSeen,
 )
+from ..extras import Extras
 from ..sse import Frame, Parser
-from .answer import finish_reason
+from .answer import TOP_LEVEL, finish_reason
 from .errors import status_of
 from .read import NAME, read_blocks
 from .usage import WireUsage, merged, usage_of, wire_usage
 
 Block = dict[str, Any]
+_KNOWN_EVENT = frozenset(("type", "delta", "usage"))
+_KNOWN_DELTA = frozenset(("stop_reason", "stop_sequence"))
 _TOLD = ("text", "thinking", "redacted_thinking", "tool_use")
 
 
@@ -55,6 +59,8 @@ class Reader:
         self._parser = Parser()
         self._usage = WireUsage()
         self._open: dict[int, _Open] = {}
+        self._beside = 0  # blocks that are odd fields of others: numbered downwards
+        self._extras = Extras(NAME)
         self._over = False
         self._broken: UpstreamBroke | None = None
 
@@ -122,6 +128,7 @@ class Reader:
                 events.append(
                     Started(str(message.get("id") or ""), str(message.get("model") or ""), 0, told, tier)
                 )
+                self._extras.add(message, TOP_LEVEL, events)
             case "message_delta":
                 self._message_delta(event, events)
             case "message_stop":
@@ -140,6 +147,8 @@ class Reader:
         if told:
             self._usage = merged(self._usage, wire_usage(told))
         delta = event.get("delta") or {}
+        self._extras.add(event, _KNOWN_EVENT, events)
+        self._extras.add(delta, _KNOWN_DELTA, events)
         if delta.get("stop_reason") is not None:
             for index in list(self._open):  # some servers never stop their blocks
                 self._stop(index, events)
@@ -151,8 +160,12 @@ class Reader:
         if _string(block["type"]) not in _TOLD:
             self._open[index] = _Open(opaque=dict(block))
             return
-        match read_blocks([{"input": {}, **block}], "content_block", answer=True)[0]:
-            case Text() as part:
+        given = {"input": {}, **block} if block["type"] == "tool_use" else block
+        part, *odd = read_blocks([given], "content_block", answer=True)
+        for field in odd:  # before its block: what opens a block tells all of them
+            self._odd(field, events)
+        match part:
+            case Text():
                 self._open[index] = _Open()
                 events.append(BlockStart(index, "text", Text("")))
                 self._say(index, part.text, events)
@@ -163,8 +176,8 @@ class Reader:
                 self._say(index, text, events)
                 if signature:
                     events.append(Signed(index, signature))
-            case ToolCall(id=call_id, name=name, arguments=given):
-                self._open[index] = _Open(tool=True, given=given)
+            case ToolCall(id=call_id, name=name, arguments=whole):
+                self._open[index] = _Open(tool=True, given=whole)
                 events.append(BlockStart(index, "tool_call", ToolCall(call_id, name, "")))
 
     def _delta(self, index: int, delta: Block, events: list[Event]) -> None:
@@ -182,6 +195,12 @@ class Reader:
             events.append(Signed(index, _string(delta["signature"])))
         elif kind == "citations_delta":
             events.append(Cited(index, _object(delta["citation"]), NAME))
+        else:
+            self._odd(Opaque("", f"delta.{_string(kind)}", delta), events)  # nobody can place it again
+
+    def _odd(self, part: Part, events: list[Event]) -> None:
+        self._beside -= 1
+        events += [BlockStart(self._beside, "opaque", part), BlockStop(self._beside)]
 
     def _held(self, block: _Open, delta: Block) -> None:
         """A vendor block's delta: JSON of its input, or pieces of its text members."""

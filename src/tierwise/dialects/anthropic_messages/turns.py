@@ -30,6 +30,7 @@ from ...nouns import (
 )
 from .. import custom_tools
 from ..losses import Losses
+from ..marks import surplus
 from .media import media_block
 
 NAME = "anthropic_messages"
@@ -68,15 +69,10 @@ class Marks:
         return block
 
     def keep_four(self) -> None:
-        """At most 4 are taken. The first (what every request shares) and the last 3 (what this conversation
-        shares) stay.
-
-        A request that came as Anthropic's own is left alone: its caller reads the provider's error.
+        """Takes the marks over 4 away. A request that came as Anthropic's own is left alone: its caller reads
+        the provider's error.
         """
-        if self._same or len(self._blocks) <= 4:
-            return
-        self._losses.add("cache.more_than_4", f"{len(self._blocks)} were asked for")
-        for block in self._blocks[1:-3]:
+        for block in () if self._same else surplus(self._blocks, self._losses):
             block.pop("cache_control", None)
 
 

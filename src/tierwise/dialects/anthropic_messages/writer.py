@@ -21,6 +21,7 @@ from ...nouns import (
     Delta,
     Ended,
     Event,
+    Extra,
     Failed,
     Finished,
     FinishReason,
@@ -38,20 +39,23 @@ from ...nouns import (
 from .. import custom_tools
 from ..losses import Losses
 from ..sse import event_frame
-from .answer import message_id, prompt_estimate, stop_reason, tool_use
+from .answer import is_odd_field, message_id, prompt_estimate, stop_reason, tool_use
 from .errors import write_stream_error
 from .read import NAME
 from .usage import tokens, write_delta_usage, write_tier, write_usage
 
 Body = dict[str, Any]
 _encode = msgspec.json.Encoder().encode
+_BESIDE = ("context_management",)
+"""Members of the message that a stream tells beside its last delta, not in it."""
 
 
 class _Waiting:
     """A block of upstream's. `due` are its deltas not yet written; `stopped` that nothing more comes."""
 
-    def __init__(self, start: BlockStart) -> None:
+    def __init__(self, start: BlockStart, odd: Body) -> None:
         self.kind = start.kind
+        self.odd = odd  # its fields that the nouns have no place for
         self.part = start.part
         self.due: list[Body] = []
         self.opened = False
@@ -81,6 +85,8 @@ class Writer:
         self._called = self._refused = False
         self._usage: Usage | None = None
         self._said = 0
+        self._odd: Body = {}  # fields of the next block
+        self._late: Body = {}  # fields of the message
 
     @property
     def losses(self) -> list[Loss]:
@@ -108,6 +114,9 @@ class Writer:
             return self._start(event)
         if isinstance(event, UsageSeen):
             self._usage = event.usage
+            return b""
+        if isinstance(event, Extra):
+            self._extra(event)
             return b""
         if isinstance(event, Ping):
             return _frame({"type": "ping"}) if self._started else b""
@@ -163,11 +172,20 @@ class Writer:
         write_tier(usage, event.service_tier, self._losses)
         return _frame({"type": "message_start", "message": message})
 
+    def _extra(self, event: Extra) -> None:
+        if event.dialect == NAME:
+            self._late[event.name] = event.value
+        else:
+            self._losses.beside(event)
+
     def _take(self, event: Event) -> None:
         """Puts an event with its block; what the block cannot show is named."""
         match event:
+            case BlockStart(part=part) if part is not None and is_odd_field(part):
+                self._odd |= part.raw
             case BlockStart():
-                self._blocks.setdefault(event.index, _Waiting(event))
+                odd, self._odd = self._odd, {}
+                self._blocks.setdefault(event.index, _Waiting(event, odd))
                 self._opening(self._blocks[event.index])
             case Delta():
                 if event.logprobs:
@@ -249,12 +267,13 @@ class Writer:
         while self._blocks:
             index, block = next(iter(self._blocks.items()))
             if block.custom and block.stopped:
-                whole = custom_tools.wrap("".join(block.free))
-                block.due.append({"type": "input_json_delta", "partial_json": whole})
+                free = custom_tools.wrap("".join(block.free))
+                block.due.append({"type": "input_json_delta", "partial_json": free})
             if not block.opened and (opening := _opened(block)) is not None:
                 block.opened = True
                 block.head = self._head(block)
-                start = {"type": "content_block_start", "index": self._index, "content_block": opening}
+                whole = {**opening, **block.odd} if block.odd else opening
+                start = {"type": "content_block_start", "index": self._index, "content_block": whole}
                 out.append(_frame(start))
             if block.opened:
                 for delta in block.due:
@@ -290,11 +309,13 @@ class Writer:
         usage = self._usage
         if usage is None or not (usage.prompt or usage.output):
             usage = Usage(input=prompt_estimate(self._ask), output=tokens(self._said), source="estimated")
-        delta = {
+        delta: Body = {
             "stop_reason": stop_reason(self._finish, self._called, self._refused, self._losses),
             "stop_sequence": self._stop_sequence,
         }
-        out.append(_frame({"type": "message_delta", "delta": delta, "usage": write_delta_usage(usage)}))
+        beside = {name: self._late.pop(name) for name in _BESIDE if name in self._late}
+        last = {"type": "message_delta", "delta": delta | self._late, "usage": write_delta_usage(usage)}
+        out.append(_frame(last | beside))
         out.append(_frame({"type": "message_stop"}))
 
 
@@ -304,7 +325,7 @@ def _opened(block: _Waiting) -> Body | None:
     if block.kind == "tool_call" and isinstance(part, ToolCall):
         return tool_use(part, {})
     if isinstance(part, Opaque):
-        if not block.own or "." in part.kind:
+        if not block.own:
             return None
         given = part.raw.get("input")
         if part.kind.endswith("tool_use") and isinstance(given, dict):

@@ -35,13 +35,15 @@ FINISH: MappingProxyType[str, FinishReason] = MappingProxyType(
         "CONTINUATION": "pause",
     }
 )
-_TOP_LEVEL = ("candidates", "usageMetadata", "modelVersion", "responseId", "error", "createTime")
-_COVERED = ("content", "finishReason", "index", "logprobsResult", "tokenCount", "citationMetadata")
+TOP_LEVEL = frozenset(("candidates", "usageMetadata", "modelVersion", "responseId", "error", "createTime"))
+"""Members of a reply that the nouns cover."""
+COVERED = frozenset(("content", "finishReason", "index", "logprobsResult", "tokenCount", "citationMetadata"))
+"""Those of a candidate."""
 
 
 def read_answer(body: bytes) -> Answer:
     """The Answer a reply holds. UpstreamBroke when it is malformed, UpstreamStatus when it is an error in
-    disguise. What the nouns have no place for in the first candidate is in `extras` beside the reply's own.
+    disguise.
     """
     try:
         whole = msgspec.json.decode(body)
@@ -57,7 +59,7 @@ def read_answer(body: bytes) -> Answer:
             raise read_error_object(whole["error"], 0, body)
         if "usageMetadata" not in whole:
             raise UpstreamBroke("The provider's reply holds no candidates.")
-    extras = {name: value for name, value in whole.items() if name not in _TOP_LEVEL and value is not None}
+    extras = {name: value for name, value in whole.items() if name not in TOP_LEVEL and value is not None}
     seed = seed_of(whole)
     choices: list[tuple[int, Choice]] = []
     for place, candidate in enumerate(listed):
@@ -66,8 +68,6 @@ def read_answer(body: bytes) -> Answer:
         number = candidate.get("index")
         number = number if isinstance(number, int) else place
         choices.append((number, _choice(candidate, seed, number)))
-        if place == 0:
-            extras |= {name: value for name, value in candidate.items() if name not in _COVERED}
     if not listed:
         choices = [(0, Choice((), "refusal" if blocked else "error"))]
     wire = wire_usage(whole["usageMetadata"]) if isinstance(whole.get("usageMetadata"), dict) else None
@@ -80,6 +80,7 @@ def read_answer(body: bytes) -> Answer:
         usage=None if wire is None else usage_of(wire, searches=searches_of(queries, model)),
         service_tier=None if wire is None or not wire.tier else wire.tier.lower(),
         extras=extras,
+        dialect=NAME,
     )
 
 
@@ -96,10 +97,19 @@ def _choice(candidate: Wire, seed: str, number: int) -> Choice:
         if at is not None:
             parts[at] = replace(parts[at], citations=cites, citations_dialect=NAME)
     reason = finish(candidate.get("finishReason"), parts)
+    extras = {name: value for name, value in candidate.items() if name not in COVERED and value is not None}
+    if (why := refusal_in(candidate)) is not None:
+        parts.append(Refusal(why))
+        del extras["finishMessage"]
+    logprobs = read_logprobs(candidate.get("logprobsResult"))
+    return Choice(tuple(parts), reason, logprobs=logprobs, extras=extras)
+
+
+def refusal_in(candidate: Wire) -> str | None:
+    """What a candidate that was refused says of it, None when it was not or says nothing."""
     told = candidate.get("finishMessage")
-    if reason == "refusal" and isinstance(told, str) and told:
-        parts.append(Refusal(told))
-    return Choice(tuple(parts), reason, logprobs=read_logprobs(candidate.get("logprobsResult")))
+    refused = finish(candidate.get("finishReason"), ()) == "refusal"
+    return told if refused and isinstance(told, str) and told else None
 
 
 def finish(word: Any, parts: Iterable[Part]) -> FinishReason:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from .fields import Wire
+from .fields import NAME, Wire
 
 
 def read_citations(candidate: Mapping[str, Any]) -> list[Wire]:
@@ -25,8 +25,12 @@ def read_citations(candidate: Mapping[str, Any]) -> list[Wire]:
     return found
 
 
-def write_citation(citation: Mapping[str, Any]) -> Wire | None:
-    """Another dialect's citation of a web page as a `citationSource`, None for other sources."""
+def write_citation(citation: Mapping[str, Any], dialect: str) -> Wire | None:
+    """`dialect`'s citation of a web page as a `citationSource`, None for other sources. Gemini's own stay as
+    they are.
+    """
+    if dialect == NAME:
+        return dict(citation)
     nested = citation.get("url_citation")
     source: Mapping[str, Any] = nested if isinstance(nested, dict) else citation
     url = source.get("uri") or source.get("url")

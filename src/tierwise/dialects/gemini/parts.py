@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from typing import Any, Literal
+from typing import Any, Literal, TypeGuard
 
 from ...errors import BadRequest
 from ...nouns import Media, Opaque, Part, Text, Thinking, ToolCall, ToolResult
@@ -132,6 +132,17 @@ def read_part(raw: Any, path: str, ids: CallIds) -> list[Part]:
         # A whole part of a kind not known here, or a member beside a known one.
         parts.append(Opaque(NAME, f"part.{name}" if kind else name, {name: value}))
     return parts
+
+
+def is_odd_field(part: Part) -> TypeGuard[Opaque]:
+    """Whether `part` is a member, that the nouns have no place for, of the part before it."""
+    return isinstance(part, Opaque) and part.dialect == NAME and "." in part.kind
+
+
+def lay_over(odd: Opaque, target: Wire) -> None:
+    """Lays an odd member over the part it came with, or over that part's inner object."""
+    inner: Any = target.get(odd.kind.partition(".")[0])
+    (inner if isinstance(inner, dict) else target).update(odd.raw)
 
 
 def _call(inner: Fields, signature: str, ids: CallIds) -> list[Part]:

@@ -7,6 +7,7 @@ its finishReason (or the prompt was blocked), so Finished and Ended are given by
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -25,6 +26,7 @@ from ...nouns import (
     Media,
     Opaque,
     Part,
+    Refusal,
     Signed,
     Started,
     Text,
@@ -33,13 +35,14 @@ from ...nouns import (
     Usage,
     UsageSeen,
 )
-from .answer import block_reason, finish, queries_in, seed_of, text_of
+from ..extras import Extras
+from .answer import COVERED, TOP_LEVEL, block_reason, finish, queries_in, refusal_in, seed_of, text_of
 from .citations import read_citations
 from .errors import read_error_object
 from .fields import NAME, Wire
 from .frames import Frames
 from .logprobs import read_logprobs
-from .parts import AnswerIds, read_parts
+from .parts import AnswerIds, is_odd_field, read_parts
 from .usage import WireUsage, searches_of, usage_of, wire_usage
 
 
@@ -69,6 +72,7 @@ class Reader:
         self._model = ""
         self._wire: WireUsage | None = None
         self._told: Usage | None = None
+        self._extras = Extras(NAME)
         self._broken: UpstreamBroke | None = None
 
     def feed(self, data: bytes) -> list[Event]:
@@ -138,6 +142,7 @@ class Reader:
         self._wire = wire or self._wire
         if not self._started and (listed or wire or block_reason(chunk)):
             self._start(chunk, events)
+        self._extras.add(chunk, TOP_LEVEL, events)
         self._blocked = self._blocked or bool(block_reason(chunk))
         for place, candidate in enumerate(listed):
             if not isinstance(candidate, dict):
@@ -175,7 +180,7 @@ class Reader:
         except (BadRequest, TypeError) as error:
             raise UpstreamBroke(f"The provider sent a malformed part: {error}") from error
         logprobs = read_logprobs(candidate.get("logprobsResult"))
-        for part in parts:
+        for part in _odd_first(parts):
             shown = logprobs if isinstance(part, Text) else None
             _say(choice, part, shown, events)
             logprobs = None if shown is not None else logprobs
@@ -183,9 +188,27 @@ class Reader:
             for citation in read_citations(candidate):
                 events.append(Cited(choice.open[1], citation, NAME, choice.number))
         choice.queries = max(choice.queries, queries_in(candidate))
+        known = COVERED
+        if (why := refusal_in(candidate)) is not None:
+            known = COVERED | {"finishMessage"}
+            events.append(Delta(_prose(choice, "refusal", events), why, choice.number))
+        self._extras.add(candidate, known, events, choice.number)
         reason = candidate.get("finishReason")
         if isinstance(reason, str) and reason:
             choice.reason = reason
+
+
+def _odd_first(parts: Iterable[Part]) -> list[Part]:
+    """Odd members before the part they belong to, which a writer may send at once."""
+    ordered: list[Part] = []
+    last = 0
+    for part in parts:
+        if is_odd_field(part):
+            ordered.insert(last, part)
+        else:
+            last = len(ordered)
+            ordered.append(part)
+    return ordered
 
 
 def _say(choice: _Choice, part: Part, logprobs: Wire | None, events: list[Event]) -> None:
@@ -211,9 +234,8 @@ def _say(choice: _Choice, part: Part, logprobs: Wire | None, events: list[Event]
             events.append(Delta(index, part.arguments, choice.number))
             events.append(BlockStop(index, choice.number))
         case Media() | Opaque():
-            if isinstance(part, Opaque) and "." in part.kind:
-                return  # an odd member of a part already given
-            _close(choice, events)
+            if not is_odd_field(part):
+                _close(choice, events)
             events.append(BlockStart(choice.blocks, "opaque", part, choice.number))
             events.append(BlockStop(choice.blocks, choice.number))
             choice.blocks += 1
@@ -225,7 +247,8 @@ def _prose(choice: _Choice, kind: Any, events: list[Event]) -> int:
         _close(choice, events)
         choice.open = (kind, choice.blocks)
         choice.blocks += 1
-        part: Part = Thinking(origin=NAME, summary=True) if kind == "thinking" else Text("")
+        prose: dict[str, Part] = {"thinking": Thinking(origin=NAME, summary=True), "refusal": Refusal("")}
+        part = prose.get(kind, Text(""))
         events.append(BlockStart(choice.open[1], kind, part, choice.number))
     return choice.open[1]
 

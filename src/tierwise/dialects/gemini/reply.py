@@ -31,6 +31,7 @@ from ..losses import Losses
 from .citations import write_citation
 from .fields import NAME, SHOWN_SIGNATURE, Wire, object_in
 from .logprobs import write_logprobs
+from .parts import is_odd_field, lay_over
 from .turns import sign_first_call
 from .usage import write_usage
 
@@ -46,14 +47,6 @@ _FINISH: MappingProxyType[FinishReason, str] = MappingProxyType(
         "error": "OTHER",
     }
 )
-_CANDIDATE_EXTRAS = (
-    "safetyRatings",
-    "groundingMetadata",
-    "urlContextMetadata",
-    "avgLogprobs",
-    "finishMessage",
-)
-_REPLY_EXTRAS = ("promptFeedback", "modelStatus")
 TIERS = ("flex", "standard", "priority")
 
 
@@ -69,13 +62,12 @@ def write_answer(answer: Answer, ask: Ask) -> Written:
             body["usageMetadata"]["serviceTier"] = answer.service_tier
     body["modelVersion"] = answer.model or ask.model
     body["responseId"] = answer.id
-    for name, value in answer.extras.items():
-        if name in _CANDIDATE_EXTRAS and body["candidates"]:
-            body["candidates"][0][name] = value
-        elif name in _REPLY_EXTRAS:
-            body[name] = value
-        else:
-            losses.add(f"answer_extra.{name}")
+    if answer.dialect == NAME:
+        body |= answer.extras
+        for wire, choice in zip(body["candidates"], answer.choices, strict=True):
+            wire |= choice.extras
+    else:
+        losses.answer(answer)
     return Written(msgspec.json.encode(body), losses=losses.tuple())
 
 
@@ -83,13 +75,16 @@ def _candidate(choice: Choice, index: int, ask: Ask, losses: Losses) -> Wire:
     parts: list[Wire] = []
     sources: list[Wire] = []
     for part in choice.parts:
+        if is_odd_field(part):
+            if parts:
+                lay_over(part, parts[-1])
+            continue
         parts += answer_part(part, ask, losses)
-        for citation in part.citations if isinstance(part, Text) else ():
-            source = write_citation(citation)
-            if source is None:
+        if isinstance(part, Text) and part.citations:
+            cited = [write_citation(citation, part.citations_dialect) for citation in part.citations]
+            sources += [source for source in cited if source is not None]
+            if None in cited:
                 losses.add("answer.citations")
-            else:
-                sources.append(source)
     sign_first_call(parts, SHOWN_SIGNATURE)
     content: Wire = {"parts": parts, "role": "model"} if parts else {"role": "model"}
     refused = any(isinstance(part, Refusal) for part in choice.parts)
@@ -134,10 +129,9 @@ def answer_part(part: Part, ask: Ask, losses: Losses) -> list[Wire]:
                 losses.add("media.output", part.kind)
             return [] if written is None else [written]
         case Opaque():
-            if part.dialect == NAME and "." not in part.kind:
+            if part.dialect == NAME:
                 return [part.raw]
-            if part.dialect != NAME:
-                losses.opaque(part.kind)
+            losses.opaque(part.kind)
         case ToolResult():
             losses.opaque("tool_result")
     return []

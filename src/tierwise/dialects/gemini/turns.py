@@ -9,7 +9,6 @@ that another vendor's model made: a changed carry, not a loss.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 from ...nouns import (
     Ask,
@@ -28,6 +27,7 @@ from .. import custom_tools
 from ..losses import Losses
 from .fields import NAME, SKIP_SIGNATURE, Wire, generation, object_in
 from .media import media_part
+from .parts import lay_over
 
 _BILLING = "x-anthropic-billing-header:"
 _RESULT_MIMES = ("image/png", "image/jpeg", "image/webp", "application/pdf", "text/plain")
@@ -253,8 +253,7 @@ class Turns:
         if not (self._same and part.dialect == NAME):
             self._losses.opaque(part.kind)
             return
-        inner: Any = target.get(part.kind.partition(".")[0])
-        (inner if isinstance(inner, dict) else target).update(part.raw)
+        lay_over(part, target)
 
 
 def _response(texts: list[Text], failed: bool) -> Wire:

@@ -1,8 +1,8 @@
 """Events → Gemini's stream of server-sent events (`ArrayForm` turns it into the array form).
 
-Prose goes out as it comes. A call is written whole when its block stops, since Gemini's calls are. The
-finishReasons and the usage wait for Ended: the piece that carries them is how a client knows the stream's
-end.
+Blocks go out in the order they started: the first open one as it comes, later ones when it has stopped. A
+call is written whole when its block stops, since Gemini's calls are. The finishReasons and the usage wait for
+Ended: the piece that carries them is how a client knows the stream's end.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from ...nouns import (
     Delta,
     Ended,
     Event,
+    Extra,
     Failed,
     Finished,
     Loss,
@@ -36,28 +37,33 @@ from .citations import write_citation
 from .errors import write_stream_error
 from .fields import NAME, SHOWN_SIGNATURE, Wire
 from .logprobs import write_logprobs
+from .parts import is_odd_field, lay_over
 from .reply import TIERS, answer_part, call_part, finish_reason, shows_thoughts
 from .turns import sign_first_call
 from .usage import write_usage
 
 
 class _Block:
-    """An open block. A call's arguments are held until it stops."""
+    """An open block. `due` are its frames not yet written, `held` a call's arguments until it stops."""
 
     def __init__(self, start: BlockStart) -> None:
         self.kind = start.kind
         self.part = start.part
+        self.due: list[bytes] = []
         self.held: list[str] = []
         self.signature = ""
+        self.stopped = False
 
 
 class _Choice:
     def __init__(self) -> None:
-        self.blocks: dict[int, _Block] = {}
+        self.blocks: dict[int, _Block] = {}  # open or waiting, in the order of their start
         self.finish: Finished | None = None
         self.called = False
         self.refused = False
         self.sources: list[Wire] = []
+        self.odd: list[Opaque] = []  # members of the next part
+        self.late: Wire = {}  # members of the candidate
 
 
 class Writer:
@@ -101,6 +107,8 @@ class Writer:
                 return self._signed(event)
             case Cited():
                 self._cited(event)
+            case Extra():
+                self._extra(event)
             case Ended():
                 return self._end()
             case Failed():
@@ -121,12 +129,18 @@ class Writer:
         return choice
 
     def _frame(self, number: int, parts: list[Wire], more: Wire | None = None) -> bytes:
+        choice = self._choices[number]
+        while choice.odd:
+            lay_over(choice.odd.pop(0), parts[0])
         content = {"parts": parts, "role": "model"}
         candidate: Wire = {"content": content, "index": number, **(more or {})}
         return frame(msgspec.json.encode({"candidates": [candidate], **self._tail}))
 
     def _open(self, event: BlockStart) -> bytes:
         choice, part = self._choice(event.choice), event.part
+        if part is not None and is_odd_field(part):
+            choice.odd.append(part)
+            return b""
         block = choice.blocks[event.index] = _Block(event)
         if isinstance(part, ToolCall):
             block.signature = part.signature
@@ -135,7 +149,7 @@ class Writer:
             return b""
         if isinstance(part, Opaque | Media):
             parts = answer_part(part, self._ask, self._noted)
-            return self._frame(event.choice, parts) if parts else b""
+            return self._due(event.choice, block, parts) if parts else b""
         if event.kind == "refusal":
             choice.refused = True
             self._noted.add("answer.refusal")
@@ -147,9 +161,17 @@ class Writer:
         text = getattr(part, "text", "")
         return self._delta(Delta(event.index, text, event.choice)) if text else b""
 
+    def _due(self, number: int, block: _Block, parts: list[Wire], more: Wire | None = None) -> bytes:
+        """A frame of `block`: at once when no block stands before it, else when those have stopped."""
+        written = self._frame(number, parts, more)
+        if next(iter(self._choices[number].blocks.values())) is block:
+            return written
+        block.due.append(written)
+        return b""
+
     def _delta(self, event: Delta) -> bytes:
         block = self._choice(event.choice).blocks.get(event.index)
-        if block is None:  # of a block nobody opened
+        if block is None or block.stopped:  # of a block nobody opened
             return b""
         if block.kind == "tool_call":
             block.held.append(event.text)
@@ -159,8 +181,10 @@ class Writer:
             return b""
         more = None if told is None else {"logprobsResult": told}
         if block.kind != "thinking":
-            return self._frame(event.choice, [{"text": event.text}], more)
-        return self._frame(event.choice, [{"text": event.text, "thought": True}]) if self._shows else b""
+            return self._due(event.choice, block, [{"text": event.text}], more)
+        if not self._shows:
+            return b""
+        return self._due(event.choice, block, [{"text": event.text, "thought": True}])
 
     def _signed(self, event: Signed) -> bytes:
         block = self._choice(event.choice).blocks.get(event.index)
@@ -169,29 +193,56 @@ class Writer:
         if block.kind == "tool_call":
             block.signature = event.signature or block.signature
         elif isinstance(block.part, Thinking) and block.part.origin == NAME and event.signature:
-            return self._frame(event.choice, [{"text": "", "thoughtSignature": event.signature}])
+            return self._due(event.choice, block, [{"text": "", "thoughtSignature": event.signature}])
         else:
             self._noted.add("thinking.redacted" if event.encrypted else "thinking.signature")
         return b""
 
     def _cited(self, event: Cited) -> None:
-        source = write_citation(event.citation)
+        source = write_citation(event.citation, event.dialect)
         if source is None:
             self._noted.add("answer.citations")
         else:
             self._choice(event.choice).sources.append(source)
 
+    def _extra(self, event: Extra) -> None:
+        """This dialect's own goes with the last piece."""
+        if event.dialect != NAME:
+            self._noted.beside(event)
+        elif event.choice is None:
+            self._tail[event.name] = event.value
+        else:
+            self._choice(event.choice).late[event.name] = event.value
+
     def _stop(self, index: int, number: int) -> bytes:
-        choice = self._choice(number)
-        block = choice.blocks.pop(index, None)
-        if block is None or not isinstance(block.part, ToolCall):
-            return b""
-        whole = msgspec.structs.replace(block.part, arguments="".join(block.held), signature=block.signature)
+        """What may be written now that this block has stopped: the order is that of the blocks' starts."""
+        blocks = self._choice(number).blocks
+        if index in blocks:
+            blocks[index].stopped = True
+        out: list[bytes] = []
+        while blocks:
+            first, block = next(iter(blocks.items()))
+            out += block.due
+            block.due.clear()
+            if not block.stopped:
+                break
+            if isinstance(block.part, ToolCall):
+                out.append(self._call(number, block, block.part))
+            del blocks[first]
+        return b"".join(out)
+
+    def _call(self, number: int, block: _Block, part: ToolCall) -> bytes:
+        choice = self._choices[number]
+        whole = msgspec.structs.replace(part, arguments="".join(block.held), signature=block.signature)
         parts = [call_part(whole, self._noted)]
         if not choice.called:
             sign_first_call(parts, SHOWN_SIGNATURE)
         choice.called = True
         return self._frame(number, parts)
+
+    def _rest(self, number: int) -> bytes:
+        """All that nobody stopped."""
+        return b"".join([self._stop(index, number) for index in tuple(self._choices[number].blocks)])
 
     def _finished(self, event: Finished) -> bytes:
         """Calls that nobody stopped; the reason itself waits for the end."""
@@ -199,21 +250,21 @@ class Writer:
         choice.finish = event
         if event.stop_sequence is not None:
             self._noted.add("stop.which")
-        return b"".join(self._stop(index, event.choice) for index in tuple(choice.blocks))
+        return self._rest(event.choice)
 
     def _end(self) -> bytes:
         """The last piece: every candidate's finishReason, and the usage."""
         due: list[bytes] = []
         candidates: list[Wire] = []
         for number, choice in self._choices.items():
-            due += [self._stop(index, number) for index in tuple(choice.blocks)]
+            due.append(self._rest(number))
             reason = choice.finish.reason if choice.finish is not None else "stop"
             word = finish_reason(reason, choice.refused, self._noted)
             content = {"parts": [{"text": ""}], "role": "model"}
             candidate: Wire = {"content": content, "finishReason": word, "index": number}
             if choice.sources:
                 candidate["citationMetadata"] = {"citationSources": choice.sources}
-            candidates.append(candidate)
+            candidates.append(candidate | choice.late)
         self._over = True
         last: Wire = {"candidates": candidates}
         if self._usage is not None:

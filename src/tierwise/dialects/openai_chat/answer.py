@@ -12,9 +12,12 @@ from ...nouns import Answer, Choice, FinishReason, Opaque, Part, Refusal, Text, 
 from .errors import read_error_object
 from .fields import LEGACY_ID, NAME, Fields, json_text
 from .messages import read_call
+from .sources import sources
 from .usage import from_object
 
-_KNOWN = ("id", "object", "created", "model", "choices", "usage", "service_tier", "error")
+KNOWN = frozenset(("id", "object", "created", "model", "choices", "usage", "service_tier", "error"))
+"""Members of a reply, or of a chunk, that the nouns cover."""
+KNOWN_CHOICE = frozenset(("index", "message", "delta", "finish_reason", "logprobs", "usage"))
 
 
 def read_answer(body: bytes) -> Answer:
@@ -37,6 +40,9 @@ def read_answer(body: bytes) -> Answer:
         choices = [_choice(value, reply_id, i) for i, value in enumerate(listed)]
     except BadRequest as error:
         raise UpstreamBroke(f"The provider's reply is malformed: {error.message}") from error
+    extras = {key: value for key, value in whole.items() if key not in KNOWN and value is not None}
+    if (pages := sources(whole)) and _cite(choices, [page for listed in pages.values() for page in listed]):
+        extras = {key: value for key, value in extras.items() if key not in pages}
     created, tier = whole.get("created"), _text(whole.get("service_tier")) or None
     return Answer(
         id=reply_id,
@@ -45,8 +51,23 @@ def read_answer(body: bytes) -> Answer:
         usage=from_object(whole["usage"], tier) if isinstance(whole.get("usage"), dict) else None,
         created=int(created) if isinstance(created, int | float) else 0,
         service_tier=tier,
-        extras={key: value for key, value in whole.items() if key not in _KNOWN and value is not None},
+        extras=extras,
+        dialect=NAME,
     )
+
+
+def _cite(choices: list[tuple[int, Choice]], pages: list[dict[str, Any]]) -> bool:
+    """Adds `pages` to the last text of the first choice; False when it has none."""
+    index, choice = choices[0]
+    parts = list(choice.parts)
+    for place in range(len(parts) - 1, -1, -1):
+        part = parts[place]
+        if isinstance(part, Text):
+            cited = (*part.citations, *pages)
+            parts[place] = msgspec.structs.replace(part, citations=cited, citations_dialect=NAME)
+            choices[0] = index, msgspec.structs.replace(choice, parts=tuple(parts))
+            return True
+    return False
 
 
 def _text(value: Any) -> str:
@@ -60,7 +81,9 @@ def _choice(value: Any, reply_id: str, place: int) -> tuple[int, Choice]:
     message = Fields.of(fields.any("message"), f"choices[{place}].message")
     parts = _parts(message, reply_id, index)
     reason = finish(fields.text("finish_reason"), any(isinstance(part, ToolCall) for part in parts))
-    return index, Choice(tuple(parts), reason, logprobs=fields.mapping("logprobs"))
+    logprobs = fields.mapping("logprobs")
+    extras = {name: told for name, told in fields.rest().items() if name not in KNOWN_CHOICE}
+    return index, Choice(tuple(parts), reason, logprobs=logprobs, extras=extras)
 
 
 def _parts(message: Fields, reply_id: str, choice: int) -> list[Part]:

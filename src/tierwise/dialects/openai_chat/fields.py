@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
 
 from ...errors import BadRequest
+from ...nouns import Media
 
 NAME = "openai_chat"
 LEGACY = "openai_chat.functions"
@@ -26,6 +29,21 @@ def openai_model(model_id: str) -> bool:
     return _OPENAI.match(model_id) is not None
 
 
+_OFFICE = "application/vnd.openxmlformats-officedocument."
+_ENDINGS: Mapping[str, str] = MappingProxyType(
+    {
+        "text/plain": ".txt",
+        "text/markdown": ".md",
+        "text/csv": ".csv",
+        "text/html": ".html",
+        "text/xml": ".xml",
+        "application/json": ".json",
+        "application/rtf": ".rtf",
+        f"{_OFFICE}wordprocessingml.document": ".docx",
+        f"{_OFFICE}spreadsheetml.sheet": ".xlsx",
+        f"{_OFFICE}presentationml.presentation": ".pptx",
+    }
+)
 _VERSION = re.compile(r"(?:openai/)?gpt-(\d+)(?:\.(\d+))?")
 
 
@@ -140,6 +158,13 @@ def split_data_url(url: str) -> tuple[str, str] | None:
     if not comma or not head.lower().endswith(";base64"):
         return None
     return head.split(";")[0], payload
+
+
+def document_name(media: Media) -> str:
+    """The file name of a document, made after its type where it has none: OpenAI refuses data without a name,
+    and goes by its ending.
+    """
+    return media.name or f"document{_ENDINGS.get(media.mime, '.pdf')}"
 
 
 def cache_breakpoints(model_id: str) -> bool:

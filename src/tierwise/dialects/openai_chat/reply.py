@@ -61,16 +61,17 @@ def write_answer(answer: Answer, ask: Ask) -> Written:
         "model": answer.model,
         "choices": [_choice(choice, i, ask, losses) for i, choice in enumerate(answer.choices)],
     }
+    if answer.dialect == NAME:
+        body = answer.extras | body
+        for wire, choice in zip(body["choices"], answer.choices, strict=True):
+            wire |= choice.extras
+    else:
+        losses.answer(answer)
     if answer.usage is not None:
         body["usage"] = to_wire(answer.usage)
     tier = service_tier(answer.service_tier)
     if tier is not None:
         body["service_tier"] = tier
-    if ask.dialect == NAME and "system_fingerprint" in answer.extras:
-        body["system_fingerprint"] = answer.extras["system_fingerprint"]
-    for name in answer.extras:
-        if name not in body:
-            losses.add(f"answer_extra.{name}")
     return Written(msgspec.json.encode(body), losses=losses.tuple())
 
 
@@ -114,6 +115,8 @@ def _choice(choice: Choice, index: int, ask: Ask, losses: Losses) -> Wire:
             message["refusal"] = (message["refusal"] or "") + part.text
         elif isinstance(part, ToolCall):
             calls.append(call(part))
+        elif isinstance(part, Opaque) and part.dialect == NAME and part.kind.startswith("part.") and calls:
+            calls[-1] |= part.raw
         else:
             _add(message, part, losses)
     if texts:

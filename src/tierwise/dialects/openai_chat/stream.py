@@ -20,6 +20,7 @@ from ...nouns import (
     Delta,
     Ended,
     Event,
+    Extra,
     Finished,
     Opaque,
     Signed,
@@ -29,13 +30,20 @@ from ...nouns import (
     UsageSeen,
 )
 from .. import sse
-from .answer import finish, made_up_id, thinking_text
+from ..extras import Extras
+from .answer import KNOWN, KNOWN_CHOICE, finish, made_up_id, thinking_text
 from .errors import failed
 from .fields import LEGACY_ID, NAME, json_text
+from .sources import NAMES, sources
 from .usage import from_object
 
 Prose = Literal["text", "thinking", "refusal"]
 _DECODER = msgspec.json.Decoder()
+_KNOWN_CHUNK = KNOWN.union(NAMES)
+_KNOWN_DELTA = frozenset(
+    ("role", "content", "refusal", "reasoning", "reasoning_content", "annotations", "tool_calls")
+).union(("function_call", "images", "audio"))
+_KNOWN_PIECE = frozenset(("index", "id", "type", "function", "custom", "extra_content"))
 
 
 class _Call:
@@ -72,6 +80,8 @@ class ChatReader:
         self._id = ""
         self._model = ""
         self._tier: str | None = None
+        self._extras = Extras(NAME)
+        self._pages: dict[str, list[dict[str, Any]]] = {}
         self._over = False
         self._broken: UpstreamBroke | None = None
 
@@ -134,6 +144,8 @@ class ChatReader:
             listed = []
         if not self._started and (listed or usage):
             self._start(chunk, events)
+        if not _KNOWN_CHUNK.issuperset(chunk) or "citations" in chunk or "search_results" in chunk:
+            self._beside(chunk, events)
         for value in listed:
             if not isinstance(value, dict):
                 raise UpstreamBroke("The provider sent a choice that is not a JSON object.")
@@ -151,6 +163,12 @@ class ChatReader:
         if isinstance(usage, dict) and (seen := from_object(usage, self._tier)) is not None:
             events.append(UsageSeen(seen))
 
+    def _beside(self, chunk: dict[str, Any], events: list[Event]) -> None:
+        """What a chunk tells beside the answer. Pages wait for the end of the text that they stand for."""
+        pages = sources(chunk)
+        self._pages |= pages
+        self._extras.add(chunk, _KNOWN_CHUNK.difference(NAMES) | pages.keys(), events)
+
     def _start(self, chunk: dict[str, Any], events: list[Event]) -> None:
         self._started = True
         created, tier = chunk.get("created"), chunk.get("service_tier")
@@ -167,6 +185,7 @@ class ChatReader:
         logprobs = logprobs if isinstance(logprobs, dict) else None
         if isinstance(delta, dict):
             self._delta(choice, delta, logprobs, events)
+        self._extras.add(value, KNOWN_CHOICE, events, choice.number)
         reason = value.get("finish_reason")
         if isinstance(reason, str) and reason:
             choice.reason = reason
@@ -197,7 +216,12 @@ class ChatReader:
             self._piece(choice, {"index": -1, "id": LEGACY_ID + "1", "function": older}, events)
         for name in ("images", "audio"):
             if delta.get(name):
+                _close_prose(choice, events)
                 _opaque(choice, f"message.{name}", {name: delta[name]}, events)
+        if not _KNOWN_DELTA.issuperset(delta):
+            for name, value in delta.items():
+                if name not in _KNOWN_DELTA and value not in (None, "", []):
+                    _opaque(choice, f"message.{name}", {name: value}, events)
 
     def _piece(self, choice: _Choice, piece: dict[str, Any], events: list[Event]) -> None:
         """One entry of a delta's tool_calls: the start of a call, more of it, or all of it."""
@@ -221,6 +245,8 @@ class ChatReader:
                 return
             text, call.waiting = call.waiting, ""
             _close_prose(choice, events)
+            for field in piece.keys() - _KNOWN_PIECE:  # before the call, which its first piece opens
+                _opaque(choice, f"part.{field}", {field: piece[field]}, events)
             call.index = choice.blocks
             choice.blocks += 1
             part = ToolCall(call.id, call.name, "", call.custom)
@@ -241,12 +267,22 @@ class ChatReader:
             if choice.finished or not (choice.reason or self._over):
                 continue
             choice.finished = True
+            self._cite(choice, events)
             _close_prose(choice, events)
             for call in choice.calls:
                 if call.index is not None:
                     events.append(BlockStop(call.index, choice.number))
             called = any(call.index is not None for call in choice.calls)
             events.append(Finished(finish(choice.reason, called), choice=choice.number))
+
+    def _cite(self, choice: _Choice, events: list[Event]) -> None:
+        """Tells the pages found, as citations of the text that is open, else as they came."""
+        for name, pages in self._pages.items():
+            if choice.prose is not None and choice.prose[0] == "text":
+                events += [Cited(choice.prose[1], page, NAME, choice.number) for page in pages]
+            else:
+                events.append(Extra(name, pages, NAME))
+        self._pages = {}
 
 
 def _which(choice: _Choice, index: Any, call_id: str, name: str) -> _Call | None:
@@ -297,7 +333,7 @@ def _close_prose(choice: _Choice, events: list[Event]) -> None:
 
 
 def _opaque(choice: _Choice, kind: str, raw: dict[str, Any], events: list[Event]) -> None:
-    _close_prose(choice, events)
+    """A member of the message or a call that the nouns have no place for, as a block of its own."""
     events.append(BlockStart(choice.blocks, "opaque", Opaque(NAME, kind, raw), choice.number))
     events.append(BlockStop(choice.blocks, choice.number))
     choice.blocks += 1

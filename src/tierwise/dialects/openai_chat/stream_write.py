@@ -19,6 +19,7 @@ from ...nouns import (
     Delta,
     Ended,
     Event,
+    Extra,
     Failed,
     Finished,
     Loss,
@@ -61,6 +62,7 @@ class _Choice:
         self.calls = 0
         self.begun = False
         self.finished = False
+        self.odd: Wire = {}  # members of the next call
         self.said = 0  # characters of all text so far: where citations of the next block begin
 
 
@@ -74,6 +76,7 @@ class ChatWriter:
         self._noted = Losses()
         self._choices: dict[int, _Choice] = {}
         self._usage: Usage | None = None
+        self._shared: Wire = {}
         self._head = b""
         self._tail = b""
         self._started(Started("chatcmpl-0", ask.model))
@@ -104,6 +107,8 @@ class ChatWriter:
                 return self._cited(event)
             case Signed():
                 return self._signed(event)
+            case Extra():
+                return self._extra(event)
             case Ended():
                 return self._end()
             case Failed():
@@ -117,7 +122,7 @@ class ChatWriter:
         return write_stream_error(error)
 
     def _started(self, event: Started) -> None:
-        shared: Wire = {
+        shared = self._shared = {
             "id": event.id or "chatcmpl-0",
             "object": "chat.completion.chunk",
             "created": event.created,
@@ -128,6 +133,19 @@ class ChatWriter:
             shared["service_tier"] = tier
         self._head = b"data: " + _encode(shared)[:-1] + b',"choices":['
         self._tail = b'],"usage":null}\n\n' if self._include_usage else b"]}\n\n"
+
+    def _extra(self, event: Extra) -> bytes:
+        """This dialect's own: in every chunk from now on, or in a chunk of the choice."""
+        if event.dialect != NAME:
+            self._noted.beside(event)
+            return b""
+        if event.choice is None:
+            self._shared[event.name] = event.value
+            self._head = b"data: " + _encode(self._shared)[:-1] + b',"choices":['
+            return b""
+        _, first = self._begin(event.choice)
+        choice = {"index": event.choice, "delta": {}, "finish_reason": None, event.name: event.value}
+        return first + self._head + _encode(choice) + self._tail
 
     def _chunk(
         self, number: int, delta: Wire, reason: str | None = None, logprobs: Wire | None = None
@@ -180,7 +198,8 @@ class ChatWriter:
             call: Wire = {"index": block.call, "id": part.id, "type": "function", "function": inner}
             if part.signature:
                 call["extra_content"] = {"google": {"thought_signature": part.signature}}
-            delta = {"tool_calls": [call]}
+            delta = {"tool_calls": [call | choice.odd]}
+            choice.odd = {}
         more = self._delta(Delta(event.index, part.arguments, event.choice)) if part.arguments else b""
         return first + self._chunk(event.choice, delta) + more
 
@@ -190,6 +209,10 @@ class ChatWriter:
         delta: Wire | None = None
         if isinstance(part, Opaque) and part.dialect == NAME and part.kind.startswith("message."):
             delta = part.raw
+        elif isinstance(part, Opaque) and part.dialect == NAME and part.kind.startswith("part."):
+            choice, first = self._begin(event.choice)
+            choice.odd |= part.raw
+            return first
         elif isinstance(part, Media) and (item := image(part)) is not None:
             delta = {"images": [item]}
         elif isinstance(part, Opaque):

@@ -20,18 +20,12 @@ from ...nouns import (
 )
 from .. import custom_tools
 from ..losses import Losses
-from .fields import LEGACY_ID, NAME, cache_breakpoints, openai_model
+from ..marks import surplus
+from .fields import LEGACY_ID, NAME, cache_breakpoints, document_name, openai_model
 
 Wire = dict[str, Any]
 
 _BILLING = "x-anthropic-billing-header:"
-_ENDINGS = {
-    "text/plain": ".txt",
-    "text/markdown": ".md",
-    "text/csv": ".csv",
-    "text/html": ".html",
-    "application/json": ".json",
-}
 _FORMATS = {"audio/wav": "wav", "audio/x-wav": "wav", "audio/mpeg": "mp3", "audio/mp3": "mp3"}
 
 
@@ -73,11 +67,8 @@ class MessageWriter:
         return self._out
 
     def _keep_four(self) -> None:
-        """At most 4 breakpoints are written: the first and the last 3. An own caller's are left alone."""
-        if self._own or len(self._marked) <= 4:
-            return
-        self._losses.add("cache.more_than_4", f"{len(self._marked)} were asked for")
-        for item in self._marked[1:-3]:
+        """Takes the breakpoints over 4 away. An own caller's are left alone."""
+        for item in () if self._own else surplus(self._marked, self._losses):
             item.pop("cache_control", None)
             item.pop("prompt_cache_breakpoint", None)
 
@@ -320,8 +311,7 @@ class MessageWriter:
         else:
             file = {"file_data": _url(part)}
         if part.name or ("file_data" in file and not self._own):
-            # OpenAI refuses data without a name, and goes by its ending.
-            file["filename"] = part.name or f"document{_ENDINGS.get(part.mime, '.pdf')}"
+            file["filename"] = document_name(part)
         return {"type": "file", "file": file}
 
 

@@ -25,7 +25,7 @@ prompt prompt_cache_key prompt_cache_options prompt_cache_retention reasoning sa
 temperature text tool_choice tools top_logprobs top_p truncation user background frequency_penalty
 presence_penalty access_programs image billing
 """
-_KNOWN = frozenset(_ECHOED.split())
+KNOWN = frozenset(_ECHOED.split())
 
 
 def read_answer(body: bytes) -> Answer:
@@ -57,7 +57,8 @@ def read_answer(body: bytes) -> Answer:
         usage=None if told is None else usages.usage_of(told),
         created=created_of(whole),
         service_tier=text_of(whole.get("service_tier")) or None,
-        extras={name: v for name, v in whole.items() if name not in _KNOWN and v not in (None, [], {})},
+        extras={name: v for name, v in whole.items() if name not in KNOWN and v not in (None, [], {})},
+        dialect=NAME,
     )
 
 
@@ -107,12 +108,22 @@ def read_item(item: dict[str, Any], where: str, logprobs: list[Any]) -> list[Par
                 said += _said(value, f"{where}.content[{k}]", logprobs)
             return [*members(fields), *said]
         case "function_call" | "custom_tool_call":
-            return read_call(kind, fields, _NOWHERE)[:1]
+            call, *odd = read_call(kind, fields, _NOWHERE)
+            # Before their item, which tells them when it begins.
+            return [*(part for part in odd if is_odd_field(part, "namespace")), call]
         case "reasoning":
             return [read_thinking(fields)]
         case "image_generation_call" if isinstance(item.get("result"), str) and item["result"]:
             return [Media("image", "base64", item["result"], f"image/{item.get('output_format') or 'png'}")]
     return [Opaque(NAME, kind or "item", item)]
+
+
+def is_odd_field(part: Part, but: str = "") -> bool:
+    """Whether `part` is a field of an item that the nouns have no place for; not the one called `but`."""
+    if not isinstance(part, Opaque):
+        return False
+    kind, _, name = part.kind.partition(".")
+    return kind in ("message", "part") and name not in ("", but)
 
 
 def _said(value: Any, where: str, logprobs: list[Any]) -> list[Part]:
@@ -121,7 +132,8 @@ def _said(value: Any, where: str, logprobs: list[Any]) -> list[Part]:
     if kind == "output_text":
         told = value.get("logprobs")
         logprobs += told if isinstance(told, list) else []
-        return [read_text(fields)]
+        said = read_text(fields)
+        return [said, *(Opaque("", f"part.{name}", {name: told}) for name, told in fields.rest().items())]
     if kind == "refusal":
         return [Refusal(fields.needed("refusal"))]
     if isinstance(value.get("text"), str):

@@ -68,7 +68,7 @@ class Assembly:
         self._ids = ""
         self._blocks: dict[int, _Block] = {}
         self._item: _Item | None = None
-        self._members: Wire = {}  # of the next message
+        self._members: Wire = {}  # of the next item
 
     def begin(self, response_id: str) -> None:
         """Item ids are made of the response's, so that they are its own."""
@@ -147,7 +147,8 @@ class Assembly:
         self._finish_item()
         index = len(self.output)
         made_up = f"{kind}_{self._ids}{index}"
-        wire: Wire = {"id": fields.pop("id", "") or made_up, **fields}
+        wire: Wire = {"id": fields.pop("id", "") or made_up, **fields, **self._members}
+        self._members = {}
         item = self._item = _Item(index, wire, block)
         self.output.append(wire)
         return item
@@ -198,9 +199,7 @@ class Assembly:
                 status="in_progress",
                 role="assistant",
                 content=[],
-                **self._members,
             )
-            self._members = {}
             self._announce(item, content=[])
         if item.owner is not block:
             self._finish_part(item)
@@ -370,7 +369,9 @@ class Assembly:
             self._announce(item, result=None)
         elif isinstance(part, Media):
             self._losses.add("media.output", part.kind)
-        elif isinstance(part, Opaque) and part.dialect == NAME and part.kind.startswith("message."):
+        elif (
+            isinstance(part, Opaque) and part.dialect == NAME and part.kind.startswith(("message.", "part."))
+        ):
             self._finish_item()
             self._members |= part.raw
         elif isinstance(part, Opaque) and part.dialect == NAME and not part.kind.startswith("content."):

@@ -8,6 +8,7 @@ from ..openai_chat.fields import (
     cache_breakpoints,
     can_stop_thinking,
     decode_object,
+    document_name,
     not_json,
     openai_model,
     split_data_url,
@@ -19,7 +20,8 @@ from ..openai_chat.reply import annotation, note_finish, service_tier
 from ..openai_chat.usage import from_object
 
 __all__ = [
-    "Fields", "annotation", "cache_breakpoints", "can_stop_thinking", "decode_object", "error_object",
+    "Fields", "annotation", "cache_breakpoints", "can_stop_thinking", "decode_object", "document_name",
+    "error_object",
     "from_object", "invalid", "is_extension", "not_json", "note_finish", "openai_model", "read_error",
     "read_error_object", "read_extension", "redacted", "service_tier", "split_data_url", "write_error",
     "wrong",

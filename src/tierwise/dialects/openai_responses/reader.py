@@ -33,8 +33,9 @@ from ...nouns import (
 )
 from ...nouns.answer import BlockKind
 from .. import sse
+from ..extras import Extras
 from . import usage as usages
-from .answer import created_of, finish, read_item, text_of
+from .answer import KNOWN, created_of, finish, is_odd_field, read_item, text_of
 from .errors import failed, failed_event
 from .from_chat import Fields
 from .items import kind_of, read_call
@@ -57,6 +58,7 @@ class _Item:
         self.kind = kind
         self.blocks: dict[int, int] = {}
         self.said: set[int] = set()
+        self.odd: set[str] = set()
         self.part = -1  # the summary or reasoning part that spoke last
         self.done = False
 
@@ -71,6 +73,7 @@ class Reader:
         self._open: list[int] = []
         self._count = 0
         self._called = False
+        self._extras = Extras(NAME)
         self._over = False
         self._broken: UpstreamBroke | None = None
 
@@ -152,6 +155,7 @@ class Reader:
                         text_of(whole.get("id")), text_of(whole.get("model")), created_of(whole), None, tier
                     )
                 )
+                self._extras.add(whole, KNOWN, events)
             case "error":
                 self._over = True
                 events.append(failed_event(failed(event)))
@@ -228,6 +232,10 @@ class Reader:
         self._places[_identity(given)] = event["output_index"]
         if item.blocks:
             return
+        if item.kind in ("function_call", "custom_tool_call", "message"):
+            for part in filter(is_odd_field, read_item(given, "item", [])):
+                item.odd.add(_kind(part))
+                self._whole(part, events)
         if item.kind in ("function_call", "custom_tool_call"):
             call = _call(given)
             item.blocks[0] = self._start("tool_call", msgspec.structs.replace(call, arguments=""), events)
@@ -235,8 +243,6 @@ class Reader:
         elif item.kind == "reasoning":
             thinking = Thinking(id=text_of(given.get("id")), origin=NAME, summary=not given.get("content"))
             item.blocks[0] = self._start("thinking", thinking, events)
-        elif item.kind == "message" and given.get("phase"):
-            self._whole(Opaque(NAME, "message.phase", {"phase": given["phase"]}), events)
 
     def _done(self, output_index: int, given: dict[str, Any], events: list[Event]) -> None:
         """An item is whole: what its deltas did not tell is told now."""
@@ -246,12 +252,14 @@ class Reader:
             return
         item.done = True
         parts = read_item(given, f"output[{output_index}]", [])
+        odd = [part for part in parts if is_odd_field(part) and _kind(part) not in item.odd]
+        parts = [part for part in parts if not is_odd_field(part)]
         if not item.blocks:
-            for part in parts:
+            for part in [*odd, *parts]:
                 self._whole(part, events)
             return
-        if item.kind == "message":
-            parts = [part for part in parts if isinstance(part, Text | Refusal)]
+        for part in odd:  # told when its item had begun: nobody can place it again
+            self._whole(Opaque("", _kind(part), {}), events)
         for place, part in enumerate(parts):
             if place not in item.blocks:
                 self._whole(part, events)
@@ -302,6 +310,7 @@ class Reader:
             self._done(self._place(place, given), given, events)
         for index in tuple(self._open):
             self._stop(index, events)
+        self._extras.add(whole, KNOWN, events)
         events += [Finished(finish(whole, self._called)), *seen, Ended()]
 
     def _place(self, place: int, given: dict[str, Any]) -> int:
@@ -313,6 +322,10 @@ class Reader:
             return known
         item = self._items.get(place)
         return place if item is None or item.kind == kind_of(given) else max(self._items) + 1
+
+
+def _kind(part: Part) -> str:
+    return part.kind if isinstance(part, Opaque) else ""
 
 
 def _identity(given: dict[str, Any]) -> str:

@@ -23,7 +23,8 @@ from ...nouns import (
 )
 from .. import custom_tools
 from ..losses import Losses
-from .from_chat import cache_breakpoints, openai_model
+from ..marks import surplus
+from .from_chat import cache_breakpoints, document_name, openai_model
 from .names import NAME, Wire, places
 from .parts import AUDIO
 
@@ -45,6 +46,7 @@ class TurnWriter:
         self._places = places(ask)
         self._custom: set[str] = set()  # ids of calls written as free-text calls
         self._items: list[Wire] = []
+        self._marked: list[Wire] = []  # what carries a cache breakpoint, in order
 
     def write(self) -> tuple[str | None, list[Wire]]:
         """`instructions` and `input`."""
@@ -57,6 +59,8 @@ class TurnWriter:
                 self._assistant(message)
             else:
                 self._plain(message)
+        for wire in () if self._own else surplus(self._marked, self._losses):
+            del wire["prompt_cache_breakpoint"]
         if messages and messages[-1].role == "assistant" and not self._own:
             self._losses.add("message.prefill")
         return instructions, self._items
@@ -254,6 +258,7 @@ class TurnWriter:
         elif mark.ttl == "1h":
             self._losses.add("cache.ttl", "1h as 30m")
         wire["prompt_cache_breakpoint"] = breakpoint_
+        self._marked.append(wire)
 
     def _media(self, part: Media) -> Wire | None:
         if part.source == "file_id" and not self._ask.dialect.startswith("openai"):
@@ -286,7 +291,9 @@ class TurnWriter:
         elif part.source == "url":
             wire["file_url"] = part.value
         else:
-            wire |= {"filename": part.name or "document.pdf", "file_data": _url(part)}
+            wire["file_data"] = _url(part)
+            if not self._own:
+                wire["filename"] = document_name(part)
         if part.name and not (part.source == "url" and not self._own):
             wire["filename"] = part.name
         if part.detail:

@@ -17,6 +17,7 @@ from ...nouns import (
     Delta,
     Ended,
     Event,
+    Extra,
     Failed,
     Finished,
     FinishReason,
@@ -39,7 +40,7 @@ from ..sse import event_frame
 from .assembly import Assembly
 from .errors import error_event, response_error
 from .from_chat import note_finish, service_tier
-from .names import Wire
+from .names import NAME, Wire
 from .response import echo, response_id, status_of
 from .usage import to_wire
 
@@ -54,6 +55,7 @@ class Writer:
         self._noted = Losses()
         self._assembly = Assembly(ask, self._noted)
         self._head: Wire = {}
+        self._late: Wire = {}
         self._number = 0
         self._finish: FinishReason | None = None
         self._usage: Usage | None = None
@@ -74,7 +76,7 @@ class Writer:
             return self._frames(self._started(event))
         if isinstance(event, Ended):
             return self._frames([*self._begun(), *self._ended()])
-        if isinstance(event, UsageSeen | Ping):
+        if isinstance(event, UsageSeen | Ping | Extra):
             self._note(event)
             return b""
         first = self._begun()
@@ -95,6 +97,8 @@ class Writer:
     def answered(self, answer: Answer) -> Wire:
         """The whole response object for `answer`."""
         self._started(_start(answer))
+        if answer.dialect == NAME:
+            self._late = answer.extras
         for event in _events(answer):
             self._note(event)
             self._assembly.told.clear()
@@ -143,6 +147,8 @@ class Writer:
             self._noted.add("answer.choices")
         elif isinstance(event, UsageSeen):
             self._usage = event.usage
+        elif isinstance(event, Extra):
+            self._extra(event)
         elif isinstance(event, Finished):
             self._finish = event.reason
             # A failed answer is told by its status; only chat has no word for it.
@@ -150,6 +156,13 @@ class Writer:
             self._assembly.close("completed" if status_of(event.reason)[0] == "completed" else "incomplete")
         else:
             self._assembly.take(event)
+
+    def _extra(self, event: Extra) -> None:
+        """This dialect's own goes into the whole response at the end."""
+        if event.dialect == NAME:
+            self._late[event.name] = event.value
+        else:
+            self._noted.beside(event)
 
     def _ended(self) -> list[Wire]:
         whole = self._closed()
@@ -171,7 +184,7 @@ class Writer:
 
     def _response(self, status: str) -> Wire:
         usage = None if self._usage is None else to_wire(self._usage)
-        return {**self._head, "status": status, "output": self._assembly.output, "usage": usage}
+        return {**self._head, **self._late, "status": status, "output": self._assembly.output, "usage": usage}
 
 
 def write_answer(answer: Answer, ask: Ask) -> Written:
@@ -183,8 +196,8 @@ def write_answer(answer: Answer, ask: Ask) -> Written:
         losses.add(loss.name, loss.detail)
     if len(answer.choices) > 1:
         losses.add("answer.choices", str(len(answer.choices)))
-    for name in answer.extras:
-        losses.add(f"answer_extra.{name}")
+    if answer.dialect != NAME:
+        losses.answer(answer)
     return Written(_encode(body), losses=losses.tuple())
 
 
