@@ -8,7 +8,7 @@ a call that changes dialect goes `read_request` → `write_request`, then `read_
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
 from msgspec import Struct
 
@@ -16,6 +16,11 @@ from ..errors import TierwiseError, UpstreamStatus
 from ..nouns import Answer, Ask, DialectName, Event, Loss, Model, Outline, Usage
 
 Headers = tuple[tuple[bytes, bytes], ...]
+
+
+def asks_cost(usage: Any) -> bool:
+    """Whether a request's member `usage` asks for its cost in the reply: `{"include": true}`."""
+    return isinstance(usage, dict) and usage.get("include") is True
 
 
 class Written(Struct, frozen=True):

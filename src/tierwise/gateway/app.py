@@ -16,6 +16,7 @@ from . import reply as writing
 from .array_reply import ArrayReply
 from .errand import ERRANDS
 from .exchange import Gate, exchange, refuse
+from .quote import quote
 from .walk import GENERATION, Kind, Named
 
 _COUNT = Kind(counts=True)
@@ -59,6 +60,8 @@ class App:
             writing.plain(reply, 200 if ok else 503, b"ok\n" if ok else b"not ready\n")
         elif method == "HEAD" and (path == "/" or path.endswith("/api/hello")):
             reply.send(200, [])
+        elif method == "POST" and bare(path) == "/quote":
+            await quote(self.gate, request, reply, surface_of(request))
         elif path.startswith(_GEMINI) and method == "POST":
             await self._gemini(request, reply, path)
         elif method in ("GET", "HEAD") and path.startswith(_GEMINI):

@@ -20,7 +20,6 @@ from msgspec import structs
 
 from tierwise.clock import now_us
 from tierwise.dialects.base import StreamReader, StreamWriter
-from tierwise.dialects.sse import MAX_FRAME
 from tierwise.errors import BudgetRefused, CapReached, TierwiseError, UpstreamBroke
 from tierwise.http1 import Reply
 from tierwise.nouns import (
@@ -40,10 +39,10 @@ from tierwise.nouns.answer import tier_billed
 
 from . import reply as writing
 from .calling import Live, error_of
+from .frames import Frames
 from .walk import Walk
 
 _BYTES_PER_TOKEN = 2
-_FRAME_END = re.compile(rb"\r\n\r\n|\n\n|\r\r")
 _NUMBER = re.compile(rb'"sequence_number":\s*(\d+)')
 
 
@@ -168,7 +167,7 @@ class _Capped:
                     return
             waiting = self.live.head + self.live.held
             while True:
-                for frame in (pieces := _Frames(waiting)):
+                for frame in (pieces := Frames(waiting)):
                     if await self._take(frame, self.reader.feed(frame)):
                         return
                 data = await self.live.response.chunk()
@@ -186,6 +185,7 @@ class _Capped:
     async def _take(self, frame: bytes, events: list[Event]) -> bool:
         """Sends a frame, or what its events come to. Gives whether that was the last."""
         said = self.meter.note(events)
+        self.live.entry.usage = self.meter.usage
         written: list[bytes] = []
         for event in events:
             self._follow(event)
@@ -289,23 +289,6 @@ class _Capped:
             numbers = iter(range(self.number + 1, self.number + 1 + tail.count(b"\n\n")))
             tail = _NUMBER.sub(lambda _: b'"sequence_number":%d' % next(numbers), tail)
         return b": " + reason.encode() + b"\n\n" + tail
-
-
-class _Frames:
-    """The whole frames at the beginning of `data`; `rest` is what follows them, once they were taken."""
-
-    def __init__(self, data: bytes) -> None:
-        self.rest = data
-
-    def __iter__(self) -> Iterator[bytes]:
-        data, at = self.rest, 0
-        for end in _FRAME_END.finditer(data):
-            yield data[at : end.end()]
-            at = end.end()
-        self.rest = data[at:]
-        if len(self.rest) > MAX_FRAME:  # no events at all, or one that fills memory
-            yield self.rest
-            self.rest = b""
 
 
 def _pieces(events: list[Event]) -> Iterator[list[Event]]:

@@ -8,6 +8,7 @@ upstream; CLOSE inside Writing, before the bytes that complete the reply.
 from __future__ import annotations
 
 import asyncio
+from typing import cast
 
 from msgspec import structs
 
@@ -18,7 +19,7 @@ from tierwise.ledger import Ledger
 from tierwise.nouns import Task
 from tierwise.routing import Question
 
-from . import capped
+from . import capped, costed
 from . import reply as writing
 from .admission import Admission
 from .aside import Aside
@@ -98,11 +99,12 @@ async def rooms(gate: Gate, walk: Walk, reply: Reply, kind: Kind) -> None:
         return
     live = await gate.caller.call(walk)
     heard = gate.aside.listen(walk, live) if gate.aside.on else None
+    shown = cast(Reply, costed.CostShown(reply, live)) if walk.outline.usage_cost else reply
     try:
         if walk.max_cost_pico is not None and walk.outline.stream:
-            await capped.write(walk, live, reply)
+            await capped.write(walk, live, shown)
         else:
-            await writing.write(walk, live, reply)
+            await writing.write(walk, live, shown)
     finally:
         if heard is not None and reply.started:
             gate.aside.consider(walk, heard)
@@ -115,6 +117,8 @@ async def reading(gate: Gate, walk: Walk, kind: Kind) -> None:
     outline = walk.surface.outline(body) if kind.errand is None else kind.errand.outline(body)
     if kind.named is not None:
         outline = structs.replace(outline, model=kind.named.model, stream=kind.named.stream)
+    if outline.usage_cost:
+        body, outline = costed.asked(walk.surface, body, outline)
     walk.kind = kind
     walk.read(body, outline)
     if walk.caller.key.tpm is not None:

@@ -255,3 +255,5 @@ class Outline(Struct, frozen=True):
     """Undecoded, in the order a prompt cache reads them: tools and system text. () in a short request."""
     opening: Raw | None = None
     """Undecoded: the first turn, or an array that begins with it."""
+    usage_cost: bool = False
+    """Whether the body asks for its cost: `usage: {"include": true}`."""

@@ -14,6 +14,7 @@ from msgspec import Raw, Struct
 
 from ...errors import BadRequest
 from ...nouns import Outline
+from ..base import asks_cost
 
 _ABSENT = Raw(b"")
 _INDEX = re.compile(r"\[(\d+)\]")
@@ -57,6 +58,7 @@ class _Body(Struct):
     metadata: _Metadata | None = None
     service_tier: str | None = None
     provider: _Provider | None = None
+    usage: Any = None
 
 
 class _Source(Struct):
@@ -184,6 +186,7 @@ def outline(body: bytes) -> Outline:
         preference=provider.routing,
         head=(*tools, *_system(top.system)),
         opening=top.messages,
+        usage_cost=asks_cost(top.usage),
     )
 
 

@@ -16,6 +16,7 @@ from msgspec import Raw, Struct
 
 from ...errors import BadRequest
 from ...nouns import Outline
+from ..base import asks_cost
 from .fields import not_json
 from .provider import is_extension, read_extension
 
@@ -85,6 +86,7 @@ class _Body(Struct):
     service_tier: Any = None
     provider: Any = None
     modalities: Any = None
+    usage: Any = None
 
 
 class _Seen:
@@ -96,6 +98,7 @@ class _Seen:
 
 
 _BODY = msgspec.json.Decoder(_Body)
+_SHORT: tuple[tuple[Raw, ...], Raw | None] = ((), None)
 _TOOLS = msgspec.json.Decoder(list[_Tool])
 _PARTS = msgspec.json.Decoder(list[_Part])
 _ANY = msgspec.json.Decoder(dict[str, Raw])
@@ -156,7 +159,8 @@ def outline(body: bytes) -> Outline:
         None if top.service_tier is None else _text(top.service_tier),  # service_tier
         fallback,
         preference,
-        *(_beginning(top) if seen.size > _CACHEABLE else ()),  # head, opening
+        *(_beginning(top) if seen.size > _CACHEABLE else _SHORT),  # head, opening
+        top.usage is not None and asks_cost(top.usage),  # usage_cost
     )
 
 

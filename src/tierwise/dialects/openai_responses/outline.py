@@ -9,6 +9,7 @@ from msgspec import Raw, Struct
 
 from ...errors import BadRequest
 from ...nouns import Outline
+from ..base import asks_cost
 from .from_chat import invalid, is_extension, not_json, read_extension, wrong
 
 _ABSENT = Raw(b"null")
@@ -72,6 +73,7 @@ class _Body(Struct):
     previous_response_id: Any = None
     conversation: Any = None
     prompt: Any = None
+    usage: Any = None
 
 
 class _Seen:
@@ -133,6 +135,7 @@ def outline(body: bytes) -> Outline:
         preference=preference,
         head=(top.tools, top.instructions, *seen.head),
         opening=seen.opening,
+        usage_cost=asks_cost(top.usage),
     )
 
 

@@ -1,0 +1,103 @@
+"""`usage: {"include": true}` in a request's body: the reply's usage says its cost in dollars, exactly.
+
+The words are OpenRouter's. The member is ours to read and does not go upstream. A cost that is not known is
+null.
+"""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec import Raw, structs
+
+from tierwise.clock import now_us
+from tierwise.dialects.base import Dialect
+from tierwise.dialects.spans import lay_over
+from tierwise.http1 import Reply
+from tierwise.money import pico_to_usd
+from tierwise.nouns import Outline
+from tierwise.upstream import Header
+
+from .calling import Live
+from .frames import Frames
+
+_FIELDS = msgspec.json.Decoder(dict[str, Raw])
+
+
+class _Options(msgspec.Struct):
+    stream_options: dict[str, Raw] | None = None
+
+
+def asked(surface: Dialect, body: bytes, outline: Outline) -> tuple[bytes, Outline]:
+    """The request without the member; an OpenAI chat stream also asks for its usage."""
+    body = surface.strip(body, ("usage",))
+    if surface.name == "openai_chat" and outline.stream and not outline.include_usage:
+        options = msgspec.json.decode(body, type=_Options).stream_options or {}
+        body = lay_over(body, {"stream_options": {**options, "include_usage": True}})
+        outline = structs.replace(outline, include_usage=True)
+    return body, outline
+
+
+class CostShown:
+    """Stands before a Reply and has its methods: puts the cost of `live` beside the usage that passes."""
+
+    def __init__(self, reply: Reply, live: Live) -> None:
+        self._reply = reply
+        self._live = live
+        self._rest = b""
+
+    def send(self, status: int, headers: list[Header], body: bytes = b"") -> None:
+        """A whole reply."""
+        self._reply.send(status, headers, self._with_cost(body))
+
+    def start(self, status: int, headers: list[Header]) -> None:
+        """The head of a stream."""
+        self._reply.start(status, headers)
+
+    async def write(self, data: bytes) -> None:
+        """Frames that `data` completes; at most one is held back."""
+        if told := self._told(data):
+            await self._reply.write(told)
+
+    def end(self, last: bytes = b"") -> None:
+        """The end of the stream, with whatever was held back."""
+        self._reply.end(self._told(last) + self._rest)
+
+    def _told(self, data: bytes) -> bytes:
+        frames = Frames(self._rest + data)
+        told = b"".join([self._frame(frame) if b'"usage"' in frame else frame for frame in frames])
+        self._rest = frames.rest
+        return told
+
+    def _frame(self, frame: bytes) -> bytes:
+        start, end = frame.find(b"{"), frame.rfind(b"}") + 1
+        if b"message_start" in frame[:start] or start < 0:  # only the last word on usage has a cost
+            return frame
+        return frame[:start] + self._with_cost(frame[start:end]) + frame[end:]
+
+    def _with_cost(self, body: bytes) -> bytes:
+        """`body` with `cost` in its usage, or in that of the response it holds."""
+        try:
+            fields = _FIELDS.decode(body)
+        except msgspec.DecodeError:
+            return body
+        usage, response = fields.get("usage"), fields.get("response")
+        if usage is not None and memoryview(usage)[0] == ord("{"):
+            return lay_over(body, {"usage": Raw(lay_over(bytes(usage), {"cost": Raw(self._cost())}))})
+        if response is not None and fields.get("type") != b'"response.created"':
+            return lay_over(body, {"response": Raw(self._with_cost(bytes(response)))})
+        return body
+
+    def _cost(self) -> bytes:
+        live = self._live
+        live.observe()
+        entry = live.entry
+        pico = entry.cost_pico
+        if pico is None and entry.usage is not None:
+            pico = entry.deployment.priced.cost(entry.usage, now_us()).pico
+        return b"null" if pico is None else dollars(pico).encode()
+
+
+def dollars(pico: int) -> str:
+    """Exact dollars as a JSON number without an exponent or needless zeros."""
+    text = format(pico_to_usd(pico), "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text
