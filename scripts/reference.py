@@ -37,7 +37,7 @@ TYPES = {
     "str": "text", "int": "whole number", "float": "number", "bool": "true or false", "Decimal": "number",
     "list[str]": "list of texts", "dict[str, str]": "table of texts", "dict[str, Any]": "table",
     "dict[str, Decimal]": "table of numbers", "list[StepRow]": "list of tables",
-    "DialectName": "a dialect",
+    "DialectName": "a dialect", "Literal['off', 'auto']": "`off` or `auto`",
 }  # fmt: skip
 # What code that reads a key looks like, for keys that others of the same name could be taken for.
 READING = {
@@ -47,6 +47,8 @@ READING = {
     "task.shadow_daily_usd": r"\.shadow_daily_usd\b",
     "task.holdout_share": r"\.holdout_share\b", "task.sample_share": r"\.sample_share\b",
     "task.sample_daily": r"\.sample_daily\b",
+    "task.cache_breakpoints": r"\.cache_breakpoints\b",
+    "task.cache_wait_s": r"\.cache_wait_s\b",
 }  # fmt: skip
 WIDTH = 90
 

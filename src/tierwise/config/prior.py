@@ -166,9 +166,13 @@ def _check_ranges(given: Mapping[str, Any], where: str) -> None:
             or (field in shares and not 0 <= value <= 1)
             or (field in _COUNTS and value < 1)
             or (field == "shadow_daily_usd" and value < 0)
+            or (field == "cache_wait_s" and not 0 <= value <= 60)
         )
         if wrong:
-            hint = (
-                "Write a share between 0 and 1." if isinstance(value, float) else "Write a positive number."
-            )
+            if field == "cache_wait_s":
+                hint = "Write seconds from 0 to 60."
+            elif isinstance(value, float):
+                hint = "Write a share between 0 and 1."
+            else:
+                hint = "Write a positive number."
             raise ConfigError(f"{where}.{field} is {value}.", hint, f"{where}.{field}")

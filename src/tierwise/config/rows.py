@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 
 from msgspec import Struct, field
 
@@ -175,6 +175,10 @@ class TaskRow(Struct, frozen=True):
     """Move the task to the next dearer tier when shadow calls contradict its rule."""
     holdout_share: float | None = None
     """Share of calls that stay on the reference tier, for comparison, 0 to 1."""
+    cache_breakpoints: Literal["off", "auto"] | None = None
+    """`auto`: put prompt-cache breakpoints where they pay, at providers of dialect `anthropic_messages`."""
+    cache_wait_s: float | None = None
+    """Seconds a call waits at most for another that writes the same prefix. 0: it never waits. Absent: 2."""
     scorer: str | None = None
     """The scorer `tierwise eval` uses for this task unless told otherwise."""
     sample_share: float | None = None

@@ -60,7 +60,7 @@ def cache_return(
 
     None when the price of fresh input, of reads or of writes is unknown, or there is nothing to compare.
     """
-    rates = _rates(price, prefix_tokens, lifetime)
+    rates = rates_at(price, prefix_tokens, lifetime)
     if rates is None or requests <= 0 or prefix_tokens <= 0 or not rates[0]:
         return None
     fresh, read, write = rates
@@ -72,7 +72,7 @@ def break_even_reads(price: Price, lifetime: Lifetime = "5m") -> Fraction | None
     """Expected reads per write above which caching pays: (write − input) / (input − read). None when
     unknown or never.
     """
-    rates = _rates(price, 0, lifetime)
+    rates = rates_at(price, 0, lifetime)
     if rates is None or rates[0] <= rates[1]:
         return None
     fresh, read, write = rates
@@ -83,14 +83,15 @@ def hit_rate_needed(price: Price, saved: Fraction, lifetime: Lifetime = "5m") ->
     """The hit rate at which the share `saved` results: (write − (1 − saved)·input) / (write − read). None
     when unknown.
     """
-    rates = _rates(price, 0, lifetime)
+    rates = rates_at(price, 0, lifetime)
     if rates is None or rates[2] <= rates[1]:
         return None
     fresh, read, write = rates
     return (write - (1 - saved) * fresh) / (write - read)
 
 
-def _rates(price: Price, prompt_tokens: int, lifetime: Lifetime) -> tuple[int, int, int] | None:
+def rates_at(price: Price, prompt_tokens: int, lifetime: Lifetime) -> tuple[int, int, int] | None:
+    """Pico-dollars a token of fresh input, of cache reads and of cache writes; None when one is unknown."""
     rates = step_at(price, prompt_tokens)
     write = rates.cache_write_5m if lifetime == "5m" else rates.cache_write_1h
     if rates.input is None or rates.cache_read is None or write is None:

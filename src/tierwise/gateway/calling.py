@@ -32,6 +32,7 @@ from tierwise.routing.retry import Moment
 from tierwise.upstream import Deployment, Header, Health, Sent, seconds, send
 
 from .errand import Errand
+from .placing import Placing
 from .recording import Book, Entry
 from .walk import Walk
 
@@ -80,6 +81,7 @@ class Caller:
         self.pool = pool
         self.book = book
         self.health = health
+        self.placing = Placing(book.prefixes, book.metrics)
 
     async def call(self, walk: Walk) -> Live:
         """The first Attempt that begins to answer. Raises the last error when the plan gives up."""
@@ -115,6 +117,14 @@ class Caller:
     async def _attempt(self, attempt: Attempt, retry: bool) -> Live:
         walk, deployment = attempt.walk, attempt.deployment
         sent = write(walk, deployment, attempt.candidate)
+        placed = self.placing.place(walk, deployment, sent) if walk.places else None
+        if placed is None:
+            return await self._send(attempt, sent, retry)
+        async with self.placing.turn(walk, placed):
+            return await self._send(attempt, placed.sent, retry)
+
+    async def _send(self, attempt: Attempt, sent: Sent, retry: bool) -> Live:
+        walk, deployment = attempt.walk, attempt.deployment
         entry = await self.book.open(walk, deployment, attempt.candidate)
         self.health.began(deployment.name, deployment.provider.name, retry)
         try:

@@ -155,6 +155,8 @@ def terms_of(gate: Gate, walk: Walk, task: Task, question: Question) -> None:
             f"Task {task.name!r} allows {most} output tokens, and {asked} were asked for.",
             "Ask for fewer, or raise the task's max_output_tokens.",
         )
+    if task.cache_breakpoints == "auto":
+        walk.places = True
     if drawn(walk.id, task.holdout_share):
         reference = kept_back(route, walk.snapshot.catalog)
         if reference is not None:

@@ -46,6 +46,10 @@ class Metrics:
         self.shadow_cost_pico: Counter[str] = Counter()
         self.samples: Counter[tuple[str, str]] = Counter()
         """(task, what became of it) → calls that were to be kept: kept, failed, dropped, capped."""
+        self.breakpoints: Counter[tuple[str, str]] = Counter()
+        """(place, lifetime) → prompt-cache breakpoints placed."""
+        self.cache_waits: Counter[str] = Counter()
+        """What ended a wait for a call that writes the same prefix (over, timeout) → waits."""
         self.total_s: dict[str, Histogram] = defaultdict(Histogram)
         self.ttft_s: dict[str, Histogram] = defaultdict(Histogram)
         self.overhead_s = Histogram()

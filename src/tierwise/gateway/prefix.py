@@ -9,12 +9,16 @@ from __future__ import annotations
 
 import re
 from hashlib import sha256
+from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec import Raw
 
 from tierwise.costing import estimate_tokens
 from tierwise.nouns import Abilities, Outline
+
+if TYPE_CHECKING:
+    from hashlib import _Hash
 
 LEAST = 512
 """Tokens: the least that any model caches."""
@@ -40,14 +44,23 @@ class Prefixes:
         least = least_of(able)
         if least is None or prompt_tokens < least or not (outline.head or outline.opening):
             return ""
+        digest, size = self._over_head(outline)
+        if estimate_tokens(size) < least:
+            digest.update(opening_of(outline.opening, outline.cache_marks))
+        return digest.hexdigest()[:LENGTH]
+
+    def head(self, outline: Outline, least: int) -> str:
+        """The digest of tools and system text alone, "" where they have fewer tokens than `least`."""
+        digest, size = self._over_head(outline)
+        return digest.hexdigest()[:LENGTH] if estimate_tokens(size) >= least else ""
+
+    def _over_head(self, outline: Outline) -> tuple[_Hash, int]:
         digest, size = self._keyed.copy(), 0
         for raw in outline.head:
             piece = memoryview(raw)
             digest.update(piece[: max(0, _MOST_HEAD - size)])
             size += len(piece)
-        if estimate_tokens(size) < least:
-            digest.update(opening_of(outline.opening, outline.cache_marks))
-        return digest.hexdigest()[:LENGTH]
+        return digest, size
 
 
 def least_of(able: Abilities) -> int | None:

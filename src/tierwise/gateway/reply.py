@@ -200,6 +200,8 @@ def route_headers(walk: Walk, tier: str, model: str) -> list[Header]:
     headers: list[Header] = [(b"x-tierwise-exchange", walk.id.encode()), *told(reason, task, tier, model)]
     if walk.losses:
         headers.append((b"x-tierwise-losses", safe(", ".join(walk.loss_names()))))
+    if walk.breakpoints:
+        headers.append((b"x-tierwise-breakpoints", walk.breakpoints.encode()))
     return headers
 
 

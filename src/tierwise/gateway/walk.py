@@ -58,12 +58,14 @@ class Tried(Struct, frozen=True):
 
 
 class Walk:
-    """One Exchange under way. Attributes are filled room by room; `surface` is the caller's dialect."""
+    """One Exchange under way. Attributes are filled room by room; `surface` is the caller's dialect.
+
+    `places`: whether the task asks for cache breakpoints; `breakpoints` says which were placed."""
 
     __slots__ = (
-        "_ask", "asked_task", "at_us", "attempts", "began_us", "body", "caller", "deadline_s",
+        "_ask", "asked_task", "at_us", "attempts", "began_us", "body", "breakpoints", "caller", "deadline_s",
         "failed_dialect", "id", "kind", "losses", "max_cost_pico", "outline",
-        "prompt_tokens", "request", "route", "scopes", "session", "snapshot", "strict", "surface",
+        "places", "prompt_tokens", "request", "route", "scopes", "session", "snapshot", "strict", "surface",
         "tags", "tried", "upstream_us",
     )  # fmt: skip
 
@@ -94,6 +96,8 @@ class Walk:
         self.max_cost_pico: int | None = None
         self.deadline_s: float | None = None
         self.strict = caller.key.strict
+        self.places = False
+        self.breakpoints = ""
         self._read_headers()
 
     def _read_headers(self) -> None:

@@ -42,6 +42,7 @@ def exposition(gate: Gate) -> str:
     _family(lines, "tierwise_retries_total", "counter", "Second and later attempts of an exchange.")
     lines.append(f"tierwise_retries_total {metrics.retries}")
     _aside(lines, metrics)
+    _breakpoints(lines, metrics)
     _family(lines, "tierwise_in_flight", "gauge", "Requests being served now.")
     lines.append(f"tierwise_in_flight {gate.admission.running}")
     _family(lines, "tierwise_in_flight_limit", "gauge", "How many requests may be in flight at once.")
@@ -113,6 +114,18 @@ def _aside(lines: list[str], metrics: Counters) -> None:
     _family(lines, "tierwise_shadow_cost_usd_total", "counter", "Cost of shadow calls by task, US dollars.")
     for task, pico in sorted(metrics.shadow_cost_pico.items()):
         lines.append(f"tierwise_shadow_cost_usd_total{_labels(task=task)} {pico_to_usd(pico):f}")
+
+
+def _breakpoints(lines: list[str], metrics: Counters) -> None:
+    """What placing prompt-cache breakpoints did."""
+    name = "tierwise_cache_breakpoints_total"
+    _family(lines, name, "counter", "Prompt-cache breakpoints placed, by place and lifetime.")
+    for (place, lifetime), count in sorted(metrics.breakpoints.items()):
+        lines.append(f"{name}{_labels(place=place, lifetime=lifetime)} {count}")
+    name = "tierwise_cache_waits_total"
+    _family(lines, name, "counter", "Calls that waited for another to write their prefix, by what ended it.")
+    for ended, count in sorted(metrics.cache_waits.items()):
+        lines.append(f"{name}{_labels(ended=ended)} {count}")
 
 
 def _budgets(lines: list[str], gate: Gate) -> None:

@@ -29,6 +29,8 @@ class Counters(Protocol):
     shadow: Counter[tuple[str, str]]
     shadow_cost_pico: Counter[str]
     samples: Counter[tuple[str, str]]
+    breakpoints: Counter[tuple[str, str]]
+    cache_waits: Counter[str]
 
     @property
     def total_s(self) -> Mapping[str, Spread]: ...

@@ -1,0 +1,163 @@
+"""Cache breakpoints in a request as it goes to the provider: where they may stand, and putting them there.
+
+Only bytes are added: a `cache_control` in a block, and the block around a text that was a plain string.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import msgspec
+from msgspec import Raw, Struct
+
+from ...errors import BadRequest
+from .. import spans
+
+LOOK_BACK = 20
+"""Blocks before a breakpoint within which the provider finds what was written before."""
+_TAKEN = ("text", "image", "document", "tool_use", "tool_result")
+"""Blocks that may carry one: thinking may not."""
+_RAWS = msgspec.json.Decoder(list[Raw])
+_GAP = b" \t\r\n"
+
+
+class Place(NamedTuple):
+    """Where one may stand: before the brace at `end`, or, for a plain string, around `start` to `end`.
+
+    `size`: bytes of prompt up to there, in the order of the cache (tools, system, messages).
+    """
+
+    start: int | None
+    end: int
+    size: int
+
+
+class Places(Struct, frozen=True):
+    """The places of one request, None where none may stand: after tools and system (`head`), after all
+    blocks of the first turn but its last (`opening`), and at the `end`. `pieces` are the undecoded texts of
+    the head, `blocks` those before `opening`, `turns` the messages."""
+
+    head: Place | None
+    opening: Place | None
+    end: Place | None
+    pieces: tuple[Raw, ...]
+    blocks: tuple[Raw, ...]
+    turns: tuple[Raw, ...]
+
+
+class _Block(Struct):
+    type: str | None = None
+    text: str | None = None
+
+
+_BLOCK = msgspec.json.Decoder(_Block)
+
+
+def places(body: bytes) -> Places | None:
+    """Where breakpoints may stand in `body`; None where it has an unusual shape and is better left alone."""
+    try:
+        found = spans.members(body)
+        parts = {member.key: member for member in found if member.key in ("tools", "system", "messages")}
+        if "messages" not in parts or len({member.key for member in found}) < len(found):
+            return None
+        pieces = tuple(
+            Raw(body[member.value : member.end])
+            for key in ("tools", "system")
+            if (member := parts.get(key)) is not None
+        )
+        size = sum(len(memoryview(piece)) for piece in pieces)
+        head = _last(body, parts["system"], size) if "system" in parts else None
+        if head is None and "tools" in parts and not _said(body, parts.get("system")):
+            head = _last(body, parts["tools"], size, tool=True)
+        return _turns(body, parts["messages"], size, head, pieces)
+    except (msgspec.DecodeError, BadRequest, ValueError):
+        return None
+
+
+def _said(body: bytes, member: spans.Member | None) -> bool:
+    return member is not None and body[member.value : member.end] not in (b"null", b'""', b"[]")
+
+
+def _turns(
+    body: bytes, member: spans.Member, before: int, head: Place | None, pieces: tuple[Raw, ...]
+) -> Places | None:
+    turns = tuple(_RAWS.decode(body[member.value : member.end]))
+    if not turns:
+        return None
+    first = member.value + 1
+    while body[first] in _GAP:
+        first += 1
+    opening, blocks = _opening(body, first, turns[0], before)
+    stop = _back(body, member.end - 1)
+    content = _content(body, stop - len(memoryview(turns[-1])), stop)
+    size = before + sum(len(memoryview(turn)) for turn in turns)
+    end = _last(body, content, size) if content is not None else None
+    return Places(head, opening, end, pieces, blocks, turns)
+
+
+def _content(body: bytes, start: int, end: int) -> spans.Member | None:
+    """The content of the message at `start` to `end`; None for one that is not the user's."""
+    found = {member.key: member for member in spans.members(body[start:end])}
+    role, content = found.get("role"), found.get("content")
+    if role is None or content is None or body[start + role.value : start + role.end] != b'"user"':
+        return None
+    return content._replace(value=start + content.value, end=start + content.end)
+
+
+def _opening(body: bytes, first: int, turn: Raw, before: int) -> tuple[Place | None, tuple[Raw, ...]]:
+    """After the blocks that stand before the last one of the first turn: a document, then a question."""
+    content = _content(body, first, first + len(memoryview(turn)))
+    if content is None or body[content.value] != 0x5B:
+        return None, ()
+    blocks = _RAWS.decode(body[content.value : content.end])
+    if len(blocks) < 2 or not _takes(blocks[-2]):
+        return None, ()
+    stop = _back(body, content.end - 1) - len(memoryview(blocks[-1]))
+    while body[stop - 1] in _GAP + b",":
+        stop -= 1
+    size = before + sum(len(memoryview(block)) for block in blocks[:-1])
+    return Place(None, stop - 1, size), tuple(blocks[:-1])
+
+
+def _last(body: bytes, member: spans.Member, size: int, tool: bool = False) -> Place | None:
+    """At the last block of a string, or of an array of blocks."""
+    if body[member.value] == 0x22:
+        return Place(member.value, member.end, size) if member.end - member.value > 2 else None
+    if body[member.value] != 0x5B:
+        return None
+    blocks = _RAWS.decode(body[member.value : member.end])
+    if not blocks or not (tool or _takes(blocks[-1])):
+        return None
+    stop = _back(body, member.end - 1)
+    return Place(None, stop - 1, size) if body[stop - 1] == 0x7D else None
+
+
+def _takes(raw: Raw) -> bool:
+    block = _BLOCK.decode(raw)
+    return block.type in _TAKEN and (block.type != "text" or bool(block.text))
+
+
+def _back(body: bytes, end: int) -> int:
+    """The end of what stands before `end`, white space left out."""
+    while body[end - 1] in _GAP:
+        end -= 1
+    return end
+
+
+def marked(body: bytes, chosen: Sequence[tuple[Place, str]]) -> bytes:
+    """`body` with a breakpoint at each place, for its lifetime (5m or 1h)."""
+    inserted: list[tuple[int, bytes]] = []
+    for place, lifetime in chosen:
+        ttl = b',"ttl":"1h"' if lifetime == "1h" else b""
+        mark = b',"cache_control":{"type":"ephemeral"%b}' % ttl
+        if place.start is None:
+            inserted.append((place.end, mark))
+        else:
+            inserted += [(place.start, b'[{"type":"text","text":'), (place.end, mark + b"}]")]
+    pieces, at = [], 0
+    for offset, extra in sorted(inserted):
+        pieces += [body[at:offset], extra]
+        at = offset
+    pieces.append(body[at:])
+    return b"".join(pieces)
