@@ -9,13 +9,14 @@ import os
 import secrets
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
 from tierwise.clock import now_us
-from tierwise.config import Settings, load
+from tierwise.config import RuleBlock, Settings, load
 from tierwise.dialects import registry
 from tierwise.errors import ConfigError, StoreError, TierwiseError
 from tierwise.gateway import Admission, App, Book, Caller, Gate, Metrics, Snapshot
@@ -23,6 +24,9 @@ from tierwise.gateway.telemetry import Feed, JsonLines, Telemetry, write_lines
 from tierwise.http1 import Limits, Pool, Request, Server
 from tierwise.ledger import Ledger, open_ledger
 from tierwise.upstream import Health
+
+if TYPE_CHECKING:
+    from tierwise.lab.replay import Replayed
 
 log = logging.getLogger("tierwise")
 
@@ -231,6 +235,25 @@ def _first_key(running: Running) -> None:
     sys.stderr.flush()
 
 
+class Laboratory:
+    """What the control plane asks of the laboratory, which is loaded when it first asks."""
+
+    def replay(
+        self, rows: Iterable[Mapping[str, Any]], blocks: Sequence[RuleBlock], settings: Settings, today: str
+    ) -> Replayed:
+        """What recorded calls would have cost under other rules."""
+        from tierwise.lab.replay import replay
+
+        return replay(rows, blocks, settings, today)
+
+    def proposed(self, verdict: Path, settings: Settings) -> str:
+        """policy.toml with the rule that a verdict file supports. Raises SuiteError when it supports none."""
+        from tierwise.lab.publish import propose, rule_of
+        from tierwise.lab.rescoring import read_evaluation
+
+        return propose(rule_of(read_evaluation(verdict), settings), settings).after
+
+
 def _control_plane(running: Running) -> None:
     """Starts the control plane in a thread of its own, off the data plane's event loop."""
     from tierwise.web import Control, start
@@ -241,6 +264,7 @@ def _control_plane(running: Running) -> None:
         loop=asyncio.get_running_loop(),
         local_token=running.local_token,
         data_url=f"http://{running.host}:{running.port}",
+        lab=Laboratory(),
         db=running.options.db or running.settings.server.db,
     )
     running.admin_port = start(control, running.admin_host, running.admin_port)

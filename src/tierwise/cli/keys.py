@@ -44,7 +44,7 @@ def administer(url: str, path: str, body: dict[str, Any]) -> dict[str, Any]:
         except StoreLocked:
             owner = announcement(url)
             if owner is not None and owner.admin_url:
-                return _asked(owner, path, body)
+                return ask_owner(owner, path, body)
             if time.monotonic() >= deadline:
                 raise
         time.sleep(0.05)
@@ -111,8 +111,8 @@ def _here(url: str, path: str, body: dict[str, Any]) -> dict[str, Any]:
         asyncio.run(ledger.shutdown())
 
 
-def _asked(owner: Announcement, path: str, body: dict[str, Any]) -> dict[str, Any]:
-    """The owner's reply, straight from this machine: no proxy of the environment sees the token."""
+def ask_owner(owner: Announcement, path: str, body: dict[str, Any]) -> dict[str, Any]:
+    """The reply of the ledger's owner, straight from this machine: no proxy sees the token."""
     # The address comes from a lock file that only this user can write.
     request = urllib.request.Request(  # noqa: S310
         owner.admin_url.rstrip("/") + path,

@@ -15,6 +15,7 @@ COMMANDS = {
     "budgets": "budgets",
     "cache": "cache",
     "check": "check",
+    "dashboard": "dashboard",
     "demo": "demo",
     "estimate": "estimate",
     "eval": "eval",

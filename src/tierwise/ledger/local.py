@@ -19,6 +19,7 @@ KEYS = "/api/v1/local/keys"
 REVOKE = "/api/v1/local/keys/revoke"
 BUDGETS = "/api/v1/local/budgets"
 REMOVE_BUDGET = "/api/v1/local/budgets/remove"
+SIGN_IN = "/api/v1/local/sign-in"
 TOKEN_HEADER = "x-tierwise-local"  # noqa: S105  the header's name, no secret
 
 

@@ -18,7 +18,7 @@ from starlette.types import ASGIApp
 
 from tierwise.errors import BadRequest, MethodNotAllowed, NotFound, TierwiseError, Unauthenticated
 from tierwise.http1 import Pool
-from tierwise.ledger.local import TOKEN_HEADER
+from tierwise.ledger.local import SIGN_IN, TOKEN_HEADER
 
 from . import openapi
 from .control import Control
@@ -67,7 +67,7 @@ class Dashboard:
             Route("/static/{name}", self.guarded("public", Static().file)),
             Route("/evaluations/{run}/{file}", self.guarded("admin", self.report)),
             Route("/api/v1/playground/ask", self.guarded("admin", self.play), methods=["POST"]),
-            Route("/api/v1/local/sign-in", self.guarded("local", signing.ticket), methods=["POST"]),
+            Route(SIGN_IN, self.guarded("local", signing.ticket), methods=["POST"]),
             Route("/api/v1/local/{rest:path}", self.guarded("local", self.local), methods=["POST"]),
         ]
         for act in ACTS:
@@ -135,7 +135,7 @@ class Dashboard:
         async def answer(request: Request) -> Response:
             if is_form(request):
                 raise BadRequest("This path takes JSON.", "Send `Content-Type: application/json`.")
-            done = await self.ask(act.do, await json_of(request, act.body))
+            done = await self.ask(act.do, await json_of(request, act.body, act.most))
             log.warning("audit: %s %s", act.method, act.api)
             return in_json(done, act.status)
 
@@ -147,7 +147,7 @@ class Dashboard:
 
         async def answer(request: Request) -> Response:
             visitor: Visitor = request.state.visitor
-            wish, fields, wrong = await form_of(request, act.body)
+            wish, fields, wrong = await form_of(request, act.body, act.most)
             if not visitor.bearer:
                 check_form(fields.get(TOKEN_FIELD, ""), visitor.form_token)
             words: dict[str, Any] = {"typed": fields, "act": act.api}

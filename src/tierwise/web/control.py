@@ -12,6 +12,7 @@ from tierwise.config import Settings
 from tierwise.ledger import apply_local
 
 from .seen import Gate
+from .workbench import Workbench
 
 
 class Control(Struct):
@@ -26,6 +27,7 @@ class Control(Struct):
     loop: asyncio.AbstractEventLoop
     local_token: str
     data_url: str
+    lab: Workbench
     db: str = ""
 
     @property

@@ -89,7 +89,7 @@ class Doors:
         self._failed(peer)
         raise Unauthenticated(
             "This sign-in link is not valid: it works once, for one start of the gateway.",
-            "Restart `tierwise serve` for a new link, or set an admin secret to sign in at any time.",
+            "`tierwise dashboard` prints a new one. With an admin secret you can sign in at any time.",
         )
 
     def new_ticket(self) -> str:

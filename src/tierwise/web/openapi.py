@@ -86,7 +86,9 @@ def _page(page: Page, of: dict[Any, Any], schemas: dict[str, Any]) -> dict[str, 
         "operationId": _operation("get", page.api),
         "summary": page.summary,
         **({"parameters": parameters} if parameters else {}),
-        "responses": _responses(200, of[page.answer], of, found=bool(in_path)),
+        "responses": _responses(
+            200, of[page.answer], of, found="run" in query["properties"] or bool(in_path)
+        ),
     }
 
 

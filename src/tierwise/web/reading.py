@@ -23,9 +23,9 @@ def query_of(request: Request, kind: type[S]) -> S:
     return _read({**given, **request.path_params}, kind, strict=False)
 
 
-async def json_of(request: Request, kind: type[S]) -> S:
+async def json_of(request: Request, kind: type[S], most: int = BODY) -> S:
     """The JSON body as `kind`. Raises BadRequest, TooLarge."""
-    raw = await body_of(request)
+    raw = await body_of(request, most)
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         raise BadRequest("The body is not said to be JSON.", "Send `Content-Type: application/json`.")
     try:
@@ -35,9 +35,9 @@ async def json_of(request: Request, kind: type[S]) -> S:
     return _read(found, kind, strict=True)
 
 
-async def form_of(request: Request, kind: type[S]) -> tuple[S | None, dict[str, str], str]:
+async def form_of(request: Request, kind: type[S], most: int = BODY) -> tuple[S | None, dict[str, str], str]:
     """A form as `kind` (None: it is wrong), its fields as typed, and what is wrong with it."""
-    fields = await fields_of(request)
+    fields = await fields_of(request, most)
     given = {name: value for name, value in fields.items() if value != "" and name != TOKEN_FIELD}
     known = {field.name: field for field in msgspec.structs.fields(kind)}
     for name, field in known.items():
@@ -50,9 +50,9 @@ async def form_of(request: Request, kind: type[S]) -> tuple[S | None, dict[str, 
         return None, fields, error.sentence()
 
 
-async def fields_of(request: Request) -> dict[str, str]:
+async def fields_of(request: Request, most: int = BODY) -> dict[str, str]:
     """A form's fields by name, the last of each. Raises BadRequest, TooLarge."""
-    raw = await body_of(request)
+    raw = await body_of(request, most)
     try:
         pairs = parse_qsl(raw.decode(), keep_blank_values=True, max_num_fields=100, errors="strict")
     except (UnicodeDecodeError, ValueError):

@@ -7,7 +7,10 @@ from typing import Any
 
 from msgspec import Struct
 
+from tierwise.ledger.local import SIGN_IN
+
 from .guard import Access
+from .reading import BODY
 from .views import (
     budgets,
     caching,
@@ -15,9 +18,11 @@ from .views import (
     evaluations,
     exchanges,
     latency,
+    logs,
     overview,
     playground,
     policies,
+    rehearsals,
     tasks,
 )
 from .views.ranges import Nothing, Ranged
@@ -48,6 +53,8 @@ class Act(Struct, frozen=True):
     body: type[Struct]
     answer: type[Struct]
     status: int = 200
+    most: int = BODY
+    """Longest body, bytes."""
 
 
 PAGES: tuple[Page, ...] = (
@@ -74,7 +81,7 @@ PAGES: tuple[Page, ...] = (
          evaluations.one, evaluations.OneRun, evaluations.Run),
     Page("/policy", "/api/v1/policy", "policy.html", "Policy", "Policy",
          "The policy in force, against the prior, and its file.",
-         policies.current, Nothing, policies.PolicyView),
+         policies.current, policies.AskedPolicy, policies.PolicyView),
     Page("/keys", "/api/v1/keys", "keys.html", "Keys and budgets", "Keys and budgets",
          "Keys, their limits and budgets, what is left, and the audit trail.",
          budgets.keys, Nothing, budgets.Keys),
@@ -101,6 +108,10 @@ ACTS: tuple[Act, ...] = (
         budgets.set_budget, budgets.NewBudget, budgets.SetBudget),
     Act("PUT", "/api/v1/policy", "/policy", "Check a policy and put it in force; 409: it changed meanwhile.",
         policies.apply, policies.NewPolicy, policies.Applied),
+    Act("POST", "/api/v1/policy/plan", "/policy/plan", "Rehearse a policy on recorded calls; writes nothing.",
+        rehearsals.rehearse, rehearsals.Rehearsal, rehearsals.Rehearsed),
+    Act("POST", "/api/v1/estimate/log", "/estimate/log", "Price a log of real calls at every model.",
+        logs.of_log, logs.CallLog, logs.LogCost, most=3 * logs.LONGEST),
 )  # fmt: skip
 
 
@@ -121,7 +132,7 @@ OTHERS: tuple[Plain, ...] = (
     Plain("/static/{name}", ("GET",), "public"),
     Plain("/evaluations/{run}/{file}", ("GET",), "admin"),
     Plain("/api/v1/playground/ask", ("POST",), "admin"),
-    Plain("/api/v1/local/sign-in", ("POST",), "local"),
+    Plain(SIGN_IN, ("POST",), "local"),
     Plain("/api/v1/local/{rest:path}", ("POST",), "local"),
 )
 

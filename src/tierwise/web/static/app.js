@@ -18,6 +18,13 @@
   });
 })();
 
+(function menu() {
+  // On a narrow screen the menu scrolls: the page's own word is brought into view.
+  const word = document.querySelector(".menu [aria-current]");
+  const bar = document.querySelector(".menu");
+  if (word && bar.scrollWidth > bar.clientWidth) bar.scrollLeft = word.offsetLeft - bar.clientWidth / 3;
+})();
+
 document.addEventListener("submit", (event) => {
   const question = event.target.dataset.confirm;
   if (question && !window.confirm(question)) event.preventDefault();
@@ -53,7 +60,6 @@ for (const button of document.querySelectorAll("[data-copy]")) {
     if (us < 1000000) return Math.round(us / 1000) + " ms";
     return (us / 1e6).toFixed(2) + " s";
   };
-  const cut = (text, most) => text.length <= most ? text : text.slice(0, most - 1) + "…";
   const weights = { ok: "good", running: "note", cancelled: "warn" };
 
   function cell(row, content, number) {
@@ -61,6 +67,13 @@ for (const button of document.querySelectorAll("[data-copy]")) {
     if (number) made.className = "num";
     if (content instanceof Node) made.append(content); else made.textContent = content;
     return made;
+  }
+
+  // Text on one line; what does not fit is in its title.
+  function one(row, text) {
+    const made = cell(row, text);
+    made.className = "one";
+    made.title = text;
   }
 
   function line(body, call) {
@@ -81,17 +94,22 @@ for (const button of document.querySelectorAll("[data-copy]")) {
     badge.className = "badge " + (weights[call.outcome] || "bad");
     badge.textContent = call.outcome;
     const outcome = cell(row, badge);
-    outcome.className = "short";
-    if (call.error) outcome.append(" ", cut(call.error, 24));
+    outcome.className = "one";
+    if (call.error) {
+      const why = document.createElement("span");
+      why.className = "dim";
+      why.title = why.textContent = call.error;
+      outcome.append(" ", why);
+    }
     cell(row, call.cost_usd, true);
-    cell(row, cut(call.task || "–", 40));
-    cell(row, cut(call.tier || call.model, 28)).title = call.tier || call.model;
+    one(row, call.task || "–");
+    one(row, call.tier || call.model);
     cell(row, duration(call.total_us), true);
     cell(row, duration(call.ttft_us), true);
     cell(row, count(call.input), true);
     cell(row, count(call.cache_read), true);
     cell(row, count(call.output), true);
-    cell(row, cut(call.key_name || call.key, 28)).title = call.key_name || call.key;
+    one(row, call.key_name || call.key);
   }
 
   async function renew() {

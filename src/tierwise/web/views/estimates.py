@@ -73,7 +73,7 @@ def estimates(site: Site, asked: Question) -> Estimates:
     rate = poisson_hit_rate(asked.calls_per_day / _MINUTES_A_DAY, asked.ttl) if asked.prefix else None
     hits = min(asked.calls_per_day, round(asked.calls_per_day * rate)) if rate is not None else None
     rows = []
-    for model, tier, served in _models(site):
+    for model, tier, served in models_of(site):
         rows.append(_row(asked, hits, (model, tier, served), price_at(model.prices, today)))
     known = [row.total_pico for row in rows if row.total_pico]
     least = min(known, default=None)
@@ -127,7 +127,7 @@ def _for_80(price: Price | None, asked: Question) -> float | None:
     return float(needed) if needed is not None and 0 <= needed <= 1 else None
 
 
-def _models(site: Site) -> list[tuple[Model, str, bool]]:
+def models_of(site: Site) -> list[tuple[Model, str, bool]]:
     """Models served here with their tier, then published ones that nothing here serves."""
     tier_of = {tier.model: name for name, tier in site.catalog.tiers.items()}
     found = [(model, tier_of.get(model.name, ""), True) for model in site.catalog.models.values()]

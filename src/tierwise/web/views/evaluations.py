@@ -14,6 +14,7 @@ from tierwise.errors import NotFound
 from ..site import Site
 from .ranges import Nothing
 
+_VERDICT = "verdict.json"
 _MOST = 200
 _BIGGEST = 8 << 20
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,120}")
@@ -30,6 +31,25 @@ SHOWN = {
 Word = Annotated[str, Meta(max_length=128)]
 
 
+class Compared(Struct, frozen=True):
+    """A cheap tier against the reference: difference of quality (cheap − reference, in −1..1) with its
+    interval at `level`, and what it supports. `standing`: whether the decision stands beside the others."""
+
+    cheap: str
+    reference: str
+    decision: str
+    difference: float
+    low: float
+    high: float
+    level: float
+    margin: float
+    n: int
+    method: str
+    reasons: list[str]
+    standing: bool = True
+    why_not: str = ""
+
+
 class Run(Struct, frozen=True):
     """One run folder: `cases` and `trials` counted, None: not known; files that can be read."""
 
@@ -42,6 +62,9 @@ class Run(Struct, frozen=True):
     cases: int | None
     trials: int | None
     decisions: list[str]
+    compared: list[Compared]
+    decision: str
+    chosen: str
     files: list[str]
     trouble: str
 
@@ -84,6 +107,16 @@ def one(site: Site, asked: OneRun) -> Run:
     return _run(folder)
 
 
+def verdict_file(site: Site, run: str) -> Path:
+    """The verdict of a run. Raises NotFound."""
+    found = one(site, OneRun(run))
+    if _VERDICT not in found.files:
+        raise NotFound(
+            f"Run {found.id} has no verdict yet.", f"Finish it: `tierwise eval --resume {found.id}`."
+        )
+    return site.runs / found.id / _VERDICT
+
+
 def file_of(site: Site, asked: OneFile) -> tuple[bytes, str]:
     """A file of a run and its media type. Raises NotFound."""
     run = one(site, OneRun(asked.run))
@@ -102,7 +135,8 @@ def _run(folder: Path) -> Run:
         if isinstance(tiers, list)
         else []
     )
-    report, _ = _json(folder / "report.json")
+    verdict, _ = _json(folder / _VERDICT)
+    comparisons = _comparisons(verdict)
     return Run(
         id=folder.name,
         created=str(manifest.get("created", "")),
@@ -112,7 +146,10 @@ def _run(folder: Path) -> Run:
         reference=str(terms.get("reference", "")),
         cases=suite.get("cases") if isinstance(suite.get("cases"), int) else None,
         trials=_trials(folder / "trials.jsonl"),
-        decisions=_decisions(report),
+        decisions=[f"{each.cheap}: {each.decision}" for each in comparisons],
+        compared=comparisons,
+        decision=str(verdict.get("decision", "")),
+        chosen=str(verdict.get("chosen", "")),
         files=sorted(each.name for each in folder.iterdir() if _readable(each)),
         trouble=trouble,
     )
@@ -154,13 +191,19 @@ def _trials(path: Path) -> int | None:
         return None
 
 
-def _decisions(report: Any) -> list[str]:
-    """What a report decided, wherever it keeps its verdicts."""
-    found: list[str] = []
-    verdicts = report.get("verdicts") or report.get("comparisons") or []
-    for each in verdicts if isinstance(verdicts, list) else []:
-        verdict = each.get("verdict", each) if isinstance(each, dict) else {}
-        if isinstance(verdict, dict) and isinstance(verdict.get("decision"), str):
-            cheap = str(verdict.get("cheap", ""))
-            found.append(f"{cheap}: {verdict['decision']}" if cheap else verdict["decision"])
+def _comparisons(verdict: dict[str, Any]) -> list[Compared]:
+    """What `verdict.json` says of each cheap tier; one that cannot be read is left out."""
+    found = []
+    listed = verdict.get("comparisons")
+    for each in listed if isinstance(listed, list) else []:
+        said = each.get("verdict") if isinstance(each, dict) else None
+        interval = said.get("interval") if isinstance(said, dict) else None
+        if not isinstance(said, dict) or not isinstance(interval, list) or len(interval) != 2:
+            continue
+        known = {**said, "low": interval[0], "high": interval[1], "standing": each.get("standing", True),
+                 "why_not": each.get("why_not", "")}  # fmt: skip
+        try:
+            found.append(msgspec.convert(known, Compared))
+        except msgspec.ValidationError:
+            continue
     return found[:8]

@@ -13,15 +13,17 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from tierwise.config import RuleBlock, policy_text, read_blocks, write_policy
-from tierwise.errors import BadRequest, ConfigError, TierwiseError
+from tierwise.config import RuleBlock, policy_text, read_blocks, read_policy, write_policy
+from tierwise.errors import BadRequest, ConfigError, SuiteError, TierwiseError
+from tierwise.nouns import Rule
 
-from ..site import Site
-from .ranges import Nothing
+from ..shown import iso
+from ..site import Site, now
+from .evaluations import verdict_file
 
 log = logging.getLogger("tierwise")
 
-_LONGEST = 256 << 10
+LONGEST = 256 << 10
 
 
 class Outdated(TierwiseError):
@@ -59,6 +61,22 @@ class RuleLine(Struct, frozen=True):
     changed: bool
 
 
+class AskedPolicy(Struct, frozen=True):
+    """`run`: also propose the rule that this evaluation supports; "" for none."""
+
+    run: Annotated[str, Meta(max_length=128)] = ""
+
+
+class ProposedRule(Struct, frozen=True):
+    """policy.toml with the rule that an evaluation supports, and how it differs from the file as it stands.
+    `trouble` says why there is none, "" when there is."""
+
+    run: str
+    text: str
+    diff: list[DiffLine]
+    trouble: str
+
+
 class PolicyView(Struct, frozen=True):
     """`text` is policy.toml as it stands ("" when there is none) and `version` its hash, to be sent back
     with a new text. `hash` identifies the policy in force, prior included."""
@@ -72,13 +90,14 @@ class PolicyView(Struct, frozen=True):
     safe_middle: str
     tiers: list[str]
     in_force: bool
+    proposed: ProposedRule | None
 
 
 class NewPolicy(Struct, frozen=True, forbid_unknown_fields=True):
     """A policy.toml to put in force. `version` is that of the text it was made from; `check_only` writes
     nothing."""
 
-    text: Annotated[str, Meta(max_length=_LONGEST)]
+    text: Annotated[str, Meta(max_length=LONGEST)]
     version: Annotated[str, Meta(max_length=64)]
     check_only: bool = False
 
@@ -93,8 +112,8 @@ class Applied(Struct, frozen=True):
     rules: int
 
 
-def current(site: Site, asked: Nothing) -> PolicyView:
-    """The policy in force and its file."""
+def current(site: Site, asked: AskedPolicy) -> PolicyView:
+    """The policy in force and its file. Raises NotFound when there is no such run."""
     path, policy = site.settings.policy_path, site.policy
     text = _read(path)
     lines, prior_blocks, blocks = [], [], []
@@ -123,6 +142,7 @@ def current(site: Site, asked: Nothing) -> PolicyView:
         safe_middle=policy.safe_middle,
         tiers=site.tier_order(),
         in_force=_in_force(site, path),
+        proposed=_proposed(site, asked.run, text) if asked.run else None,
     )
 
 
@@ -132,19 +152,19 @@ def apply(site: Site, wish: NewPolicy) -> Applied:
     Raises BadRequest saying what is wrong with the text, ConfigError when it cannot be written, Outdated.
     """
     path = site.settings.policy_path
-    blocks = _checked(site, wish.text.replace("\r\n", "\n"))
+    blocks = checked(site, wish.text)
     new = policy_text(blocks)
     with site.policy_lock:
-        now = _read(path)
-        if wish.version != version_of(now):
-            raise Outdated(now, version_of(now), wish.text)
+        theirs = _read(path)
+        if wish.version != version_of(theirs):
+            raise Outdated(theirs, version_of(theirs), wish.text)
         if not wish.check_only:
             new = write_policy(path, blocks)
             log.warning(
                 "audit: policy applied from the control plane: %d rules, version %s, was %s",
-                len(blocks), version_of(new), version_of(now),
+                len(blocks), version_of(new), version_of(theirs),
             )  # fmt: skip
-    return Applied(not wish.check_only, new, version_of(new), compared(now, new), len(blocks))
+    return Applied(not wish.check_only, new, version_of(new), compared(theirs, new), len(blocks))
 
 
 def compared(before: str, after: str) -> list[DiffLine]:
@@ -164,15 +184,24 @@ def version_of(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
-def _checked(site: Site, text: str) -> list[RuleBlock]:
+def checked(site: Site, text: str) -> list[RuleBlock]:
+    """The rules of a policy.toml that was sent. Raises BadRequest saying what is wrong with it."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "policy.toml"
-        path.write_text(text, encoding="utf-8", errors="surrogatepass")
+        path.write_text(text.replace("\r\n", "\n"), encoding="utf-8", errors="surrogatepass")
         try:
             return read_blocks(path, site.catalog.tiers)
         except ConfigError as error:
             # What was sent is wrong, not this server's own configuration.
             raise BadRequest(error.message, error.hint, error.param) from None
+
+
+def _proposed(site: Site, run: str, before: str) -> ProposedRule:
+    try:
+        text = site.control.lab.proposed(verdict_file(site, run), site.settings)
+    except (SuiteError, ConfigError) as error:
+        return ProposedRule(run, "", [], error.sentence())
+    return ProposedRule(run, text, compared(before, text), "")
 
 
 def _read(path: Path) -> str:
@@ -187,11 +216,15 @@ def _read(path: Path) -> str:
 def _in_force(site: Site, path: Path) -> bool:
     """Whether the file's rules are those in force: a reload takes a second, and a bad file is not taken."""
     try:
-        blocks = read_blocks(path, site.catalog.tiers)
+        written = read_policy(path, site.catalog.tiers, iso(now())[:10])
     except ConfigError:
         return False
     rules = site.policy.rules
-    return all(block.task in rules and rules[block.task].tiers == tuple(block.tiers) for block in blocks)
+    return all(task in rules and _cited(rules[task]) == _cited(rule) for task, rule in written.items())
+
+
+def _cited(rule: Rule) -> tuple[tuple[str, ...], str | None]:
+    return rule.tiers, rule.verdict
 
 
 def _upward(ladder: tuple[str, ...], start: str) -> list[str]:
