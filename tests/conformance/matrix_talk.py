@@ -68,6 +68,8 @@ _FROM = {"type": "text", "text": "From the result of tool call call_1:"}
 _SPACED = {"name": "fs__f", "description": "files\n\nsays the weather"}
 _AS_SYSTEM = "as the system's"
 
+REMINDED = f"<system-reminder>\n{BRIEF}\n</system-reminder>"
+
 TALK = [
     Row(
         "text",
@@ -114,8 +116,8 @@ TALK = [
         {
             **ALL,
             "G": changed(
-                "as the user's",
-                contents(content("user", "hello"), content("model", "hi"), content("user", BRIEF, "more")),
+                "as the user's, in `<system-reminder>` tags",
+                contents(content("user", "hello"), content("model", "hi"), content("user", REMINDED, "more")),
                 "system.position",
             ),
         },

@@ -104,7 +104,7 @@ def test_instructions_at_the_head_and_later() -> None:
     assert body["messages"][1] == {"role": "system", "content": "later"}
     assert losses == []
     body, losses = write(ask(*talk), mid_system=False)
-    assert body["messages"] == [user(text("hi"), text("later"))]
+    assert body["messages"] == [user(text("hi"), text("<system-reminder>\nlater\n</system-reminder>"))]
     assert losses == ["system.position"]
 
 

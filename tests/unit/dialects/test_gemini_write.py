@@ -56,7 +56,7 @@ def test_system_is_the_head_and_text_elsewhere() -> None:
     )
     assert body["systemInstruction"] == {"parts": [{"text": "a"}, {"text": "b"}]}
     assert body["contents"] == [
-        {"role": "user", "parts": [{"text": "hi"}, {"text": "c"}]},
+        {"role": "user", "parts": [{"text": "hi"}, {"text": "<system-reminder>\nc\n</system-reminder>"}]},
         {"role": "model", "parts": [{"text": "d"}]},
         {"role": "user", "parts": [{"text": "hi"}]},
     ]

@@ -112,7 +112,7 @@ def write_answer(answer: Answer, ask: Ask) -> Written:
     usage = answer.usage or Usage(
         input=prompt_estimate(ask), output=tokens(len(msgspec.json.encode(content))), source="estimated"
     )
-    billed = write_usage(usage)
+    billed = write_usage(usage, losses)
     write_tier(billed, answer.service_tier, losses)
     body: Block = {
         "id": message_id(answer.id),
@@ -216,6 +216,31 @@ def prompt_estimate(ask: Ask) -> int:
     except BadRequest:
         size = len(ask.raw)
     return tokens(size)
+
+
+def fresh_estimate(ask: Ask) -> int:
+    """Estimated tokens of `ask` that a prompt cache neither gives nor takes: those behind its last cache
+    breakpoint, all when it has none.
+
+    Claude Code keeps a stream's first count of fresh input where the last one is 0, so what may be cached
+    must not be in it.
+    """
+    size = 0
+    for message in reversed(ask.messages):
+        for part in reversed(message.parts):
+            if getattr(part, "cache", None) is not None:
+                return tokens(size) if size else 0
+            size += _size(part)
+    marked = any(tool.cache is not None for tool in ask.tools)
+    return tokens(size) if marked else prompt_estimate(ask)
+
+
+def _size(part: Part) -> int:
+    """Bytes of a part's own text."""
+    if isinstance(part, ToolResult):
+        return sum(map(_size, part.parts))
+    text = part.arguments if isinstance(part, ToolCall) else getattr(part, "text", "")
+    return len(text.encode())
 
 
 def message_id(asked: str) -> str:

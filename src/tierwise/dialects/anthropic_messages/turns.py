@@ -31,6 +31,7 @@ from ...nouns import (
 from .. import custom_tools
 from ..losses import Losses
 from ..marks import surplus
+from ..reminders import reminder
 from .media import media_block
 
 NAME = "anthropic_messages"
@@ -152,6 +153,7 @@ class Turns:
     def _turn(self, message: Message) -> Turn:
         self._name(message)
         role: str = message.role
+        said = message
         if role == "assistant":
             if self._before != "assistant":  # neighbours become one turn
                 self._ids.turn()
@@ -159,11 +161,11 @@ class Turns:
             role = "system"
             if self._abilities.mid_system is False:
                 self._losses.add("system.position", "sent as the user's text")
-                role = "user"
+                role, said = "user", reminder(message)
         else:
             role = "user"
         self._before = message.role
-        turn = Turn(role, self._blocks(message.parts, message.role), _fields_of(message))
+        turn = Turn(role, self._blocks(said.parts, said.role), _fields_of(message))
         if not self._same or (role == "user" and _is_system(message)):
             for key in turn.odd:
                 self._losses.opaque(f"message.{key}")

@@ -17,6 +17,7 @@ from msgspec import Struct
 from ...nouns import Usage
 from ...nouns.answer import tier_billed
 from ..losses import Losses
+from ..units import folded
 
 BYTES_PER_TOKEN = (2, 7)
 """Tokens are estimated as bytes × 2 / 7, i.e. bytes / 3.5: within −2 and +28 % on the texts measured."""
@@ -25,6 +26,7 @@ BYTES_PER_TOKEN = (2, 7)
 _TIERS = MappingProxyType(
     {"standard": "standard", "default": "standard", "priority": "priority", "batch": "batch"}
 )
+_UNITS = frozenset(("web_search",))
 _DEARER_PLACES = frozenset(("us",))
 """Places of inference that are billed above the list price."""
 
@@ -183,9 +185,9 @@ def usage_in(body: bytes) -> Usage | None:
     return None if wire is None else usage_of(wire)
 
 
-def write_usage(usage: Usage) -> dict[str, Any]:
+def write_usage(usage: Usage, losses: Losses) -> dict[str, Any]:
     """The usage object of a whole message."""
-    written = write_delta_usage(usage)
+    written = write_delta_usage(usage, losses)
     written["cache_creation"] = {
         "ephemeral_5m_input_tokens": usage.cache_write_5m,
         "ephemeral_1h_input_tokens": usage.cache_write_1h,
@@ -193,8 +195,9 @@ def write_usage(usage: Usage) -> dict[str, Any]:
     return written
 
 
-def write_delta_usage(usage: Usage) -> dict[str, Any]:
+def write_delta_usage(usage: Usage, losses: Losses) -> dict[str, Any]:
     """The cumulative usage of a `message_delta`; the split of the writes only where there are writes."""
+    usage = folded(usage, _UNITS, losses)
     written: dict[str, Any] = {
         "input_tokens": usage.input,
         "cache_creation_input_tokens": usage.cache_write_5m + usage.cache_write_1h,

@@ -39,7 +39,7 @@ from ...nouns import (
 from .. import custom_tools
 from ..losses import Losses
 from ..sse import event_frame
-from .answer import is_odd_field, message_id, prompt_estimate, stop_reason, tool_use
+from .answer import fresh_estimate, is_odd_field, message_id, prompt_estimate, stop_reason, tool_use
 from .errors import write_stream_error
 from .read import NAME
 from .usage import tokens, write_delta_usage, write_tier, write_usage
@@ -154,10 +154,10 @@ class Writer:
         self._started = True
         told = event.usage
         if told is not None and told.prompt:
-            usage = write_usage(told)
+            usage = write_usage(told, Losses())  # the last count names what it cannot hold
         else:  # no split of the writes: SDKs would keep its zeros beside the totals told at the end
-            estimate = Usage(input=prompt_estimate(self._ask), output=1, source="estimated")
-            usage = write_delta_usage(estimate)
+            estimate = Usage(input=fresh_estimate(self._ask), output=1, source="estimated")
+            usage = write_delta_usage(estimate, self._losses)
         self._usage = None if told is None else told
         message: Body = {
             "id": message_id(event.id),
@@ -314,7 +314,8 @@ class Writer:
             "stop_sequence": self._stop_sequence,
         }
         beside = {name: self._late.pop(name) for name in _BESIDE if name in self._late}
-        last = {"type": "message_delta", "delta": delta | self._late, "usage": write_delta_usage(usage)}
+        told = write_delta_usage(usage, self._losses)
+        last = {"type": "message_delta", "delta": delta | self._late, "usage": told}
         out.append(_frame(last | beside))
         out.append(_frame({"type": "message_stop"}))
 

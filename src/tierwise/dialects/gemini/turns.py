@@ -25,6 +25,7 @@ from ...nouns import (
 )
 from .. import custom_tools
 from ..losses import Losses
+from ..reminders import reminder
 from .fields import NAME, SKIP_SIGNATURE, Wire, generation, object_in
 from .media import media_part
 from .parts import lay_over
@@ -114,6 +115,8 @@ class Turns:
     def _user(self, message: Message) -> None:
         if message.role in ("system", "developer"):
             self._losses.add("system.position", "sent as the user's text")
+            if self._contents or self._results or self._rest:
+                message = reminder(message)
         before = len(self._results) + len(self._rest)
         for part in message.parts:
             if isinstance(part, ToolResult):

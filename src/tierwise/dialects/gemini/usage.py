@@ -15,10 +15,12 @@ from msgspec import Struct, field
 from ...nouns import Usage
 from ...nouns.answer import tier_billed
 from ..losses import Losses
+from ..units import folded
 from .fields import generation
 
 Count = int | float | None
 _MADE = ("AUDIO", "IMAGE", "VIDEO")
+_UNITS = frozenset(("input_audio", "cache_audio_read", *(f"output_{name.lower()}" for name in _MADE)))
 
 
 class Modality(Struct):
@@ -157,6 +159,7 @@ def write_usage(usage: Usage, losses: Losses) -> dict[str, Any]:
     """The usage object of a reply. Cache writes have no place of their own: they are part of the prompt."""
     if usage.cache_write_5m or usage.cache_write_1h:
         losses.add("answer.usage", "cache writes are counted as prompt")
+    usage = folded(usage, _UNITS, losses)
     fresh, reheard = usage.extra.get("input_audio", 0), usage.extra.get("cache_audio_read", 0)
     made = {name: usage.extra.get(f"output_{name.lower()}", 0) for name in _MADE}
     prompt, output = usage.prompt + fresh + reheard, usage.output + sum(made.values())

@@ -68,7 +68,7 @@ def write_answer(answer: Answer, ask: Ask) -> Written:
     else:
         losses.answer(answer)
     if answer.usage is not None:
-        body["usage"] = to_wire(answer.usage)
+        body["usage"] = to_wire(answer.usage, losses)
     tier = service_tier(answer.service_tier)
     if tier is not None:
         body["service_tier"] = tier

@@ -297,5 +297,5 @@ class ChatWriter:
             if not choice.finished
         )
         if self._include_usage and self._usage is not None:
-            due += self._head + b'],"usage":' + _encode(to_wire(self._usage)) + b"}\n\n"
+            due += self._head + b'],"usage":' + _encode(to_wire(self._usage, self._noted)) + b"}\n\n"
         return due + DONE

@@ -17,8 +17,11 @@ from msgspec import Struct
 
 from ...nouns import Usage
 from ...nouns.answer import tier_billed
+from ..losses import Losses
+from ..units import folded
 
 Count = int | float | None
+_UNITS = frozenset(("input_audio", "output_audio"))
 
 
 class _Prompt(Struct):
@@ -199,8 +202,9 @@ def find(body: bytes) -> Usage | None:
     return None
 
 
-def to_wire(usage: Usage) -> dict[str, Any]:
+def to_wire(usage: Usage, losses: Losses) -> dict[str, Any]:
     """The usage object OpenAI's clients expect."""
+    usage = folded(usage, _UNITS, losses)
     heard, spoken = usage.extra.get("input_audio", 0), usage.extra.get("output_audio", 0)
     prompt, completion = usage.prompt + heard, usage.output + spoken
     return {

@@ -21,6 +21,7 @@ from ...nouns import (
 from .. import custom_tools
 from ..losses import Losses
 from ..marks import surplus
+from ..reminders import reminder
 from .fields import LEGACY_ID, NAME, cache_breakpoints, document_name, openai_model
 
 Wire = dict[str, Any]
@@ -84,7 +85,7 @@ class MessageWriter:
             self._losses.add("message.role", "developer")
         begun = any(m["role"] not in ("system", "developer") for m in self._out)
         if role in ("system", "developer") and begun and self._abilities.mid_system is False:
-            role = "user"
+            role, message = "user", reminder(message)
             self._losses.add("system.position")
         parts = tuple(part for part in message.parts if not isinstance(part, ToolResult))
         if role in ("system", "developer"):

@@ -24,6 +24,7 @@ from ...nouns import (
 from .. import custom_tools
 from ..losses import Losses
 from ..marks import surplus
+from ..reminders import reminder
 from .from_chat import cache_breakpoints, document_name, openai_model
 from .names import NAME, Wire, places
 from .parts import AUDIO
@@ -68,6 +69,9 @@ class TurnWriter:
     def _plain(self, message: Message) -> None:
         """A message of anyone but the model, or results of tools; text beside results follows them."""
         said: list[Part] = []
+        role = self._role(message.role)
+        if role == "user" and message.role in ("system", "developer"):
+            message = reminder(message)
         for part in message.parts:
             if isinstance(part, ToolResult):
                 self._result(part)
@@ -77,7 +81,6 @@ class TurnWriter:
                 said.append(part)
         if not said and message.parts:
             return
-        role = self._role(message.role)
         if role != "user" and not self._own:
             kept = [part for part in said if not (isinstance(part, Text) and part.text.startswith(_BILLING))]
             if len(kept) < len(said):

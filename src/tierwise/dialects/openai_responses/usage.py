@@ -14,6 +14,8 @@ import msgspec
 from msgspec import Struct
 
 from ...nouns import Usage
+from ..losses import Losses
+from ..units import folded
 from .from_chat import from_object
 
 
@@ -111,17 +113,16 @@ def _tools(response: Response) -> dict[str, int]:
     return {unit: count for unit, count in found.items() if count}
 
 
-def to_wire(usage: Usage) -> dict[str, Any]:
+def to_wire(usage: Usage, losses: Losses) -> dict[str, Any]:
     """The usage object OpenAI's clients expect."""
-    prompt = usage.prompt + usage.extra.get("input_audio", 0)
-    output = usage.output + usage.extra.get("output_audio", 0)
+    usage = folded(usage, frozenset(), losses)
     return {
-        "input_tokens": prompt,
+        "input_tokens": usage.prompt,
         "input_tokens_details": {
             "cached_tokens": usage.cache_read,
             "cache_write_tokens": usage.cache_write_5m + usage.cache_write_1h,
         },
-        "output_tokens": output,
+        "output_tokens": usage.output,
         "output_tokens_details": {"reasoning_tokens": usage.reasoning},
-        "total_tokens": prompt + output,
+        "total_tokens": usage.prompt + usage.output,
     }

@@ -183,7 +183,7 @@ class Writer:
         return whole
 
     def _response(self, status: str) -> Wire:
-        usage = None if self._usage is None else to_wire(self._usage)
+        usage = None if self._usage is None else to_wire(self._usage, self._noted)
         return {**self._head, **self._late, "status": status, "output": self._assembly.output, "usage": usage}
 
 
