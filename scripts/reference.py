@@ -32,6 +32,7 @@ TABLES = (
     ("[default]", rows.DefaultRow), ("[task.NAME]", rows.TaskRow), ("[alias]", None),
     ("[[price]]", rows.PriceRow), ("steps of a price", rows.StepRow), ("[[model]]", rows.ModelRow),
     ("[telemetry]", rows.TelemetryRow),
+    ("[batch]", rows.BatchRow),
 )  # fmt: skip
 TYPES = {
     "str": "text", "int": "whole number", "float": "number", "bool": "true or false", "Decimal": "number",

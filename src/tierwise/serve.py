@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
+from tierwise.batches import BatchStore
 from tierwise.clock import now_us
 from tierwise.config import RuleBlock, Settings, load
 from tierwise.dialects import registry
 from tierwise.errors import ConfigError, StoreError, TierwiseError
-from tierwise.gateway import Admission, App, Book, Caller, Gate, Metrics, Snapshot
+from tierwise.gateway import Admission, App, Book, Caller, Desk, Gate, Metrics, Runner, Snapshot
 from tierwise.gateway.telemetry import Feed, JsonLines, Telemetry, write_lines
 from tierwise.http1 import Limits, Pool, Request, Server
 from tierwise.ledger import Ledger, open_ledger
@@ -35,6 +36,8 @@ _WATCH_S = 1.0
 _SWEEP_US = 60_000_000
 _ROLL_S = 5.0
 _ROLL_NEXT_S = 0.1
+# What a form adds to the file in it.
+_FORM_BYTES = 65_536
 # No call lasts longer than this: what is still open then has lost its owner.
 _LONGEST_US = 3 * 3600 * 1_000_000
 
@@ -70,8 +73,12 @@ class Running:
         caller = Caller(self.pool, book, Health())
         self.admission = admission_of(server.max_in_flight, options.redis or server.redis)
         self.gate = Gate(ledger, Snapshot(settings), caller, self.admission)
-        self.app = App(self.gate)
-        self.http = Server(self.app.handle, Limits(), write_error)
+        batches = BatchStore(options.db or server.db)
+        self.batches = Runner(self.gate, batches)
+        self.app = App(self.gate, Desk(self.gate, batches, self.batches))
+        most = settings.batches.max_file_bytes + _FORM_BYTES
+        limits = Limits(larger=(("/files", most), ("/messages/batches", most)))
+        self.http = Server(self.app.handle, limits, write_error)
         self.local_token = secrets.token_urlsafe(24)
 
     async def start(self) -> None:
@@ -91,6 +98,7 @@ class Running:
             ) from None
         self.port = self.http.port
         self.gate.aside.use(self.gate.snapshot)
+        self.batches.start()
 
     def reload(self, environ: Mapping[str, str]) -> None:
         """Reads the configuration again and swaps it in whole; a bad file keeps the old one and says why."""
@@ -112,7 +120,7 @@ class Running:
         off."""
         self.app.ready = False
         self.gate.admission.draining = True
-        cut = await self.http.drain(timeout_s)
+        cut, _ = await asyncio.gather(self.http.drain(timeout_s), self.batches.close(timeout_s))
         await self.http.close()
         await self.gate.aside.close()
         await self.pool.close()

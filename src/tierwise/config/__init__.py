@@ -17,11 +17,11 @@ from .policyfile import (
 )
 from .prior import PRIOR
 from .providers import VENDORS
-from .settings import Secrets, Server, Settings
+from .settings import Batches, Secrets, Server, Settings
 
 __all__ = [
-    "DEFAULT_FILE", "PRIOR", "VENDORS", "Entry", "Library", "Published", "PublishedFacts", "RuleBlock",
-    "Secrets", "Server", "Settings", "VerdictBlock", "WorkloadRow", "family_of", "library", "load",
-    "merge_policy", "model_at", "model_for", "policy_text", "published", "read_blocks", "read_policy",
+    "DEFAULT_FILE", "PRIOR", "VENDORS", "Batches", "Entry", "Library", "Published", "PublishedFacts",
+    "RuleBlock", "Secrets", "Server", "Settings", "VerdictBlock", "WorkloadRow", "family_of", "library",
+    "load", "merge_policy", "model_at", "model_for", "policy_text", "published", "read_blocks", "read_policy",
     "write_policy",
 ]  # fmt: skip

@@ -11,6 +11,7 @@ from msgspec import structs
 from ..clock import now_us, rfc3339
 from ..errors import ConfigError
 from ..nouns import Catalog, Ladder, Model, Provider, Tier
+from .batches import batches_of
 from .models import Own, aliases_of, model_for, models_of, tier_models
 from .policyfile import merge_policy, read_policy
 from .prices import own_prices
@@ -64,6 +65,7 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
         path=path,
         policy_path=policy_path,
         stream_usage=frozenset(row.name for row in file.provider if row.stream_usage),
+        batches=batches_of(file, listed, name),
     )
 
 

@@ -37,6 +37,8 @@ class ProviderRow(Struct, frozen=True):
     """Headers added to every request there. They outrank what the caller sends."""
     api_version: str | None = None
     """`anthropic-version` sent to a provider of dialect `anthropic_messages`."""
+    native_batch: bool | None = None
+    """Use its own batch API, at its batch price. Absent: only at api.openai.com and api.anthropic.com."""
     stream_usage: bool = False
     """Ask an OpenAI-dialect upstream for usage on streams even when the caller did not."""
 
@@ -240,6 +242,23 @@ class TelemetryRow(Struct, frozen=True):
     """`service.name` of all spans and metrics."""
 
 
+class BatchRow(Struct, frozen=True):
+    """`[batch]`: files and batches of `/v1/files`, `/v1/batches` and `/anthropic/v1/messages/batches`."""
+
+    at_once: int = 4
+    """Rows of all batches that are asked at the same time, beside interactive calls."""
+    native_hours: float = 24.0
+    """Hours a batch must have left for a provider's own batch to be used."""
+    max_file_mb: int = 100
+    """Largest file, or body of a batch, in MB."""
+    max_rows: int = 50_000
+    """Most requests in one batch."""
+    max_stored_mb: int = 2000
+    """What all files of one key may have together, in MB."""
+    keep_days: float = 30.0
+    """Days after which files are deleted, and batches after their end."""
+
+
 class ConfigFile(Struct, frozen=True):
     """All of tierwise.toml."""
 
@@ -257,6 +276,8 @@ class ConfigFile(Struct, frozen=True):
     """What you know of models' abilities."""
     task: dict[str, TaskRow] = {}
     """Tasks by name."""
+    batch: BatchRow = BatchRow()
+    """Files and batches."""
     alias: dict[str, str] = {}
     """Other names for models: `fast = "provider/model"`."""
     default: DefaultRow = field(default_factory=DefaultRow)

@@ -79,6 +79,20 @@ class Telemetry(Struct, frozen=True):
     service_name: str = "tierwise"
 
 
+class Batches(Struct, frozen=True):
+    """How files and batches are kept and worked. `native` holds the names of providers whose own batches are
+    used, at their price.
+    """
+
+    at_once: int = 4
+    native_hours: float = 24.0
+    max_file_bytes: int = 100_000_000
+    max_rows: int = 50_000
+    max_stored_bytes: int = 2_000_000_000
+    keep_us: int = 30 * 86_400_000_000
+    native: frozenset[str] = frozenset()
+
+
 class Settings(Struct, frozen=True):
     """Everything `load` found out.
 
@@ -96,3 +110,4 @@ class Settings(Struct, frozen=True):
     path: Path | None = None
     policy_path: Path = Path("policy.toml")
     stream_usage: frozenset[str] = frozenset()
+    batches: Batches = Batches()

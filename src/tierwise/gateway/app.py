@@ -14,8 +14,10 @@ from tierwise.nouns import DialectName
 from . import listing
 from . import reply as writing
 from .array_reply import ArrayReply
+from .batch import Desk
 from .errand import ERRANDS
 from .exchange import Gate, exchange, refuse
+from .prefixes import PREFIXES, bare
 from .quote import quote
 from .walk import GENERATION, Kind, Named
 
@@ -28,17 +30,16 @@ KINDS: dict[str, tuple[DialectName, Kind]] = {
     "/responses/input_tokens": ("openai_responses", _COUNT),
     **{path: ("openai_chat", Kind(errand=errand)) for path, errand in ERRANDS.items()},
 }
-# What stands before a path and changes nothing, except that it says whose client this is.
-_PREFIXES = ("/anthropic/v1", "/anthropic", "/openai/v1", "/openai", "/v1")
 _GEMINI = "/gemini/"
-_KNOWN = {prefix + path: kind for path, kind in KINDS.items() for prefix in ("", *_PREFIXES)}
+_KNOWN = {prefix + path: kind for path, kind in KINDS.items() for prefix in ("", *PREFIXES)}
 
 
 class App:
     """The data plane: `handle` is given to http1's Server. `ready` is what /readyz tells."""
 
-    def __init__(self, gate: Gate) -> None:
+    def __init__(self, gate: Gate, batches: Desk | None = None) -> None:
         self.gate = gate
+        self.batches = batches
         self.ready = False
 
     async def handle(self, request: Request, reply: Reply) -> None:
@@ -68,6 +69,8 @@ class App:
             self._models(request, reply, path.removeprefix("/gemini/v1beta").removeprefix("/gemini/v1"))
         elif method in ("GET", "HEAD") and bare(path).startswith("/models"):
             self._models(request, reply, bare(path))
+        elif self.batches is not None and self.batches.knows(path):
+            await self.batches.answer(request, reply, surface_of(request))
         elif bare(path) in KINDS:
             if request.header(b"upgrade") is not None:
                 raise UpgradeRequired("WebSocket is not spoken here.", "POST the request instead.")
@@ -93,14 +96,6 @@ class App:
             self.gate.snapshot, surface_of(request).name, path.removeprefix("/models").strip("/")
         )
         writing.plain(reply, 200, body, b"application/json")
-
-
-def bare(path: str) -> str:
-    """`path` without the prefixes that vendors' SDKs and habits put before it."""
-    for prefix in _PREFIXES:
-        if path.startswith(prefix + "/"):
-            return path[len(prefix) :]
-    return path
 
 
 def surface_of(request: Request) -> Dialect:

@@ -9,7 +9,7 @@ from urllib.parse import parse_qs
 from tierwise.errors import Unauthenticated
 from tierwise.http1 import Request
 from tierwise.ledger import Ledger
-from tierwise.nouns import Caller
+from tierwise.nouns import Caller, Key
 
 _NO_KEY = "No key was sent."
 _HOW = "Send a tierwise key as `Authorization: Bearer KEY`, `x-api-key: KEY` or `x-goog-api-key: KEY`."
@@ -55,6 +55,11 @@ def caller_of(ledger: Ledger, secret: str) -> Caller:
     key = ledger.find(ledger.digest_of(secret))
     if key is None or key.revoked_us is not None:
         raise _unknown()
+    return caller_for(key)
+
+
+def caller_for(key: Key) -> Caller:
+    """The Caller of a key, with the budget scopes it pays from."""
     scopes = (f"key:{key.id}", f"project:{key.project}") if key.project else (f"key:{key.id}",)
     return Caller(key, scopes)
 

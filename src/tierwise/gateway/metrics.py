@@ -33,6 +33,10 @@ class Metrics:
     def __init__(self) -> None:
         self.exchanges: Counter[tuple[str, str, str]] = Counter()
         """(tier or model, outcome, dialect) → attempts."""
+        self.batch_rows: dict[str, int] = {}
+        """State → rows of the batches being worked."""
+        self.batch_settled: Counter[str] = Counter()
+        """succeeded, errored, canceled or expired → rows of batches, since the start."""
         self.tokens: Counter[tuple[str, str]] = Counter()
         """(tier or model, bucket) → tokens."""
         self.cost_pico: Counter[str] = Counter()

@@ -75,7 +75,7 @@ class Book:
                     route.reason,  # route
                     walk.session,
                     walk.tags,
-                    "call",  # kind
+                    walk.kind.spent_on,  # kind
                     self.prefixes.digest(walk.outline, walk.prompt_tokens, deployment.model.abilities)
                     if walk.prompt_tokens >= LEAST
                     else "",

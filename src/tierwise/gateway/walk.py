@@ -32,14 +32,19 @@ class Named:
 
 class Kind:
     """What is asked for: a generation (`named` when the path says model and stream), an `errand`, or a
-    count."""
+    count. `spent_on`: the ledger's word for what the money is spent on."""
 
     def __init__(
-        self, named: Named | None = None, errand: Errand | None = None, counts: bool = False
+        self,
+        named: Named | None = None,
+        errand: Errand | None = None,
+        counts: bool = False,
+        spent_on: str = "call",
     ) -> None:
         self.named = named
         self.errand = errand
         self.counts = counts
+        self.spent_on = spent_on
 
 
 GENERATION = Kind()

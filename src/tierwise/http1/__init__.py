@@ -3,6 +3,7 @@
 from .client import Call, Pool
 from .head import Headers
 from .inbound import Limits
+from .multipart import Part, form
 from .origin import Origin
 from .reply import Reply
 from .request import Request
@@ -10,6 +11,6 @@ from .response import Response
 from .server import Handler, Server, WriteError, plain_error
 
 __all__ = [
-    "Call", "Handler", "Headers", "Limits", "Origin", "Pool", "Reply", "Request", "Response", "Server",
-    "WriteError", "plain_error",
+    "Call", "Handler", "Headers", "Limits", "Origin", "Part", "Pool", "Reply", "Request", "Response",
+    "Server", "WriteError", "form", "plain_error",
 ]  # fmt: skip

@@ -32,18 +32,24 @@ class Limits(msgspec.Struct, frozen=True):
     """What a client may ask of the server. Sizes in bytes, times in seconds.
 
     `body_idle_s`: time in which 4 KB more of a body must come. `write_idle_s`: time in which a client that
-    reads too slowly must read something.
+    reads too slowly must read something. `larger`: ends of paths whose bodies may have so many bytes,
+    not `max_body`.
     """
 
     max_headers: int = 64
     max_header_bytes: int = 32768
     max_body: int = 32 * 2**20
+    larger: tuple[tuple[str, int], ...] = ()
     header_timeout_s: float = 15
     body_idle_s: float = 30
     keep_alive_s: float = 75
     max_connections: int = 10000
     write_high_water: int = 65536
     write_idle_s: float = 60
+
+    def most_body(self, path: str) -> int:
+        """Bytes that a body sent to `path` may have."""
+        return max((size for end, size in self.larger if path.endswith(end)), default=self.max_body)
 
 
 class Front(Protocol):
@@ -210,6 +216,8 @@ class Inbound(asyncio.Protocol):
         """The body's intake, fed with what is here, and what came after the body."""
         limit = self._front.limits.max_body
         length = head.length
+        if length is None or length > limit:
+            limit = self._front.limits.most_body(head.path)
         if length is None:
             chunked = Chunked(limit)
             return chunked, chunked.feed(data[at:])

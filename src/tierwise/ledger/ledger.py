@@ -120,6 +120,10 @@ class Ledger:
         key = self._keys.get(digest)
         return key if key is not None and key.revoked_us is None else None
 
+    def key_of(self, id: str) -> Key | None:
+        """The key with that id; None when unknown or revoked."""
+        return next((key for key in self._keys.values() if key.id == id and key.revoked_us is None), None)
+
     def learn(self, keys: Iterable[Key]) -> None:
         """Takes keys as another process made or changed them. From any thread."""
         self._keys.update({key.digest: key for key in keys})

@@ -1,0 +1,20 @@
+"""The state of batches: files, batches and their rows, kept beside the ledger and owned like it."""
+
+from .engine import Engine, open_engine
+from .records import ACTIVE, ENDED, Batch, Counts, File, Job, Page, Row, RowState
+from .store import BatchStore
+
+__all__ = [
+    "ACTIVE",
+    "ENDED",
+    "Batch",
+    "BatchStore",
+    "Counts",
+    "Engine",
+    "File",
+    "Job",
+    "Page",
+    "Row",
+    "RowState",
+    "open_engine",
+]

@@ -1,0 +1,159 @@
+"""What is kept of batches, in SQLite and in Postgres: pages, leases, settled rows, retention."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from msgspec import structs
+
+from postgres import Postgres, postgres  # noqa: F401  a fixture
+from tierwise.batches import Batch, BatchStore, File, Page, Row
+from tierwise.clock import new_id, now_us
+from tierwise.errors import TooLarge
+
+HOUR_US = 3_600_000_000
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+async def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/ledger.db"
+    shared: Postgres = request.getfixturevalue("postgres")
+    return shared.new_url()
+
+
+@pytest.fixture
+async def store(url: str) -> AsyncIterator[BatchStore]:
+    store = BatchStore(url)
+    yield store
+    await store.close()
+
+
+def batch(key: str = "k", **more: object) -> Batch:
+    at_us = now_us()
+    made = Batch(
+        new_id("batch", at_us), key, "openai_chat", "/v1/chat/completions", "validating", at_us,
+        at_us + HOUR_US,
+        headers=(("x-tierwise-tags", "a"),), metadata={"a": "b\u0000"},
+    )  # fmt: skip
+    return structs.replace(made, **more)
+
+
+def rows(made: Batch, count: int) -> list[Row]:
+    return [Row(made.id, n, f'"c{n}"', b'{"n":%d}' % n) for n in range(1, count + 1)]
+
+
+async def test_what_is_kept_comes_back(store: BatchStore) -> None:
+    made = batch(errors=({"code": "c", "line": 1},))
+    await store.add_batch(made)
+    assert await store.batch("k", made.id) == made
+    assert await store.batch("other", made.id) is None
+    assert (await store.counts([made.id]))[made.id].total == 0
+    file = File("file-1", "k", now_us(), "in.jsonl", "batch", 3, now_us() + HOUR_US)
+    await store.add_file(file, b"a\x00\xff", 5)
+    assert await store.file("k", "file-1") == file
+    assert await store.content(file) == b"a\x00\xff"
+    assert await store.file("other", "file-1") is None
+    with pytest.raises(TooLarge):
+        await store.add_file(structs.replace(file, id="file-2"), b"abc", 5)
+    assert not await store.delete_file("other", "file-1")
+    assert await store.delete_file("k", "file-1")
+
+
+async def test_pages(store: BatchStore) -> None:
+    made = []
+    for _ in range(5):
+        made.append(batch())
+        await store.add_batch(made[-1])
+        await asyncio.sleep(0.002)  # ids sort by the millisecond
+    ids = [each.id for each in reversed(made)]
+
+    async def listed(page: Page) -> tuple[list[str], bool]:
+        found, more = await store.batches("k", "openai", page)
+        return [each.id for each in found], more
+
+    assert await listed(Page(2)) == (ids[:2], True)
+    assert await listed(Page(2, after=ids[1])) == (ids[2:4], True)
+    assert await listed(Page(2, after=ids[3])) == (ids[4:], False)
+    assert await listed(Page(2, before=ids[4])) == (ids[2:4], True)
+    assert await store.batches("k", "anthropic", Page()) == ([], False)
+
+
+async def test_a_row_is_taken_once_and_settled_once(store: BatchStore) -> None:
+    made = batch()
+    await store.add_batch(made)
+    assert [each.id for each in await store.claim("me", 5)] == [made.id]
+    await store.begin(made.id, rows(made, 3))
+    first = await store.take(made.id, 2)
+    assert [row.n for row in first] == [1, 2]
+    assert [row.n for row in await store.take(made.id, 2)] == [3]
+    assert await store.take(made.id, 2) == []
+    await store.settle([(first[0], b"{1}")], "succeeded")
+    await store.settle([(first[0], b"{2}")], "errored")
+    await store.put_back(structs.replace(first[1], tries=1), 0.0)
+    assert [(row.n, row.tries) for row in await store.take(made.id, 2)] == [(2, 1)]
+    await store.put_back(first[1], 60.0)
+    queued, sent, wait_s = await store.waiting(made.id)
+    assert (queued, sent) == (1, 0)
+    assert 50 < wait_s <= 60
+    assert await store.results(made.id) == b"{1}\n"
+    counts = (await store.counts([made.id]))[made.id]
+    assert (counts.succeeded, counts.working, counts.total) == (1, 2, 3)
+    assert await store.census() == {"succeeded": 1, "running": 1, "queued": 1}
+
+
+async def test_rows_of_a_dead_owner_are_asked_again(store: BatchStore, url: str) -> None:
+    made = batch()
+    await store.add_batch(made)
+    await store.claim("dead", 5)
+    await store.begin(made.id, rows(made, 2))
+    assert len(await store.take(made.id, 1)) == 1
+    other = BatchStore(url)
+    if url.startswith("postgres"):
+        # It may yet live: its lease must run out first.
+        assert await other.claim("heir", 5) == []
+        assert await store.renew("dead") == {made.id}
+        await store.release("dead")
+    assert [each.id for each in await other.claim("heir", 5)] == [made.id]
+    assert await store.renew("dead") == set()
+    assert [row.n for row in await other.take(made.id, 5)] == [1, 2]
+    await other.close()
+
+
+async def test_the_end_and_what_is_deleted_when(store: BatchStore) -> None:
+    made = batch()
+    await store.add_batch(made)
+    await store.begin(made.id, rows(made, 2))
+    taken = await store.take(made.id, 2)
+    await store.settle([(taken[0], b'{"a":1}')], "succeeded")
+    await store.settle([(taken[1], b'{"b":2}')], "expired")
+    file = File("file-o", "k", now_us(), "o", "batch_output", 0, now_us() + HOUR_US, made.id, "output")
+    ended = structs.replace(made, state="completed", output_file="file-o")
+    await store.finish(ended, [file])
+    kept = await store.file("k", "file-o")
+    assert kept is not None
+    assert kept.size == 8
+    assert await store.content(kept) == b'{"a":1}\n'
+    assert await store.claim("me", 5) == []
+    await store.cancel(made.id)
+    found = await store.batch("k", made.id)
+    assert found is not None
+    assert found.state == "completed"
+    await store.purge(HOUR_US)
+    assert await store.batch("k", made.id) is not None
+    await asyncio.sleep(0.01)
+    await store.purge(0)
+    assert await store.batch("k", made.id) is None
+    assert await store.file("k", "file-o") is None
+
+
+async def test_a_batch_under_way_is_not_deleted(store: BatchStore) -> None:
+    made = batch(state="in_progress")
+    await store.add_batch(made, rows(made, 1))
+    await store.delete_batch("k", made.id)
+    assert await store.batch("k", made.id) is not None
+    await store.purge(0)
+    assert await store.batch("k", made.id) is not None
