@@ -77,11 +77,11 @@ class Gateway(Process):
     """`tierwise serve` in `folder` with the given tierwise.toml, and commands against its ledger."""
 
     def __init__(
-        self, folder: Path, toml: str, environ: dict[str, str] | None = None, *arguments: str
+        self, folder: Path, toml: str, environ: dict[str, str] | None = None, *arguments: str, db: str = ""
     ) -> None:
         folder.mkdir(exist_ok=True, parents=True)
         (folder / "tierwise.toml").write_text(toml)
-        self.db = f"sqlite:///{folder}/ledger.db"
+        self.db = db or f"sqlite:///{folder}/ledger.db"
         self.common = ("--config", str(folder / "tierwise.toml"), "--db", self.db)
         self.admin = free_port()
         ports = ("--port", str(free_port()), "--admin-port", str(self.admin))

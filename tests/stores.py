@@ -19,6 +19,10 @@ class Stores(Protocol):
     shared: bool
     owned: list[Ledger]
 
+    @property
+    def url(self) -> str:
+        """Of the ledger there."""
+
     def open(self) -> Ledger:
         """Opens the ledger of this place."""
 
@@ -68,8 +72,12 @@ class PostgresStores:
     shared = True
 
     def __init__(self, folder: Path, request: pytest.FixtureRequest) -> None:
-        self.url = request.getfixturevalue("postgres").new_url()
+        self._url: str = request.getfixturevalue("postgres").new_url()
         self.owned: list[Ledger] = []
+
+    @property
+    def url(self) -> str:
+        return self._url
 
     def open(self) -> Ledger:
         self.owned.append(open_ledger(self.url, {}))

@@ -11,10 +11,12 @@ import pytest
 
 import live
 import provider
+from postgres import postgres  # noqa: F401  a fixture
 from tierwise.web.routes import PAGES
 
 BEARER = {"authorization": "Bearer open-sesame"}
 JSON = {**BEARER, "content-type": "application/json"}
+BOTH = pytest.mark.parametrize("world", ["sqlite", "postgres"], indirect=True)
 HOSTILE = "<img src=x onerror=alert(1)>\"'&"
 RULE = '[[rule]]\ntask = "qa"\ntiers = ["{}", "opus"]\n'
 
@@ -36,11 +38,11 @@ def answer(sent: provider.Sent) -> Iterator[bytes]:
 class World:
     """A gateway with an admin secret before one provider."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, db: str = "") -> None:
         self.provider = provider.Provider(answer)
         extra = '[server]\nadmin_secret = "env:ADMIN_SECRET"\n'
         toml = live.config("openai_chat", self.provider.port, extra=extra)
-        self.gateway = live.Gateway(folder, toml, {"ADMIN_SECRET": "open-sesame"})
+        self.gateway = live.Gateway(folder, toml, {"ADMIN_SECRET": "open-sesame"}, db=db)
         self.admin = self.gateway.admin
         assert live.wait_for(lambda: live.request(self.admin, "GET", "/healthz").status == 200)
 
@@ -57,13 +59,15 @@ class World:
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    made = World(tmp_path / "w")
+def world(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[World]:
+    kind = getattr(request, "param", "sqlite")
+    made = World(tmp_path / "w", request.getfixturevalue("postgres").new_url() if kind == "postgres" else "")
     yield made
     assert made.gateway.verify() == ""
     assert made.gateway.stop() == 0
 
 
+@BOTH
 def test_an_empty_ledger_says_what_to_do_on_each_page(world: World) -> None:
     for page in PAGES:
         if "{" not in page.path:
@@ -77,6 +81,7 @@ def test_an_empty_ledger_says_what_to_do_on_each_page(world: World) -> None:
     )  # fmt: skip
 
 
+@BOTH
 def test_a_key_a_call_and_its_arithmetic(world: World) -> None:
     made = world.send("POST", "/api/v1/keys", {"name": HOSTILE, "budget_usd": "1.50", "project": HOSTILE})
     assert made.status == 201
@@ -105,6 +110,7 @@ def test_a_key_a_call_and_its_arithmetic(world: World) -> None:
     assert {"key created", "key revoked"} <= set(acts)
 
 
+@BOTH
 def test_a_provider_that_fails_is_named(world: World) -> None:
     key = world.gateway.key()
     for _ in range(8):

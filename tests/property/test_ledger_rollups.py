@@ -189,7 +189,7 @@ async def test_verify_names_a_sum_that_is_not_its_rows(place: Stores) -> None:
 def _altered(place: Stores, change: str) -> Any:
     """Makes a change behind the ledger's back, and gives what takes it back."""
     tables = ("rollup", "rollup_latency", "rollup_span")
-    url = str(vars(place).get("url") or place.owned[0]._store.path)  # type: ignore[attr-defined]
+    url = place.url.removeprefix("sqlite:///")
     database: Any
     if place.shared:
         import psycopg

@@ -25,8 +25,8 @@ from .postgres_text import marked, restored_event
 from .postgres_verify import problems
 from .report import By, Report
 from .report_made import make_report
-from .rollup_sql import POSTGRES
-from .sqlite_reader import SETTLED, exported
+from .rollup_sql import POSTGRES, Ask
+from .sqlite_reader import SETTLED, exported, too_slow
 from .sqlite_verify import ENOUGH
 
 STATEMENT_MS = 60_000
@@ -70,6 +70,8 @@ _EVENTS = _events()
 class PostgresReader:
     """Implements Reader on one Postgres database."""
 
+    flavour = POSTGRES
+
     def __init__(self, url: str) -> None:
         """Raises StoreError when the server cannot be reached, or its ledger is of another version."""
         # The first plan of a partitioned table costs as much as the query: no JIT on top of it.
@@ -103,6 +105,19 @@ class PostgresReader:
         """See Reader. Raises BadRequest for an unknown grouping."""
         with self._connected() as database, database.transaction():
             return make_report(asking(database), POSTGRES, by, since_us, until_us)
+
+    @contextmanager
+    def asking(self, seconds: float) -> Iterator[Ask]:
+        """See Reader."""
+        try:
+            with self._connected() as database:
+                database.execute(f"SET statement_timeout = {int(seconds * 1000)}".encode())
+                with database.transaction():
+                    yield asking(database)
+        except StoreError as error:
+            if isinstance(error.__context__, psycopg.errors.QueryCanceled):
+                raise too_slow(seconds) from None
+            raise
 
     def keys(self) -> list[Key]:
         """See Reader."""

@@ -8,7 +8,7 @@ import psycopg
 
 from .postgres_link import Terms, connected
 from .postgres_text import marked, restored
-from .rollup_read import Sums
+from .rollup_read import Horizon, Sums
 from .rollup_sql import POSTGRES, Ask, Rows
 from .rollup_step import WriteMany, change_of, sliced, waiting, write_change
 
@@ -33,25 +33,16 @@ class Roller:
     """This replica's part: knows up to which number every event is there to see."""
 
     def __init__(self) -> None:
-        self._safe = 0
-        self._asked: tuple[int, int] | None = None
+        self._horizon = Horizon()
+        self._settled = 0
 
     def waits(self, database: Database) -> bool:
-        """Whether a whole slice of events waits. Events are numbered before they are committed: a number is
-        safe once every transaction that ran when it was the newest has ended."""
-        newest = database.execute("SELECT last_value, is_called FROM event_seq").fetchone()
-        assert newest is not None
-        top = int(newest[0]) if newest[1] else 0
-        running = database.execute(_RUNNING).fetchone()
-        assert running is not None
-        oldest, following = int(running[0]), int(running[1])
-        if self._asked is not None and oldest >= self._asked[1]:
-            self._safe, self._asked = self._asked[0], None
-        if self._asked is None:
-            self._asked = (top, following)
-            if oldest >= following:
-                self._safe = top
-        return waiting(Sums(asking(database), POSTGRES), self._safe) is not None
+        """Whether a whole slice of events waits. On a connection in autocommit mode."""
+        ask = asking(database)
+        newest = int(ask(POSTGRES.top, {})[0][0])
+        oldest, following = ask(POSTGRES.running, {})[0]
+        self._settled = self._horizon.settle(newest, (oldest, following))
+        return waiting(Sums(ask, POSTGRES), self._settled) is not None
 
     def roll(self, terms: Terms) -> bool:
         """Rolls up one slice; False: another replica does it, or there is none."""
@@ -65,18 +56,11 @@ class Roller:
             with database.transaction():
                 ask = asking(database, restore=False)
                 sums = Sums(ask, POSTGRES)
-                numbers = waiting(sums, self._safe)
+                numbers = waiting(sums, self._settled)
                 if numbers is None:
                     return False
                 change = change_of(sliced(sums, ask, POSTGRES, numbers), ask, POSTGRES)
                 return write_change(change, _writing(database), POSTGRES)
-
-
-_RUNNING = (
-    "SELECT CAST(CAST(pg_snapshot_xmin(s) AS text) AS bigint),"
-    " CAST(CAST(pg_snapshot_xmax(s) AS text) AS bigint)"
-    " FROM (SELECT pg_current_snapshot() AS s) now"
-)
 
 
 def _writing(database: Database) -> WriteMany:

@@ -120,6 +120,30 @@ class Sums:
             add_row(_tally(found, slot), row[len(names) + 2 :])
 
 
+class Horizon:
+    """Up to which number every event can be seen. Postgres numbers events before they are committed, SQLite
+    as they are.
+    """
+
+    def __init__(self) -> None:
+        self._settled = 0
+        self._asked: tuple[int, int] | None = None
+
+    def settle(self, newest: int, running: tuple[int, int]) -> int:
+        """The settled number. A number is, once all transactions have ended that ran when it was the newest.
+
+        `newest` was drawn before `running` was asked: the oldest transaction that runs, the next to begin.
+        """
+        oldest, following = running
+        if self._asked is not None and oldest >= self._asked[1]:
+            self._settled, self._asked = max(self._settled, self._asked[0]), None
+        if oldest >= following:
+            self._settled = max(self._settled, newest)
+        elif self._asked is None:
+            self._asked = (newest, following)
+        return self._settled
+
+
 _SPAN = "SELECT min(first_seq), max(last_seq) FROM rollup_span WHERE hour >= :first AND hour <= :last"
 
 

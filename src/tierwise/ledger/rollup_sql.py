@@ -18,7 +18,9 @@ Ask = Callable[[str, dict[str, Any]], Rows]
 
 class Flavour(Struct, frozen=True):
     """Where the two databases differ: `same_day` joins a partition to its own, `member` is one of the texts
-    of a JSON array, `top` the number of the newest event, `mark` a parameter without a name,
+    of a JSON array, `top` the number of the newest event, `running` the oldest running
+    transaction and the next to begin (empty: numbers are drawn as they are committed), `mark` a parameter
+    without a name,
     `clustered` keeps a table's rows in its key."""
 
     same_day: str
@@ -27,6 +29,7 @@ class Flavour(Struct, frozen=True):
     member: str
     top: str
     blob: str
+    running: str
     mark: str
     clustered: str
 
@@ -45,6 +48,7 @@ SQLITE = Flavour(
     top="SELECT max(seq) FROM (SELECT max(seq) AS seq FROM open_rows"
     " UNION ALL SELECT max(seq) FROM close_rows UNION ALL SELECT max(seq) FROM correction_rows)",
     blob="BLOB",
+    running="",
     mark="?",
     clustered=" WITHOUT ROWID",
 )
@@ -55,6 +59,8 @@ POSTGRES = Flavour(
     member="(SELECT value FROM json_array_elements_text(CAST(:listed AS json)) t(value))",
     top="SELECT last_value FROM event_seq",
     blob="bytea",
+    running="SELECT CAST(CAST(pg_snapshot_xmin(s) AS text) AS bigint),"
+    " CAST(CAST(pg_snapshot_xmax(s) AS text) AS bigint) FROM (SELECT pg_current_snapshot() AS s) now",
     mark="%s",
     clustered="",
 )

@@ -12,7 +12,7 @@ from typing import Any
 
 from msgspec.json import decode
 
-from ..clock import now_us, rfc3339
+from ..clock import now_us, rfc3339, tick_us
 from ..errors import StoreError
 from ..nouns import Key
 from .budgets import Balance
@@ -23,11 +23,13 @@ from .periods import FOREVER_US, window_of
 from .records import load_keys
 from .report import By, Report
 from .report_made import make_report
-from .rollup_sql import SQLITE
+from .rollup_sql import SQLITE, Ask
 from .rows import Row
 from .sqlite_rollup import asking, read_only
 from .sqlite_verify import ENOUGH, problems
 
+STEPS_A_LOOK = 20_000
+"""SQLite's own steps, some milliseconds, between two looks at the clock."""
 PAGE = 2000
 """Events read at once: a long read would keep the log from being moved into the database."""
 
@@ -67,6 +69,8 @@ _PAGE_OF_EVENTS = _page_of_events()
 class SqliteReader:
     """Implements Reader on one SQLite file."""
 
+    flavour = SQLITE
+
     def __init__(self, url: str) -> None:
         """Raises StoreError when the file is missing, foreign, or of another version."""
         self.path = database_path(url)
@@ -103,6 +107,20 @@ class SqliteReader:
             database.execute("BEGIN")
             return make_report(asking(database), SQLITE, by, since_us, until_us)
 
+    @contextmanager
+    def asking(self, seconds: float) -> Iterator[Ask]:
+        """See Reader."""
+        try:
+            with self._connected() as database:
+                until = tick_us() + int(seconds * 1e6)
+                database.set_progress_handler(lambda: int(tick_us() > until), STEPS_A_LOOK)
+                database.execute("BEGIN")
+                yield asking(database)
+        except StoreError as error:
+            if "interrupted" in error.message:
+                raise too_slow(seconds) from None
+            raise
+
     def keys(self) -> list[Key]:
         """See Reader."""
         with self._connected() as database:
@@ -137,6 +155,13 @@ class SqliteReader:
         finally:
             if database is not None:
                 database.close()
+
+
+def too_slow(seconds: float) -> StoreError:
+    """The error of a question that was given up."""
+    return StoreError(
+        f"The ledger did not answer within {seconds:.0f} s.", "Choose a shorter range or narrower filters."
+    )
 
 
 def exported(row: Row) -> dict[str, Any]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 from ..nouns import Budget, Close, Key, Open
 from .budgets import Balance
 from .report import By, Report
+from .rollup_sql import Ask, Flavour
 
 
 class Store(Protocol):
@@ -68,6 +70,8 @@ class Store(Protocol):
 class Reader(Protocol):
     """The reading side: works from any process while the owner writes."""
 
+    flavour: Flavour
+
     def rows(self, since_us: int | None = None, until_us: int | None = None) -> Iterator[dict[str, Any]]:
         """Events in order of commit, in the shape of `ledger export --jsonl`."""
 
@@ -76,6 +80,11 @@ class Reader(Protocol):
 
     def report(self, by: By, since_us: int | None = None, until_us: int | None = None) -> Report:
         """Calls, tokens, spend, latency and saving, per group and in all."""
+
+    def asking(self, seconds: float) -> AbstractContextManager[Ask]:
+        """Questions in the SQL of `flavour`, all at one instant and read-only. One that takes longer than
+        `seconds` is a StoreError that says so.
+        """
 
     def keys(self) -> list[Key]:
         """Every key, oldest first."""

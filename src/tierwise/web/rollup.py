@@ -1,37 +1,35 @@
-"""Rollup: the ledger's sums by hour and day, kept in memory and in step, so that five million rows cost one
-pass.
-
-Filled newest first by SQL in small pieces (SQLite works outside Python's lock), in a thread that starts with
-the first question; what has come since the last question is added at the next.
+"""Rollup: the ledger's sums by hour and day, for pages: the roll-ups kept in the ledger, and what came since,
+counted once and kept in memory.
 """
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from tierwise.clock import now_us, tick_us
-from tierwise.errors import StoreError
+from tierwise.clock import tick_us
+from tierwise.ledger.periods import FOREVER_US
+from tierwise.ledger.rollup import AT, DAY, FACETS, HOUR, SLICE, STEPS, Facet, Tally
+from tierwise.ledger.rollup_read import Horizon, Wanted, add_row, pieces
+from tierwise.ledger.rollup_read import Sums as Stored
+from tierwise.ledger.rollup_sql import Ask
 
-from .history import History, last_seq
+from .history import History
 
-log = logging.getLogger("tierwise")
-
-HOUR_US = 3_600_000_000
-DAY_US = 24 * HOUR_US
-PIECE = 50_000
-"""Events of one piece: tens of milliseconds."""
-HOURS_KEPT = 24 * 8
-_HALF = 10**9
-_PAUSE_S = 0.005
-_MOST_GROUPS = 400_000
+HOUR_US, DAY_US = STEPS[HOUR], STEPS[DAY]
+PIECE = SLICE
+"""Events counted by one question: tenths of a second."""
+BACKLOG = 8 * SLICE
+"""Above so many events the server's own rolling up is waited for."""
+BUDGET_S = 0.4
 
 SUMS = (
     "calls", "unpriced", "estimated", "input", "cache_read", "cache_write_5m", "cache_write_1h", "output",
     "cost", "compared", "reference", "compared_cost",
 )  # fmt: skip
+_NAMED = {"compared": "reference_calls", "compared_cost": "reference_cost"}
+_PLACES = [AT[_NAMED.get(name, name)] for name in SUMS]
 
 
 class Slot(NamedTuple):
@@ -54,43 +52,8 @@ class KeySlot(NamedTuple):
 
 
 Sums = list[int]
-Group = tuple[Slot | KeySlot, Sums]
-
-
-def _columns(row: str, cost: str, whole: str) -> str:
-    # No honest call has 10^12 tokens; cutting there keeps SQLite's sums within 64 bits.
-    tokens = [
-        f"sum(min({row}.{name}, 1000000000000))"
-        for name in ("input", "cache_read", "cache_write_5m", "cache_write_1h", "output")
-    ]
-    known = f"({row}.reference_pico IS NOT NULL AND {whole} IS NOT NULL)"
-    amounts = [f"coalesce({cost}, 0)", f"iif({known}, {row}.reference_pico, 0)", f"iif({known}, {whole}, 0)"]
-    halves = [f"sum({amount} / {_HALF}), sum({amount} % {_HALF})" for amount in amounts]
-    return ", ".join([*tokens, halves[0], f"sum({known})", *halves[1:]])
-
-
-_SPAN = "WHERE r.seq > :low AND r.seq <= :high"
-_CLOSED = f"""
-    SELECT {{group}}, r.outcome, count(*), sum(r.cost_pico IS NULL), sum(r.usage_source <> 'reported'),
-        {_columns("r", "r.cost_pico", "r.cost_pico")}
-    FROM close_rows r JOIN open_rows o ON o.seq = r.open_seq {_SPAN} GROUP BY {{by}}
-"""  # noqa: S608
-_FINAL = "iif(r.unpriced = '', coalesce(c.cost_pico, 0) + coalesce(r.cost_pico, 0), NULL)"
-# A correction gives its call back to the outcome it really had, and takes the sweep's booking back.
-_CORRECTED = f"""
-    SELECT {{group}}, r.outcome, count(*), sum(r.unpriced <> ''), sum(r.usage_source <> 'reported'),
-        {_columns("r", _FINAL, _FINAL)}
-    FROM correction_rows r JOIN open_rows o ON o.seq = r.open_seq
-        JOIN close_rows c ON c.open_seq = r.open_seq {_SPAN} GROUP BY {{by}}
-"""  # noqa: S608
-_TAKEN_BACK = f"""
-    SELECT {{group}}, c.outcome, -count(*), -sum(c.cost_pico IS NULL), -count(*), 0, 0, 0, 0, 0,
-        -sum(coalesce(c.cost_pico, 0) / {_HALF}), -sum(coalesce(c.cost_pico, 0) % {_HALF}), 0, 0, 0, 0, 0
-    FROM correction_rows r JOIN open_rows o ON o.seq = r.open_seq
-        JOIN close_rows c ON c.open_seq = r.open_seq {_SPAN} GROUP BY {{by}}
-"""  # noqa: S608
-_BY_HOUR = (f"r.at_us / {HOUR_US}, o.tier, o.model, o.task, o.kind", "1, 2, 3, 4, 5, 6")
-_BY_KEY = (f"r.at_us / {DAY_US}, o.key", "1, 2, 3")
+_Raw = tuple[int, tuple[str, ...], str]
+_Tallies = dict[_Raw, Sums]
 
 
 class Rollup:
@@ -99,96 +62,79 @@ class Rollup:
     def __init__(self, history: History) -> None:
         self._history = history
         self._lock = threading.Lock()
-        self._hours: dict[Slot, Sums] = {}
-        self._days: dict[Slot, Sums] = {}
-        self._keys: dict[KeySlot, Sums] = {}
-        self._low = self._high = -1
-        self._from_us: int | None = None
-        self._thread: threading.Thread | None = None
-        self._fault = ""
+        self._horizon = Horizon()
+        self._rolled = self._counted = self._top = -1
+        self._kept: dict[tuple[Facet, int, int], _Tallies] = {}
+        self._since: dict[Facet, _Tallies] = {}
+        self._fresh: dict[Facet, _Tallies] = {}
+        self._complete = False
 
-    def refresh(self, budget_s: float = 0.4) -> None:
-        """Adds what is new, and starts filling in what is old. Raises StoreError."""
-        with self._lock:
-            with self._history.connected() as database:
-                top = last_seq(database)
-            if self._high < 0:
-                self._low = self._high = top
-                self._from_us = None
-            until = tick_us() + int(budget_s * 1e6)
-            while self._high < top and tick_us() < until:
-                self._add(self._high, min(self._high + PIECE, top))
-                self._high = min(self._high + PIECE, top)
-            while self._low > 0 and tick_us() < until:
-                self._backward()
-            if self._low > 0 and (self._thread is None or not self._thread.is_alive()):
-                self._thread = threading.Thread(target=self._fill, name="rollup", daemon=True)
-                self._thread.start()
+    def refresh(self, budget_s: float = BUDGET_S) -> None:
+        """Counts what is new, for so long at most. Raises StoreError."""
+        with self._lock, self._history.asking() as ask:
+            self._count(ask, budget_s)
 
     def covers(self, since_us: int) -> bool:
         """Whether everything since then is counted."""
-        return self._low == 0 or (self._from_us is not None and self._from_us <= since_us)
+        return self._complete
 
     @property
     def progress(self) -> float:
         """The counted share of the ledger, 0..1."""
-        return 1 - self._low / self._high if self._high > 0 else 1.0
+        return 1.0 if self._complete or self._top <= 0 else min(1.0, self._counted / self._top)
 
     def slots(self, since_us: int, hourly: bool = False) -> Iterator[tuple[Slot, Sums]]:
-        """Groups that begin at `since_us` or later: hours of the last eight days, or days of all."""
-        return self._from(self._hours if hourly else self._days, since_us)
+        """Groups that begin at `since_us` or later, by hour or by day. Raises StoreError."""
+        step = HOUR if hourly else DAY
+        for (start, (task, tier, model, kind), outcome), sums in self._from("route", step, since_us).items():
+            yield Slot(start * STEPS[step], tier, model, task, kind, outcome), sums
 
     def key_slots(self, since_us: int) -> Iterator[tuple[KeySlot, Sums]]:
-        """Days by key that begin at `since_us` or later."""
-        return self._from(self._keys, since_us)
+        """Days by key that begin at `since_us` or later. Raises StoreError."""
+        for (start, (key,), outcome), sums in self._from("key", DAY, since_us).items():
+            yield KeySlot(start * DAY_US, key, outcome), sums
 
-    def _from(self, groups: dict[Any, Sums], since_us: int) -> Iterator[tuple[Any, Sums]]:
-        with self._lock:
-            return iter([(slot, sums[:]) for slot, sums in groups.items() if slot.start_us >= since_us])
+    def _from(self, facet: Facet, step: int, since_us: int) -> dict[Any, Sums]:
+        first = -(-since_us // STEPS[step])
+        with self._lock, self._history.asking() as ask:
+            stored = self._count(ask, BUDGET_S)
+            kept = self._kept.get((facet, step, first))
+            if kept is None:
+                wanted = Wanted(facet, FACETS[facet], first * STEPS[step], FOREVER_US, by=step)
+                kept = _plain(stored, wanted)
+                self._kept[facet, step, first] = kept
+            found = {raw: sums[:] for raw, sums in kept.items()}
+            for part in (self._since, self._fresh):
+                for (hour, words, outcome), sums in part.get(facet, {}).items():
+                    start = hour * HOUR_US // STEPS[step]
+                    if start >= first:
+                        _merge(found, (start, words, outcome), sums)
+            return found
 
-    def _fill(self) -> None:
-        """Goes on backwards until the beginning, a piece at a time, letting questions in between."""
-        pause = threading.Event()
-        try:
-            while self._low > 0:
-                with self._lock:
-                    self._backward()
-                pause.wait(_PAUSE_S)
-        except StoreError as error:
-            log.warning("the dashboard's sums are not complete: %s", error.sentence())
-
-    def _backward(self) -> None:
-        low = max(0, self._low - PIECE)
-        self._add(low, self._low)
-        self._low = low
-        with self._history.connected() as database:
-            first = database.execute(
-                "SELECT at_us FROM close_rows WHERE seq > ? ORDER BY seq LIMIT 1", (low,)
-            ).fetchone()
-        self._from_us = first[0] if first else self._from_us
-
-    def _add(self, low: int, high: int) -> None:
-        span = {"low": low, "high": high}
-        found: list[tuple[bool, tuple[Any, ...]]] = []
-        with self._history.connected(30.0) as database:
-            for query in (_CLOSED, _CORRECTED, _TAKEN_BACK):
-                for by_hour, (group, by) in ((True, _BY_HOUR), (False, _BY_KEY)):
-                    rows = database.execute(query.format(group=group, by=by), span)
-                    found += [(by_hour, row) for row in rows]
-        oldest_us = now_us() - HOURS_KEPT * HOUR_US
-        for by_hour, row in found:
-            if by_hour:
-                hour, sums = row[0] * HOUR_US, _joined(row[6:])
-                _merge(self._days, Slot(hour - hour % DAY_US, *row[1:6]), sums)
-                if hour >= oldest_us:
-                    _merge(self._hours, Slot(hour, *row[1:6]), sums)
-            else:
-                _merge(self._keys, KeySlot(row[0] * DAY_US, row[1], row[2]), _joined(row[3:]))
-        self._forget(oldest_us)
-
-    def _forget(self, oldest_us: int) -> None:
-        if len(self._hours) > _MOST_GROUPS:
-            self._hours = {slot: sums for slot, sums in self._hours.items() if slot.start_us >= oldest_us}
+    def _count(self, ask: Ask, budget_s: float) -> Stored:
+        """Brings what is in memory to the instant that `ask` sees."""
+        flavour = self._history.flavour
+        before, stored = self._top, Stored(ask, flavour)
+        settled = self._top = stored.top
+        if flavour.running:
+            oldest, following = ask(flavour.running, {})[0]
+            settled = min(self._horizon.settle(before, (oldest, following)), stored.top)
+        if stored.rolled != self._rolled:
+            self._rolled = self._counted = stored.rolled
+            self._kept, self._since = {}, {}
+        self._fresh, self._complete = {}, False
+        if stored.top - stored.rolled > BACKLOG:
+            return stored
+        until = tick_us() + int(budget_s * 1e6)
+        for low, high in pieces(self._counted, settled, PIECE):
+            if tick_us() > until:
+                return stored
+            _add(stored, (low, high), self._since)
+            self._counted = high
+        for numbers in pieces(self._counted, stored.top, PIECE):
+            _add(stored, numbers, self._fresh)
+        self._complete = True
+        return stored
 
 
 def total(groups: Iterator[tuple[Any, Sums]], keep: Callable[[Any], bool] = lambda slot: True) -> Sums:
@@ -201,11 +147,25 @@ def total(groups: Iterator[tuple[Any, Sums]], keep: Callable[[Any], bool] = lamb
     return result
 
 
-def _joined(row: tuple[Any, ...]) -> Sums:
-    """A query's columns in the order of SUMS, with the halves of amounts joined."""
-    values = [int(value or 0) for value in row]
-    amount = [values[8] * _HALF + values[9], values[10], values[11] * _HALF + values[12]]
-    return [*values[:8], *amount, values[13] * _HALF + values[14]]
+def _add(stored: Stored, numbers: tuple[int, int], found: dict[Facet, _Tallies]) -> None:
+    for facet in ("route", "key"):
+        groups, count = found.setdefault(facet, {}), len(FACETS[facet])
+        for row in stored.rows(facet, numbers, HOUR_US, (0, FOREVER_US)):
+            tally = Tally()
+            add_row(tally, row[count + 2 :])
+            _merge(groups, (int(row[0]), tuple(row[1 : count + 1]), row[count + 1]), _picked(tally))
+
+
+def _plain(stored: Stored, wanted: Wanted) -> _Tallies:
+    """The sums stored, and only these."""
+    return {
+        (slot.start, slot.words, slot.outcome): _picked(tally)
+        for slot, tally in stored.stored(wanted).items()
+    }
+
+
+def _picked(tally: Tally) -> Sums:
+    return [tally.sums[place] for place in _PLACES]
 
 
 def _merge(groups: dict[Any, Sums], slot: Any, sums: Sums) -> None:

@@ -1,4 +1,4 @@
-"""Rollup and History against a real ledger file."""
+"""Rollup and History against real ledgers of either kind."""
 
 from __future__ import annotations
 
@@ -6,13 +6,21 @@ from pathlib import Path
 
 import pytest
 
+from postgres import postgres  # noqa: F401  a fixture
+from stores import STORES, Stores
 from tierwise.clock import new_id, now_us
 from tierwise.errors import StoreError
-from tierwise.ledger import Ledger, open_ledger, read_ledger
+from tierwise.ledger import Ledger, read_ledger
+from tierwise.ledger import rollup_step as steps
 from tierwise.nouns import Close, Open, Usage
 from tierwise.web import rollup as rollups
 from tierwise.web.history import History, Wanted
 from tierwise.web.rollup import DAY_US, Rollup, total
+
+
+@pytest.fixture(params=sorted(STORES))
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Stores:
+    return STORES[request.param](tmp_path, request)
 
 
 def opened(number: int, at_us: int, **other: object) -> Open:
@@ -44,17 +52,23 @@ async def filled(ledger: Ledger, calls: int, at_us: int) -> list[Open]:
 
 
 async def test_sums_agree_with_the_report_in_pieces_and_after_more(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    place: Stores, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rollups, "PIECE", 7)
-    url = f"sqlite:///{tmp_path}/l.db"
-    ledger = open_ledger(url, {})
+    monkeypatch.setattr(steps, "SLICE", 16)
+    url = place.url
+    ledger = place.open()
     at = now_us()
     await filled(ledger, 20, at)
     rollup = Rollup(History(url))
     rollup.refresh(5.0)
+    assert total(rollup.slots(0))[0] == 20
     await filled(ledger, 5, at + 1000)
     rollup.refresh(5.0)
+    assert total(rollup.slots(0))[0] == 25
+    while ledger.roll():
+        assert total(rollup.slots(0))[0] == 25
+    assert rollup._rolled == 48
     sums = total(rollup.slots(at - at % DAY_US))
     line = read_ledger(url).report("task").all
     assert sums[0] == line.calls == 25
@@ -67,9 +81,9 @@ async def test_sums_agree_with_the_report_in_pieces_and_after_more(
     await ledger.shutdown()
 
 
-async def test_a_correction_takes_the_sweep_back(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path}/l.db"
-    ledger = open_ledger(url, {})
+async def test_a_correction_takes_the_sweep_back(place: Stores) -> None:
+    url = place.url
+    ledger = place.open()
     at = now_us()
     row = opened(1, at)
     await ledger.open(row)
@@ -88,9 +102,9 @@ async def test_a_correction_takes_the_sweep_back(tmp_path: Path) -> None:
     await ledger.shutdown()
 
 
-async def test_search(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path}/l.db"
-    ledger = open_ledger(url, {})
+async def test_search(place: Stores) -> None:
+    url = place.url
+    ledger = place.open()
     rows = await filled(ledger, 12, now_us())
     late = opened(99, now_us(), task="it's 100 % <b>'; DROP TABLE open_rows")
     await ledger.open(late)
@@ -113,22 +127,21 @@ async def test_search(tmp_path: Path) -> None:
     await ledger.shutdown()
 
 
-def test_an_empty_ledger_has_nothing_and_a_long_question_is_cut(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path}/l.db"
-    ledger = open_ledger(url, {})
-    history = History(url)
+def test_an_empty_ledger_has_nothing_and_a_long_question_is_cut(place: Stores) -> None:
+    ledger = place.open()
+    history = History(place.url)
     rollup = Rollup(history)
     rollup.refresh()
     assert list(rollup.slots(0)) == []
     assert rollup.progress == 1.0
     assert history.search(Wanted()).rows == []
     endless = "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c) SELECT max(n) FROM c"
-    with pytest.raises(StoreError, match="did not answer"), history.connected(0.05) as database:
-        database.execute(endless).fetchone()
+    with pytest.raises(StoreError, match="did not answer"), history.asking(0.05) as ask:
+        ask(endless, {})
     ledger._store.release()
 
 
-def test_a_shared_ledger_is_refused_without_its_password() -> None:
+def test_a_ledger_that_is_away_is_told_without_its_password() -> None:
     with pytest.raises(StoreError) as refused:
-        History("postgres://user:hunter2@host/db")
+        History("postgres://user:hunter2@127.0.0.1:1/db")
     assert "hunter2" not in refused.value.sentence()
