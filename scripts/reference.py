@@ -1,5 +1,5 @@
-"""Writes the generated parts of docs/configuration.md and docs/commands.md; `--check` only says whether they
-are up to date.
+"""Writes the generated parts of docs/configuration.md, docs/commands.md and docs/api.md; `--check` only says
+whether they are up to date.
 
 Meanings stand next to what they describe: the string below a field in config/rows.py, the help of a click
 command, the HELP line of a metric.
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import json
 import re
 import sys
 import tempfile
@@ -26,7 +27,7 @@ from tierwise.nouns import Task
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCE = ROOT / "src/tierwise"
-PAGES = ("configuration.md", "commands.md")
+PAGES = ("configuration.md", "commands.md", "api.md")
 TABLES = (
     ("[server]", rows.ServerRow), ("[[provider]]", rows.ProviderRow), ("[[tier]]", rows.TierRow),
     ("[default]", rows.DefaultRow), ("[task.NAME]", rows.TaskRow), ("[alias]", None),
@@ -74,7 +75,13 @@ def main() -> int:
 
 def refreshed(text: str) -> str:
     """A page with each `<!-- generated NAME -->` part written anew."""
-    parts = {"tables": tables, "environment": environment, "commands": commands, "metrics": metrics}
+    parts = {
+        "tables": tables,
+        "environment": environment,
+        "commands": commands,
+        "metrics": metrics,
+        "api": api,
+    }
 
     def part(found: re.Match[str]) -> str:
         return f"{found[1]}\n{parts[found[2]]()}\n<!-- end -->"
@@ -144,6 +151,69 @@ def exposed() -> list[tuple[str, str, str]]:
         _shut(ledger)
     helps = dict(re.findall(r"^# HELP (\S+) (.*)$", text, re.M))
     return [(name, kind, helps[name]) for name, kind in re.findall(r"^# TYPE (\S+) (\S+)$", text, re.M)]
+
+
+def api() -> str:
+    """Every path of the admin API, from its own description."""
+    from tierwise.web.openapi import document
+
+    described = document("tierwise")
+    blocks = []
+    for path, item in described["paths"].items():
+        for method, operation in item.items():
+            blocks.append(
+                _operation(f"{method.upper()} {path}", operation, described["components"]["schemas"])
+            )
+    return "\n\n".join(blocks)
+
+
+def _operation(name: str, operation: dict[str, Any], schemas: dict[str, Any]) -> str:
+    lines = [f"### `{name}`", "", operation["summary"]]
+    fields = {each["name"]: each["schema"] for each in operation.get("parameters", [])}
+    needed = [each["name"] for each in operation.get("parameters", []) if each["required"]]
+    if "requestBody" in operation:
+        body = _resolved(operation["requestBody"]["content"]["application/json"]["schema"], schemas)
+        fields, needed = body["properties"], body.get("required", [])
+    if fields:
+        lines += ["", "| field | type | default |", "|---|---|---|"]
+        lines += [
+            f"| `{each}` | {_kind(schema, schemas)} | "
+            f"{'required' if each in needed else _absent(schema.get('default'))} |"
+            for each, schema in fields.items()
+        ]
+    (status, reply), *refusals = operation["responses"].items()
+    content = next(iter(reply.get("content", {"": {}}).items()))
+    schema = content[1].get("schema", {})
+    answer = schema["$ref"].rpartition("/")[2] if "$ref" in schema else ""
+    told = f"{status}: {content[0]}"
+    if answer:
+        found = _resolved(schema, schemas)
+        told = f"{status}, {answer}: {', '.join(f'`{each}`' for each in found['properties'])}"
+    lines += ["", told + "." + (f" Refusals: {', '.join(code for code, _ in refusals)}." if refusals else "")]
+    return "\n".join(lines)
+
+
+def _resolved(schema: dict[str, Any], schemas: dict[str, Any]) -> dict[str, Any]:
+    while "$ref" in schema:
+        schema = schemas[schema["$ref"].rpartition("/")[2]]
+    return schema
+
+
+def _kind(schema: dict[str, Any], schemas: dict[str, Any]) -> str:
+    """A JSON schema in a few words."""
+    schema = _resolved(schema, schemas)
+    if "enum" in schema:
+        return " or ".join(f"`{each}`" for each in schema["enum"] if each is not None)
+    if "anyOf" in schema:
+        kinds = dict.fromkeys(_kind(each, schemas) for each in schema["anyOf"])
+        return " or ".join(kind for kind in kinds if kind != "null")
+    return {"integer": "whole number", "string": "text", "boolean": "true or false"}.get(
+        schema.get("type", ""), schema.get("type", "any")
+    )
+
+
+def _absent(value: Any) -> str:
+    return "–" if value in (None, "") else f"`{json.dumps(value)}`"
 
 
 def _shut(ledger: Any) -> None:

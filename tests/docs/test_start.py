@@ -21,7 +21,7 @@ LINE = "ANTHROPIC_BASE_URL=http://127.0.0.1:4000/anthropic ANTHROPIC_AUTH_TOKEN=
 CLAUDE = """#!/bin/sh
 curl -sS "$ANTHROPIC_BASE_URL/v1/messages?beta=true" -H "Authorization: Bearer $ANTHROPIC_AUTH_TOKEN" \\
   -H 'anthropic-version: 2023-06-01' -H 'Content-Type: application/json' \\
-  -d '{"model": "'"$2"'", "max_tokens": 20, "messages": [{"role": "user", "content": "Hi"}]}'
+  -d '{"model": "'"${2:-claude-haiku-4}"'", "max_tokens": 9, "messages": [{"role": "user", "content": "a"}]}'
 """
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -12,7 +13,7 @@ import msgspec
 from msgspec import Struct, structs
 
 from ..clock import now_us, rfc3339
-from ..config import load
+from ..config import load, model_for
 from ..costing import TOKENS_PER_MEDIA, estimate_tokens
 from ..dialects import registry
 from ..errors import BadRequest
@@ -109,7 +110,8 @@ def explain(
     """The Route a request would take with nothing known of health, and today's cost at each candidate."""
     day = rfc3339(now_us())[:10]
     prompt = estimate_tokens(outline.prompt_bytes) + TOKENS_PER_MEDIA * outline.media
-    route = choose(Question(outline, task=task, prompt_tokens=prompt), Table(catalog, policy, day))
+    table = Table(catalog, policy, day, partial(model_for, catalog))
+    route = choose(Question(outline, task=task, prompt_tokens=prompt), table)
     known = policy.tasks.get(route.task)
     answer = expected_output(outline.max_output, known.default_output_tokens if known else None)
     candidates = []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from tierwise.clock import now_us, rfc3339
 from tierwise.config import Settings, model_for
 from tierwise.errors import UnknownModel
@@ -20,7 +22,8 @@ class Snapshot:
         self.settings = settings
         self.catalog = settings.catalog
         self.policy = settings.policy
-        self.table = Table(settings.catalog, settings.policy, rfc3339(now_us())[:10])
+        find = partial(model_for, settings.catalog)
+        self.table = Table(settings.catalog, settings.policy, rfc3339(now_us())[:10], find)
         self.routes = Routes(self.table)
         self._deployments: dict[str, Deployment] = {}
         reference = settings.catalog.tiers.get(settings.catalog.ladder.reference)

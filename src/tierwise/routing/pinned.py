@@ -15,13 +15,13 @@ _NAME_LENGTH = 100
 
 
 def pinned(table: Table, name: str) -> Rung | None:
-    """The rung of `provider/model` or an alias; None when nothing is called that and no provider passes it
-    on.
+    """The rung of `provider/model`, an alias or a vendor's bare id; None when nothing is called that and no
+    provider passes it on.
     """
     rung = table.models.get(name)
     if rung is None and passed_on(table.passing, name):
         rung = Rung(Candidate(name))
-    return rung
+    return rung or table.unlisted(name)
 
 
 def passed_on(passing: Iterable[str], name: str) -> bool:

@@ -4,7 +4,7 @@ changed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from msgspec import Struct
 
@@ -51,10 +51,17 @@ class Table:
     dearer ones of the ladder. `models`: by name and alias. `passing`: providers that pass any model id on.
     """
 
-    __slots__ = ("middle", "models", "passing", "rungs", "task_names", "tasks", "tiers")
+    __slots__ = ("_day", "_find", "middle", "models", "passing", "rungs", "task_names", "tasks", "tiers")
 
-    def __init__(self, catalog: Catalog, policy: Policy, day: str | None = None) -> None:
-        """`day` (YYYY-MM-DD) picks the prices used for ordering by cost; None: the latest known."""
+    def __init__(
+        self,
+        catalog: Catalog,
+        policy: Policy,
+        day: str | None = None,
+        find: Callable[[str], Model | None] | None = None,
+    ) -> None:
+        """`day` (YYYY-MM-DD) picks the prices used for ordering by cost; None: the latest known. `find` gives
+        the Model of a name that the catalog does not list, if a provider serves it all the same."""
         self.models = {name: _pinned(model, day) for name, model in catalog.models.items()}
         for alias, name in catalog.aliases.items():
             if name in self.models:
@@ -71,7 +78,15 @@ class Table:
         self.task_names = tuple(self.tasks)
         self.tiers = {name: _tier_line(name, self.rungs, ladder) for name in self.rungs}
         self.middle = _line("", (policy.safe_middle,), ladder, self.rungs)
+        self._day = day
+        self._find = find
         self.passing = frozenset(name for name, provider in catalog.providers.items() if not provider.models)
+
+    def unlisted(self, name: str) -> Rung | None:
+        """The rung of a model that the catalog does not list, such as a vendor's bare id at a provider that
+        takes any; None when no provider serves it."""
+        model = self._find(name) if self._find is not None else None
+        return _pinned(model, self._day) if model is not None else None
 
     def names(self) -> list[str]:
         """Every name a caller may write as `model`."""

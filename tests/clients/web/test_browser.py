@@ -17,12 +17,15 @@ webdriver = pytest.importorskip(
 )
 from selenium.common.exceptions import StaleElementReferenceException  # noqa: E402
 from selenium.webdriver.common.by import By  # noqa: E402
+from selenium.webdriver.support import expected_conditions as expected  # noqa: E402
 from selenium.webdriver.support.ui import WebDriverWait  # noqa: E402
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 pytestmark = pytest.mark.skipif(
     not (CHROMIUM and DRIVER), reason="no chromium: apt-get install chromium chromium-driver"
 )
+PATIENCE_S = 60
+WIDTHS = pytest.mark.parametrize("width", [1280, 390])
 HOSTILE = "<img src=x onerror=document.title='pwned'>"
 PAGES = ("/", "/tasks", "/tiers", "/requests", "/evaluations", "/policy", "/keys", "/caching", "/waste",
          "/playground", "/estimate?prefix=3000")  # fmt: skip
@@ -36,8 +39,8 @@ class World:
         extra = '[server]\nadmin_secret = "env:ADMIN_SECRET"\n'
         toml = live.config("anthropic_messages", self.simulator.port, extra=extra)
         self.gateway = live.Gateway(folder / "g", toml, {"ADMIN_SECRET": "open-sesame"})
-        port = self.gateway.arguments[self.gateway.arguments.index("--admin-port") + 1]
-        assert live.wait_for(lambda: live.request(int(port), "GET", "/healthz").status == 200)
+        port = self.gateway.admin
+        assert live.wait_for(lambda: live.request(port, "GET", "/healthz").status == 200, PATIENCE_S)
         self.base = f"http://127.0.0.1:{port}"
         self.browser = browser
 
@@ -45,13 +48,28 @@ class World:
         self.browser.get(self.base + path)
 
     def find(self, css: str) -> Any:
-        return WebDriverWait(self.browser, 10).until(lambda b: b.find_element(By.CSS_SELECTOR, css))
+        patient = WebDriverWait(self.browser, PATIENCE_S)
+        return patient.until(lambda b: b.find_element(By.CSS_SELECTOR, css))
+
+    def click(self, css: str) -> None:
+        """Clicks it when it is there, scrolled into view."""
+        patient = WebDriverWait(self.browser, PATIENCE_S)
+        patient.until(expected.element_to_be_clickable((By.CSS_SELECTOR, css))).click()
+
+    def evaluated(self) -> str:
+        """The id of a run in which both tiers are always wrong: haiku is as good as opus."""
+        rows = [f"I was charged twice for order {number}.,none" for number in range(90)]
+        (self.gateway.folder / "suite.csv").write_text("\n".join(["input,target", *rows]))
+        said = ("--tiers", "haiku,opus", "--task", "moderation", "--json")
+        done = self.gateway.command("eval", "suite.csv", *said)
+        assert done.returncode == 0, done.stderr
+        return str(json.loads(done.stdout)["run"])
 
     def text(self) -> str:
         return str(self.find("main").text)
 
     def wait(self, words: str) -> None:
-        patient = WebDriverWait(self.browser, 15, ignored_exceptions=[StaleElementReferenceException])
+        patient = WebDriverWait(self.browser, PATIENCE_S, ignored_exceptions=[StaleElementReferenceException])
         patient.until(lambda b: words in b.find_element(By.TAG_NAME, "body").text)
 
     def size(self, width: int, dark: bool) -> None:
@@ -74,6 +92,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     made.find("#secret").send_keys("open-sesame")
     made.find("form button.primary").click()
     made.wait("classification")
+    browser.set_page_load_timeout(PATIENCE_S)
     yield made
     browser.quit()
     assert made.gateway.verify() == ""
@@ -81,11 +100,14 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     made.simulator.stop()
 
 
-def test_a_key_is_made_shown_once_used_and_revoked(world: World) -> None:
+@WIDTHS
+def test_a_key_is_made_shown_once_used_and_revoked(world: World, width: int) -> None:
+    world.size(width, False)
+    name = f"{HOSTILE} {width}"
     world.go("/keys")
-    world.find("#name").send_keys(HOSTILE)
+    world.find("#name").send_keys(name)
     world.find("#budget_usd").send_keys("5")
-    world.find("form[action='/keys'] button.primary").click()
+    world.click("form[action='/keys'] button.primary")
     secret = world.find("#secret-text").text
     body = {"model": "task/qa", "messages": [{"role": "user", "content": HOSTILE}], "max_tokens": 20}
     got = live.post(world.gateway.port, "/v1/chat/completions", body, secret, {"x-tierwise-tags": HOSTILE})
@@ -94,30 +116,71 @@ def test_a_key_is_made_shown_once_used_and_revoked(world: World) -> None:
     assert secret not in world.browser.page_source
     assert HOSTILE[:30] in world.text()
     world.go("/requests")
-    world.find("td a.id").click()
+    world.find("#id").send_keys(got.headers["x-tierwise-exchange"])
+    world.click("form.filters button.primary")
+    world.click("td a.id")
     world.wait("The terms add up")
     assert HOSTILE in world.text()
     world.go("/keys")
-    world.find(f"button[aria-label='Revoke {HOSTILE.replace(chr(39), chr(92) + chr(39))}']").click()
-    world.browser.switch_to.alert.accept()
+    quoted = name.replace("'", chr(92) + "'")
+    world.click(f"button[aria-label='Revoke {quoted}']")
+    WebDriverWait(world.browser, PATIENCE_S).until(expected.alert_is_present()).accept()
     world.wait("is revoked")
     assert live.post(world.gateway.port, "/v1/chat/completions", body, secret).status == 401
     assert "pwned" not in world.browser.title
 
 
-def test_the_playground_answers_side_by_side_and_the_calls_are_found(world: World) -> None:
+@WIDTHS
+def test_the_playground_answers_side_by_side_and_the_calls_are_found(world: World, width: int) -> None:
+    world.size(width, True)
     world.go("/playground")
     world.find("#prompt").send_keys(f"Write of ledgers {HOSTILE}")
-    world.find("#send").click()
-    WebDriverWait(world.browser, 20).until(
+    world.click("#send")
+    WebDriverWait(world.browser, PATIENCE_S).until(
         lambda b: len(b.find_elements(By.CSS_SELECTOR, ".answer .cost")) == 2
     )
     costs = [each.text for each in world.browser.find_elements(By.CSS_SELECTOR, ".answer .cost")]
     assert all(cost.startswith("$") for cost in costs)
     assert all(each.text for each in world.browser.find_elements(By.CSS_SELECTOR, ".answer .said"))
-    world.find(".answer a").click()
+    world.click(".answer a")
     world.wait("Waterfall")
     assert "playground" in world.text()
+
+
+@WIDTHS
+def test_a_verdict_is_proposed_planned_and_put_in_force(world: World, width: int) -> None:
+    run = world.evaluated()
+    world.size(width, False)
+    world.go("/evaluations")
+    world.click(f"a[href='/evaluations/{run}']")
+    world.wait("good enough")
+    world.click("a.button")
+    world.wait(f"{run}/haiku")
+    world.click("#plan")
+    world.wait("Plan: the last 7 days")
+    assert f"{run}/haiku" in world.find("#text").get_attribute("value")
+    world.click("#apply")
+    world.wait("Written.")
+    patient = WebDriverWait(world.browser, PATIENCE_S)
+
+    def in_force(_: Any) -> bool:
+        world.go("/tasks")
+        return run in world.text() or "measured" in world.text()
+
+    assert patient.until(in_force)
+
+
+@WIDTHS
+def test_a_log_is_priced(world: World, width: int, tmp_path: Path) -> None:
+    (tmp_path / "calls.csv").write_text("input_tokens,output_tokens\n800,50\n900,10\n")
+    world.size(width, False)
+    world.go("/estimate")
+    world.find("#file").send_keys(str(tmp_path / "calls.csv"))
+    patient = WebDriverWait(world.browser, PATIENCE_S)
+    patient.until(lambda b: "800,50" in b.find_element(By.ID, "log").get_attribute("value"))
+    world.click("#price-log")
+    world.wait("calls.csv: 2 calls")
+    assert "$0.002" in world.find("#log-result").text
 
 
 def test_a_policy_is_applied_and_a_second_admin_meets_the_conflict(world: World) -> None:

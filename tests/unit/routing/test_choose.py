@@ -4,7 +4,7 @@ import pytest
 from msgspec import structs
 
 from tierwise.errors import NoTier, UnknownModel
-from tierwise.nouns import Ladder, Outline, Policy, Rule, Skipped, Task, Tier, TierHealth
+from tierwise.nouns import Ladder, Model, Outline, Policy, Rule, Skipped, Task, Tier, TierHealth
 from tierwise.routing import Question, Table, choose, model_of
 
 IMAGE = Outline("auto", images=True, media=1)
@@ -399,3 +399,20 @@ def test_reasons_are_header_safe_whatever_the_names(catalog):
         assert len(route.task) <= 64
         assert route.task.isprintable()
     assert "-0.4 pp +/- 1" in ask("task/a", table).reason
+
+
+def test_a_vendors_bare_id_is_served_where_a_provider_takes_any(catalog, policy):
+    seen = []
+
+    def find(name):
+        seen.append(name)
+        return Model(f"open/{name}", "open", name) if name.startswith("claude") else None
+
+    table = Table(catalog, policy, find=find)
+    route = ask("claude-opus-9", table)
+    assert ([each.model for each in route.candidates], route.how) == (["open/claude-opus-9"], "pinned")
+    with pytest.raises(UnknownModel, match="There is no model 'gpt-9'"):
+        ask("gpt-9", table)
+    ask("big", table)
+    ask("tier/haiku", table)
+    assert seen == ["claude-opus-9", "gpt-9"]
