@@ -32,14 +32,14 @@ TABLES = (
     ("[server]", rows.ServerRow), ("[[provider]]", rows.ProviderRow), ("[[tier]]", rows.TierRow),
     ("[default]", rows.DefaultRow), ("[task.NAME]", rows.TaskRow), ("[alias]", None),
     ("[[price]]", rows.PriceRow), ("steps of a price", rows.StepRow), ("[[model]]", rows.ModelRow),
-    ("[telemetry]", rows.TelemetryRow),
-    ("[batch]", rows.BatchRow),
+    ("[cache]", rows.CacheRow), ("[batch]", rows.BatchRow), ("[telemetry]", rows.TelemetryRow),
 )  # fmt: skip
 TYPES = {
     "str": "text", "int": "whole number", "float": "number", "bool": "true or false", "Decimal": "number",
     "list[str]": "list of texts", "dict[str, str]": "table of texts", "dict[str, Any]": "table",
     "dict[str, Decimal]": "table of numbers", "list[StepRow]": "list of tables",
     "DialectName": "a dialect", "Literal['off', 'auto']": "`off` or `auto`",
+    "Literal['key', 'project']": "`key` or `project`",
 }  # fmt: skip
 # What code that reads a key looks like, for keys that others of the same name could be taken for.
 READING = {

@@ -20,7 +20,7 @@ from tierwise.clock import now_us
 from tierwise.config import RuleBlock, Settings, load
 from tierwise.dialects import registry
 from tierwise.errors import ConfigError, StoreError, TierwiseError
-from tierwise.gateway import Admission, App, Book, Caller, Desk, Gate, Metrics, Runner, Snapshot
+from tierwise.gateway import Admission, Answers, App, Book, Caller, Desk, Gate, Metrics, Runner, Snapshot
 from tierwise.gateway.telemetry import Feed, JsonLines, Telemetry, write_lines
 from tierwise.http1 import Limits, Pool, Request, Server
 from tierwise.ledger import Ledger, open_ledger
@@ -71,8 +71,10 @@ class Running:
         self.telemetry = telemetry_of(settings, options.log_format or server.log_format)
         book.witness = self.telemetry
         caller = Caller(self.pool, book, Health())
-        self.admission = admission_of(server.max_in_flight, options.redis or server.redis)
-        self.gate = Gate(ledger, Snapshot(settings), caller, self.admission)
+        redis = options.redis or server.redis
+        self.admission = admission_of(server.max_in_flight, redis)
+        self.answers = Answers(book, redis)
+        self.gate = Gate(Snapshot(settings), caller, self.admission, self.answers)
         batches = BatchStore(options.db or server.db)
         self.batches = Runner(self.gate, batches)
         self.app = App(self.gate, Desk(self.gate, batches, self.batches))
@@ -88,7 +90,8 @@ class Running:
                 f"Listening on {self.host} needs an admin secret.",
                 'Set [server] admin_secret = "env:TIERWISE_ADMIN_SECRET", or listen on 127.0.0.1.',
             )
-        await self.admission.start()
+        self.answers.use(self.gate.snapshot.keeping)
+        await asyncio.gather(self.admission.start(), self.answers.start())
         try:
             await self.http.start(self.host, self.port)
         except OSError as error:
@@ -111,6 +114,7 @@ class Running:
         self.settings = settings
         self.gate.snapshot = snapshot
         self.gate.aside.use(snapshot)
+        self.answers.use(snapshot.keeping)
         log.info("configuration reloaded: policy %s", settings.policy.hash or "prior")
         for note in settings.notes:
             log.info("%s", note)
@@ -124,7 +128,7 @@ class Running:
         await self.http.close()
         await self.gate.aside.close()
         await self.pool.close()
-        await self.admission.close()
+        await asyncio.gather(self.admission.close(), self.answers.close())
         await self.ledger.shutdown()
         if self.telemetry is not None:
             await asyncio.to_thread(self.telemetry.close)

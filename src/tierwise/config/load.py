@@ -17,7 +17,7 @@ from .policyfile import merge_policy, read_policy
 from .prices import own_prices
 from .prior import BUILT_IN, ladder_of, policy_of
 from .providers import VENDORS, checked_url, from_environment, from_rows, secret_of
-from .rows import ConfigFile, ModelRow, ServerRow, TelemetryRow
+from .rows import CacheRow, ConfigFile, ModelRow, ServerRow, TelemetryRow
 from .settings import Secrets, Server, Settings, Telemetry
 from .strict import decode, nearest, parse, read_text
 
@@ -66,6 +66,7 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
         policy_path=policy_path,
         stream_usage=frozenset(row.name for row in file.provider if row.stream_usage),
         batches=batches_of(file, listed, name),
+        cache=_cache(file.cache, name),
     )
 
 
@@ -168,6 +169,15 @@ def _otlp_headers(row: TelemetryRow, environ: Mapping[str, str], folder: Path, n
         else value
         for header, value in row.otlp_headers.items()
     }
+
+
+def _cache(row: CacheRow, name: str) -> CacheRow:
+    for field in ("ttl_s", "max_bytes", "max_answer_bytes"):
+        if not 0 < getattr(row, field) < 2**48:
+            raise ConfigError(f"{name}: cache.{field} is {getattr(row, field)}.", "Write a positive number.")
+    if not 0 <= row.wait_s < 86_400:
+        raise ConfigError(f"{name}: cache.wait_s is {row.wait_s}.", "Write seconds, 0 or more.")
+    return row
 
 
 def _tier_notes(catalog: Catalog) -> list[str]:

@@ -167,11 +167,12 @@ def _check_ranges(given: Mapping[str, Any], where: str) -> None:
             or (field in _COUNTS and value < 1)
             or (field == "shadow_daily_usd" and value < 0)
             or (field == "cache_wait_s" and not 0 <= value <= 60)
+            or (field == "cache_ttl_s" and not 0 < value < 2**48)
         )
         if wrong:
             if field == "cache_wait_s":
                 hint = "Write seconds from 0 to 60."
-            elif isinstance(value, float):
+            elif isinstance(value, float) and field != "cache_ttl_s":
                 hint = "Write a share between 0 and 1."
             else:
                 hint = "Write a positive number."

@@ -187,6 +187,27 @@ class TaskRow(Struct, frozen=True):
     """Share of calls whose prompt and answer are kept for `tierwise eval --from-ledger`, 0 to 1."""
     sample_daily: int | None = None
     """Samples kept a day at most."""
+    cache: bool | None = None
+    """Keep its answers, at whatever temperature (true), or none (false). Absent: as `[cache]`."""
+    cache_ttl_s: float | None = None
+    """Seconds that answers of this task are kept. Absent: as `[cache]`."""
+
+
+class CacheRow(Struct, frozen=True):
+    """`[cache]`: answers kept to be given again. Off unless `on`, or a task's `cache`, says otherwise."""
+
+    on: bool = False
+    """Keep answers to requests of temperature 0. Other requests only where their task says `cache = true`."""
+    ttl_s: float = 3600.0
+    """Seconds that an answer is given again."""
+    max_bytes: int = 67_108_864
+    """Bytes of memory for answers in each replica; the least recently used go first."""
+    max_answer_bytes: int = 262_144
+    """Longer answers are not kept."""
+    share: Literal["key", "project"] = "key"
+    """Who may be given an answer again: the key that asked, or every key of its project."""
+    wait_s: float = 60.0
+    """Seconds that a request waits for an identical one under way before it asks by itself."""
 
 
 class DefaultRow(Struct, frozen=True):
@@ -278,6 +299,8 @@ class ConfigFile(Struct, frozen=True):
     """Tasks by name."""
     batch: BatchRow = BatchRow()
     """Files and batches."""
+    cache: CacheRow = CacheRow()
+    """Answers kept to be given again."""
     alias: dict[str, str] = {}
     """Other names for models: `fast = "provider/model"`."""
     default: DefaultRow = field(default_factory=DefaultRow)

@@ -9,6 +9,7 @@ from typing import NoReturn
 from msgspec import Struct
 
 from ..nouns import Catalog, Policy
+from .rows import CacheRow
 
 MASK = b"[secret]"
 
@@ -111,3 +112,4 @@ class Settings(Struct, frozen=True):
     policy_path: Path = Path("policy.toml")
     stream_usage: frozenset[str] = frozenset()
     batches: Batches = Batches()
+    cache: CacheRow = CacheRow()

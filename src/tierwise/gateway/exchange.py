@@ -15,8 +15,7 @@ from msgspec import structs
 from tierwise.dialects.base import Dialect
 from tierwise.errors import BadRequest, DeadlineMissed, TierwiseError
 from tierwise.http1 import Reply, Request
-from tierwise.ledger import Ledger
-from tierwise.nouns import Task
+from tierwise.nouns import Task, Usage
 from tierwise.routing import Question
 
 from . import capped, costed
@@ -24,6 +23,7 @@ from . import reply as writing
 from .admission import Admission
 from .aside import Aside
 from .auth import Callers
+from .cache.answers import Answers
 from .calling import Caller
 from .counting import Factors, count
 from .holdout import TAG, drawn, kept_back, on_reference
@@ -37,15 +37,33 @@ from .walk import GENERATION, Kind, Walk
 class Gate:
     """What every Exchange shares. `snapshot` is replaced whole by a reload."""
 
-    def __init__(self, ledger: Ledger, snapshot: Snapshot, caller: Caller, admission: Admission) -> None:
-        self.ledger = ledger
+    def __init__(self, snapshot: Snapshot, caller: Caller, admission: Admission, answers: Answers) -> None:
+        self.ledger = caller.book.ledger
         self.snapshot = snapshot
         self.caller = caller
         self.admission = admission
-        self.callers = Callers(ledger)
+        self.answers = answers
+        self.callers = Callers(self.ledger)
         self.sessions = Sessions()
         self.factors = Factors()
         self.aside = Aside(caller)
+
+    async def ask(self, walk: Walk, reply: Reply) -> Entry:
+        """Calling and Writing: has `walk` answered by a provider, and learns from it. Gives its page in the
+        book."""
+        live = await self.caller.call(walk)
+        heard = self.aside.listen(walk, live) if self.aside.on else None
+        shown = cast(Reply, costed.CostShown(reply, live)) if walk.outline.usage_cost else reply
+        try:
+            if walk.max_cost_pico is not None and walk.outline.stream:
+                await capped.write(walk, live, shown)
+            else:
+                await writing.write(walk, live, shown)
+        finally:
+            if heard is not None and reply.started:
+                self.aside.consider(walk, heard)
+        remember(self, walk, live.entry)
+        return live.entry
 
     @property
     def metrics(self) -> Metrics:
@@ -97,18 +115,13 @@ async def rooms(gate: Gate, walk: Walk, reply: Reply, kind: Kind) -> None:
     if kind.counts:
         await count(gate.caller, gate.factors, walk, reply)
         return
-    live = await gate.caller.call(walk)
-    heard = gate.aside.listen(walk, live) if gate.aside.on else None
-    shown = cast(Reply, costed.CostShown(reply, live)) if walk.outline.usage_cost else reply
-    try:
-        if walk.max_cost_pico is not None and walk.outline.stream:
-            await capped.write(walk, live, shown)
-        else:
-            await writing.write(walk, live, shown)
-    finally:
-        if heard is not None and reply.started:
-            gate.aside.consider(walk, heard)
-    remember(gate, walk, live.entry)
+    keeping = walk.snapshot.keeping
+    if keeping is None:
+        await gate.ask(walk, reply)
+        return
+    kept = await gate.answers.answer(walk, keeping, reply, gate.ask)
+    if kept is not None:
+        bind(gate, walk, kept.tier, kept.usage)
 
 
 async def reading(gate: Gate, walk: Walk, kind: Kind) -> None:
@@ -170,11 +183,16 @@ def remember(gate: Gate, walk: Walk, entry: Entry) -> None:
     usage = entry.usage
     if usage is not None and not walk.outline.media:
         gate.factors.learn(entry.deployment.name, walk.prompt_tokens, usage.prompt, walk.outline.prompt_bytes)
-    if not walk.session or not entry.candidate.tier:
+    bind(gate, walk, entry.candidate.tier, usage)
+
+
+def bind(gate: Gate, walk: Walk, tier: str, usage: Usage | None) -> None:
+    """Binds the session to `tier` for as long as leaving it would lose something."""
+    if not walk.session or not tier:
         return
-    for_us = bound_for_us(walk.outline, entry.usage)
+    for_us = bound_for_us(walk.outline, usage)
     if for_us:
-        gate.sessions.keep(walk.caller.key.id, walk.session, entry.candidate.tier, walk.at_us + for_us)
+        gate.sessions.keep(walk.caller.key.id, walk.session, tier, walk.at_us + for_us)
 
 
 def scopes_of(walk: Walk) -> tuple[str, ...]:

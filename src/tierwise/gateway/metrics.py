@@ -54,6 +54,11 @@ class Metrics:
         """(place, lifetime) → prompt-cache breakpoints placed."""
         self.cache_waits: Counter[str] = Counter()
         """What ended a wait for a call that writes the same prefix (over, timeout) → waits."""
+        self.cache: Counter[str] = Counter()
+        """hit, miss, bypass → requests while the response cache is on; away → times its server was."""
+        self.cache_saved_pico = 0
+        self.cache_bytes = 0
+        self.cache_evicted = 0
         self.total_s: dict[str, Histogram] = defaultdict(Histogram)
         self.ttft_s: dict[str, Histogram] = defaultdict(Histogram)
         self.overhead_s = Histogram()

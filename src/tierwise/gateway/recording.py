@@ -97,7 +97,7 @@ class Entry:
     """One Attempt's page in the Book: opened, timed, and closed exactly once."""
 
     __slots__ = (
-        "_book", "_closed", "candidate", "cost_pico", "deployment", "first_us", "id", "sent_us",
+        "_book", "_closed", "candidate", "cost_pico", "deployment", "first_us", "id", "outcome", "sent_us",
         "text_bytes", "usage", "walk",
     )  # fmt: skip
 
@@ -115,6 +115,8 @@ class Entry:
         self.text_bytes = 0
         self.usage: Usage | None = None
         self.cost_pico: int | None = None
+        self.outcome: Outcome | None = None
+        """How it was closed."""
 
     def saw_content(self) -> None:
         """Marks the first content: TTFT is measured to here."""
@@ -154,6 +156,7 @@ class Entry:
         self, outcome: Outcome, status: int, error: TierwiseError | None, model: str | None
     ) -> Awaitable[None]:
         self._closed = True
+        self.outcome = outcome
         self._book.left(self.deployment.provider)
         walk, deployment, now = self.walk, self.deployment, tick_us()
         at_us = now_us()

@@ -23,8 +23,8 @@ from .walk import Walk
 # Reply headers of the provider that a client of the same dialect understands.
 _PASSED = (b"anthropic-", b"openai-", b"x-ratelimit-")
 _PASSED_NAMES = frozenset((b"request-id", b"x-request-id"))
-_JSON = (b"content-type", b"application/json")
-_STREAM = ((b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-cache"))
+JSON = (b"content-type", b"application/json")
+STREAM = ((b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-cache"))
 # How long the connection to a provider may linger after its terminator before it is given up.
 _LINGER_S = 1.0
 # Longer names are not worth remembering the headers for.
@@ -54,7 +54,7 @@ async def write(walk: Walk, live: Live, reply: Reply) -> None:
 async def _plain(walk: Walk, live: Live, reply: Reply) -> None:
     body = live.body
     await live.entry.close("ok", model=live.entry.deployment.dialect.served_model(body))
-    reply.send(200, [_JSON, *ours(walk, live), *passed(live)], body)
+    reply.send(200, [JSON, *ours(walk, live), *passed(live)], body)
 
 
 async def _plain_crossed(walk: Walk, live: Live, reply: Reply) -> None:
@@ -63,7 +63,7 @@ async def _plain_crossed(walk: Walk, live: Live, reply: Reply) -> None:
     written = walk.surface.write_answer(live.answer, walk.ask())
     walk.losses += written.losses
     await live.entry.close("ok", model=live.answer.model)
-    reply.send(200, [_JSON, *ours(walk, live), *written.headers], written.body)
+    reply.send(200, [JSON, *ours(walk, live), *written.headers], written.body)
 
 
 async def _stream(walk: Walk, live: Live, reply: Reply) -> None:
@@ -108,9 +108,9 @@ async def _stream(walk: Walk, live: Live, reply: Reply) -> None:
 def begun(walk: Walk, live: Live, reply: Reply) -> Reply:
     """Sends the head of a stream; gives the Reply that its bytes go to."""
     if live.crossed:
-        reply.start(200, [*_STREAM, *ours(walk, live)])
+        reply.start(200, [*STREAM, *ours(walk, live)])
         return reply
-    reply.start(200, [*_STREAM, *ours(walk, live), *passed(live)])
+    reply.start(200, [*STREAM, *ours(walk, live), *passed(live)])
     return cast(Reply, UnaskedUsage(reply)) if asks_usage(walk, live.entry.deployment) else reply
 
 
@@ -197,7 +197,10 @@ def route_headers(walk: Walk, tier: str, model: str) -> list[Header]:
     reason, task = (route.reason, route.task) if route is not None else ("", "")
     # A pinned model's name may be of any length, and the others are short.
     told = _told if len(model) <= _NAME_LENGTH else _told.__wrapped__
-    headers: list[Header] = [(b"x-tierwise-exchange", walk.id.encode()), *told(reason, task, tier, model)]
+    headers: list[Header] = [
+        (b"x-tierwise-exchange", walk.id.encode()),
+        *told(walk.cache, reason, task, tier, model),
+    ]
     if walk.losses:
         headers.append((b"x-tierwise-losses", safe(", ".join(walk.loss_names()))))
     if walk.breakpoints:
@@ -206,7 +209,7 @@ def route_headers(walk: Walk, tier: str, model: str) -> list[Header]:
 
 
 @lru_cache(maxsize=1024)
-def _told(reason: str, task: str, tier: str, model: str) -> tuple[Header, ...]:
+def _told(cache: bytes, reason: str, task: str, tier: str, model: str) -> tuple[Header, ...]:
     """The headers that are the same for every request decided alike, which is most of them."""
     named = (
         (b"x-tierwise-route", reason),
@@ -214,7 +217,7 @@ def _told(reason: str, task: str, tier: str, model: str) -> tuple[Header, ...]:
         (b"x-tierwise-tier", tier),
         (b"x-tierwise-model", model),
     )
-    return ((b"x-tierwise-cache", b"bypass"), *((name, safe(text)) for name, text in named if text))
+    return ((b"x-tierwise-cache", cache), *((name, safe(text)) for name, text in named if text))
 
 
 def passed(live: Live) -> list[Header]:
@@ -225,7 +228,7 @@ def passed(live: Live) -> list[Header]:
 def refuse(walk: Walk, reply: Reply, written: tuple[int, list[Header], bytes]) -> None:
     """Sends an error that the caller's dialect wrote, with what is known of the Exchange."""
     status, headers, body = written
-    reply.send(status, [_JSON, *headers, *route_headers(walk, "", "")], body)
+    reply.send(status, [JSON, *headers, *route_headers(walk, "", "")], body)
 
 
 def nameless(error: TierwiseError, surface: Dialect) -> tuple[int, list[Header], bytes]:
@@ -234,7 +237,7 @@ def nameless(error: TierwiseError, surface: Dialect) -> tuple[int, list[Header],
     """
     made = new_id("ex")
     status, headers, body = surface.write_error(error, made)
-    return status, [_JSON, *headers, (b"x-tierwise-exchange", made.encode())], body
+    return status, [JSON, *headers, (b"x-tierwise-exchange", made.encode())], body
 
 
 def own_words(error: TierwiseError, dialect: DialectName) -> bytes | None:

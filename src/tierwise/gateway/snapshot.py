@@ -11,6 +11,7 @@ from tierwise.nouns import Model, Route
 from tierwise.routing import Table
 from tierwise.upstream import Deployment
 
+from .cache.terms import Terms
 from .routes import Routes
 
 
@@ -26,6 +27,8 @@ class Snapshot:
         self.table = Table(settings.catalog, settings.policy, rfc3339(now_us())[:10], find)
         self.routes = Routes(self.table)
         self._deployments: dict[str, Deployment] = {}
+        self.keeping = Terms.of(settings)
+        """What the response cache keeps; None: it is off."""
         reference = settings.catalog.tiers.get(settings.catalog.ladder.reference)
         self.reference_model = reference.model if reference else None
 

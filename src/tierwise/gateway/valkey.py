@@ -21,7 +21,8 @@ PROBE_S = 1.0
 CONNECT_S = 2.0
 _BATCH = 128
 
-Question = tuple[str, tuple[str, ...], tuple[int | float | str, ...]]
+Argument = int | float | str | bytes
+Question = tuple[str, tuple[str, ...], tuple[Argument, ...]]
 """A script's name, its keys, its arguments."""
 
 
@@ -32,13 +33,14 @@ class Away(Exception):
 class Valkey:
     """A connection with Lua scripts, given by name. Belongs to one event loop."""
 
-    def __init__(self, url: str, scripts: dict[str, str]) -> None:
-        """Raises ConfigError when the client library is missing or the URL cannot be read."""
+    def __init__(self, url: str, scripts: dict[str, str], lost: str, found: str) -> None:
+        """`lost` and `found` are what the log says of the server's going and coming back. Raises ConfigError
+        when the client library is missing or the URL cannot be read."""
         try:
             import redis.asyncio as client
         except ImportError:
             raise ConfigError(
-                "Shared limits need the redis client library, which is not installed.",
+                "Sharing between replicas needs the redis client library, which is not installed.",
                 "Install it: pip install 'tierwise[redis]'.",
             ) from None
         try:
@@ -59,6 +61,7 @@ class Valkey:
         self._asking: asyncio.Task[None] | None = None
         self._probing: asyncio.Task[None] | None = None
         self._said = False
+        self._words = (lost, found)
 
     async def start(self) -> None:
         """Connects, within two seconds; goes on trying afterwards if that fails."""
@@ -67,7 +70,7 @@ class Valkey:
         except self._faults() as error:
             self._lose(error)
 
-    def ask(self, name: str, keys: tuple[str, ...], *arguments: int | float | str) -> Awaitable[Any]:
+    def ask(self, name: str, keys: tuple[str, ...], *arguments: Argument) -> Awaitable[Any]:
         """What the script answers. Raises Away."""
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         if self.away:
@@ -139,7 +142,7 @@ class Valkey:
         await self._in_time(self._client.ping, ANSWER_S)
         self.away = False
         if self._said:
-            log.warning("valkey answers again: limits are shared between replicas")
+            log.warning("valkey answers again: %s", self._words[1])
         self._said = False
 
     def _lose(self, error: BaseException) -> None:
@@ -152,8 +155,9 @@ class Valkey:
         if not self._said:
             self._said = True
             log.warning(
-                "valkey is away or slow (%s): each replica keeps to its share of every limit",
+                "valkey is away or slow (%s): %s",
                 str(error).partition("\n")[0] or type(error).__name__,
+                self._words[0],
             )
         self._probing = asyncio.get_running_loop().create_task(self._probe())
 

@@ -97,7 +97,12 @@ class SharedAdmission(Admission):
     def __init__(self, most: int, url: str) -> None:
         """Raises ConfigError when the client library is missing or the URL cannot be read."""
         super().__init__(most)
-        self.valkey = Valkey(url, SCRIPTS)
+        self.valkey = Valkey(
+            url,
+            SCRIPTS,
+            "each replica keeps to its share of every limit",
+            "limits are shared between replicas",
+        )
         self._name = f"{os.getpid()}-{secrets.token_hex(6)}"
         self._count = 0
         self._leases: dict[str, list[str]] = {}

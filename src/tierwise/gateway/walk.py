@@ -68,7 +68,8 @@ class Walk:
     `places`: whether the task asks for cache breakpoints; `breakpoints` says which were placed."""
 
     __slots__ = (
-        "_ask", "asked_task", "at_us", "attempts", "began_us", "body", "breakpoints", "caller", "deadline_s",
+        "_ask", "asked_task", "at_us", "attempts", "began_us", "body", "breakpoints", "cache", "caller",
+        "deadline_s",
         "failed_dialect", "id", "kind", "losses", "max_cost_pico", "outline",
         "places", "prompt_tokens", "request", "route", "scopes", "session", "snapshot", "strict", "surface",
         "tags", "tried", "upstream_us",
@@ -83,6 +84,7 @@ class Walk:
         self.at_us = now_us()
         self.id = new_id("ex", self.at_us)
         self.body = b""
+        self.cache = b"bypass"
         self.outline = _NO_OUTLINE
         self.route: Route | None = None
         self.prompt_tokens = 0

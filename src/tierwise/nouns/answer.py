@@ -21,7 +21,8 @@ class Usage(Struct, frozen=True):
     `reasoning` is the part of `output` spent thinking. `extra` counts other billed units by name
     (`web_search` calls,
     `input_audio`, `output_image` tokens …), disjoint from the buckets. `source`: `reported` by the
-    provider, `estimated` here, or `partial` (some buckets reported before a stream broke off).
+    provider, `estimated` here, or `partial` (some buckets reported before a stream broke off), or
+    `cached`: an answer that was kept, so nothing was used.
     `service_tier` is the class the provider says it billed the call in (`flex`, `priority`, `batch` …; see
     tier_billed), "" at list price: it decides the price, whatever was asked for.
     """
@@ -33,7 +34,7 @@ class Usage(Struct, frozen=True):
     output: int = 0
     reasoning: int = 0
     extra: dict[str, int] = {}
-    source: Literal["reported", "estimated", "partial"] = "reported"
+    source: Literal["reported", "estimated", "partial", "cached"] = "reported"
     service_tier: str = ""
 
     @property

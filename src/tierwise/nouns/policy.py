@@ -42,6 +42,10 @@ class Task(Struct, frozen=True):
     scorer: str = ""
     sample_share: float = 0.0
     sample_daily: int = 200
+    cache: bool | None = None
+    """Whether its answers are kept to be given again, at whatever temperature; None: as the configuration
+    says for all."""
+    cache_ttl_s: float | None = None
 
 
 class Rule(Struct, frozen=True):

@@ -75,7 +75,7 @@ class Open(Struct, frozen=True):
     session: str = ""
     tags: tuple[str, ...] = ()
     kind: str = "call"
-    """call, shadow, judge, eval, batch: what the money was spent on."""
+    """call, shadow, judge, eval, batch: what the money was spent on; cached: nothing was."""
     prefix: str = ""
     """Keyed digest of the beginning of a prompt that the model could cache, "" for a shorter one."""
 

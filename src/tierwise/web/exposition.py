@@ -43,6 +43,7 @@ def exposition(gate: Gate) -> str:
     lines.append(f"tierwise_retries_total {metrics.retries}")
     _aside(lines, metrics)
     _breakpoints(lines, metrics)
+    _cache(lines, metrics)
     _family(lines, "tierwise_in_flight", "gauge", "Requests being served now.")
     lines.append(f"tierwise_in_flight {gate.admission.running}")
     _family(lines, "tierwise_in_flight_limit", "gauge", "How many requests may be in flight at once.")
@@ -81,6 +82,26 @@ def _shared(lines: list[str], gate: Gate) -> None:
         ("tierwise_admission_replicas", "gauge",
          "Replicas that shared limits when that store last answered; 1 without one.", admission.replicas),
     ):  # fmt: skip
+        _family(lines, name, kind, text)
+        lines.append(f"{name} {amount}")
+
+
+def _cache(lines: list[str], metrics: Counters) -> None:
+    """The response cache's figures; zeros while it is off."""
+    _family(
+        lines,
+        "tierwise_cache_total",
+        "counter",
+        "Requests by what the response cache did (hit, miss, bypass), and times its server was away.",
+    )
+    for result, count in sorted(metrics.cache.items()):
+        lines.append(f"tierwise_cache_total{_labels(result=result)} {count}")
+    saved = pico_to_usd(metrics.cache_saved_pico)
+    for name, kind, text, amount in (
+        ("tierwise_cache_saved_usd_total", "counter", "What hits would have cost, US dollars.", f"{saved:f}"),
+        ("tierwise_cache_bytes", "gauge", "Memory that kept answers take here.", metrics.cache_bytes),
+        ("tierwise_cache_evicted_total", "counter", "Answers dropped for room.", metrics.cache_evicted),
+    ):
         _family(lines, name, kind, text)
         lines.append(f"{name} {amount}")
 

@@ -31,6 +31,10 @@ class Counters(Protocol):
     samples: Counter[tuple[str, str]]
     breakpoints: Counter[tuple[str, str]]
     cache_waits: Counter[str]
+    cache: Counter[str]
+    cache_saved_pico: int
+    cache_bytes: int
+    cache_evicted: int
 
     @property
     def total_s(self) -> Mapping[str, Spread]: ...

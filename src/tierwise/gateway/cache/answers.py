@@ -1,0 +1,172 @@
+"""Answers: the cache as an Exchange meets it. Looks, waits for whoever asks the same, asks, keeps."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import cast
+
+from tierwise.clock import now_us
+from tierwise.http1 import Reply
+
+from ..recording import Book, Entry
+from ..walk import Walk
+from .booking import book
+from .copying import Copying, read_whole
+from .flights import Flights, Landed
+from .kept import Kept, Memory
+from .keys import Wanted, wanted
+from .replay import form_of, tell, written
+from .shared import Shared
+from .terms import Terms
+
+Ask = Callable[[Walk, Reply], Awaitable[Entry]]
+"""Calls a provider and writes its answer to the Reply."""
+
+
+class Answers:
+    """The answers of one gateway: in its memory and, with `redis`, in a server that replicas share."""
+
+    def __init__(self, records: Book, redis: str | None = None) -> None:
+        self._book = records
+        self._redis = redis
+        self._metrics = records.metrics
+        self._secret = bytes.fromhex(records.ledger.digest_of("answers"))
+        self._memory = Memory(0)
+        self._shared: Shared | None = None
+        self._starting: asyncio.Task[None] | None = None
+        self._flights = Flights()
+
+    def use(self, terms: Terms | None) -> None:
+        """Keeps to `terms` from now on. Raises ConfigError when the server cannot be used at all."""
+        self._memory.bound(terms.said.max_bytes if terms is not None else 0)
+        self._count()
+        if terms is not None and self._redis is not None and self._shared is None:
+            self._shared = Shared(self._redis, self._metrics)
+            self._starting = asyncio.get_running_loop().create_task(self._shared.start())
+
+    async def start(self) -> None:
+        """Waits until the server is connected, or seen to be away."""
+        if self._starting is not None:
+            await self._starting
+
+    async def close(self) -> None:
+        """Lets go of the server."""
+        if self._shared is not None:
+            await self.start()
+            await self._shared.close()
+
+    async def answer(self, walk: Walk, terms: Terms, reply: Reply, ask: Ask) -> Kept | None:
+        """Answers `walk`, from the cache or by `ask`. Gives the answer it was given, None when a provider
+        was asked.
+
+        Raises what `ask` raises; StoreError when a hit cannot be recorded.
+        """
+        want = wanted(walk, terms, self._secret)
+        if want is None:
+            self._metrics.cache["bypass"] += 1
+            await ask(walk, reply)
+            return None
+        asking = Asking(walk, terms, reply, ask, want)
+        kept = await self._look(asking) if want.reads else None
+        if kept is None:
+            if not want.reads:
+                await self._ask(asking)
+            return None
+        body = written(walk, kept)
+        walk.cache = b"hit"
+        self._metrics.cache["hit"] += 1
+        self._metrics.cache_saved_pico += await book(self._book.ledger, walk, kept) or 0
+        await tell(walk, kept, body, now_us() - kept.at_us, reply)
+        return kept
+
+    async def _look(self, asking: Asking) -> Kept | None:
+        """The answer, from here, from the server or from whoever asks the same just now; None when a
+        provider was asked."""
+        key = asking.want.key
+        while (kept := self._memory.get(key, now_us())) is None:
+            flight = self._flights.get(key)
+            if flight is None:
+                return await self._lead(asking)
+            landed = await flight.wait(asking.terms.said.wait_s)
+            if isinstance(landed, Kept):
+                return landed
+            if landed == "unkept":
+                # Waiting again would only put one such call after the other.
+                await self._ask(asking)
+                return None
+        return kept
+
+    async def _lead(self, asking: Asking) -> Kept | None:
+        """What the server holds; else asks a provider, for all who wait, and gives None."""
+        key = asking.want.key
+        self._flights.begin(key)
+        landed: Landed = "failed"
+        try:
+            kept = await self._shared.get(key) if self._shared is not None else None
+            if kept is None:
+                landed = await self._ask(asking)
+                return None
+            landed = kept
+            self._memory.put(key, kept)
+            self._count()
+            return kept
+        finally:
+            self._flights.end(key, landed)
+
+    async def _ask(self, asking: Asking) -> Landed:
+        """Asks a provider, and keeps its answer if that may be kept."""
+        asking.walk.cache = b"miss"
+        self._metrics.cache["miss"] += 1
+        copying = Copying(asking.reply, asking.terms.said.max_answer_bytes)
+        entry = await asking.ask(asking.walk, cast(Reply, copying))
+        if entry.outcome != "ok":
+            return "failed"
+        kept = kept_of(asking, entry, copying.body)
+        if kept is None:
+            return "unkept"
+        key = asking.want.key_of(entry.candidate)
+        self._memory.put(key, kept)
+        if self._shared is not None:
+            self._shared.put(key, kept)
+        self._count()
+        return kept
+
+    def _count(self) -> None:
+        self._metrics.cache_bytes = self._memory.size
+        self._metrics.cache_evicted = self._memory.evicted
+
+
+class Asking:
+    """One request that may be answered from the cache, and how to ask a provider instead."""
+
+    __slots__ = ("ask", "reply", "terms", "walk", "want")
+
+    def __init__(self, walk: Walk, terms: Terms, reply: Reply, ask: Ask, want: Wanted) -> None:
+        self.walk = walk
+        self.terms = terms
+        self.reply = reply
+        self.ask = ask
+        self.want = want
+
+
+def kept_of(asking: Asking, entry: Entry, body: bytes | None) -> Kept | None:
+    """The answer as it is kept; None when it is too long, or not whole."""
+    walk = asking.walk
+    if body is None:
+        return None
+    answer = read_whole(walk.surface, body, walk.outline.stream)
+    if answer is None:
+        return None
+    at_us = now_us()
+    return Kept(
+        body=body,
+        form=form_of(walk),
+        usage=entry.final_usage("ok"),
+        tier=entry.candidate.tier,
+        model=entry.deployment.name,
+        served_model=answer.model,
+        losses=walk.loss_names(),
+        at_us=at_us,
+        until_us=at_us + asking.terms.ttl_us(walk.route.task if walk.route else ""),
+    )

@@ -1,0 +1,36 @@
+"""The examples of docs/response-cache.md run in order against a gateway, and print what the page shows."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+import live
+import provider
+
+PAGE = (live.ROOT / "docs/response-cache.md").read_text()
+
+
+def test_the_examples(tmp_path: Path) -> None:
+    if shutil.which("curl") is None:
+        pytest.skip("curl is not installed")
+    upstream = provider.Provider(lambda sent: [provider.whole(200, provider.chat("Paris"))])
+    terms = re.findall(r"```toml\n(.*?)```", PAGE, re.S)[0]
+    gateway = live.Gateway(tmp_path, live.config("openai_chat", upstream.port, extra=terms))
+    for name, text in re.findall(r"`([\w.-]+)`:\n\n```json\n(.*?)```", PAGE, re.S):
+        (tmp_path / name).write_text(text)
+    environ = {**os.environ, "GATEWAY": gateway.url, "KEY": gateway.key()}
+    blocks = re.findall(r"```sh\n(\$ curl .*?)```", PAGE, re.S)
+    assert len(blocks) >= 2
+    for block in blocks:
+        for command, shown in re.findall(r"^\$ (.*)\n((?:[^$].*\n)*)", block, re.M):
+            done = subprocess.run(
+                ["bash", "-c", command], cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=60
+            )
+            assert sorted(done.stdout.split()) == sorted(shown.split()), command
+    assert gateway.stop() == 0

@@ -1,0 +1,107 @@
+"""A request's canonical form: the same however it is spelt, another for any change that means something."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tierwise.gateway.cache.canonical import canonical, temperature
+
+SCALARS = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-(2**80), 2**80),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.text(st.characters(exclude_categories=["Cs"])),
+)
+VALUES = st.recursive(SCALARS, lambda inner: st.lists(inner) | st.dictionaries(st.text('ab"\\: é'), inner))
+BODIES = st.dictionaries(st.sampled_from(["messages", "seed", "top_p", 'q"\\:', "stop"]), VALUES)
+
+
+def form(body: Any, echoes: bool = False, **spelling: Any) -> bytes | None:
+    raw = body if isinstance(body, bytes) else json.dumps(body, **spelling).encode()
+    found = canonical(raw, echoes)
+    return found.text if found is not None else None
+
+
+def turned(value: Any) -> Any:
+    """The same with the keys of every object in reverse."""
+    if isinstance(value, dict):
+        return {name: turned(value[name]) for name in reversed(value)}
+    return [turned(each) for each in value] if isinstance(value, list) else value
+
+
+@given(BODIES)
+def test_spelling_does_not_matter(body: dict[str, Any]) -> None:
+    first = form(body)
+    assert first is not None
+    assert form(turned(body), indent=2, ensure_ascii=False, separators=(" ,\n", "\t: ")) == first
+
+
+@given(BODIES, BODIES)
+def test_two_requests_have_two_forms(one: dict[str, Any], two: dict[str, Any]) -> None:
+    # `1` and `1.0`, `True` and `1` are not the same to every provider, though Python calls them equal.
+    same = json.dumps(one, sort_keys=True) == json.dumps(two, sort_keys=True)
+    assert (form(one) == form(two)) == same
+
+
+@given(BODIES, st.sampled_from(["messages", "seed", "tools", "temperature"]), VALUES)
+def test_a_changed_field_changes_the_form(body: dict[str, Any], name: str, value: Any) -> None:
+    changed = {**body, name: value}
+    if json.dumps(body, sort_keys=True) != json.dumps(changed, sort_keys=True):
+        assert form(changed) != form(body)
+
+
+SHAPE = [("model", "m"), ("stream", True), ("stream_options", {"include_usage": True}), ("provider", {})]
+ADDRESS = [("user", "u"), ("metadata", {"a": "b"}), ("safety_identifier", "s"), ("prompt_cache_key", "k")]
+
+
+@pytest.mark.parametrize(("name", "value"), [*SHAPE, *ADDRESS])
+def test_fields_that_do_not_change_the_answer(name: str, value: Any) -> None:
+    assert form({"messages": [], name: value}) == form({"messages": []})
+
+
+@pytest.mark.parametrize(("name", "value"), ADDRESS)
+def test_a_dialect_that_repeats_them_keeps_them_apart(name: str, value: Any) -> None:
+    assert form({"input": [], name: value}, echoes=True) != form({"input": []}, echoes=True)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"a":1,"a":2}',
+        b'{"a":{"b":1,"b" : 2}}',
+        b'{"a":1,"\\u0061":2}',
+        b'{"a":1,"a":2,"s":"\\u003a"}',
+        b'{"a":1,"a":2,"s":"\\u0022:"}',
+        b"[1]",
+    ],
+)
+def test_a_body_that_can_be_read_in_two_ways_has_none(body: bytes) -> None:
+    assert form(body) is None
+
+
+@pytest.mark.parametrize("text", ['"', '":', '\\":', ":", "\\", 'a":"b', '{"a":1,"a":2}'])
+def test_text_is_not_taken_for_keys(text: str) -> None:
+    assert form({"a": text, text: {"b": text}}) is not None
+
+
+@pytest.mark.parametrize(
+    ("places", "expected"),
+    [
+        (({},), None),
+        (({"temperature": 0},), 0.0),
+        (({"temperature": None}, {"temperature": 1}), 1.0),
+        (({"temperature": 0.0}, {"temperature": 1}), 0.0),
+        (({}, {"generationConfig": {"temperature": 0}}), 0.0),
+        (({"generation_config": {"temperature": 0.2}},), 0.2),
+        (({"temperature": False},), None),
+        (({"temperature": "0"},), None),
+    ],
+)
+def test_temperature(places: Any, expected: float | None) -> None:
+    assert temperature(*places) == expected
