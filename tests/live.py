@@ -9,6 +9,8 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -151,12 +153,18 @@ def request(
         connection.close()
 
 
-def script(code: str, said: Path, *arguments: str) -> subprocess.Popen[bytes]:
-    """Python `code` in a process of its own, what it prints in the file `said`: of a pipe, what a reader had
-    taken in and not yet given out would be lost to the next reader."""
+@contextmanager
+def script(code: str, said: Path, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Python `code` in a process of its own for as long as the block lasts, or until it is killed in it; what
+    it prints in the file `said`: of a pipe, what one reader had taken in is lost to the next."""
     environ = {**os.environ, "PYTHONPATH": str(ROOT / "tests")}
     with said.open("wb") as out:
-        return subprocess.Popen([sys.executable, "-c", code, *arguments], stdout=out, env=environ)
+        child = subprocess.Popen([sys.executable, "-c", code, *arguments], stdout=out, env=environ)
+    try:
+        yield child
+    finally:
+        child.kill()
+        child.wait()
 
 
 def lines(path: Path) -> list[str]:
@@ -166,7 +174,7 @@ def lines(path: Path) -> list[str]:
     return [line for line in path.read_text().splitlines(keepends=True) if line.endswith("\n")]
 
 
-def wait_for(condition: Any, seconds: float = 10.0) -> bool:
+def wait_for(condition: Any, seconds: float = 30.0) -> bool:
     """Whether `condition()` became true in time."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-import signal
 import sqlite3
 import subprocess
 import sys
@@ -116,14 +115,12 @@ def test_kill_9_in_a_loop_loses_no_row_that_was_confirmed(tmp_path: Path) -> Non
     confirmed: list[list[str]] = []
     for round_ in range(ROUNDS):
         said = tmp_path / f"said-{round_}"
-        writer = live.script(WRITER, said, url, f"r{round_}")
-        assert live.wait_for(lambda said=said: live.lines(said))
-        time.sleep(rng.uniform(0.05, 0.25))
-        with pytest.raises(StoreLocked, match=str(writer.pid)):
-            open_ledger(url, {})
-        assert read_ledger(url).verify() == []
-        writer.send_signal(signal.SIGKILL)
-        writer.wait()
+        with live.script(WRITER, said, url, f"r{round_}") as writer:
+            assert live.wait_for(lambda said=said: live.lines(said))
+            time.sleep(rng.uniform(0.05, 0.25))
+            with pytest.raises(StoreLocked, match=str(writer.pid)):
+                open_ledger(url, {})
+            assert read_ledger(url).verify() == []
         confirmed += [line.split() for line in live.lines(said)]
         reader = read_ledger(url)
         assert reader.verify() == []
