@@ -115,7 +115,7 @@ def test_taking_the_marks_out_gives_what_was_there(system, contents, ascii_only)
     found = places(raw)
     chosen = [(place, "5m") for place in (found.head, found.opening, found.end) if place is not None]
     written = json.loads(marked(raw, chosen))
-    count = json.dumps(written).count('"cache_control"')
+    count = json.dumps(written).count('"cache_control": {')  # a text may say the words
     assert count == len(chosen)
 
     def plain(content: Any) -> Any:
