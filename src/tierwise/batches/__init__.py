@@ -1,5 +1,6 @@
 """The state of batches: files, batches and their rows, kept beside the ledger and owned like it."""
 
+from . import jobs
 from .engine import Engine, open_engine
 from .records import ACTIVE, ENDED, Batch, Counts, File, Job, Page, Row, RowState
 from .store import BatchStore
@@ -16,5 +17,6 @@ __all__ = [
     "Page",
     "Row",
     "RowState",
+    "jobs",
     "open_engine",
 ]

@@ -67,7 +67,7 @@ class BatchStore:
         await asyncio.get_running_loop().run_in_executor(self._thread, last)
         self._thread.shutdown()
 
-    async def _do(self, work: Callable[[Database, int], T]) -> T:
+    async def do(self, work: Callable[[Database, int], T]) -> T:
         """`work` in one transaction, given the time."""
 
         def there() -> T:
@@ -96,7 +96,7 @@ class BatchStore:
                 )
             _insert(database, "batch_files", (*_FILE, "content"), [(*_values(file), content)])
 
-        await self._do(work)
+        await self.do(work)
 
     async def file(self, key: str, id: str) -> File | None:
         """A file of that key that has not expired."""
@@ -108,7 +108,7 @@ class BatchStore:
             )
             return File(*found[0]) if found else None
 
-        return await self._do(work)
+        return await self.do(work)
 
     async def files(self, key: str, purpose: str, page: Page) -> tuple[list[File], bool]:
         """A page of a key's files, and whether more follow."""
@@ -123,7 +123,7 @@ class BatchStore:
                 lambda row: File(*row),
             )
 
-        return await self._do(work)
+        return await self.do(work)
 
     async def content(self, file: File) -> bytes | None:
         """All of a file, None when it is gone. What a batch gave is put together from its rows."""
@@ -134,7 +134,7 @@ class BatchStore:
                 return bytes(found[0][0]) if found else None
             return b"".join(_lines(database, file.batch, _PARTS[file.part]))
 
-        return await self._do(work)
+        return await self.do(work)
 
     async def delete_file(self, key: str, id: str) -> bool:
         """Whether there was such a file. The rows of its batch stay."""
@@ -142,7 +142,7 @@ class BatchStore:
         def work(database: Database, now: int) -> bool:
             return bool(database.count("DELETE FROM batch_files WHERE id = ? AND key = ?", (id, key)))
 
-        return await self._do(work)
+        return await self.do(work)
 
     # --- batches
 
@@ -154,7 +154,7 @@ class BatchStore:
             _insert(database, "batches", fields, [(*_values(batch), "", 0)])
             _add_rows(database, rows)
 
-        await self._do(work)
+        await self.do(work)
 
     async def batch(self, key: str | None, id: str) -> Batch | None:
         """A batch of that key; of any key where it is None."""
@@ -167,7 +167,7 @@ class BatchStore:
             )
             return _read_batch(found[0]) if found else None
 
-        return await self._do(work)
+        return await self.do(work)
 
     async def batches(self, key: str, surface_like: str, page: Page) -> tuple[list[Batch], bool]:
         """A page of a key's batches in dialects whose names begin so, and whether more follow."""
@@ -181,7 +181,7 @@ class BatchStore:
                 _read_batch,
             )
 
-        return await self._do(work)
+        return await self.do(work)
 
     async def counts(self, ids: Sequence[str]) -> dict[str, Counts]:
         """Rows of each batch by what became of them."""
@@ -197,11 +197,11 @@ class BatchStore:
                 found[batch][name] = found[batch].get(name, 0) + int(count)
             return {id: Counts(**counted) for id, counted in found.items()}
 
-        return await self._do(work)
+        return await self.do(work)
 
     async def results(self, batch: str) -> bytes:
         """Every row's result line, in the order of the requests."""
-        return await self._do(lambda database, now: b"".join(_lines(database, batch, _DONE)))
+        return await self.do(lambda database, now: b"".join(_lines(database, batch, _DONE)))
 
     async def cancel(self, id: str) -> None:
         """Asks for the end of a batch that has not ended."""
@@ -213,7 +213,7 @@ class BatchStore:
                 (now, id),
             )
 
-        await self._do(work)
+        await self.do(work)
 
     async def delete_batch(self, key: str, id: str) -> None:
         """Forgets a batch that has ended, with its rows and files."""
@@ -224,7 +224,7 @@ class BatchStore:
             ):
                 _forget_rows(database, id)
 
-        await self._do(work)
+        await self.do(work)
 
     async def purge(self, keep_us: int) -> None:
         """Deletes files that have expired, and batches that ended longer ago than `keep_us`."""
@@ -238,7 +238,7 @@ class BatchStore:
                 _forget_rows(database, id)
             database.count("DELETE FROM batch_files WHERE expires_us <= ?", (now,))
 
-        await self._do(work)
+        await self.do(work)
 
     # --- the owner's work
 
@@ -268,7 +268,7 @@ class BatchStore:
                     taken.append(batch)
             return taken
 
-        return await self._do(work)
+        return await self.do(work)
 
     async def renew(self, owner: str) -> set[str]:
         """Keeps the owner's leases for as long again; gives the ids of the batches that are still its own."""
@@ -278,7 +278,7 @@ class BatchStore:
             database.count(f"UPDATE batches SET lease_us = ? WHERE {mine}", (now + LEASE_US, owner))
             return {id for (id,) in database.run(f"SELECT id FROM batches WHERE {mine}", (owner,))}
 
-        return await self._do(work)
+        return await self.do(work)
 
     async def release(self, owner: str) -> None:
         """Gives the owner's batches up: another process may take them at once."""
@@ -286,7 +286,7 @@ class BatchStore:
         def work(database: Database, now: int) -> None:
             database.count("UPDATE batches SET owner = '', lease_us = 0 WHERE owner = ?", (owner,))
 
-        await self._do(work)
+        await self.do(work)
 
     async def begin(self, id: str, rows: Sequence[Row]) -> None:
         """The rows that a batch's input file holds; it is in progress now, unless it was cancelled."""
@@ -299,20 +299,20 @@ class BatchStore:
             )
             _add_rows(database, rows)
 
-        await self._do(work)
+        await self.do(work)
 
     async def take(self, id: str, most: int) -> list[Row]:
         """Queued rows whose time has come, as under way from now on."""
 
         def work(database: Database, now: int) -> list[Row]:
-            rows = [_read_row(row) for row in database.run(_TAKE, (id, now, most))]
+            rows = [read_row(row) for row in database.run(_TAKE, (id, now, most))]
             database.many(
                 "UPDATE batch_rows SET state = 'running' WHERE batch = ? AND n = ?",
                 [(row.batch, row.n) for row in rows],
             )
             return rows
 
-        return await self._do(work)
+        return await self.do(work)
 
     async def put_back(self, row: Row, after_s: float) -> None:
         """Queues a row again, to be taken after so many seconds."""
@@ -324,7 +324,7 @@ class BatchStore:
                 (row.tries, now + round(after_s * 1e6), row.batch, row.n),
             )
 
-        await self._do(work)
+        await self.do(work)
 
     async def settle(self, ended: Sequence[tuple[Row, bytes]], state: RowState) -> None:
         """What became of rows, each with its line of the results. The first word holds."""
@@ -336,7 +336,7 @@ class BatchStore:
                 [(state, line, row.batch, row.n) for row, line in ended],
             )
 
-        await self._do(work)
+        await self.do(work)
 
     async def waiting(self, id: str) -> tuple[int, int, float]:
         """Rows queued and rows in providers' batches; seconds until the first queued one's time comes."""
@@ -350,12 +350,12 @@ class BatchStore:
             ][0]
             return int(queued), int(sent), max(0.0, ((first or now) - now) / 1e6)
 
-        return await self._do(work)
+        return await self.do(work)
 
     async def queued(self, id: str, most: int) -> list[Row]:
         """Rows that wait, without taking them."""
-        return await self._do(
-            lambda database, now: [_read_row(row) for row in database.run(_TAKE, (id, 2**62, most))]
+        return await self.do(
+            lambda database, now: [read_row(row) for row in database.run(_TAKE, (id, 2**62, most))]
         )
 
     async def finish(self, batch: Batch, files: Sequence[File] = ()) -> None:
@@ -372,7 +372,7 @@ class BatchStore:
                 (batch.state, _json(batch.errors), batch.output_file, batch.error_file, now, batch.id),
             )
 
-        await self._do(work)
+        await self.do(work)
 
     async def census(self) -> dict[str, int]:
         """Rows by state, of batches that have not ended."""
@@ -386,7 +386,7 @@ class BatchStore:
                 )
             }
 
-        return await self._do(work)
+        return await self.do(work)
 
 
 _DONE = ("succeeded", "errored", "canceled", "expired")
@@ -463,6 +463,7 @@ def _read_batch(row: Sequence[Any]) -> Batch:
     return msgspec.convert(fields, Batch)
 
 
-def _read_row(row: Sequence[Any]) -> Row:
+def read_row(row: Sequence[Any]) -> Row:
+    """A Row of its columns: batch, n, custom_id, request, tries, page."""
     batch, n, custom_id, request, tries, page = row
     return Row(batch, n, custom_id, bytes(request or b""), tries, bytes(page or b""))

@@ -49,3 +49,13 @@ def upper_bound(prompt_tokens: int, output_tokens: int, price: Price | None, out
     if ratio is not None and ratio[0] > ratio[1]:
         pico = -(-pico * ratio[0] // ratio[1])
     return pico
+
+
+def batch_share(pico: int, price: Price | None) -> int:
+    """What is left of an amount at `price` where a provider's own batch is used, rounded up; all of it where
+    no batch price is known.
+    """
+    if price is None or price.batch is None:
+        return pico
+    part, whole = price.batch
+    return -(-pico * part // whole)

@@ -42,50 +42,55 @@ class Book:
         StoreError, or UpstreamStatus 429 where the provider has as many calls from here as its
         configuration allows."""
         provider = deployment.provider
-        if provider.max_concurrent is not None:
-            if self.running[provider.name] >= provider.max_concurrent:
-                raise UpstreamStatus(
-                    429, f"{provider.name} is at its {provider.max_concurrent} calls.", "local_limit"
-                )
-            self.running[provider.name] += 1
-        at_us = now_us()
+        if provider.max_concurrent is not None and self.running[provider.name] >= provider.max_concurrent:
+            raise UpstreamStatus(
+                429, f"{provider.name} is at its {provider.max_concurrent} calls.", "local_limit"
+            )
+        self.entered(provider)
         walk.attempts += 1
         entry = Entry(self, walk, deployment, candidate, f"{walk.id}-{walk.attempts}")
-        route, priced = walk.route, deployment.priced
-        assert route is not None
         try:
-            await self.ledger.open(
-                # By position, in the order of the noun: by name it takes five times as long.
-                Open(
-                    walk.id,  # exchange
-                    entry.id,  # attempt
-                    at_us,
-                    walk.caller.key.id,  # key
-                    route.task,
-                    candidate.tier,
-                    deployment.name,  # model
-                    deployment.provider.name,  # provider
-                    walk.surface.name,  # dialect_in
-                    deployment.dialect.name,  # dialect_out
-                    walk.outline.stream,
-                    priced.price_id(at_us),  # price_id
-                    walk.reservation(deployment, at_us),  # reserved_pico
-                    walk.scopes,
-                    route.asked,
-                    route.reason,  # route
-                    walk.session,
-                    walk.tags,
-                    walk.kind.spent_on,  # kind
-                    self.prefixes.digest(walk.outline, walk.prompt_tokens, deployment.model.abilities)
-                    if walk.prompt_tokens >= LEAST
-                    else "",
-                )
-            )
+            await self.ledger.open(self.row(walk, deployment, candidate, entry.id, now_us()))
         except BaseException:
             self.left(provider)
             raise
         entry.sent_us = tick_us()
         return entry
+
+    def row(self, walk: Walk, deployment: Deployment, candidate: Candidate, attempt: str, at_us: int) -> Open:
+        """The OPEN row of an Attempt."""
+        route, priced = walk.route, deployment.priced
+        assert route is not None
+        # By position, in the order of the noun: by name it takes five times as long.
+        return Open(
+            walk.id,  # exchange
+            attempt,
+            at_us,
+            walk.caller.key.id,  # key
+            route.task,
+            candidate.tier,
+            deployment.name,  # model
+            deployment.provider.name,  # provider
+            walk.surface.name,  # dialect_in
+            deployment.dialect.name,  # dialect_out
+            walk.outline.stream,
+            priced.price_id(at_us),  # price_id
+            walk.reservation(deployment, at_us),  # reserved_pico
+            walk.scopes,
+            route.asked,
+            route.reason,  # route
+            walk.session,
+            walk.tags,
+            walk.kind.spent_on,  # kind
+            self.prefixes.digest(walk.outline, walk.prompt_tokens, deployment.model.abilities)
+            if walk.prompt_tokens >= LEAST
+            else "",
+        )
+
+    def entered(self, provider: Provider) -> None:
+        """An Attempt at `provider` begins."""
+        if provider.max_concurrent is not None:
+            self.running[provider.name] += 1
 
     def left(self, provider: Provider) -> None:
         """An Attempt at `provider` is over."""

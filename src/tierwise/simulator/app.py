@@ -15,7 +15,8 @@ from msgspec import Struct
 
 from ..errors import BadRequest, TierwiseError
 from ..http1 import Reply, Request
-from .exchange import SIMULATED, Exchange
+from .batches import Batches
+from .exchange import SIMULATED, Exchange, credential
 from .faces import listing
 from .faces.anthropic import AnthropicCount, AnthropicMessages
 from .faces.embeddings import OpenAIEmbeddings
@@ -55,6 +56,7 @@ class App:
             "/responses/input_tokens": ResponsesCount(),
             "/embeddings": OpenAIEmbeddings(),
         }
+        self._batches = Batches(world, self._posts)
         self._verbs: dict[str, tuple[Face, bool]] = {
             "generateContent": (Gemini(), False),
             "streamGenerateContent": (Gemini(), True),
@@ -77,12 +79,21 @@ class App:
                 await exchange.run(found.model, found.stream, self._key)
                 return
         own = self._own.get((request.method, request.path))
+        tail = _VERSION.sub("", _PREFIX.sub("", request.path))
         if own is not None:
             await self._administer(own, request, reply)
+        elif self._batches.knows(tail):
+            await self._batch(request, reply, tail)
         elif request.method in ("GET", "HEAD"):
             self._look(request, reply)
         else:
             self._miss(request, reply)
+
+    async def _batch(self, request: Request, reply: Reply, tail: str) -> None:
+        if self._key and credential(request) != self._key:
+            self._send(reply, 401, _fault("Simulated: incorrect API key provided."))
+        else:
+            await self._batches.answer(request, reply, tail)
 
     def _find(self, path: str) -> Found | None:
         tail = _VERSION.sub("", _PREFIX.sub("", path))

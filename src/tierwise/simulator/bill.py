@@ -28,6 +28,8 @@ class Line(Struct):
 
     `t` in seconds since 1970; `usage` is what would be billed; `bytes` and `sha256` are of its body.
 
+    `batch`: it was a row of a batch, which costs half.
+
     `outcome`: complete, client_gone, cut (a fault broke the reply off) or failed (an error event ended the
     stream). `status` 0: nothing was sent.
     """
@@ -44,6 +46,7 @@ class Line(Struct):
     headers: dict[str, str]
     sha256: str
     bytes: int
+    batch: bool = False
     simulated: bool = True
 
 

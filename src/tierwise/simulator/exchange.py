@@ -63,7 +63,8 @@ def credential(request: Request) -> bytes:
 class Exchange:
     """Answers one request by one face. `run` raises nothing but cancellation, which is billed first."""
 
-    def __init__(self, world: World, face: Face, request: Request, reply: Reply) -> None:
+    def __init__(self, world: World, face: Face, request: Request, reply: Reply, batch: bool = False) -> None:
+        self._batch = batch
         self._world = world
         self._face = face
         self._request = request
@@ -288,5 +289,6 @@ class Exchange:
             headers=masked(self._request.headers) if wanted else {},
             sha256=sha256(self._raw) if wanted else "",
             bytes=len(self._raw),
+            batch=self._batch,
         )
         self._world.bill.write(line)

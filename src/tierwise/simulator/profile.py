@@ -44,7 +44,7 @@ class Profile(Struct, frozen=True, omit_defaults=True):
     varies the time to first token. `model` maps a piece of a model id (`haiku`, `opus-4.7`, `*`) to its
     ModelProfile; longer pieces win. `models` are the ids listed; with `only_listed` all others are answered
     404. `version_rules`: whether Anthropic-Version 2026-10-21 refuses sampling parameters. `strict_fields`:
-    the faces that answer 400 to an unknown top-level field.
+    the faces that answer 400 to an unknown top-level field. `batch_s`: seconds from a batch to its results.
     """
 
     seed: int = 0
@@ -63,6 +63,7 @@ class Profile(Struct, frozen=True, omit_defaults=True):
     only_listed: bool = False
     version_rules: bool = True
     strict_fields: tuple[str, ...] = ("anthropic_messages",)
+    batch_s: float = 0.2
     model: dict[str, ModelProfile] = {}
 
 
@@ -174,6 +175,8 @@ def _ranges(profile: Profile) -> None:
     _known(dict.fromkeys(profile.strict_fields), FACES, "strict_fields")
     if profile.speed is not None and not profile.speed >= 0:
         raise ConfigError(f"speed is {profile.speed}.", "It is 0 (instant) or more.")
+    if not 0 <= profile.batch_s <= 86_400:
+        raise ConfigError(f"batch_s is {profile.batch_s}.", "It is seconds, 0 to 86400.")
     shares = {"jitter": profile.jitter, "correlation": profile.correlation}
     for name, entry in profile.model.items():
         _known(entry.faults, NAMES, f"model.{name}.faults")

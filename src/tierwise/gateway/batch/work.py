@@ -10,11 +10,12 @@ from msgspec import structs
 
 from tierwise.batches import ENDED, Batch, BatchStore, File, Row, RowState
 from tierwise.clock import new_id, now_us
-from tierwise.errors import StoreError
+from tierwise.errors import StoreError, TierwiseError
 
 from ..exchange import Gate
 from .asking import Answered, Later, ask
 from .lines import fault, read_lines
+from .native import Native, is_over
 from .written import answered_line, ended_line
 
 log = logging.getLogger("tierwise")
@@ -53,6 +54,8 @@ class Work:
         self._room = room
         self._asking: set[asyncio.Task[None]] = set()
         self._bell = asyncio.Event()
+        self._native = Native(gate, store)
+        self._handed_over = False
         self.id = id
         self.stopping = False
 
@@ -67,7 +70,7 @@ class Work:
                 try:
                     if await self._step():
                         return
-                except StoreError as error:
+                except TierwiseError as error:
                     log.warning("batch %s waits: %s", self.id, error.sentence())
                     await asyncio.sleep(_STORE_REST_S)
             while self._asking:
@@ -84,8 +87,13 @@ class Work:
             return True
         if batch.state == "validating":
             return await self._validate(batch)
-        if batch.state == "cancelling" or now_us() >= batch.expires_us:
+        if self._native.suits(batch):
+            await self._native.follow(batch)
+        if is_over(batch):
             return await self._end_early(batch)
+        if self._native.suits(batch) and not self._handed_over:
+            await self._native.hand_over(batch)
+            self._handed_over = True
         wait_s = _LOOK_S
         self._room.hungry.add(self.id)
         free = self._room.free(len(self._asking))
@@ -138,6 +146,10 @@ class Work:
         while rows := await self._store.queued(self.id, _CHUNK):
             await self._store.settle([(row, ended_line(batch, row, state)) for row in rows], state)
             self._gate.metrics.batch_settled[state] += len(rows)
+        _, sent, _ = await self._store.waiting(self.id)
+        if sent:
+            await self._sleep(_LOOK_S)
+            return False
         await self._finish(batch, "cancelled" if cancelled else "expired")
         return True
 

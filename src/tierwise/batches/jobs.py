@@ -1,0 +1,83 @@
+"""Providers' own batches that hold rows of ours: what is kept of them."""
+# ruff: noqa: S608  only our own words are put together; what callers say comes as parameters
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from msgspec import structs
+
+from .records import Job, Row
+from .schema import Database
+from .store import BatchStore, read_row
+
+_FIELDS = Job.__struct_fields__
+
+
+async def fresh(store: BatchStore, batch: str, after: int, most: int) -> list[Row]:
+    """Queued rows that were never asked, after row number `after`, without taking them."""
+
+    def work(database: Database, now: int) -> list[Row]:
+        return [
+            read_row(row)
+            for row in database.run(
+                "SELECT batch, n, custom_id, request, tries, page FROM batch_rows WHERE batch = ? AND n > ?"
+                " AND state = 'queued' AND tries = 0 ORDER BY n LIMIT ?",
+                (batch, after, most),
+            )
+        ]
+
+    return await store.do(work)
+
+
+async def assign(store: BatchStore, job: Job, rows: Sequence[Row]) -> None:
+    """Gives rows, with their pages, to a new job."""
+
+    def work(database: Database, now: int) -> None:
+        marks = ", ".join("?" * len(_FIELDS))
+        database.run(f"INSERT INTO batch_jobs ({', '.join(_FIELDS)}) VALUES ({marks})", structs.astuple(job))
+        database.many(
+            "UPDATE batch_rows SET state = 'sent', job = ?, page = ? WHERE batch = ? AND n = ?",
+            [(job.id, row.page, row.batch, row.n) for row in rows],
+        )
+
+    await store.do(work)
+
+
+async def save(store: BatchStore, job: Job) -> None:
+    """How far a job has come."""
+
+    def work(database: Database, now: int) -> None:
+        database.count(
+            "UPDATE batch_jobs SET state = ?, upstream = ?, input_file = ? WHERE id = ?",
+            (job.state, job.upstream, job.input_file, job.id),
+        )
+
+    await store.do(work)
+
+
+async def unfinished(store: BatchStore, batch: str) -> list[Job]:
+    """The jobs of a batch that have not ended."""
+
+    def work(database: Database, now: int) -> list[Job]:
+        found = database.run(
+            f"SELECT {', '.join(_FIELDS)} FROM batch_jobs WHERE batch = ? AND state <> 'ended' ORDER BY id",
+            (batch,),
+        )
+        return [Job(*row) for row in found]
+
+    return await store.do(work)
+
+
+async def held(store: BatchStore, job: Job) -> dict[int, Row]:
+    """The rows of a job whose end is not known yet, by number."""
+
+    def work(database: Database, now: int) -> dict[int, Row]:
+        found = database.run(
+            "SELECT batch, n, custom_id, request, tries, page FROM batch_rows"
+            " WHERE batch = ? AND job = ? AND state = 'sent'",
+            (job.batch, job.id),
+        )
+        return {row.n: row for row in map(read_row, found)}
+
+    return await store.do(work)
