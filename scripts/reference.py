@@ -30,13 +30,15 @@ SOURCE = ROOT / "src/tierwise"
 PAGES = ("configuration.md", "commands.md", "api.md")
 TABLES = (
     ("[server]", rows.ServerRow), ("[[provider]]", rows.ProviderRow), ("[[tier]]", rows.TierRow),
+    ("[alerts]", rows.AlertsRow),
     ("[default]", rows.DefaultRow), ("[task.NAME]", rows.TaskRow), ("[alias]", None),
     ("[[price]]", rows.PriceRow), ("steps of a price", rows.StepRow), ("[[model]]", rows.ModelRow),
     ("[cache]", rows.CacheRow), ("[batch]", rows.BatchRow), ("[telemetry]", rows.TelemetryRow),
 )  # fmt: skip
 TYPES = {
     "str": "text", "int": "whole number", "float": "number", "bool": "true or false", "Decimal": "number",
-    "list[str]": "list of texts", "dict[str, str]": "table of texts", "dict[str, Any]": "table",
+    "list[str]": "list of texts", "list[int]": "list of whole numbers",
+    "dict[str, str]": "table of texts", "dict[str, Any]": "table",
     "dict[str, Decimal]": "table of numbers", "list[StepRow]": "list of tables",
     "DialectName": "a dialect", "Literal['off', 'auto']": "`off` or `auto`",
     "Literal['key', 'project']": "`key` or `project`",

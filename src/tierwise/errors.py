@@ -112,7 +112,10 @@ class UpgradeRequired(TierwiseError):
 
 
 class BudgetRefused(TierwiseError):
-    """A hard cap would be passed. Never carries a long Retry-After: SDKs would sleep through it."""
+    """A hard cap would be passed. Never carries a long Retry-After: SDKs would sleep through it. `scope` is
+    the budget's, "" where it is not one of the ledger's."""
+
+    scope: str = ""
 
     status = 402
     kind = "budget"

@@ -21,6 +21,7 @@ from tierwise.config import RuleBlock, Settings, load
 from tierwise.dialects import registry
 from tierwise.errors import ConfigError, StoreError, TierwiseError
 from tierwise.gateway import Admission, Answers, App, Book, Caller, Desk, Gate, Metrics, Runner, Snapshot
+from tierwise.gateway.alerts import Alerts
 from tierwise.gateway.telemetry import Feed, JsonLines, Telemetry, write_lines
 from tierwise.http1 import Limits, Pool, Request, Server
 from tierwise.ledger import Ledger, open_ledger
@@ -81,6 +82,7 @@ class Running:
         most = settings.batches.max_file_bytes + _FORM_BYTES
         limits = Limits(larger=(("/files", most), ("/messages/batches", most)))
         self.http = Server(self.app.handle, limits, write_error)
+        self.alerts = Alerts(ledger, book.metrics, self.pool)
         self.local_token = secrets.token_urlsafe(24)
 
     async def start(self) -> None:
@@ -102,6 +104,7 @@ class Running:
         self.port = self.http.port
         self.gate.aside.use(self.gate.snapshot)
         self.batches.start()
+        self.alerts.use(self.settings)
 
     def reload(self, environ: Mapping[str, str]) -> None:
         """Reads the configuration again and swaps it in whole; a bad file keeps the old one and says why."""
@@ -115,6 +118,7 @@ class Running:
         self.gate.snapshot = snapshot
         self.gate.aside.use(snapshot)
         self.answers.use(snapshot.keeping)
+        self.alerts.use(settings)
         log.info("configuration reloaded: policy %s", settings.policy.hash or "prior")
         for note in settings.notes:
             log.info("%s", note)
@@ -127,6 +131,7 @@ class Running:
         cut, _ = await asyncio.gather(self.http.drain(timeout_s), self.batches.close(timeout_s))
         await self.http.close()
         await self.gate.aside.close()
+        await self.alerts.close()
         await self.pool.close()
         await asyncio.gather(self.admission.close(), self.answers.close())
         await self.ledger.shutdown()

@@ -11,6 +11,7 @@ from msgspec import structs
 from ..clock import now_us, rfc3339
 from ..errors import ConfigError
 from ..nouns import Catalog, Ladder, Model, Provider, Tier
+from .alerts import alerts_of, webhook_secret
 from .batches import batches_of
 from .models import Own, aliases_of, model_for, models_of, tier_models
 from .policyfile import merge_policy, read_policy
@@ -59,9 +60,11 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
             secrets,
             secret_of(admin, environ, folder, f"{name}: server.admin_secret") if admin else None,
             _otlp_headers(file.telemetry, environ, folder, name),
+            webhook_secret(file.alerts, environ, folder, name),
         ),
         server=_server(file.server, name),
         telemetry=_telemetry(file.telemetry, name),
+        alerts=alerts_of(file.alerts, name),
         path=path,
         policy_path=policy_path,
         stream_usage=frozenset(row.name for row in file.provider if row.stream_usage),

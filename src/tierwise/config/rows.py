@@ -280,6 +280,17 @@ class BatchRow(Struct, frozen=True):
     """Days after which files are deleted, and batches after their end."""
 
 
+class AlertsRow(Struct, frozen=True):
+    """`[alerts]`: how far a budget is used up, told by a log line, a metric and a webhook."""
+
+    thresholds: list[int] = field(default_factory=lambda: [50, 80, 100])
+    """Percents of a cap. Each is told once per period. 100 also when a call is refused. `[]`: none."""
+    webhook: str | None = None
+    """Where notices are posted as JSON: https, or http on loopback. Absent: nowhere."""
+    secret: str | None = None
+    """Where the secret is that signs them: `env:NAME` or `file:/path`. Absent: not signed."""
+
+
 class ConfigFile(Struct, frozen=True):
     """All of tierwise.toml."""
 
@@ -287,6 +298,8 @@ class ConfigFile(Struct, frozen=True):
     """Where to listen and how much to take on."""
     telemetry: TelemetryRow = TelemetryRow()
     """Where spans and metrics go."""
+    alerts: AlertsRow = AlertsRow()
+    """How far a budget is used up, and who is told."""
     provider: list[ProviderRow] = []
     """The places that answer."""
     tier: list[TierRow] = []

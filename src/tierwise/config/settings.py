@@ -19,14 +19,19 @@ class Secrets:
     msgspec.
     """
 
-    __slots__ = ("_admin", "_by_provider", "_otlp")
+    __slots__ = ("_admin", "_by_provider", "_otlp", "_webhook")
 
     def __init__(
-        self, by_provider: Mapping[str, str], admin: str | None = None, otlp: Mapping[str, str] | None = None
+        self,
+        by_provider: Mapping[str, str],
+        admin: str | None = None,
+        otlp: Mapping[str, str] | None = None,
+        webhook: str | None = None,
     ) -> None:
         self._by_provider = dict(by_provider)
         self._admin = admin
         self._otlp = dict(otlp or {})
+        self._webhook = webhook
 
     def get(self, provider: str) -> str | None:
         """The provider's credential, None when it has none."""
@@ -38,13 +43,18 @@ class Secrets:
         return self._admin
 
     @property
+    def webhook(self) -> str | None:
+        """What signs the webhooks of `[alerts]`, None when nothing does."""
+        return self._webhook
+
+    @property
     def otlp_headers(self) -> dict[str, str]:
         """Headers for the telemetry collector."""
         return dict(self._otlp)
 
     def masked(self, text: bytes) -> bytes:
         """`text` with each of these secrets replaced by MASK."""
-        for secret in (*self._by_provider.values(), *self._otlp.values(), self._admin):
+        for secret in (*self._by_provider.values(), *self._otlp.values(), self._admin, self._webhook):
             if secret:
                 text = text.replace(secret.encode(), MASK)
         return text
@@ -94,6 +104,13 @@ class Batches(Struct, frozen=True):
     native: frozenset[str] = frozenset()
 
 
+class Alerts(Struct, frozen=True):
+    """Percents of a budget's cap that are told, ascending, and where to; "" for no webhook."""
+
+    thresholds: tuple[int, ...] = (50, 80, 100)
+    webhook: str = ""
+
+
 class Settings(Struct, frozen=True):
     """Everything `load` found out.
 
@@ -108,6 +125,7 @@ class Settings(Struct, frozen=True):
     secrets: Secrets
     server: Server = Server()
     telemetry: Telemetry = Telemetry()
+    alerts: Alerts = Alerts()
     path: Path | None = None
     policy_path: Path = Path("policy.toml")
     stream_usage: frozenset[str] = frozenset()

@@ -13,7 +13,7 @@ from typing import cast
 from msgspec import structs
 
 from tierwise.dialects.base import Dialect
-from tierwise.errors import BadRequest, DeadlineMissed, TierwiseError
+from tierwise.errors import BadRequest, BudgetRefused, DeadlineMissed, TierwiseError
 from tierwise.http1 import Reply, Request
 from tierwise.nouns import Task, Usage
 from tierwise.routing import Question
@@ -208,6 +208,8 @@ def refuse(gate: Gate, walk: Walk | None, reply: Reply, error: TierwiseError, su
     """Tells `error` in the caller's dialect; if the reply has begun, its stream is cut so that it cannot
     look whole."""
     gate.metrics.refused[error.kind] += 1
+    if isinstance(error, BudgetRefused) and error.scope:
+        gate.metrics.budget_refused.add(error.scope)
     if reply.started:
         reply.abort()
         return

@@ -44,6 +44,12 @@ class Metrics:
         self.refused: Counter[str] = Counter()
         """Error kind → requests refused at the door or failed."""
         self.retries = 0
+        self.budget_refused: set[str] = set()
+        """Scopes of budgets that refused a call since they were last looked at."""
+        self.alerts: Counter[str] = Counter()
+        """Threshold → notices that a budget has reached it."""
+        self.webhooks: Counter[str] = Counter()
+        """What became of webhooks: delivered, failed."""
         self.shadow: Counter[tuple[str, str]] = Counter()
         """(task, what became of it) → calls that were to be compared: sent, failed, dropped, capped; and
         contradicted rules."""

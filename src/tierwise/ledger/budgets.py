@@ -183,9 +183,11 @@ def refusal(budget: Budget, window: Window, amount: int) -> BudgetRefused:
     left = max(0, budget.cap_pico - window.spent - window.reserved)
     per = "in all" if budget.period == "total" else f"per {budget.period}"
     resets = reset_text(window.end_us, budget.zone)
-    return BudgetRefused(
+    error = BudgetRefused(
         f"The budget of {budget.scope} is {usd_text(budget.cap_pico)} {per}: {usd_text(window.spent)} spent,"
         f" {usd_text(window.reserved)} reserved, {usd_text(left)} left."
         f" This call may cost up to {usd_text(amount)}.",
         f"It resets at {resets}, or raise the cap." if resets else "It does not reset: raise the cap.",
     )
+    error.scope = budget.scope
+    return error

@@ -241,6 +241,11 @@ class Ledger:
         """
         return self._store.roll()
 
+    def claim(self, name: str) -> bool:
+        """True for the first of all processes, ever, that claims `name`. From any thread. StoreError."""
+        mine = new_id("claim")
+        return self._store.word(name, lambda: mine) == mine
+
     def announce(self, admin_url: str, token: str) -> None:
         """Into the lock file, so that the command line can ask this process."""
         self._store.announce(admin_url, token)

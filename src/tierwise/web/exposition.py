@@ -55,6 +55,14 @@ def exposition(gate: Gate) -> str:
     _shared(lines, gate)
     _telemetry(lines, gate)
     _budgets(lines, gate)
+    name, text = "tierwise_budget_alerts_total", "Notices that a budget reached a threshold, by threshold."
+    _family(lines, name, "counter", text)
+    for threshold, count in sorted(metrics.alerts.items()):
+        lines.append(f"{name}{_labels(threshold=threshold)} {count}")
+    name = "tierwise_alert_webhooks_total"
+    _family(lines, name, "counter", "Webhooks of such notices by result: delivered, failed.")
+    for result, count in sorted(metrics.webhooks.items()):
+        lines.append(f"{name}{_labels(result=result)} {count}")
     _family(lines, "tierwise_breaker_open", "gauge", "1 while a deployment's circuit breaker is open.")
     for model, health in sorted(gate.caller.health.view().items())[:_MOST_MODELS]:
         lines.append(f"tierwise_breaker_open{_labels(model=model)} {int(health.open)}")

@@ -35,6 +35,8 @@ class Counters(Protocol):
     cache_saved_pico: int
     cache_bytes: int
     cache_evicted: int
+    alerts: Counter[str]
+    webhooks: Counter[str]
 
     @property
     def total_s(self) -> Mapping[str, Spread]: ...
