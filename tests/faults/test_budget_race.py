@@ -19,6 +19,7 @@ def answer(sent: provider.Sent) -> Iterator[Any]:
 
 
 def test_a_budget_for_ten_lets_ten_through_at_most(tmp_path: Path) -> None:
+    """litellm#34732."""
     upstream = provider.Provider(answer)
     gateway = live.Gateway(tmp_path / "g", live.config("openai_chat", upstream.port))
     key = gateway.key("--budget-usd", "0.0105")
@@ -44,6 +45,7 @@ def test_a_budget_for_ten_lets_ten_through_at_most(tmp_path: Path) -> None:
 
 
 def test_no_answer_crosses_from_one_key_to_another(tmp_path: Path) -> None:
+    """litellm#29955."""
     upstream = provider.Provider(answer)
     gateway = live.Gateway(tmp_path / "g", live.config("openai_chat", upstream.port))
     for key in (gateway.key(), gateway.key()):

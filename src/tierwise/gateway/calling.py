@@ -25,7 +25,7 @@ from tierwise.errors import (
     UpstreamStatus,
 )
 from tierwise.http1 import Pool, Response
-from tierwise.nouns import Abilities, Answer, Candidate, Event, Failed, Loss
+from tierwise.nouns import Abilities, Answer, Ask, Candidate, Event, Failed, Loss
 from tierwise.nouns.answer import BlockStart, Delta, Ended, Finished
 from tierwise.routing import GiveUp, Plan, Try, decide, failure_of, plan_of
 from tierwise.routing.retry import Moment
@@ -34,6 +34,7 @@ from tierwise.upstream import Deployment, Header, Health, Sent, seconds, send
 from .errand import Errand
 from .placing import Placing
 from .recording import Book, Entry
+from .signers import Signed, moved, signer_of, without_foreign
 from .walk import Walk
 
 log = logging.getLogger("tierwise")
@@ -43,7 +44,8 @@ _PLAIN_LIMIT = 64 << 20
 # How much of a stream may be held while waiting for its first meaningful event.
 _PEEK_LIMIT = 256 << 10
 _BETAS = b"anthropic-beta"
-_UNSIGNED = re.compile(rb'"signature"\s*:\s*""')
+# Thinking of another vendor by way of a gateway: unsigned, or sealed for callers of Responses.
+_FOREIGN = re.compile(rb'"signature"\s*:\s*""|"tierwise\.1\.')
 
 
 class Live:
@@ -196,41 +198,58 @@ def write(walk: Walk, deployment: Deployment, candidate: Candidate) -> Sent:
         walk.losses = []
     if walk.kind.errand is not None:
         return write_errand(walk, deployment, walk.kind.errand)
+    ask = own_thinking(walk, walk.signed, deployment) if walk.signed is not None else None
     if dialect.name == walk.surface.name:
-        body = same_dialect(walk, deployment)
+        body = same_dialect(walk, deployment, ask)
         client = walk.request.headers
     else:
-        written = dialect.write_request(walk.ask(), deployment.model)
+        written = dialect.write_request(ask or walk.ask(), deployment.model)
         body, extra = written.body, written.headers
-        walk.losses = list(written.losses)
+        walk.losses += written.losses
         betas = walk.request.header(_BETAS)
         if betas:
             walk.losses.append(Loss("header.anthropic-beta", betas.decode("latin1")[:200]))
-        if walk.strict and walk.losses:
-            names = ", ".join(walk.loss_names())
-            raise LossRefused(
-                f"{deployment.name} cannot carry: {names}.",
-                "Leave these out, or do not ask for x-tierwise-strict.",
-            )
+    if walk.strict and walk.losses:
+        names = ", ".join(walk.loss_names())
+        raise LossRefused(
+            f"{deployment.name} cannot carry: {names}.",
+            "Leave these out, or do not ask for x-tierwise-strict.",
+        )
     tier = walk.snapshot.catalog.tiers.get(candidate.tier)
     if tier is not None and tier.settings:
         body = lay_over(body, tier.settings)
     return Sent(deployment.path(outline.stream), deployment.headers(client, extra), body)
 
 
-def same_dialect(walk: Walk, deployment: Deployment) -> bytes:
-    """The caller's own bytes for a provider of the same dialect, but for the model's name.
+def own_thinking(walk: Walk, signed: Signed, deployment: Deployment) -> Ask | None:
+    """The request without thinking that another vendor than the Deployment's signed, None when it holds
+    none. Notes who serves the session now."""
+    by = signer_of(deployment)
+    if by == signed.by and not signed.seals:
+        walk.moved = signed
+        return None
+    walk.moved = moved(signed, by, walk.ask())
+    found = without_foreign(walk.ask(), walk.moved)
+    if found is None:
+        return None
+    walk.losses += found[1]
+    return found[0]
+
+
+def same_dialect(walk: Walk, deployment: Deployment, ask: Ask | None) -> bytes:
+    """The caller's own bytes for a provider of the same dialect, but for the model's name. `ask` is the
+    request when something of it must not be sent.
 
     Written anew only where the provider would certainly refuse them: thinking that another vendor signed,
     or, on a tier that we chose, a feature its model does not take; what is dropped is a Loss.
     """
     dialect, model = deployment.dialect, deployment.model
-    foreign = walk.outline.thinking_history and _UNSIGNED.search(walk.body) is not None
+    foreign = ask is not None or (walk.outline.thinking_history and _FOREIGN.search(walk.body) is not None)
     assert walk.route is not None
     if foreign or (walk.route.how != "pinned" and _degrades(model.abilities)):
-        written = dialect.write_request(walk.ask(), model)
+        written = dialect.write_request(ask or walk.ask(), model)
         if written.losses:
-            walk.losses = list(written.losses)
+            walk.losses += written.losses
             return written.body
     body = dialect.replace_model(walk.body, model.id)
     if walk.outline.fallback or walk.outline.preference:

@@ -30,6 +30,7 @@ from .holdout import TAG, drawn, kept_back, on_reference
 from .metrics import Metrics
 from .recording import Entry
 from .sessions import Sessions, bound_for_us, name_of
+from .signers import Signed, Signers, signer_of
 from .snapshot import Snapshot
 from .walk import GENERATION, Kind, Walk
 
@@ -45,6 +46,7 @@ class Gate:
         self.answers = answers
         self.callers = Callers(self.ledger)
         self.sessions = Sessions()
+        self.signers = Signers()
         self.factors = Factors()
         self.aside = Aside(caller)
 
@@ -149,6 +151,8 @@ def choosing(gate: Gate, walk: Walk) -> None:
     ):
         walk.session = name_of(walk.body)
     bound = gate.sessions.tier_of(walk.caller.key.id, walk.session, walk.at_us) if walk.session else None
+    if walk.session and walk.outline.thinking_history:
+        walk.signed = gate.signers.of(walk.caller.key.id, walk.session)
     question = Question(walk.outline, walk.asked_task, bound, walk.prompt_tokens)
     walk.route = snapshot.routes.choose(question, gate.caller.health)
     task = snapshot.policy.tasks.get(walk.route.task)
@@ -178,11 +182,14 @@ def terms_of(gate: Gate, walk: Walk, task: Task, question: Question) -> None:
 
 
 def remember(gate: Gate, walk: Walk, entry: Entry) -> None:
-    """Learns from what was served: the tokens of this model, and the tier a session is bound to while
-    thinking blocks or a warm cache would be lost."""
+    """Learns from what was served: the tokens of this model, whose thinking a session holds, and the tier it
+    is bound to while thinking blocks or a warm cache would be lost."""
     usage = entry.usage
     if usage is not None and not walk.outline.media:
         gate.factors.learn(entry.deployment.name, walk.prompt_tokens, usage.prompt, walk.outline.prompt_bytes)
+    if walk.session:
+        signed = walk.moved or Signed(signer_of(entry.deployment), {})
+        gate.signers.keep(walk.caller.key.id, walk.session, signed)
     bind(gate, walk, entry.candidate.tier, usage)
 
 

@@ -14,6 +14,7 @@ from tierwise.nouns import Ask, Caller, Close, DialectName, Loss, Outline, Route
 from tierwise.upstream import Deployment
 
 from .errand import Errand
+from .signers import Signed
 from .snapshot import Snapshot
 
 # What one image or document is reserved at, in tokens, before the provider says.
@@ -69,10 +70,9 @@ class Walk:
 
     __slots__ = (
         "_ask", "asked_task", "at_us", "attempts", "began_us", "body", "breakpoints", "cache", "caller",
-        "deadline_s",
-        "failed_dialect", "id", "kind", "losses", "max_cost_pico", "outline",
-        "places", "prompt_tokens", "request", "route", "scopes", "session", "snapshot", "strict", "surface",
-        "tags", "tried", "upstream_us",
+        "deadline_s", "failed_dialect", "id", "kind", "losses", "max_cost_pico", "moved", "outline",
+        "places", "prompt_tokens", "request", "route", "scopes", "session", "signed", "snapshot", "strict",
+        "surface", "tags", "tried", "upstream_us",
     )  # fmt: skip
 
     def __init__(self, request: Request, surface: Dialect, snapshot: Snapshot, caller: Caller) -> None:
@@ -95,6 +95,8 @@ class Walk:
         """Attempts that are over; filled only where telemetry is on."""
         self.failed_dialect = ""
         self._ask: Ask | None = None
+        self.signed: Signed | None = None
+        self.moved: Signed | None = None
         self.kind = GENERATION
         self.scopes = caller.scopes
         self.asked_task: str | None = None

@@ -9,6 +9,7 @@ import msgspec
 
 from ...errors import BadRequest, UpstreamBroke
 from ...nouns import Answer, Choice, FinishReason, Opaque, Part, Refusal, Text, Thinking, ToolCall
+from ..logprobs import read_logprobs
 from .errors import read_error_object
 from .fields import LEGACY_ID, NAME, Fields, json_text
 from .messages import read_call
@@ -81,7 +82,7 @@ def _choice(value: Any, reply_id: str, place: int) -> tuple[int, Choice]:
     message = Fields.of(fields.any("message"), f"choices[{place}].message")
     parts = _parts(message, reply_id, index)
     reason = finish(fields.text("finish_reason"), any(isinstance(part, ToolCall) for part in parts))
-    logprobs = fields.mapping("logprobs")
+    logprobs = read_logprobs(fields.any("logprobs"))
     extras = {name: told for name, told in fields.rest().items() if name not in KNOWN_CHOICE}
     return index, Choice(tuple(parts), reason, logprobs=logprobs, extras=extras)
 

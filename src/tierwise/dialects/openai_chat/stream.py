@@ -31,6 +31,7 @@ from ...nouns import (
 )
 from .. import sse
 from ..extras import Extras
+from ..logprobs import read_logprobs
 from .answer import KNOWN, KNOWN_CHOICE, finish, made_up_id, thinking_text
 from .errors import failed
 from .fields import LEGACY_ID, NAME, json_text
@@ -181,8 +182,7 @@ class ChatReader:
         delta = value.get("delta")
         if not isinstance(delta, dict):
             delta = value.get("message")  # a whole message in the place of a delta
-        logprobs = value.get("logprobs")
-        logprobs = logprobs if isinstance(logprobs, dict) else None
+        logprobs = read_logprobs(value.get("logprobs"))
         if isinstance(delta, dict):
             self._delta(choice, delta, logprobs, events)
         self._extras.add(value, KNOWN_CHOICE, events, choice.number)

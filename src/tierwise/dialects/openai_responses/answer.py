@@ -8,6 +8,7 @@ import msgspec
 
 from ...errors import BadRequest, UpstreamBroke
 from ...nouns import Answer, Choice, FinishReason, Media, Opaque, Part, Refusal, Text, ToolCall
+from ..logprobs import tokens_of
 from . import usage as usages
 from .errors import failed
 from .from_chat import Fields
@@ -130,8 +131,7 @@ def _said(value: Any, where: str, logprobs: list[Any]) -> list[Part]:
     fields = Fields.of(dict(value) if isinstance(value, dict) else value, where)
     kind = fields.text("type")
     if kind == "output_text":
-        told = value.get("logprobs")
-        logprobs += told if isinstance(told, list) else []
+        logprobs += tokens_of(value.get("logprobs"))
         said = read_text(fields)
         return [said, *(Opaque("", f"part.{name}", {name: told}) for name, told in fields.rest().items())]
     if kind == "refusal":

@@ -34,6 +34,7 @@ from ...nouns import (
 from ...nouns.answer import BlockKind
 from .. import sse
 from ..extras import Extras
+from ..logprobs import tokens_of
 from . import usage as usages
 from .answer import KNOWN, created_of, finish, is_odd_field, read_item, text_of
 from .errors import failed, failed_event
@@ -131,7 +132,7 @@ class Reader:
             case "response.refusal.delta":
                 self._content(event, "refusal", events)
             case "response.function_call_arguments.delta" | "response.custom_tool_call_input.delta":
-                self._piece(event, event["delta"], events)
+                self._piece(event, _string(event["delta"]), events)
             case "response.reasoning_summary_text.delta":
                 self._thought(event, event.get("summary_index"), events)
             case "response.reasoning_text.delta":
@@ -194,12 +195,12 @@ class Reader:
 
     def _content(self, event: dict[str, Any], kind: BlockKind, events: list[Event]) -> None:
         index = self._block(event, kind, events)
-        told = event.get("logprobs")
+        told = tokens_of(event.get("logprobs"))
         logprobs = {"content": told, "refusal": None} if told else None
         item = self._items[event["output_index"]]
         place = event.get("content_index") or 0
         item.said.add(place)
-        events.append(Delta(index, event["delta"], logprobs=logprobs))
+        events.append(Delta(index, _string(event["delta"]), logprobs=logprobs))
 
     def _piece(self, event: dict[str, Any], text: str, events: list[Event]) -> None:
         """More of a call's arguments."""
@@ -216,7 +217,7 @@ class Reader:
                 id=text_of(event.get("item_id")), origin=NAME, summary="summary_index" in event
             )
             item.blocks[0] = self._start("thinking", thinking, events)
-        text = event["delta"]
+        text = _string(event["delta"])
         place = place if isinstance(place, int) else 0
         if item.said and place != item.part:
             text = f"\n\n{text}"
@@ -322,6 +323,12 @@ class Reader:
             return known
         item = self._items.get(place)
         return place if item is None or item.kind == kind_of(given) else max(self._items) + 1
+
+
+def _string(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"a string is expected, not {value!r}")
+    return value
 
 
 def _kind(part: Part) -> str:
