@@ -122,7 +122,7 @@ def test_any_json(code: str, value: Any) -> None:
 
 @dialects
 @given(st.data())
-@settings(max_examples=3000)
+@settings(max_examples=150)
 def test_damaged_requests(code: str, draw: st.DataObject) -> None:
     row = draw.draw(st.sampled_from(said(REQUESTS, code)))
     body = damaged(draw.draw, request(row, code))
@@ -131,7 +131,7 @@ def test_damaged_requests(code: str, draw: st.DataObject) -> None:
 
 @dialects
 @given(st.data())
-@settings(max_examples=3000)
+@settings(max_examples=150)
 def test_damaged_replies(code: str, draw: st.DataObject) -> None:
     row = draw.draw(st.sampled_from(said(REPLIES, code)))
     body = damaged(draw.draw, reply(row, code))
@@ -140,7 +140,7 @@ def test_damaged_replies(code: str, draw: st.DataObject) -> None:
 
 @dialects
 @given(st.data())
-@settings(max_examples=3000)
+@settings(max_examples=150)
 def test_damaged_streams(code: str, draw: st.DataObject) -> None:
     row = draw.draw(st.sampled_from(said(REPLIES, code)))
     pieces = streamed(code, reply(row, code))

@@ -27,6 +27,7 @@ from ...nouns import (
     UsageSeen,
 )
 from ..extras import Extras
+from ..pieces import PieceReader, object_of, string_of
 from ..sse import Frame, Parser
 from .answer import TOP_LEVEL, finish_reason
 from .errors import status_of
@@ -52,47 +53,18 @@ class _Open:
         self.pieces: list[str] = []
 
 
-class Reader:
+class Reader(PieceReader[Frame]):
     """One provider stream. A vendor's own block comes whole, when it is complete."""
 
     def __init__(self) -> None:
-        self._parser = Parser()
+        super().__init__(Parser())
         self._usage = WireUsage()
         self._open: dict[int, _Open] = {}
         self._beside = 0  # blocks that are odd fields of others: numbered downwards
         self._extras = Extras(NAME)
         self._over = False
-        self._broken: UpstreamBroke | None = None
 
-    def feed(self, data: bytes) -> list[Event]:
-        """Events completed by `data`; those before a malformed frame first, its UpstreamBroke at the next
-        call.
-        """
-        if self._broken is not None:
-            raise self._broken
-        events: list[Event] = []
-        try:
-            for frame in self._parser.feed(data):
-                self._frame(frame, events)
-        except UpstreamBroke as error:
-            if not events:
-                raise
-            self._broken = error
-        return events
-
-    def finish(self) -> list[Event]:
-        """A last frame without its blank line counts if it is whole."""
-        if self._broken is not None:
-            raise self._broken
-        events: list[Event] = []
-        try:
-            for frame in self._parser.finish():
-                self._frame(frame, events)
-        except UpstreamBroke:
-            return events
-        return events
-
-    def _frame(self, frame: Frame, events: list[Event]) -> None:
+    def _piece(self, frame: Frame, events: list[Event]) -> None:
         if self._over or frame.data == "[DONE]":
             return
         try:
@@ -115,9 +87,9 @@ class Reader:
     def _event(self, kind: str, event: Block, events: list[Event]) -> None:
         match kind:
             case "content_block_delta":
-                self._delta(event["index"], _object(event["delta"]), events)
+                self._delta(event["index"], object_of(event["delta"]), events)
             case "content_block_start":
-                self._start(event["index"], _object(event["content_block"]), events)
+                self._start(event["index"], object_of(event["content_block"]), events)
             case "content_block_stop":
                 self._stop(event["index"], events)
             case "message_start":
@@ -157,7 +129,7 @@ class Reader:
             events.append(UsageSeen(usage_of(self._usage)))
 
     def _start(self, index: int, block: Block, events: list[Event]) -> None:
-        if _string(block["type"]) not in _TOLD:
+        if string_of(block["type"]) not in _TOLD:
             self._open[index] = _Open(opaque=dict(block))
             return
         given = {"input": {}, **block} if block["type"] == "tool_use" else block
@@ -192,11 +164,11 @@ class Reader:
         elif kind == "input_json_delta":
             self._say(index, delta.get("partial_json"), events)
         elif kind == "signature_delta":
-            events.append(Signed(index, _string(delta["signature"])))
+            events.append(Signed(index, string_of(delta["signature"])))
         elif kind == "citations_delta":
-            events.append(Cited(index, _object(delta["citation"]), NAME))
+            events.append(Cited(index, object_of(delta["citation"]), NAME))
         else:
-            self._odd(Opaque("", f"delta.{_string(kind)}", delta), events)  # nobody can place it again
+            self._odd(Opaque("", f"delta.{string_of(kind)}", delta), events)  # nobody can place it again
 
     def _odd(self, part: Part, events: list[Event]) -> None:
         self._beside -= 1
@@ -207,7 +179,7 @@ class Reader:
         assert block.opaque is not None
         for key, value in delta.items():
             if key == "partial_json":
-                block.pieces.append(_string(value))
+                block.pieces.append(string_of(value))
             elif key != "type":
                 before = block.opaque.get(key)
                 both = isinstance(before, str) and isinstance(value, str)
@@ -216,7 +188,7 @@ class Reader:
     def _say(self, index: int, text: str | None, events: list[Event]) -> None:
         if text:
             self._open[index].said = True
-            events.append(Delta(index, _string(text)))
+            events.append(Delta(index, string_of(text)))
 
     def _stop(self, index: int, events: list[Event]) -> None:
         block = self._open.pop(index, None)
@@ -233,18 +205,6 @@ class Reader:
         events.append(BlockStop(index))
 
 
-def _string(value: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"a string is expected, not {value!r}")
-    return value
-
-
-def _object(value: Any) -> Block:
-    if not isinstance(value, dict):
-        raise TypeError(f"an object is expected, not {value!r}")
-    return value
-
-
 def _matched(delta: Block) -> str | None:
     text = delta.get("stop_sequence")
-    return None if text is None else _string(text)
+    return None if text is None else string_of(text)

@@ -36,6 +36,7 @@ from ...nouns import (
     UsageSeen,
 )
 from ..extras import Extras
+from ..pieces import PieceReader
 from .answer import COVERED, TOP_LEVEL, block_reason, finish, queries_in, refusal_in, seed_of, text_of
 from .citations import read_citations
 from .errors import read_error_object
@@ -59,11 +60,11 @@ class _Choice:
         self.queries = 0
 
 
-class Reader:
+class Reader(PieceReader[bytes]):
     """The StreamReader of this dialect."""
 
     def __init__(self) -> None:
-        self._frames = Frames()
+        super().__init__(Frames())
         self._choices: dict[int, _Choice] = {}
         self._started = False
         self._over = False
@@ -73,38 +74,13 @@ class Reader:
         self._wire: WireUsage | None = None
         self._told: Usage | None = None
         self._extras = Extras(NAME)
-        self._broken: UpstreamBroke | None = None
 
-    def feed(self, data: bytes) -> list[Event]:
-        """Events completed by `data`. A malformed piece raises UpstreamBroke once what came before it was
-        given back.
-        """
-        if self._broken is not None:
-            raise self._broken
-        events: list[Event] = []
-        try:
-            for text in self._frames.feed(data):
-                self._piece(text, events)
-        except UpstreamBroke as error:
-            if not events:
-                raise
-            self._broken = error
-        return events
-
-    def finish(self) -> list[Event]:
-        """What is due at the end of the bytes; Ended among it only when every candidate was finished."""
-        if self._broken is not None:
-            raise self._broken
-        events: list[Event] = []
-        try:
-            for text in self._frames.finish():
-                self._piece(text, events)
-        except UpstreamBroke:  # cut off inside a piece
-            return events
+    def _last(self, events: list[Event]) -> None:
+        """Ended only when every candidate was finished."""
         choices = list(self._choices.values())
         whole = all(choice.reason for choice in choices) if choices else self._blocked
         if self._over or not whole:
-            return events
+            return
         self._over = True
         for choice in choices:
             _close(choice, events)
@@ -117,7 +93,6 @@ class Reader:
         if self._wire is not None:
             events.append(UsageSeen(self._usage(self._wire, whole=True)))
         events.append(Ended())
-        return events
 
     def _piece(self, text: bytes, events: list[Event]) -> None:
         if self._over or not text.strip() or text.strip() == b"[DONE]":

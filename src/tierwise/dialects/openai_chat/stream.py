@@ -32,6 +32,7 @@ from ...nouns import (
 from .. import sse
 from ..extras import Extras
 from ..logprobs import read_logprobs
+from ..pieces import PieceReader
 from .answer import KNOWN, KNOWN_CHOICE, finish, made_up_id, thinking_text
 from .errors import failed
 from .fields import LEGACY_ID, NAME, json_text
@@ -71,11 +72,11 @@ class _Choice:
         self.finished = False
 
 
-class ChatReader:
+class ChatReader(PieceReader[sse.Frame]):
     """The StreamReader of this dialect."""
 
     def __init__(self) -> None:
-        self._parser = sse.Parser()
+        super().__init__(sse.Parser())
         self._choices: dict[int, _Choice] = {}
         self._started = False
         self._id = ""
@@ -84,40 +85,12 @@ class ChatReader:
         self._extras = Extras(NAME)
         self._pages: dict[str, list[dict[str, Any]]] = {}
         self._over = False
-        self._broken: UpstreamBroke | None = None
 
-    def feed(self, data: bytes) -> list[Event]:
-        """Events completed by `data`. A malformed frame raises UpstreamBroke once what came before it was
-        given back.
-        """
-        if self._broken is not None:
-            raise self._broken
-        events: list[Event] = []
-        try:
-            for frame in self._parser.feed(data):
-                self._frame(frame, events)
-        except UpstreamBroke as error:
-            self._broken = error
-            if not events:
-                raise
-        return events
-
-    def finish(self) -> list[Event]:
-        """A last frame that lacks its line ends counts when it is whole; without a terminator there is no
-        Ended.
-        """
-        self.feed(b"")  # raises what is still due
-        events: list[Event] = []
-        try:
-            for frame in self._parser.finish():
-                self._frame(frame, events)
-        except UpstreamBroke:  # cut off in the middle of a frame: there is no Ended, which says it
-            events = [event for event in events if not isinstance(event, Ended)]
+    def _last(self, events: list[Event]) -> None:
         if not self._over:
             self._close(events)
-        return events
 
-    def _frame(self, frame: sse.Frame, events: list[Event]) -> None:
+    def _piece(self, frame: sse.Frame, events: list[Event]) -> None:
         data = frame.data.strip()
         if self._over or not data:
             return
@@ -210,10 +183,10 @@ class ChatReader:
         calls = delta.get("tool_calls")
         for piece in calls if isinstance(calls, list) else ():
             if isinstance(piece, dict):
-                self._piece(choice, piece, events)
+                self._call(choice, piece, events)
         older = delta.get("function_call")
         if isinstance(older, dict):
-            self._piece(choice, {"index": -1, "id": LEGACY_ID + "1", "function": older}, events)
+            self._call(choice, {"index": -1, "id": LEGACY_ID + "1", "function": older}, events)
         for name in ("images", "audio"):
             if delta.get(name):
                 _close_prose(choice, events)
@@ -223,7 +196,7 @@ class ChatReader:
                 if name not in _KNOWN_DELTA and value not in (None, "", []):
                     _opaque(choice, f"message.{name}", {name: value}, events)
 
-    def _piece(self, choice: _Choice, piece: dict[str, Any], events: list[Event]) -> None:
+    def _call(self, choice: _Choice, piece: dict[str, Any], events: list[Event]) -> None:
         """One entry of a delta's tool_calls: the start of a call, more of it, or all of it."""
         custom = isinstance(piece.get("custom"), dict)
         inner = piece["custom"] if custom else piece.get("function")

@@ -35,6 +35,7 @@ from ...nouns.answer import BlockKind
 from .. import sse
 from ..extras import Extras
 from ..logprobs import tokens_of
+from ..pieces import PieceReader, string_of
 from . import usage as usages
 from .answer import KNOWN, created_of, finish, is_odd_field, read_item, text_of
 from .errors import failed, failed_event
@@ -64,11 +65,11 @@ class _Item:
         self.done = False
 
 
-class Reader:
+class Reader(PieceReader[sse.Frame]):
     """The StreamReader of this dialect."""
 
     def __init__(self) -> None:
-        self._parser = sse.Parser(_FRAME)
+        super().__init__(sse.Parser(_FRAME))
         self._items: dict[int, _Item] = {}
         self._places: dict[str, int] = {}  # an item's id or call's id → its output index
         self._open: list[int] = []
@@ -76,37 +77,8 @@ class Reader:
         self._called = False
         self._extras = Extras(NAME)
         self._over = False
-        self._broken: UpstreamBroke | None = None
 
-    def feed(self, data: bytes) -> list[Event]:
-        """Events completed by `data`. A malformed frame raises UpstreamBroke once what came before it was
-        given back.
-        """
-        if self._broken is not None:
-            raise self._broken
-        events: list[Event] = []
-        try:
-            for frame in self._parser.feed(data):
-                self._frame(frame, events)
-        except UpstreamBroke as error:
-            if not events:
-                raise
-            self._broken = error
-        return events
-
-    def finish(self) -> list[Event]:
-        """A last frame that lacks its line ends counts when it is whole."""
-        if self._broken is not None:
-            raise self._broken
-        events: list[Event] = []
-        try:
-            for frame in self._parser.finish():
-                self._frame(frame, events)
-        except UpstreamBroke:  # cut off in the middle of a frame: there is no Ended, which says it
-            events = [event for event in events if not isinstance(event, Ended)]
-        return events
-
-    def _frame(self, frame: sse.Frame, events: list[Event]) -> None:
+    def _piece(self, frame: sse.Frame, events: list[Event]) -> None:
         if self._over or not frame.data.strip() or frame.data.strip() == "[DONE]":
             return
         try:
@@ -132,7 +104,7 @@ class Reader:
             case "response.refusal.delta":
                 self._content(event, "refusal", events)
             case "response.function_call_arguments.delta" | "response.custom_tool_call_input.delta":
-                self._piece(event, _string(event["delta"]), events)
+                self._arguments(event, string_of(event["delta"]), events)
             case "response.reasoning_summary_text.delta":
                 self._thought(event, event.get("summary_index"), events)
             case "response.reasoning_text.delta":
@@ -200,9 +172,9 @@ class Reader:
         item = self._items[event["output_index"]]
         place = event.get("content_index") or 0
         item.said.add(place)
-        events.append(Delta(index, _string(event["delta"]), logprobs=logprobs))
+        events.append(Delta(index, string_of(event["delta"]), logprobs=logprobs))
 
-    def _piece(self, event: dict[str, Any], text: str, events: list[Event]) -> None:
+    def _arguments(self, event: dict[str, Any], text: str, events: list[Event]) -> None:
         """More of a call's arguments."""
         item = self._items.get(event["output_index"])
         if item is not None and item.blocks and not item.done and text:
@@ -217,7 +189,7 @@ class Reader:
                 id=text_of(event.get("item_id")), origin=NAME, summary="summary_index" in event
             )
             item.blocks[0] = self._start("thinking", thinking, events)
-        text = _string(event["delta"])
+        text = string_of(event["delta"])
         place = place if isinstance(place, int) else 0
         if item.said and place != item.part:
             text = f"\n\n{text}"
@@ -240,7 +212,7 @@ class Reader:
         if item.kind in ("function_call", "custom_tool_call"):
             call = _call(given)
             item.blocks[0] = self._start("tool_call", msgspec.structs.replace(call, arguments=""), events)
-            self._piece(event, call.arguments, events)
+            self._arguments(event, call.arguments, events)
         elif item.kind == "reasoning":
             thinking = Thinking(id=text_of(given.get("id")), origin=NAME, summary=not given.get("content"))
             item.blocks[0] = self._start("thinking", thinking, events)
@@ -323,12 +295,6 @@ class Reader:
             return known
         item = self._items.get(place)
         return place if item is None or item.kind == kind_of(given) else max(self._items) + 1
-
-
-def _string(value: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"a string is expected, not {value!r}")
-    return value
 
 
 def _kind(part: Part) -> str:
