@@ -190,11 +190,18 @@ def test_a_hit_in_the_ledger(tmp_path: Path) -> None:
     assert (first["kind"], first["cost_pico"], first["usage_source"]) == ("call", SAVED, "reported")
     for row in hits:
         assert (row["kind"], row["cost_pico"], row["usage_source"]) == ("cached", 0, "cached")
-        assert (row["outcome"], row["model"], row["reserved_pico"]) == ("ok", "C/served", 0)
+        assert (row["outcome"], row["model"], row["reserved_pico"]) == ("cached", "C/served", 0)
+        assert (row["saved_pico"], row["status"]) == (SAVED, 200)
         assert row["ttft_us"] is None
         assert set(row["usage"].values()) == {0}
-    budgets = json.loads(world.gateway.command("ledger", "report", "--json").stdout)
-    assert budgets["total"]["spend_pico"] == SAVED
+    total = json.loads(world.gateway.command("ledger", "report", "--json").stdout)["total"]
+    assert (total["calls"], total["spend_pico"], total["total"]["n"]) == (1, SAVED, 1)
+    assert (total["cached"], total["cached_saved_pico"]) == (2, 2 * SAVED)
+    told = json.loads(world.gateway.command("ledger", "report", "--savings", "--json").stdout)["savings"]
+    assert told["response_cache"] == {"requests": 2, "saved_pico": 2 * SAVED}
+    assert told["served"] == 1
+    for option in ("--by=kind", "--savings"):
+        assert "response cache" in world.gateway.command("ledger", "report", option).stdout
     assert metric(world, 'tierwise_cache_total{result="hit"}') == 2
     assert metric(world, "tierwise_cache_saved_usd_total") == 2 * SAVED / 10**12
     assert metric(world, "tierwise_cache_bytes") > 0

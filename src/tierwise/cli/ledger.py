@@ -214,6 +214,9 @@ def notes(line: Line) -> list[str]:
         said.append(f"estimated: {line.estimated} calls, in part or whole")
     if line.swept:
         said.append(f"swept: {line.swept} calls were cut off and are booked at their reservation at most")
+    if line.cached:
+        hits = f"{line.cached} requests answered from the response cache"
+        said.append(f"cached: {hits}, not in the table: {usd_text(line.cached_saved_pico)} saved")
     for name, saving in (("the model asked for", line.asked), ("the reference tier", line.reference)):
         saved = saving.saved_pico
         if saved is not None:

@@ -14,6 +14,7 @@ from ..costing.savings import savings
 from ..costing.settled import Settled, settled
 from ..costing.waste import waste
 from ..ledger import Reader
+from ..money import usd_text
 from .ledger_prices import cost_at, models_of, settings_for_prices
 from .ledger_savings import savings_json, show_savings, show_waste, waste_json
 
@@ -28,10 +29,16 @@ def show(reader: Reader, config: Path | None, span: Span, options: Mapping[str, 
 
     told: dict[str, Any] = {}
     if options["savings"]:
-        saved = savings(calls())
-        told["savings"] = savings_json(saved)
+        saved, hits = savings(calls()), reader.report("kind", *span).all
+        told["savings"] = {
+            **savings_json(saved),
+            "response_cache": {"requests": hits.cached, "saved_pico": hits.cached_saved_pico},
+        }
         if not as_json:
             show_savings(saved)
+            if hits.cached:
+                kept = f"{hits.cached} requests answered from it, in no other figure"
+                click.echo(f"response cache: {usd_text(hits.cached_saved_pico)} saved ({kept})")
     if options["waste"]:
         find = models_of(settings_for_prices(config))
 

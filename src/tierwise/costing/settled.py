@@ -63,12 +63,13 @@ def settled(rows: Iterable[Mapping[str, Any]]) -> Iterator[Settled]:
     """The finished Attempts in `rows` (the shape of `ledger export --jsonl`), in order of their end.
 
     A swept call waits for its correction and comes last. A correction whose CLOSE is not among the rows is
-    left out: its amounts are differences to a row that is not there.
+    left out: its amounts are differences to a row that is not there. So is a hit of the response cache: no
+    call was made.
     """
     swept: dict[str, Settled] = {}
     for row in rows:
         event = row["event"]
-        if event == "close":
+        if event == "close" and row["outcome"] != "cached":
             one = _read(row)
             if one.outcome == "swept":
                 swept[one.attempt] = one

@@ -47,7 +47,9 @@ class Line(Struct, frozen=True):
     as $0.
 
     `estimated` calls have token counts not (wholly) reported by the provider. `errors` are outcomes error
-    and truncated; `swept` calls were cut by a crash and are booked at their reservation.
+    and truncated; `swept` calls were cut by a crash and are booked at their reservation. `cached` requests
+    were answered from the response cache: no call was made, so they are in none of the other figures; what
+    they saved, where it is known, is in `cached_saved_pico`.
     """
 
     group: str
@@ -62,6 +64,8 @@ class Line(Struct, frozen=True):
     spend_pico: int
     asked: Saving
     reference: Saving
+    cached: int = 0
+    cached_saved_pico: int = 0
     ttft: Quantiles = Quantiles()
     total: Quantiles = Quantiles()
 

@@ -63,9 +63,10 @@ _KEYS = "SELECT id, name, project FROM keys"
 def _line(group: str, label: str, outcomes: dict[str, Tally]) -> Line:
     calls = {outcome: tally.sums[0] for outcome, tally in outcomes.items()}
     whole = Tally()
-    for tally in outcomes.values():
-        whole.merge(tally)
-    sums = whole.sums
+    for outcome, tally in outcomes.items():
+        if outcome != "cached":
+            whole.merge(tally)
+    sums, hits = whole.sums, outcomes.get("cached", Tally()).sums
     return Line(
         group,
         label,
@@ -79,6 +80,8 @@ def _line(group: str, label: str, outcomes: dict[str, Tally]) -> Line:
         spend_pico=sums[AT["cost"]],
         asked=Saving(*[sums[AT[name]] for name in ("asked_calls", "asked", "asked_cost")]),
         reference=Saving(*[sums[AT[name]] for name in ("reference_calls", "reference", "reference_cost")]),
+        cached=hits[AT["calls"]],
+        cached_saved_pico=hits[AT["asked"]],
         ttft=ranked(whole.ttft),
         total=ranked(whole.total),
     )

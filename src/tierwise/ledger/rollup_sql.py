@@ -76,14 +76,14 @@ _FINAL = "coalesce(c.cost_pico, 0) + e.cost_pico"
 _POSTED = f"""
     SELECT e.open_seq, {{day}}, e.seq, e.at_us, e.outcome, 1 AS calls,
         CASE WHEN e.cost_pico IS NULL THEN 1 ELSE 0 END AS unpriced,
-        CASE WHEN e.usage_source = 'reported' THEN 0 ELSE 1 END AS estimated, {_OWN},
+        CASE WHEN e.usage_source IN ('reported', 'cached') THEN 0 ELSE 1 END AS estimated, {_OWN},
         coalesce(e.cost_pico, 0) AS cost, e.cost_pico AS final, e.asked_pico, e.reference_pico,
         CASE WHEN e.outcome = 'ok' THEN e.ttft_us END AS ttft,
         CASE WHEN e.outcome = 'ok' THEN e.total_us END AS total
     FROM close_rows e WHERE {_SPAN}
     UNION ALL
     SELECT e.open_seq, {{day}}, e.seq, e.at_us, e.outcome, 1, CASE WHEN e.unpriced = '' THEN 0 ELSE 1 END,
-        CASE WHEN e.usage_source = 'reported' THEN 0 ELSE 1 END, {_OWN}, {_FINAL},
+        CASE WHEN e.usage_source IN ('reported', 'cached') THEN 0 ELSE 1 END, {_OWN}, {_FINAL},
         CASE WHEN e.unpriced = '' THEN {_FINAL} END, e.asked_pico, e.reference_pico, NULL, NULL
     FROM correction_rows e JOIN close_rows c ON c.open_seq = e.open_seq{{its_close}} WHERE {_SPAN}
     UNION ALL

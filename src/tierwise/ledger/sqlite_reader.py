@@ -171,6 +171,8 @@ def exported(row: Row) -> dict[str, Any]:
     closed = event != "open"
     usage = {name: settled.pop(name) for name in SETTLED[1:7]}
     extra, losses = settled.pop("extra"), settled.pop("losses")
+    # Of a hit the baseline is the call that was not made.
+    saved = settled["asked_pico"] if settled["outcome"] == "cached" else None
     return {
         "event": event, "exchange": exchange, "attempt": attempt, "at": rfc3339(at_us), "key": key,
         "task": task, "tier": tier, "model": model, "provider": provider, "dialect_in": dialect_in,
@@ -179,7 +181,7 @@ def exported(row: Row) -> dict[str, Any]:
         "cost_pico": settled.pop("cost_pico"), "reserved_pico": reserved, "ttft_us": settled.pop("ttft_us"),
         "total_us": settled.pop("total_us"), "upstream_us": settled.pop("upstream_us"), "tags": decode(tags),
         "kind": kind, "route": route, "asked": asked, "session": session, "scopes": decode(scopes),
-        "prefix": prefix or "",
+        "prefix": prefix or "", "saved_pico": saved,
         "usage_extra": decode(extra) if closed else None, "losses": decode(losses) if closed else None,
         **settled,
     }  # fmt: skip

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from .answer import Usage
 
-Outcome = Literal["ok", "error", "cancelled", "truncated", "refused", "swept"]
+Outcome = Literal["ok", "error", "cancelled", "truncated", "refused", "swept", "cached"]
 Period = Literal["total", "day", "week", "month"]
 
 
@@ -87,7 +87,8 @@ class Close(Struct, frozen=True):
     `ttft_us` None when there was no content; `upstream_us` is the part of `total_us` spent waiting for the
     provider.
     `baseline_pico`: what the same usage would have cost at the model asked for and at the reference tier,
-    None: unknown.
+    None: unknown. Of a hit of the response cache (outcome cached) `asked_pico` is what it saved: what the
+    kept answer cost to make, at today's price.
     """
 
     exchange: str

@@ -122,10 +122,9 @@ class Answers:
         entry = await asking.ask(asking.walk, cast(Reply, copying))
         if entry.outcome != "ok":
             return "failed"
-        kept = kept_of(asking, entry, copying.body)
-        if kept is None:
+        kept, key = kept_of(asking, entry, copying.body), asking.want.key_of(entry.candidate)
+        if kept is None or key is None:
             return "unkept"
-        key = asking.want.key_of(entry.candidate)
         self._memory.put(key, kept)
         if self._shared is not None:
             self._shared.put(key, kept)

@@ -57,12 +57,13 @@ async def book(ledger: Ledger, walk: Walk, kept: Kept) -> int | None:
                 walk.id,  # exchange
                 attempt,
                 at_us,
-                "ok",  # outcome
+                "cached",  # outcome
                 200,  # status
                 _NOTHING,  # usage
                 0,  # cost_pico
                 total_us=tick_us() - walk.began_us,
                 served_model=kept.served_model,
+                asked_pico=saved,
                 losses=walk.loss_names(),
             )
         )

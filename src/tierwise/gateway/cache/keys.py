@@ -8,6 +8,7 @@ share no answers.
 from __future__ import annotations
 
 from hashlib import blake2b
+from typing import Any
 
 import msgspec
 
@@ -37,56 +38,78 @@ _encode = msgspec.json.Encoder(order="sorted").encode
 class Wanted:
     """`key` for the tier that would serve; `reads` is False when the caller wants a fresh answer kept."""
 
-    __slots__ = ("_asked", "_walk", "key", "reads")
+    __slots__ = ("_secret", "_terms", "_walk", "key", "reads")
 
-    def __init__(self, walk: Walk, asked: blake2b, reads: bool) -> None:
-        assert walk.route is not None
+    def __init__(self, walk: Walk, terms: Terms, secret: bytes, key: bytes) -> None:
         self._walk = walk
-        self._asked = asked
-        self.reads = reads
-        self.key = self.key_of(walk.route.candidates[0])
+        self._terms = terms
+        self._secret = secret
+        self.key = key
+        self.reads = b"no-cache" not in _control(walk)
 
-    def key_of(self, served: Candidate) -> bytes:
-        """The key of this request's answer by `served`: 32 bytes."""
-        deployment = self._walk.snapshot.deployment(served.model)
-        tier = self._walk.snapshot.catalog.tiers.get(served.tier)
-        digest = self._asked.copy()
-        digest.update(
-            _encode(
-                (
-                    deployment.name,
-                    deployment.provider.base_url,
-                    served.tier,
-                    tier.settings if tier is not None else {},
-                )
-            )
-        )
-        return digest.digest()
+    def key_of(self, served: Candidate) -> bytes | None:
+        """The key of this request's answer by `served`."""
+        assert self._walk.route is not None
+        if served == self._walk.route.candidates[0]:
+            return self.key
+        return _key(self._walk, self._terms, self._secret, served)
 
 
 def wanted(walk: Walk, terms: Terms, secret: bytes) -> Wanted | None:
     """What may be looked for in the cache; None when this request goes past it."""
     assert walk.route is not None
     any_temperature = terms.any_temperature(walk.route.task)
-    control = (walk.request.header(b"cache-control") or b"").lower()
-    if any_temperature is None or b"no-store" in control or walk.kind.errand is not None:
+    if any_temperature is None or walk.kind.errand is not None or b"no-store" in _control(walk):
         return None
     # A held-out call is there to be measured, so it is always made; a cost told in the body is this call's.
     if TAG in walk.tags or walk.outline.usage_cost:
         return None
-    tier = walk.snapshot.catalog.tiers.get(walk.route.candidates[0].tier)
-    settings = tier.settings if tier is not None else {}
-    if not any_temperature and b'"temperature"' not in walk.body and temperature(settings) is None:
+    served = walk.route.candidates[0]
+    if (
+        not any_temperature
+        and b'"temperature"' not in walk.body
+        and temperature(_settings(walk, served)) is None
+    ):
         return None
+    digest = blake2b(walk.body, digest_size=32, key=secret, person=b"tierwise-spelt")
+    digest.update(_encode((*_whose(walk, terms), served.model, served.tier, any_temperature)))
+    spelt = digest.digest()
+    if spelt in terms.known:
+        key = terms.known[spelt]
+    else:
+        key = _key(walk, terms, secret, served)
+        terms.known.learn(spelt, key)
+    return None if key is None else Wanted(walk, terms, secret, key)
+
+
+def _key(walk: Walk, terms: Terms, secret: bytes, served: Candidate) -> bytes | None:
+    """The key of the answer by `served`: 32 bytes; None where none may be kept."""
     form = canonical(walk.body, echoes=walk.surface.name == "openai_responses")
     if form is None or _acts(walk, form):
         return None
-    if not any_temperature and temperature(settings, form.fields) != 0:
+    assert walk.route is not None
+    settings, deployment = _settings(walk, served), walk.snapshot.deployment(served.model)
+    if not terms.any_temperature(walk.route.task) and temperature(settings, form.fields) != 0:
         return None
-    digest = blake2b(digest_size=32, key=secret, person=b"tierwise-answer")
-    digest.update(_encode((_tenant(walk, terms), walk.surface.name, walk.strict, _headers(walk))))
-    digest.update(form.text)
-    return Wanted(walk, digest, b"no-cache" not in control)
+    digest = blake2b(form.text, digest_size=32, key=secret, person=b"tierwise-answer")
+    by = (deployment.name, deployment.provider.base_url, served.tier, settings)
+    digest.update(_encode((*_whose(walk, terms), *by)))
+    return digest.digest()
+
+
+def _settings(walk: Walk, served: Candidate) -> dict[str, Any]:
+    """What the tier lays over the request."""
+    tier = walk.snapshot.catalog.tiers.get(served.tier)
+    return tier.settings if tier is not None else {}
+
+
+def _whose(walk: Walk, terms: Terms) -> tuple[object, ...]:
+    """What decides the answer, or who may have it, beside the body and who serves."""
+    return *_tenant(walk, terms), walk.surface.name, walk.strict, _headers(walk)
+
+
+def _control(walk: Walk) -> bytes:
+    return (walk.request.header(b"cache-control") or b"").lower()
 
 
 def _tenant(walk: Walk, terms: Terms) -> tuple[str, str]:

@@ -5,12 +5,35 @@ from __future__ import annotations
 from tierwise.config import Settings
 
 
+class Known:
+    """Keys of requests seen before, by a digest of their very bytes: most that are asked again are spelt
+    alike, and need not be read again. None: the request goes past the cache."""
+
+    _MOST = 20_000
+
+    def __init__(self) -> None:
+        self._keys: dict[bytes, bytes | None] = {}
+
+    def __contains__(self, spelt: bytes) -> bool:
+        return spelt in self._keys
+
+    def __getitem__(self, spelt: bytes) -> bytes | None:
+        return self._keys[spelt]
+
+    def learn(self, spelt: bytes, key: bytes | None) -> None:
+        """Remembers it; at the bound it begins anew."""
+        if len(self._keys) >= self._MOST:
+            self._keys.clear()
+        self._keys[spelt] = key
+
+
 class Terms:
     """`[cache]`, and what each task says of it."""
 
     def __init__(self, settings: Settings) -> None:
         self.said = settings.cache
         self.tasks = settings.policy.tasks
+        self.known = Known()
 
     @staticmethod
     def of(settings: Settings) -> Terms | None:
