@@ -151,6 +151,7 @@ def test_a_collector_that_refuses_costs_spans_and_no_call(tmp_path: Path, collec
 
     def dropped() -> bool:
         text = live.request(made.admin, "GET", "/metrics").body.decode()
+        assert not any(word in text for word in (key, SECRET, "team-canary", "sk-upstream-canary"))
         return 'tierwise_telemetry_dropped_total{feed="otlp"} 1' in text
 
     assert live.wait_for(dropped, 60)

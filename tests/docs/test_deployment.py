@@ -124,7 +124,7 @@ def test_the_image_finds_its_pins() -> None:
     define = re.search(r"RUN (pins\(\) \{.*?; \})", text)
     assert define is not None
     names = re.findall(r"pins '([^']+)'", text)
-    assert len(names) == 2
+    assert len(names) == 3
     for wanted in names:
         done = subprocess.run(
             ["sh", "-c", f"{define[1]}; pins '{wanted}'"], capture_output=True, text=True, cwd=live.ROOT

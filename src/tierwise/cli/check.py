@@ -175,7 +175,10 @@ def show(found: Checked) -> None:
         click.echo(_live(heard))
     words = "right" if found.ok else "not right"
     place = str(settings.path) if settings and settings.path else "the configuration"
-    click.echo(f"{place} is {words}" + ("" if found.ok or not found.errors else f": {_count(found.errors)}"))
+    nothing = found.ok and settings is not None and not settings.catalog.providers
+    note = ", but nothing is served: there is no provider" if nothing else ""
+    note = note if found.ok or not found.errors else f": {_count(found.errors)}"
+    click.echo(f"{place} is {words}{note}")
 
 
 def _show_settings(settings: Settings) -> None:

@@ -75,7 +75,7 @@ def _give(made: Imported, output: Path | None, as_json: bool) -> None:
 
 def _tables(path: Path) -> dict[str, Any]:
     """The file's tables, JSON or YAML. Raises ConfigError: unreadable, malformed, or no YAML reader here."""
-    text = read_text(path)
+    text = read_text(path, "Give the path of the file to import.")
     try:
         found = json.loads(text)
     except ValueError:

@@ -34,12 +34,12 @@ def parse(text: str, name: str) -> dict[str, Any]:
     return {key: _plain(value) for key, value in tables.items()}
 
 
-def read_text(path: Path) -> str:
+def read_text(path: Path, hint: str = "Give --config the path of a tierwise.toml.") -> str:
     """The file's text. Raises ConfigError when it is absent, unreadable or not UTF-8."""
     try:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise ConfigError(f"There is no file {path}.", "Give --config the path of a tierwise.toml.") from None
+        raise ConfigError(f"There is no file {path}.", hint) from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(
             f"{path} cannot be read: {error}.", "It must be a UTF-8 file you may read."

@@ -113,6 +113,7 @@ def test_nothing_configured_is_no_error_and_says_what_to_do() -> None:
     result = run("", environ={})
     assert result.exit_code == 0
     assert "ANTHROPIC_API_KEY" in result.stdout
+    assert "nothing is served: there is no provider" in result.stdout
 
 
 def test_live_asks_the_cheapest_model_that_talks(tmp_path: Path) -> None:

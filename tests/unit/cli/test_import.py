@@ -93,5 +93,6 @@ def test_a_file_that_is_no_configuration(name: str, text: str, words: str) -> No
 
 
 def test_a_file_that_is_absent() -> None:
-    with pytest.raises(ConfigError, match="no file"):
+    with pytest.raises(ConfigError, match="no file") as refused:
         run("litellm", "nowhere.yaml")
+    assert "file to import" in refused.value.hint
