@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import socket
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -156,6 +157,35 @@ def test_a_collector_that_refuses_costs_spans_and_no_call(tmp_path: Path, collec
 
     assert live.wait_for(dropped, 60)
     assert made.verify() == ""
+    assert made.stop() == 0
+
+
+def test_a_caller_that_goes_away_has_a_line_too(tmp_path: Path) -> None:
+    go = threading.Event()
+
+    def endless(sent: provider.Sent) -> Iterator[bytes]:
+        yield provider.stream_head()
+        yield provider.piece(provider.chat_frames("Bill")[0])
+        yield provider.piece(provider.chat_frames("Bill")[1])
+        go.wait(60)
+
+    toml = live.config("openai_chat", provider.Provider(endless).port)
+    made = live.Gateway(tmp_path / "g", toml, None, "--log-format", "json")
+    body = {"model": "task/qa", "messages": [{"role": "user", "content": "x"}], "stream": True}
+    raw = json.dumps(body).encode()
+    head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {made.key()}\r\n"
+    with socket.create_connection(("127.0.0.1", made.port), 60) as caller:
+        caller.sendall(head.encode() + b"content-length: %d\r\n\r\n" % len(raw) + raw)
+        assert caller.recv(100).startswith(b"HTTP/1.1 200")
+
+    def lines() -> list[dict[str, Any]]:
+        found = [json.loads(line) for line in live.lines(made.log) if line.startswith("{")]
+        return [each for each in found if each.get("event") == "exchange"]
+
+    assert live.wait_for(lines, 60)
+    go.set()
+    [line] = lines()
+    assert (line["outcome"], line["status"], line["attempts"]) == ("cancelled", 499, 1)
     assert made.stop() == 0
 
 
