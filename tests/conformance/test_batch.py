@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -232,6 +235,66 @@ def test_a_streamed_row_is_refused(world: World) -> None:
     row = rows_of(client, batch.error_file_id)["a"]
     assert row["response"]["status_code"] == 400
     assert row["response"]["body"]["error"]["param"] == "stream"
+
+
+def test_an_answer_that_comes_later(world: World) -> None:
+    headers = {"prefer": "respond-async", "x-tierwise-deadline": "2h"}
+    words = [{"role": "user", "content": "Tell me about refunds."}]
+    body = {"model": "tier/haiku", "max_tokens": 40, "messages": words}
+    got = live.post(world.gateway.port, CHAT, body, world.key, headers)
+    assert got.status == 202
+    assert got.headers["preference-applied"] == "respond-async"
+    batch = got.json()
+    assert got.headers["location"] == f"/v1/batches/{batch['id']}"
+    assert batch["expires_at"] - batch["created_at"] == 2 * 3600
+    client = world.openai()
+    batch = ended(client, batch["id"])
+    assert rows_of(client, batch.output_file_id)["request"]["response"]["status_code"] == 200
+    versioned = {**headers, "anthropic-version": "2023-06-01"}
+    got = live.post(world.gateway.port, "/anthropic/v1/messages", body, world.key, versioned)
+    assert got.status == 202
+    id = got.json()["id"]
+    assert got.headers["location"] == f"/anthropic/v1/messages/batches/{id}"
+    messages = world.anthropic().messages.batches
+    waited(lambda: messages.retrieve(id), lambda found: found.processing_status == "ended")
+    assert [each.result.type for each in messages.results(id)] == ["succeeded"]
+    # What is wrong with it is told at once, and another preference changes nothing.
+    assert live.post(world.gateway.port, CHAT, {**body, "stream": True}, world.key, headers).status == 400
+    assert live.post(world.gateway.port, CHAT, {"model": 1}, world.key, headers).status == 400
+    assert live.post(world.gateway.port, CHAT, body, "wrong", headers).status == 401
+    assert live.post(world.gateway.port, CHAT, body, world.key, {"prefer": "wait=10"}).status == 200
+
+
+def test_the_command(world: World, tmp_path: Path) -> None:
+    file = tmp_path / "in.jsonl"
+    file.write_bytes(file_of([line("a"), line("wrong", "no-such-model")]))
+    environ = {"TIERWISE_KEY": world.key, "TIERWISE_BASE_URL": f"{world.gateway.url}/v1"}
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "tierwise", "batch", *arguments],
+            capture_output=True, text=True, env={**os.environ, **environ}, check=False,
+        )  # fmt: skip
+
+    done = run("submit", str(file), "--wait", "--json")
+    assert done.returncode == 0, done.stderr
+    batch = json.loads(done.stdout)
+    assert batch["status"] == "completed"
+    found = [json.loads(each) for each in run("results", batch["id"]).stdout.splitlines()]
+    assert [row["custom_id"] for row in found] == ["a", "wrong"]
+    assert json.loads(run("results", batch["id"], "--json").stdout) == found
+    assert run("status", batch["id"]).stdout.strip() == (
+        f"{batch['id']} completed: 1 answered, 1 failed, 2 in all"
+    )
+    assert batch["id"] in run("list").stdout
+    assert json.loads(run("list", "--json").stdout)[0]["id"] == batch["id"]
+    refused = run("cancel", batch["id"])
+    assert (refused.returncode, "has ended" in refused.stderr) == (1, True)
+    assert run("status", "batch_0").returncode == 1
+    file.write_text("{}\n")
+    assert "does not begin with a request" in run("submit", str(file)).stderr
+    environ["TIERWISE_BASE_URL"] = "http://127.0.0.1:9/v1"
+    assert "No gateway answers" in run("list").stderr
 
 
 # --- a provider of the tests' own: what is under way when things happen

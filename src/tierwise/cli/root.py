@@ -13,6 +13,7 @@ from ..errors import TierwiseError
 # name → module in this package; the command object in it is called `command`.
 COMMANDS = {
     "budgets": "budgets",
+    "batch": "batch",
     "cache": "cache",
     "check": "check",
     "dashboard": "dashboard",

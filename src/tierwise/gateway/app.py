@@ -46,13 +46,23 @@ class App:
         """Answers one request."""
         path = request.path
         known = _KNOWN.get(path)
-        if known is not None and request.method == "POST":
+        if known is not None and request.method == "POST" and request.header(b"prefer") is None:
             await exchange(self.gate, request, reply, registry.get(known[0]), known[1])
             return
         try:
-            await self._other(request, reply, path)
+            if known is not None and request.method == "POST":
+                await self._preferring(request, reply, registry.get(known[0]), known[1])
+            else:
+                await self._other(request, reply, path)
         except TierwiseError as error:
             refuse(self.gate, None, reply, error, surface_of(request))
+
+    async def _preferring(self, request: Request, reply: Reply, surface: Dialect, kind: Kind) -> None:
+        """A call with `prefer:`, which may want a handle now and its answer later."""
+        if self.batches is not None and self.batches.takes_later(request):
+            await self.batches.later(request, reply, surface)
+        else:
+            await exchange(self.gate, request, reply, surface, kind)
 
     async def _other(self, request: Request, reply: Reply, path: str) -> None:
         method = request.method
@@ -103,6 +113,7 @@ def surface_of(request: Request) -> Dialect:
     path = request.path
     if path.startswith(_GEMINI):
         return registry.get("gemini")
-    if path.startswith("/anthropic") or request.header(b"anthropic-version") is not None:
+    named = request.header(b"anthropic-version") is not None or bare(path).startswith("/messages/")
+    if named or path.startswith("/anthropic"):
         return registry.get("anthropic_messages")
     return registry.get(KINDS.get(bare(path), ("openai_chat", GENERATION))[0])

@@ -12,6 +12,7 @@ from .seen import Counters, Gate, Spread
 BOUNDS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
 """Upper bounds of the gateway's histograms, seconds."""
 _MOST_BUDGETS = 200
+_ROW_STATES = ("queued", "running", "sent")
 _MOST_MODELS = 500
 
 
@@ -44,6 +45,7 @@ def exposition(gate: Gate) -> str:
     _aside(lines, metrics)
     _breakpoints(lines, metrics)
     _cache(lines, metrics)
+    _batches(lines, metrics)
     _family(lines, "tierwise_in_flight", "gauge", "Requests being served now.")
     lines.append(f"tierwise_in_flight {gate.admission.running}")
     _family(lines, "tierwise_in_flight_limit", "gauge", "How many requests may be in flight at once.")
@@ -74,6 +76,17 @@ def exposition(gate: Gate) -> str:
         lines, "tierwise_overhead_seconds", "Time before the upstream call.", {"": metrics.overhead_s}
     )
     return "\n".join(lines) + "\n"
+
+
+def _batches(lines: list[str], metrics: Counters) -> None:
+    _family(
+        lines, "tierwise_batch_rows", "gauge", "Rows of unfinished batches by state (sent: at a provider)."
+    )
+    for state in _ROW_STATES:
+        lines.append(f"tierwise_batch_rows{_labels(state=state)} {metrics.batch_rows.get(state, 0)}")
+    _family(lines, "tierwise_batch_rows_total", "counter", "Rows of batches by what became of them.")
+    for outcome, count in sorted(metrics.batch_settled.items()):
+        lines.append(f"tierwise_batch_rows_total{_labels(outcome=outcome)} {count}")
 
 
 def _shared(lines: list[str], gate: Gate) -> None:

@@ -37,6 +37,8 @@ class Counters(Protocol):
     cache_evicted: int
     alerts: Counter[str]
     webhooks: Counter[str]
+    batch_rows: dict[str, int]
+    batch_settled: Counter[str]
 
     @property
     def total_s(self) -> Mapping[str, Spread]: ...

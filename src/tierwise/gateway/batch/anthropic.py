@@ -14,7 +14,7 @@ from tierwise.errors import BadRequest, MethodNotAllowed, NotFound
 
 from ..exchange import Gate
 from .runner import Runner
-from .visit import Told, Visit, json, new_batch, read
+from .visit import Told, Visit, json, new_batch, read, single
 
 _ENDPOINT = "/v1/messages"
 _NAME = "anthropic_messages"
@@ -33,6 +33,8 @@ class _Create(Struct):
 
 class Messages:
     """Answers `/messages/batches…`."""
+
+    PATH = "/messages/batches"
 
     def __init__(self, gate: Gate, store: BatchStore, runner: Runner) -> None:
         self._gate = gate
@@ -87,6 +89,13 @@ class Messages:
         await self._store.add_batch(batch, rows)
         self._runner.wake()
         return json(batch_object(batch, Counts(working=len(rows)), visit))
+
+    async def one(self, visit: Visit, endpoint: str) -> tuple[Batch, dict[str, Any]]:
+        """A batch of one call, and how it is shown."""
+        batch, row = single(self._gate, visit, "msgbatch", endpoint)
+        await self._store.add_batch(batch, [row])
+        self._runner.wake()
+        return batch, batch_object(batch, Counts(working=1), visit)
 
     async def _batches(self, visit: Visit) -> Told:
         page = visit.page(1000, "after_id", "before_id")

@@ -6,6 +6,8 @@ from __future__ import annotations
 import asyncio
 from urllib.parse import parse_qsl
 
+import msgspec
+
 from tierwise.batches import BatchStore
 from tierwise.dialects.base import Dialect
 from tierwise.http1 import Reply, Request
@@ -15,6 +17,7 @@ from ..exchange import Gate
 from ..prefixes import bare
 from .anthropic import Messages
 from .openai import OpenAI
+from .paths import endpoint_of
 from .runner import Runner
 from .visit import Visit
 
@@ -54,6 +57,32 @@ class Desk:
             finally:
                 self._gate.admission.leave(caller.key)
         writing.plain(reply, status, body, kind)
+
+    def takes_later(self, request: Request) -> bool:
+        """Whether a call asks for a handle now and its answer later, and is one that can wait."""
+        asked = (request.header(b"prefer") or b"").lower().split(b",")
+        return b"respond-async" in [each.strip() for each in asked] and bool(endpoint_of(request.path))
+
+    async def later(self, request: Request, reply: Reply, surface: Dialect) -> None:
+        """202 with a batch of this one call, in the caller's dialect. Raises TierwiseError."""
+        caller = self._gate.callers.of(request)
+        visit = Visit(request, caller, surface, {})
+        place = self._messages if surface.name == "anthropic_messages" else self._openai
+        pending = self._gate.admission.enter(caller.key)
+        if pending is not None:
+            await pending
+        try:
+            visit.body = await request.body()
+            batch, told = await place.one(visit, endpoint_of(request.path))
+        finally:
+            self._gate.admission.leave(caller.key)
+        where = request.path.removesuffix(bare(request.path)) + f"{place.PATH}/{batch.id}"
+        headers = [
+            (b"content-type", b"application/json"),
+            (b"location", where.encode("ascii", "replace")),
+            (b"preference-applied", b"respond-async"),
+        ]
+        reply.send(202, headers, msgspec.json.encode(told))
 
 
 def _words(path: str) -> list[str]:

@@ -14,7 +14,7 @@ from tierwise.http1 import form
 from ..exchange import Gate
 from .paths import OPENAI_ENDPOINTS, asked_as, endpoint_of
 from .runner import Runner
-from .visit import Told, Visit, json, new_batch, read
+from .visit import Told, Visit, json, new_batch, read, single
 
 _MOST_LISTED = 10_000
 _MOST_METADATA = 16
@@ -30,6 +30,8 @@ class _Create(Struct):
 
 class OpenAI:
     """Answers `/files…` and `/batches…`."""
+
+    PATH = "/batches"
 
     def __init__(self, gate: Gate, store: BatchStore, runner: Runner) -> None:
         self._gate = gate
@@ -140,6 +142,13 @@ class OpenAI:
         await self._store.add_batch(batch)
         self._runner.wake()
         return json(batch_object(batch, Counts()))
+
+    async def one(self, visit: Visit, endpoint: str) -> tuple[Batch, dict[str, Any]]:
+        """A batch of one call, and how it is shown."""
+        batch, row = single(self._gate, visit, "batch", endpoint)
+        await self._store.add_batch(batch, [row])
+        self._runner.wake()
+        return batch, batch_object(batch, Counts(working=1))
 
     async def _batches(self, visit: Visit) -> Told:
         page = visit.page(100, "after", "")

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TypeVar, cast
 
 import msgspec
+from msgspec import structs
 
-from tierwise.batches import Batch, Page
+from tierwise.batches import Batch, Page, Row
 from tierwise.clock import new_id, now_us
 from tierwise.dialects.base import Dialect
 from tierwise.errors import BadRequest
@@ -16,6 +17,7 @@ from tierwise.nouns import Caller
 from ..exchange import Gate
 from ..walk import Walk
 from .asking import Kept
+from .paths import asked_as
 
 Told = tuple[int, bytes, bytes]
 """Status, content type and body of a reply."""
@@ -83,3 +85,15 @@ def new_batch(gate: Gate, visit: Visit, prefix: str, surface: str, endpoint: str
         expires_us=at_us + lasts_us,
         headers=kept,
     )
+
+
+def single(gate: Gate, visit: Visit, prefix: str, endpoint: str) -> tuple[Batch, Row]:
+    """A batch of the one call that a visit brings. What is wrong with the call itself is told at once:
+    BadRequest."""
+    surface, kind = asked_as(endpoint)
+    outline = surface.outline(visit.body) if kind.errand is None else kind.errand.outline(visit.body)
+    if outline.stream:
+        raise BadRequest("An answer that comes later cannot be streamed.", "Leave `stream` out.", "stream")
+    batch = new_batch(gate, visit, prefix, surface.name, endpoint)
+    batch = structs.replace(batch, state="in_progress", started_us=batch.at_us)
+    return batch, Row(batch.id, 1, '"request"', visit.body)
