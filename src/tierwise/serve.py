@@ -208,6 +208,8 @@ async def serve(options: Options, environ: Mapping[str, str]) -> int:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)
+    # A page of the dashboard that reckons in its thread may hold up the loop for so long at a time.
+    sys.setswitchinterval(0.0005)
     running.app.ready = True
     print(f"ready http://{running.host}:{running.port}", flush=True)
     behind = [asyncio.create_task(_watch(running, environ)), asyncio.create_task(_roll(running))]

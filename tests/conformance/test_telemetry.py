@@ -156,8 +156,10 @@ def test_a_collector_that_refuses_costs_spans_and_no_call(tmp_path: Path, collec
         return 'tierwise_telemetry_dropped_total{feed="otlp"} 1' in text
 
     assert live.wait_for(dropped, 60)
+    assert call(made, key, SECRET).status == 200
     assert made.verify() == ""
     assert made.stop() == 0
+    assert made.log.read_text().count("does not take spans") == 1
 
 
 def test_a_caller_that_goes_away_has_a_line_too(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ when this module is.
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
@@ -29,6 +30,8 @@ from tierwise.money import pico_to_usd
 from .telemetry import Feed
 from .walk import Tried
 from .witness import Seen
+
+log = logging.getLogger("tierwise")
 
 Attributes = dict[str, str | bool | int | float | Sequence[str]]
 
@@ -72,6 +75,10 @@ class Exporter:
             "gen_ai.client.operation.duration", "s", "Duration of a call to a model."
         )
         self._models: set[str] = set()
+        self._base = base
+        self._away = False
+        # It would write a line for each try of each batch; one for each change is written here.
+        logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
 
     def send(self, batch: Sequence[Seen]) -> int:
         """Exports the spans of a batch and notes its metrics. Gives how many Exchanges were lost."""
@@ -79,7 +86,12 @@ class Exporter:
             for tried in seen.tried:
                 self._measure(seen, tried)
         spans = [span for seen in batch for span in self.spans_of(seen)]
-        sent = not spans or self._spans.export(spans) is SpanExportResult.SUCCESS
+        if not spans:
+            return 0
+        sent = self._spans.export(spans) is SpanExportResult.SUCCESS
+        if sent is self._away:
+            self._away = not sent
+            log.warning("telemetry: %s %s spans", self._base, "takes" if sent else "does not take")
         return 0 if sent else len(batch)
 
     def shut(self) -> None:
