@@ -145,15 +145,19 @@ def waterfall(exchange: Exchange) -> list[Wait]:
     ends = [each.closed_us or each.opened_us for each in exchange.attempts]
     whole = max(1, max(ends) - exchange.began_us)
     rows, start = [], exchange.began_us
-    for attempt in exchange.attempts:
+    for number, attempt in enumerate(exchange.attempts):
         segments = []
         first = attempt.opened_us + attempt.line.ttft_us if attempt.line.ttft_us is not None else None
         marks: list[tuple[str, str, int, int]] = []
-        if attempt is exchange.attempts[0] and attempt.before_us is not None:
+        before = exchange.attempts[number - 1].closed_us if number else None
+        if before is not None:
+            marks.append(("pause", "Waiting to try again", before, attempt.opened_us))
+        elif not number and attempt.before_us is not None:
             marks.append(("gate", "Door, Reading, Choosing", start, attempt.opened_us))
         if attempt.closed_us is not None:
             until = min(first, attempt.closed_us) if first is not None else attempt.closed_us
-            marks.append(("wait", "Calling: until the first content", attempt.opened_us, until))
+            name = "Calling: until the first content" if first is not None else "Calling: no content came"
+            marks.append(("wait", name, attempt.opened_us, until))
             if first is not None:
                 marks.append(
                     ("write", "Writing and Recording: until the last byte", until, attempt.closed_us)
