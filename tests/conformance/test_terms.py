@@ -114,3 +114,38 @@ def test_a_share_is_held_out_on_the_reference_tier(tmp_path: Path) -> None:
     assert named.headers["x-tierwise-tier"] == "haiku"
     assert gateway.verify() == ""
     assert gateway.stop() == 0
+
+
+def test_a_tasks_longest_answer_is_asked_for_where_the_caller_names_none(tmp_path: Path) -> None:
+    def any_dialect(sent: provider.Sent) -> Iterator[Any]:
+        yield provider.whole(200, provider.message() if sent.path.endswith("/messages") else provider.chat())
+
+    upstream = provider.Provider(any_dialect)
+    toml = live.config("openai_chat", upstream.port) + (
+        f'[[provider]]\nname = "claude"\ndialect = "anthropic_messages"\nkey = "env:UPSTREAM_KEY"\n'
+        f'base_url = "http://127.0.0.1:{upstream.port}"\nmodels = ["claude-haiku-4-5"]\n'
+        '[[tier]]\nname = "own"\nmodel = "agg/anthropic/claude-haiku-4"\n'
+        '[[tier]]\nname = "other"\nmodel = "claude/claude-haiku-4-5"\n'
+        "[task.classification]\nmax_output_tokens = 100\nladder = ['own']\n"
+        "[task.qa]\nmax_output_tokens = 70\nladder = ['other']\n"
+    )
+    gateway = live.Gateway(tmp_path / "g", toml)
+    key = gateway.key()
+
+    def sent(path: str, body: dict[str, Any]) -> dict[str, Any]:
+        assert live.post(gateway.port, path, body, key).status == 200
+        return dict(json.loads(upstream.sent[-1].body))
+
+    body = {"messages": HELLO, "seed": 7}
+    same = sent(CHAT, {"model": "task/classification", **body})
+    assert same == {"model": "anthropic/claude-haiku-4", **body, "max_tokens": 100}
+    assert sent(CHAT, {"model": "task/classification", "max_tokens": 9, **body})["max_tokens"] == 9
+    assert sent(CHAT, {"model": "task/qa", "messages": HELLO})["max_tokens"] == 70
+    assert sent("/v1/responses", {"model": "task/qa", "input": "hello"})["max_tokens"] == 70
+    contents = [{"role": "user", "parts": [{"text": "hello"}]}]
+    settings = {"temperature": 0.5}
+    gemini = {"contents": contents, "generationConfig": settings}
+    crossed = sent("/gemini/v1beta/models/task/qa:generateContent", gemini)
+    assert (crossed["max_tokens"], crossed["temperature"]) == (70, 0.5)
+    assert "max_tokens" not in sent(CHAT, {"model": "agg/anthropic/claude-haiku-4", **body})
+    assert gateway.stop() == 0

@@ -131,6 +131,9 @@ class Library:
         since = f"@{period.since}" if period.since else ""
         ratios = {name: _ratio(text) for name, text in period.tiers.items()}
         extra = {name: _unit_pico(usd, per) for name, (usd, per) in period.extra.items()}
+        if "gpt-image" in model_id and "output_image" not in extra:
+            # All that these models give out are images: the figure listed as their output is of those.
+            extra["output_image"] = _pico(period.output)
         return Price(
             id=f"{self._file.library}@{self._file.version}:{vendor}/{model_id}{since}",
             source=self.source,

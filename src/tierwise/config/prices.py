@@ -14,9 +14,11 @@ from msgspec import structs
 from ..errors import ConfigError
 from ..money import NotMoney, usd_per_million_to_pico, usd_to_pico
 from ..nouns import Price, PriceStep, Provider, Source
+from ..nouns.answer import LIST_PRICE_TIERS
 from .facts import Published
 from .library import Entry, library
 from .rows import PriceRow
+from .strict import nearest
 
 # Other names under which the library's vendors are known.
 _VENDORS = MappingProxyType(
@@ -129,6 +131,10 @@ def _own_price(row: PriceRow, where: str) -> Price:
         raise ConfigError(
             f"{where}: until {until} is not after since {since}.", "`until` is the first day without it."
         )
+    if len({step.above for step in row.steps}) < len(row.steps) or any(step.above < 1 for step in row.steps):
+        raise ConfigError(
+            f"{where}.steps: `above` must be positive, and each its own.", "Write tokens of prompt."
+        )
     if all(getattr(row, bucket) is None for bucket in _BUCKETS) and not row.extra:
         raise ConfigError(
             f"{where} says no price at all.", "Give at least input and output, USD per million tokens."
@@ -144,6 +150,7 @@ def _own_price(row: PriceRow, where: str) -> Price:
         ),
         extra={unit: _unit(usd, f"{where}.extra.{unit}") for unit, usd in row.extra.items()},
         batch=batch,
+        service_tiers=_tiers(row, where),
         since=since,
         until=until,
         input=fresh,
@@ -190,6 +197,25 @@ def _share(share: Decimal | None, where: str) -> tuple[int, int] | None:
         )
     exact = Fraction(share)
     return exact.numerator, exact.denominator
+
+
+def _tiers(row: PriceRow, where: str) -> dict[str, tuple[int, int]]:
+    """The ratio of each class of service. Raises ConfigError."""
+    found: dict[str, tuple[int, int]] = {}
+    for name, ratio in row.service_tiers.items():
+        tier, _, bucket = name.lower().partition("/")
+        at = f"{where}.service_tiers.{name}"
+        if not tier or tier in LIST_PRICE_TIERS or (tier == "batch" and not bucket):
+            raise ConfigError(
+                f"{at}: {tier!r} is no class of its own.", "Name flex, priority or another; see batch."
+            )
+        if bucket and bucket not in (*_BUCKETS, *row.extra):
+            raise ConfigError(f"{at}: there is no {bucket!r}.", nearest(bucket, (*_BUCKETS, *row.extra)))
+        if not ratio.is_finite() or not 0 < ratio <= 100:
+            raise ConfigError(f"{at} is {ratio}.", "Write what it costs of the price, such as 0.5 or 2.")
+        exact = Fraction(ratio)
+        found[name.lower()] = exact.numerator, exact.denominator
+    return found
 
 
 def _day(text: str | None, where: str) -> str | None:

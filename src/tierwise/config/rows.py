@@ -101,6 +101,8 @@ class PriceRow(Struct, frozen=True):
     """Only USD is taken; anything else is refused, not converted."""
     batch: Decimal | None = None
     """Share of the price a batch call pays, such as 0.5. Absent: no batch price is known."""
+    service_tiers: dict[str, Decimal] = {}
+    """What a class of service costs of it: `{flex = 0.5, priority = 2}`; `"flex/cache_read"` for one kind."""
     extra: dict[str, Decimal] = {}
     """Other billed units by name, USD per unit: `web_search = 0.01`."""
     steps: list[StepRow] = []
@@ -162,7 +164,7 @@ class TaskRow(Struct, frozen=True):
     least_cases: int | None = None
     """Fewest Cases a verdict may rest on."""
     max_output_tokens: int | None = None
-    """Longest answer asked for where the caller names no limit, tokens."""
+    """Longest answer, tokens: asked for where the caller names no limit; a caller's larger one is refused."""
     default_output_tokens: int | None = None
     """Expected answer, tokens: for reservations and for ordering by cost."""
     why: str | None = None

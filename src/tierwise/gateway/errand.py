@@ -10,11 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import msgspec
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 from tierwise.errors import BadRequest
 from tierwise.nouns import DialectName, Outline, Usage
 
+# The largest picture at the highest quality, by OpenAI's table.
+_IMAGE_TOKENS = 6240
 _OPENAI: tuple[DialectName, ...] = ("openai_chat", "openai_responses")
 
 
@@ -26,6 +28,8 @@ class Errand(Struct, frozen=True):
     suffix: str
     dialects: tuple[DialectName, ...]
     usage: Callable[[bytes], Usage | None]
+    most_output: int = 0
+    """Tokens that one result may have: what a budget reserves for it."""
 
     def outline(self, body: bytes) -> Outline:
         """The Outline of the request. BadRequest on bad JSON or a missing model."""
@@ -37,11 +41,14 @@ class Errand(Struct, frozen=True):
             ) from None
         if not asked.model:
             raise BadRequest("`model` is missing.", "Name a model: see GET /v1/models.", "model")
-        return Outline(asked.model, prompt_bytes=len(body), max_output=0)
+        return Outline(
+            asked.model, prompt_bytes=len(body), max_output=self.most_output, choices=max(asked.n or 1, 1)
+        )
 
 
 class _Asked(Struct):
     model: str = ""
+    n: int | None = None
 
 
 class _InputDetails(Struct):
@@ -49,15 +56,21 @@ class _InputDetails(Struct):
     text_tokens: int | None = None
 
 
+class _OutputDetails(Struct):
+    text_tokens: int = 0
+
+
 class _Counts(Struct):
     prompt_tokens: int = 0
     input_tokens: int | None = None
     output_tokens: int = 0
     input_tokens_details: _InputDetails | None = None
+    output_tokens_details: _OutputDetails | None = None
 
 
 class _Replied(Struct):
     usage: _Counts | None = None
+    data: list[Raw] | None = None
 
 
 def embedding_usage(body: bytes) -> Usage | None:
@@ -67,15 +80,21 @@ def embedding_usage(body: bytes) -> Usage | None:
 
 
 def image_usage(body: bytes) -> Usage | None:
-    """Usage of an image generation: text tokens in, image tokens out as the unit `output_image`."""
-    counts = _counts(body)
-    if counts is None:
+    """Usage of an image generation: text tokens in, image tokens out as the unit `output_image`. Where a
+    reply counts no tokens its images are counted, as the unit `image`."""
+    try:
+        replied = msgspec.json.decode(body, type=_Replied)
+    except msgspec.DecodeError:
         return None
+    counts = replied.usage
+    if counts is None:
+        return Usage(extra={"image": len(replied.data)}) if replied.data else None
     details = counts.input_tokens_details or _InputDetails()
     total = counts.input_tokens if counts.input_tokens is not None else counts.prompt_tokens
-    extra = {"output_image": counts.output_tokens, "input_image": details.image_tokens}
+    words = counts.output_tokens_details.text_tokens if counts.output_tokens_details else 0
+    extra = {"output_image": counts.output_tokens - words, "input_image": details.image_tokens}
     kept = {unit: count for unit, count in extra.items() if count}
-    return Usage(input=total - details.image_tokens, extra=kept)
+    return Usage(input=total - details.image_tokens, output=words, extra=kept)
 
 
 def _counts(body: bytes) -> _Counts | None:
@@ -87,5 +106,7 @@ def _counts(body: bytes) -> _Counts | None:
 
 ERRANDS = {
     "/embeddings": Errand("embeddings", "/embeddings", _OPENAI, embedding_usage),
-    "/images/generations": Errand("image generation", "/images/generations", _OPENAI, image_usage),
+    "/images/generations": Errand(
+        "image generation", "/images/generations", _OPENAI, image_usage, _IMAGE_TOKENS
+    ),
 }

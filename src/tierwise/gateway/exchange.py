@@ -32,6 +32,7 @@ from .recording import Entry
 from .sessions import Sessions, bound_for_us, name_of
 from .signers import Signed, Signers, signer_of
 from .snapshot import Snapshot
+from .terms import bound_output
 from .walk import GENERATION, Kind, Walk
 
 
@@ -167,11 +168,14 @@ def terms_of(gate: Gate, walk: Walk, task: Task, question: Question) -> None:
     """Holds the request to its task's terms: the most output tokens, the share kept on the reference tier."""
     most, asked, route = task.max_output_tokens, walk.outline.max_output, walk.route
     assert route is not None
-    if most is not None and asked is not None and asked > most and route.how != "pinned":
-        raise BadRequest(
-            f"Task {task.name!r} allows {most} output tokens, and {asked} were asked for.",
-            "Ask for fewer, or raise the task's max_output_tokens.",
-        )
+    if most is not None and route.how != "pinned" and not walk.kind.counts:
+        if asked is None:
+            bound_output(walk, most)
+        elif asked > most:
+            raise BadRequest(
+                f"Task {task.name!r} allows {most} output tokens, and {asked} were asked for.",
+                "Ask for fewer, or raise the task's max_output_tokens.",
+            )
     if task.cache_breakpoints == "auto":
         walk.places = True
     if drawn(walk.id, task.holdout_share):
