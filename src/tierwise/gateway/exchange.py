@@ -8,6 +8,7 @@ upstream; CLOSE inside Writing, before the bytes that complete the reply.
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import cast
 
 from msgspec import structs
@@ -27,6 +28,7 @@ from .cache.answers import Answers
 from .calling import Caller
 from .counting import Factors, count
 from .holdout import TAG, drawn, kept_back, on_reference
+from .idempotency import Replays
 from .metrics import Metrics
 from .recording import Entry
 from .sessions import Sessions, bound_for_us, name_of
@@ -50,6 +52,7 @@ class Gate:
         self.signers = Signers()
         self.factors = Factors()
         self.aside = Aside(caller)
+        self.replays = Replays()
 
     async def ask(self, walk: Walk, reply: Reply) -> Entry:
         """Calling and Writing: has `walk` answered by a provider, and learns from it. Gives its page in the
@@ -118,13 +121,28 @@ async def rooms(gate: Gate, walk: Walk, reply: Reply, kind: Kind) -> None:
     if kind.counts:
         await count(gate.caller, gate.factors, walk, reply)
         return
+    token = walk.request.header(b"idempotency-key")
+    if token is None:
+        await answering(gate, walk, reply)
+    else:
+        await gate.replays.once(walk, token, reply, partial(answering, gate))
+
+
+async def answering(gate: Gate, walk: Walk, reply: Reply) -> bool:
+    """Has `walk` answered, by a provider or from what is kept. Whether it was answered whole."""
     keeping = walk.snapshot.keeping
     if keeping is None:
-        await gate.ask(walk, reply)
-        return
-    kept = await gate.answers.answer(walk, keeping, reply, gate.ask)
+        return (await gate.ask(walk, reply)).outcome == "ok"
+    asked: list[Entry] = []
+
+    async def ask(walk: Walk, reply: Reply) -> Entry:
+        asked.append(await gate.ask(walk, reply))
+        return asked[0]
+
+    kept = await gate.answers.answer(walk, keeping, reply, ask)
     if kept is not None:
         bind(gate, walk, kept.tier, kept.usage)
+    return all(entry.outcome == "ok" for entry in asked)
 
 
 async def reading(gate: Gate, walk: Walk, kind: Kind) -> None:
