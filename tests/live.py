@@ -116,6 +116,15 @@ class Gateway(Process):
         return done.stdout + done.stderr if done.returncode else ""
 
 
+class SharedGateway(Gateway):
+    """The same before a ledger that is given by its URL."""
+
+    def __init__(self, folder: Path, toml: str, db: str) -> None:
+        super().__init__(folder, toml, None, "--db", db)
+        self.db = db
+        self.common = (*self.common[:2], "--db", db)
+
+
 class Got:
     """A reply: status, headers by lower-case name, body."""
 

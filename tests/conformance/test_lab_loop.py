@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 import live
+from postgres import postgres  # noqa: F401  a fixture
 
 LABELS = "Billing, Technical, Account, General"
 SYSTEM = f"Classify the support ticket into one of these labels: {LABELS}."
@@ -44,7 +45,7 @@ def profile(folder: Path, haiku: float, opus: float) -> Path:
 class World:
     """A simulator that knows the tickets, and a gateway before it."""
 
-    def __init__(self, folder: Path, haiku: float = 0.985, opus: float = 0.99) -> None:
+    def __init__(self, folder: Path, haiku: float = 0.985, opus: float = 0.99, db: str = "") -> None:
         self.folder = folder
         self.tickets = tickets(folder)
         self.log = folder / "simulator.jsonl"
@@ -52,7 +53,8 @@ class World:
         self.simulator = live.Process(
             folder, "simulator", *options, "--profile", str(profile(folder, haiku, opus))
         )
-        self.gateway = live.Gateway(folder / "gateway", live.config("openai_chat", self.simulator.port))
+        place, toml = folder / "gateway", live.config("openai_chat", self.simulator.port)
+        self.gateway = live.SharedGateway(place, toml, db) if db else live.Gateway(place, toml)
         self.key = self.gateway.key()
 
     def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -128,20 +130,48 @@ def test_eval_through_the_gateway_by_its_url(world: World) -> None:
     assert tier["ttft_p50_ms"] > 0
 
 
-def test_policy_plan_replays_the_ledger(world: World) -> None:
-    for _ in range(5):
-        assert world.ask("reasoning").headers["x-tierwise-tier"] == "sonnet"
-    new = world.gateway.folder / "new.toml"
-    new.write_text('[[rule]]\ntask = "reasoning"\ntiers = ["haiku"]\n')
-    done = world.gateway.command("policy", "plan", str(new), "--last", "1h", "--json")
-    assert done.returncode == 3
-    said = json.loads(done.stdout)
-    rows = [row for row in world.gateway.closes() if row["task"] == "reasoning"]
-    haiku = sum(row["usage"]["input"] * 10**6 + row["usage"]["output"] * 5 * 10**6 for row in rows)
-    assert said["delta_pico"] == haiku - sum(row["cost_pico"] for row in rows)
-    assert any("unmeasured" in fault for fault in said["faults"])
-    new.write_text('[[rule]]\ntask = "reasoning"\ntiers = ["sonnet"]\n')
-    assert world.gateway.command("policy", "plan", str(new), "--last", "1h").returncode == 0
+@pytest.mark.parametrize("store", ["sqlite", "postgres"])
+def test_policy_plan_replays_the_ledger(tmp_path: Path, store: str, request: pytest.FixtureRequest) -> None:
+    db = request.getfixturevalue("postgres").new_url() if store == "postgres" else ""
+    world = World(tmp_path, db=db)
+
+    def plan(new: object) -> tuple[int, Any]:
+        done = world.gateway.command("policy", "plan", str(new), "--last", "1h", "--json")
+        return done.returncode, json.loads(done.stdout or "{}")
+
+    try:
+        for _ in range(5):
+            assert world.ask("coding").headers["x-tierwise-tier"] == "sonnet"
+        rows = world.gateway.closes()
+        haiku = sum(row["usage"]["input"] * 10**6 + row["usage"]["output"] * 5 * 10**6 for row in rows)
+        new = world.gateway.folder / "new.toml"
+        new.write_text('[[rule]]\ntask = "coding"\ntiers = ["haiku"]\n')
+        code, said = plan(new)
+        assert (code, said["moved"]) == (3, 5)
+        assert said["delta_pico"] == haiku - sum(row["cost_pico"] for row in rows) < 0
+        assert any("unmeasured" in fault for fault in said["faults"])
+        new.write_text('[[rule]]\ntask = "coding"\ntiers = ["sonnet"]\n')
+        assert plan(new)[0] == 0
+        # With a verdict of haiku against sonnet, quality has an interval and nothing stops.
+        found = world.eval("--tiers", "haiku,sonnet", "--task", "coding", "--margin", "0.2")
+        assert found["decision"] == "switch"
+        code, said = plan(found["run"])
+        assert (code, said["no_worse"], said["moved"]) == (0, True, 5)
+        [move] = said["tasks"]
+        assert (move["old"], move["new"]) == ("sonnet", "haiku")
+        assert move["quality"]["low"] <= found["difference"] <= move["quality"]["high"]
+        assert said["quality"]["value"] == pytest.approx(found["difference"])
+        # Applied, and taken back by a file that no longer names the task: dearer.
+        assert world.command("policy", "apply", found["run"], "--yes").returncode == 0
+        assert live.wait_for(lambda: world.ask("coding").headers["x-tierwise-tier"] == "haiku", 20)
+        new.write_text("")
+        code, said = plan(new)
+        assert code == 3
+        assert said["faults"] == ["the new policy is dearer"]
+        # What sonnet served already does not move back to it.
+        assert 0 < said["moved"] < said["calls"]
+    finally:
+        world.close()
 
 
 @pytest.mark.parametrize("dialect", ["anthropic_messages"])

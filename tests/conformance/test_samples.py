@@ -126,7 +126,7 @@ def test_the_day_has_its_number_and_the_shadows_answer_is_a_label(tmp_path: Path
         for text, _ in world.tickets:
             world.ask(text)
         assert live.wait_for(lambda: len(world.samples()) >= 40, 20)
-        assert live.wait_for(lambda: f'result="sent"}} {N}' in metrics(world), 20), metrics(world)
+        assert live.wait_for(lambda: f'result="compared"}} {N}' in metrics(world), 20), metrics(world)
         assert 'tierwise_shadow_cost_usd_total{task="classification"} 0.' in metrics(world)
         assert 'tierwise_samples_total{task="classification",result="kept"} 40' in metrics(world)
         world.gateway.kill()

@@ -10,10 +10,18 @@ from typing import Any
 import pytest
 
 import live
+from postgres import postgres  # noqa: F401  a fixture
+from tierwise.money import pico_to_usd
 
 TICKET = "I cancelled team plan on the 1st and was still charged."
 SYSTEM = "Classify the support ticket into one of these labels: Billing, Technical, Account, General."
-TASK = "[task.classification]\nshadow_share = 1.0\nshadow_daily_usd = {cap}\n"
+TASK = """
+[server]
+admin_secret = "env:UPSTREAM_KEY"
+[task.classification]
+shadow_share = 1.0
+shadow_daily_usd = {cap}
+"""
 OURS = {"anthropic-version": "2023-06-01"}
 HEADERS = {"x-tierwise-task": "classification"}
 TURNS = [{"role": "system", "content": SYSTEM}, {"role": "user", "content": TICKET}]
@@ -38,7 +46,7 @@ CALLS: dict[str, tuple[str, dict[str, Any]]] = {
 class World:
     """A simulator whose models are always right about the ticket, and a gateway that shadows every call."""
 
-    def __init__(self, folder: Path, dialect: str, cap: str = "5") -> None:
+    def __init__(self, folder: Path, dialect: str, cap: str = "5", db: str = "") -> None:
         folder.mkdir(exist_ok=True, parents=True)
         labels = folder / "labels.csv"
         labels.write_text(f"text,category\n{TICKET},Billing\n")
@@ -50,7 +58,8 @@ class World:
             "--profile", str(profile),
         )  # fmt: skip
         toml = live.config(dialect, self.simulator.port, extra=TASK.format(cap=cap))
-        self.gateway = live.Gateway(folder / "gateway", toml)
+        place = folder / "gateway"
+        self.gateway = live.SharedGateway(place, toml, db) if db else live.Gateway(place, toml)
         self.key = self.gateway.key()
 
     def ask(self, name: str = "chat", stream: bool = False) -> live.Got:
@@ -75,6 +84,16 @@ class World:
 
     def shadows(self) -> list[dict[str, Any]]:
         return [row for row in self.gateway.closes() if row["kind"] == "shadow"]
+
+    def metrics(self) -> str:
+        return live.request(self.gateway.admin, "GET", "/metrics").body.decode()
+
+    def page(self, path: str) -> Any:
+        """A page of the dashboard as JSON."""
+        bearer = {"authorization": "Bearer sk-upstream-canary"}
+        got = live.request(self.gateway.admin, "GET", path, None, bearer)
+        assert got.status == 200, got.body
+        return got.json()
 
     def close(self) -> None:
         assert self.gateway.verify() == ""
@@ -104,6 +123,16 @@ def test_every_callers_dialect_is_heard_plain_and_streamed(world: World) -> None
         assert row["cost_pico"] == usage["input"] * 5 * 10**6 + usage["output"] * 25 * 10**6
 
 
+def test_shadow_calls_are_not_timed_among_the_callers_own(world: World) -> None:
+    served = [row for row in world.gateway.closes() if row["kind"] == "call"]
+
+    def sampled() -> dict[str, int]:
+        got = world.page("/api/v1/tiers")
+        return {line["tier"]: line["sampled"] for line in got["tiers"]}
+
+    assert sampled() == {"haiku": len(served), "sonnet": 0, "opus": 0}
+
+
 def test_reports_tell_shadow_money_apart(world: World) -> None:
     done = world.gateway.command("ledger", "report", "--by", "kind", "--json")
     lines = {line["group"]: line for line in json.loads(done.stdout)["lines"]}
@@ -112,15 +141,24 @@ def test_reports_tell_shadow_money_apart(world: World) -> None:
     assert "haiku and opus agreed 100.0 %" in " ".join(shown.split())
 
 
-def test_the_daily_cap_holds_and_users_do_not_notice(tmp_path: Path) -> None:
-    world = World(tmp_path, "openai_chat", cap="0.002")
+@pytest.mark.parametrize("store", ["sqlite", "postgres"])
+def test_the_daily_cap_holds_and_users_do_not_notice(
+    tmp_path: Path, store: str, request: pytest.FixtureRequest
+) -> None:
+    db = request.getfixturevalue("postgres").new_url() if store == "postgres" else ""
+    world = World(tmp_path, "openai_chat", "0.002", db)
     try:
         for _ in range(20):
             world.ask()
         assert live.wait_for(lambda: world.alarm()["n"] > 0, 10)
         rows = world.shadows()
         assert 0 < len(rows) < 20
-        assert sum(row["cost_pico"] for row in rows) <= 2 * 10**9
+        spent = sum(row["cost_pico"] for row in rows)
+        assert spent <= 2 * 10**9
+        assert live.wait_for(lambda: 'result="capped"' in world.metrics(), 10)
+        task, cost = 'task="classification"', f"{pico_to_usd(spent):f}"
+        assert f'tierwise_shadow_total{{{task},result="compared"}} {len(rows)}' in world.metrics()
+        assert f"tierwise_shadow_cost_usd_total{{{task}}} {cost}" in world.metrics()
     finally:
         world.close()
 

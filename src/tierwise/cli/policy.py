@@ -17,11 +17,11 @@ from rich.table import Table
 
 from ..clock import now_us, rfc3339
 from ..config import RuleBlock, Settings, load, read_blocks
-from ..config.shadowfile import read_shadow
+from ..config.shadowfile import shadow_by_task
 from ..errors import SuiteError
 from ..judging.alarm import Record
 from ..lab.publish import EXPIRES_DAYS, Proposal, proposal, propose, rule_of
-from ..lab.replay import Replayed, replay
+from ..lab.replay import Replayed, replay, whole_file
 from ..lab.rescoring import read_evaluation
 from ..lab.store import RUNS, find_run
 from ..lab.wording import money
@@ -66,7 +66,7 @@ def show(config: Path | None, db: str | None, as_json: bool) -> None:
     del db
     settings = load(config, os.environ)
     rules = [settings.policy.rules[task] for task in sorted(settings.policy.rules)]
-    shadows = _shadows(settings)
+    shadows = shadow_by_task(settings.policy_path)
     if as_json:
         found = {
             "policy": settings.policy.hash,
@@ -142,7 +142,7 @@ def plan(new: str, config: Path | None, **options: Any) -> None:
     if path.suffix == ".toml":
         if not path.exists():
             raise SuiteError(f"There is no file {path}.", "Give a policy.toml, a run or a verdict file.")
-        blocks = tuple(read_blocks(path, settings.catalog.tiers))
+        blocks = whole_file(read_blocks(path, settings.catalog.tiers), settings)
     else:
         blocks = (_rule(new, settings, options["runs"], options["task"]),)
     reader = read_ledger(database_url(options["db"], config))
@@ -169,14 +169,6 @@ def _rule(source: str, settings: Settings, runs: str, task: str, days: int = EXP
     path = Path(source)
     file = path if source and path.is_file() else find_run(source, Path(runs)) / "verdict.json"
     return rule_of(read_evaluation(file), settings, task, days)
-
-
-def _shadows(settings: Settings) -> dict[str, Record]:
-    """The latest alarm of each task whose rule shadow calls watch, or have watched."""
-    found: dict[str, Record] = {}
-    for record in sorted(read_shadow(settings.policy_path), key=lambda each: each.since):
-        found[record.watch.task] = record
-    return found
 
 
 def _shadow_json(record: Record | None) -> dict[str, Any] | None:

@@ -45,6 +45,13 @@ def read_shadow(policy_path: Path) -> tuple[Record, ...]:
         ) from None
 
 
+def shadow_by_task(policy_path: Path) -> dict[str, Record]:
+    """The latest alarm of each task whose rule shadow calls watch, or have watched. Raises ConfigError."""
+    return {
+        record.watch.task: record for record in sorted(read_shadow(policy_path), key=lambda each: each.since)
+    }
+
+
 def write_shadow(policy_path: Path, records: Iterable[Record]) -> None:
     """Replaces shadow.json whole. Raises ConfigError."""
     path = shadow_path(policy_path)

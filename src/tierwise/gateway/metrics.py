@@ -51,7 +51,7 @@ class Metrics:
         self.webhooks: Counter[str] = Counter()
         """What became of webhooks: delivered, failed."""
         self.shadow: Counter[tuple[str, str]] = Counter()
-        """(task, what became of it) → calls that were to be compared: sent, failed, dropped, capped; and
+        """(task, what became of it) → calls that were to be compared: compared, failed, dropped, capped; and
         contradicted rules."""
         self.shadow_cost_pico: Counter[str] = Counter()
         self.samples: Counter[tuple[str, str]] = Counter()

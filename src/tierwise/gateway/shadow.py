@@ -91,8 +91,8 @@ class Job(Struct):
 class Shadow:
     """The shadow calls of this process. `listen` before the reply is written, `consider` after.
 
-    Counted in `metrics.shadow`: `sent`, `dropped` (no room), `capped` (no money left today), `failed`
-    (nothing to compare), `contradicted`.
+    Counted in `metrics.shadow`: `compared`, `dropped` (no room), `capped` (no money left today),
+    `failed` (nothing to compare), `contradicted`.
     """
 
     def __init__(self, caller: Caller, most_waiting: int = 64, at_once: int = 4) -> None:
@@ -207,11 +207,11 @@ class Shadow:
         if served is None or (health is not None and health.open):
             self._count(plan, "failed")
             return
-        self._count(plan, "sent")
         other = await ask(self._caller, job.walk, plan.other, plan.scope)
         if other is None:
             self._count(plan, "failed")
             return
+        self._count(plan, "compared")
         if job.tell is not None:
             job.tell(job.walk, plan.other, other)
         if self._plans.get(plan.task.name) is not plan:

@@ -6,13 +6,13 @@ request the other tier cannot take (pictures, a long prompt) is counted as if it
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from msgspec import Struct
 
-from ..config import RuleBlock, Settings
+from ..config import RuleBlock, Settings, read_blocks
 from ..costing import PricedModel
 from ..nouns import Usage
 from .results import Span
@@ -64,7 +64,8 @@ def replay(
     rows: Iterable[Mapping[str, Any]], blocks: Iterable[RuleBlock], settings: Settings, today: str
 ) -> Replayed:
     """The ledger's rows (`ledger export` shape) under new rules, tasks without one keeping theirs. Calls that
-    name a model or a tier are not the policy's to move. `today` (YYYY-MM-DD) decides what has expired.
+    name a model or a tier are not the policy's to move, nor are those the new tier served already. `today`
+    (YYYY-MM-DD) decides what has expired.
     """
     moves = _moves(blocks, settings)
     sums = {task: _Sum(settings, new) for task, (_, new, _) in moves.items()}
@@ -74,7 +75,7 @@ def replay(
             continue
         calls += 1
         task = str(row.get("task") or "")
-        if task in sums and _by_policy(row):
+        if task in sums and _by_policy(row) and row.get("tier") != moves[task][1]:
             sums[task].add(row)
     found = []
     for task, (old, new, block) in moves.items():
@@ -94,6 +95,20 @@ def replay(
         quality=_overall(found, calls),
         tasks=tuple(found),
     )
+
+
+def whole_file(blocks: Sequence[RuleBlock], settings: Settings) -> tuple[RuleBlock, ...]:
+    """The rules of a whole policy file: tasks that the file in force rules and this one does not name go back
+    to where they begin before evidence. Raises ConfigError.
+    """
+    named = {block.task for block in blocks}
+    left_out = [block.task for block in read_blocks(settings.policy_path) if block.task not in named]
+    return (*blocks, *(RuleBlock(task, [tier]) for task in left_out if (tier := _start(task, settings))))
+
+
+def _start(task: str, settings: Settings) -> str:
+    known = settings.policy.tasks.get(task)
+    return (known.start if known else "") or settings.policy.safe_middle
 
 
 class _Sum:

@@ -140,7 +140,7 @@ def _aside(lines: list[str], metrics: Counters) -> None:
     for name, text, counts in (
         (
             "tierwise_shadow_total",
-            "Replies to be compared, by task and result: sent, failed, dropped (no room), capped (no money); "
+            "Replies by task and result: compared, failed, dropped (no room), capped (no money); "
             "contradicted rules.",
             metrics.shadow,
         ),

@@ -98,13 +98,13 @@ class History:
             return sorted(rows, key=lambda row: int(row["seq"]))
 
     def timings(self, since_us: int, limit: int) -> list[tuple[Any, ...]]:
-        """Newest first, of calls that ended well: at_us, tier, model, ttft_us, total_us, upstream_us,
-        output tokens, stream."""
+        """Newest first, of callers' own calls that ended well: at_us, tier, model, ttft_us, total_us,
+        upstream_us, output tokens, stream. Shadow, judge and batch calls keep nobody waiting."""
         with self.asking() as ask:
             query = (
                 "SELECT c.at_us, o.tier, o.model, c.ttft_us, c.total_us, c.upstream_us, c.output, o.stream"
                 f" FROM close_rows c JOIN open_rows o ON o.seq = c.open_seq{self._same_day('o', 'c')}"
-                " WHERE c.seq > :floor AND c.at_us >= :since AND c.outcome = 'ok'"
+                " WHERE c.seq > :floor AND c.at_us >= :since AND c.outcome = 'ok' AND o.kind = 'call'"
                 " ORDER BY c.seq DESC LIMIT :limit"
             )
             floor = max(0, last_seq(ask, self.flavour) - 10 * limit)

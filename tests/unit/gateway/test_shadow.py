@@ -247,7 +247,7 @@ async def test_what_does_not_fit_the_queue_is_dropped(tmp_path: Path) -> None:
     assert world.counted("dropped") == 4
     world.pool.gate.set()
     await world.shadow.settle()
-    assert (len(world.pool.calls), world.counted("sent")) == (5, 5)
+    assert (len(world.pool.calls), world.counted("compared")) == (5, 5)
 
 
 async def test_the_days_money_spent_it_rests(world: World) -> None:

@@ -11,11 +11,11 @@ import pytest
 from msgspec.structs import replace
 
 import live
-from tierwise.config import RuleBlock, Settings, load, read_blocks
+from tierwise.config import RuleBlock, Settings, load, read_blocks, write_policy
 from tierwise.errors import SuiteError
 from tierwise.lab.publish import propose, rule_of
 from tierwise.lab.records import SuiteCard, TierCard
-from tierwise.lab.replay import replay
+from tierwise.lab.replay import replay, whole_file
 from tierwise.lab.results import Comparison, Evaluation, Span, Spent, TierResult
 from tierwise.nouns import Bar, Counts, Verdict
 
@@ -221,3 +221,17 @@ def test_unpriced_calls_are_not_counted_as_free(tmp_path: Path) -> None:
     found = replay(rows("coding", 2, cost_pico=None), [block], settings(tmp_path), TODAY)
     assert found.unpriced == 2
     assert "2 calls could not be priced" in found.faults
+
+
+def test_calls_the_new_tier_served_already_do_not_move(tmp_path: Path) -> None:
+    block = block_of(tmp_path, evaluation(reference="sonnet"), "coding")
+    found = replay([*rows("coding", 3), *rows("coding", 4, tier="haiku")], [block], settings(tmp_path), TODAY)
+    assert (found.calls, found.moved) == (7, 3)
+
+
+def test_a_policy_file_that_drops_a_rule_sends_its_task_back_to_where_it_begins(tmp_path: Path) -> None:
+    write_policy(tmp_path / "policy.toml", [RuleBlock("coding", ["haiku"])])
+    known = settings(tmp_path)
+    found = replay(rows("coding", 3, tier="haiku"), whole_file([], known), known, TODAY)
+    [move] = found.tasks
+    assert (move.task, move.old, move.new, move.calls) == ("coding", "haiku", "sonnet", 3)
