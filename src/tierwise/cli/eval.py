@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import textwrap
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -245,14 +246,19 @@ class Said:
             self.console.print()
             self.console.print(comparison_title(each), markup=False)
             for name, value in comparison_rows(each, one):
-                self.console.print(f"  {name:<14} {value}", markup=False)
+                self._wrapped(f"  {name:<14} {value}", 17)
             for reason in each.verdict.reasons:
-                self.console.print(f"  {reason}", markup=False)
+                self._wrapped(f"  {reason}", 2)
         for note in one.notes:
-            self.console.print(f"note: {note}", markup=False)
+            self._wrapped(f"note: {note}", 6)
         self.console.print(f"run {one.run}", markup=False)
         if one.decision != "not_enough":
             self.console.print(f"To let the gateway obey it: tierwise policy apply {one.run}", markup=False)
+
+    def _wrapped(self, text: str, indent: int) -> None:
+        """A line broken at the console's width, its further lines set in."""
+        for line in textwrap.wrap(text, self.console.width, subsequent_indent=" " * indent):
+            self.console.print(line, markup=False)
 
 
 def exit_code(found: list[Evaluation]) -> int:

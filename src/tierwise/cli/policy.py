@@ -66,7 +66,7 @@ def show(config: Path | None, db: str | None, as_json: bool) -> None:
     del db
     settings = load(config, os.environ)
     rules = [settings.policy.rules[task] for task in sorted(settings.policy.rules)]
-    shadows = shadow_by_task(settings.policy_path)
+    shadows = shadow_by_task(settings.policy_path, settings.policy.rules)
     if as_json:
         found = {
             "policy": settings.policy.hash,

@@ -5,7 +5,7 @@ marked there.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -45,11 +45,16 @@ def read_shadow(policy_path: Path) -> tuple[Record, ...]:
         ) from None
 
 
-def shadow_by_task(policy_path: Path) -> dict[str, Record]:
-    """The latest alarm of each task whose rule shadow calls watch, or have watched. Raises ConfigError."""
-    return {
-        record.watch.task: record for record in sorted(read_shadow(policy_path), key=lambda each: each.since)
-    }
+def shadow_by_task(policy_path: Path, rules: Mapping[str, Rule]) -> dict[str, Record]:
+    """The latest alarm of each task: on the tier its rule serves now, or one that contradicted it. Raises
+    ConfigError.
+    """
+    found: dict[str, Record] = {}
+    for record in sorted(read_shadow(policy_path), key=lambda each: each.since):
+        rule = rules.get(record.watch.task)
+        if rule is not None and (record.contradicted or record.watch.served == rule.tiers[0]):
+            found[record.watch.task] = record
+    return found
 
 
 def write_shadow(policy_path: Path, records: Iterable[Record]) -> None:

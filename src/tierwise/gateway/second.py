@@ -25,6 +25,9 @@ from .recording import Book
 from .walk import Walk
 
 LONGEST_S = 180.0
+LONGEST_ANSWER = 4096
+"""Tokens of a shadow answer where the caller named no limit. The model's own limit would set aside dollars
+for each call, and the day's cap would hold back nearly all of them."""
 # Fields that make a provider do or remember something, beyond answering.
 _ACTING = frozenset(("mcp_servers", "container", "background", "conversation"))
 
@@ -69,7 +72,8 @@ def write(walk: Walk, deployment: Deployment, candidate: Candidate) -> Sent:
     twice: a vendor's own tools, stored conversations."""
     request = walk.ask()
     refuse_acts(walk, request)
-    plain = structs.replace(request, stream=False, include_usage=False)
+    longest = LONGEST_ANSWER if request.max_output is None else request.max_output
+    plain = structs.replace(request, stream=False, include_usage=False, max_output=longest)
     written = deployment.dialect.write_request(plain, deployment.model)
     tier = walk.snapshot.catalog.tiers.get(candidate.tier)
     body = lay_over(written.body, tier.settings) if tier is not None and tier.settings else written.body
@@ -129,7 +133,9 @@ async def _opened(
 ) -> Open:
     assert walk.route is not None
     walk.attempts += 1
-    at_us = now_us()
+    at_us, outline = now_us(), walk.outline
+    if outline.max_output is None:
+        outline = structs.replace(outline, max_output=LONGEST_ANSWER)
     row = Open(
         exchange=walk.id,
         attempt=f"{walk.id}-{walk.attempts}",
@@ -143,7 +149,7 @@ async def _opened(
         dialect_out=deployment.dialect.name,
         stream=False,
         price_id=deployment.priced.price_id(at_us),
-        reserved_pico=walk.reservation(deployment, at_us),
+        reserved_pico=deployment.priced.upper_bound(walk.prompt_tokens, outline, at_us),
         scopes=(scope,),
         asked=walk.route.asked,
         route=f"shadow of {walk.route.task}",

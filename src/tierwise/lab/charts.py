@@ -1,5 +1,5 @@
 """Charts as SVG text: the difference with its interval and margin, cost against quality, latency. No scripts,
-no network; every label is escaped.
+no network; every label is escaped. Colours are the page's variables, so that they follow its light or dark.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from html import escape
 from .results import Evaluation
 
 _WIDE, _LEFT = 720, 150
-_INK, _SOFT, _GOOD, _BAD, _MARGIN = "#222", "#999", "#1a7f37", "#c0392b", "#b26a00"
-_COLOURS = ("#1f5fa8", "#c0392b", "#1a7f37", "#8250df", "#b26a00", "#57606a")
+_INK, _SOFT, _GOOD, _BAD, _MARGIN = "ink", "line", "good", "bad", "five"
+_COLOURS = ("one", "two", "three", "four", "five", "six")
 
 
 def difference_chart(one: Evaluation) -> str:
@@ -72,11 +72,14 @@ def cost_chart(one: Evaluation) -> str:
     for value in (bottom, top):
         parts.append(_text(54, at(costs[0], value)[1] + 4, f"{value * 100:.0f} %", _INK, "end"))
     frontier = " ".join(f"{x:.1f},{y:.1f}" for x, y in (at(cost, score) for cost, score in _frontier(known)))
-    parts.append(f'<polyline points="{frontier}" fill="none" stroke="{_SOFT}" stroke-dasharray="4 3"/>')
+    parts.append(
+        f'<polyline points="{frontier}" fill="none" style="stroke:var(--{_SOFT})" stroke-dasharray="4 3"/>'
+    )
     for number, (name, cost, score) in enumerate(known):
         x, y = at(cost, score)
         parts.append(_dot(x, y, _COLOURS[number % len(_COLOURS)], f"{name}: ${cost:.6f}, {score:.1%}"))
-        parts.append(_text(x + 9, y - 7, f"{name} ${cost:.6f}", _INK, "start"))
+        # Below its dot: the frontier rises from there.
+        parts.append(_text(x + 9, y + 15, f"{name} ${cost:.6f}", _INK, "start"))
     return "".join([*parts, "</svg>"])
 
 
@@ -98,10 +101,11 @@ def latency_chart(times_ms: Mapping[str, Sequence[float]]) -> str:
     parts = [_open(height, "distribution of total times")]
     for share in (0.0, 0.5, 0.95, 1.0):
         y = 20 + (1 - share) * (height - 60)
-        parts.append(_line((60, y), (_WIDE - 160, y), "#ddd"))
-        parts.append(_text(54, y + 4, f"{share:.0%}", _INK, "end"))
-    for exponent in range(math.ceil(low), math.floor(high) + 1):
-        parts.append(_text(x(10.0**exponent), height - 22, f"{10.0**exponent:g} ms", _INK, "middle"))
+        parts.append(_line((60, y), (_WIDE - 160, y), "faint"))
+        if share < 1:
+            parts.append(_text(54, y + 4, f"{share:.0%}", _INK, "end"))
+    for time in _round_times(low, high):
+        parts.append(_text(x(time), height - 22, f"{time:g} ms", _INK, "middle"))
     for number, (name, times) in enumerate(known.items()):
         colour = _COLOURS[number % len(_COLOURS)]
         steps = [i / 100 for i in range(101)]
@@ -109,10 +113,19 @@ def latency_chart(times_ms: Mapping[str, Sequence[float]]) -> str:
             f"{x(times[round(share * (len(times) - 1))]):.1f},{20 + (1 - share) * (height - 60):.1f}"
             for share in steps
         )
-        parts.append(f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2"/>')
+        parts.append(
+            f'<polyline points="{points}" fill="none" style="stroke:var(--{colour})" stroke-width="2"/>'
+        )
         middle = times[len(times) // 2]
         parts.append(_text(_WIDE - 150, 30 + 18 * number, f"{name} {middle:,.0f} ms", colour, "start"))
     return "".join([*parts, "</svg>"])
+
+
+def _round_times(low: float, high: float) -> list[float]:
+    """1, 2 and 5 times powers of ten within two logarithms; powers alone where that would be crowded."""
+    powers = range(math.floor(low), math.floor(high) + 1)
+    found = [digit * 10.0**power for power in powers for digit in ((1, 2, 5) if high - low < 2 else (1,))]
+    return [time for time in found if low <= math.log10(time) <= high]
 
 
 def _frontier(known: Sequence[tuple[str, float, float]]) -> list[tuple[float, float]]:
@@ -127,20 +140,26 @@ def _frontier(known: Sequence[tuple[str, float, float]]) -> list[tuple[float, fl
 def _open(height: int, title: str) -> str:
     return (
         f'<svg viewBox="0 0 {_WIDE} {height}" role="img" aria-label="{escape(title)}" '
-        'xmlns="http://www.w3.org/2000/svg" font-size="12">'
+        'xmlns="http://www.w3.org/2000/svg" font-size="13">'
     )
 
 
 def _line(start: tuple[float, float], end: tuple[float, float], colour: str, more: str = "") -> str:
     return (
         f'<line x1="{start[0]:.1f}" y1="{start[1]:.1f}" x2="{end[0]:.1f}" y2="{end[1]:.1f}" '
-        f'stroke="{colour}"{more}/>'
+        f'style="stroke:var(--{colour})"{more}/>'
     )
 
 
+def _curve(points: str, colour: str, more: str) -> str:
+    return f'<polyline points="{points}" fill="none" style="stroke:var(--{colour})" {more}/>'
+
+
 def _text(x: float, y: float, text: str, colour: str, anchor: str) -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" fill="{colour}" text-anchor="{anchor}">{escape(text)}</text>'
+    where = f'x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"'
+    return f'<text {where} style="fill:var(--{colour})">{escape(text)}</text>'
 
 
 def _dot(x: float, y: float, colour: str, title: str) -> str:
-    return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="5" fill="{colour}"><title>{escape(title)}</title></circle>'
+    where = f'cx="{x:.1f}" cy="{y:.1f}" r="5"'
+    return f'<circle {where} style="fill:var(--{colour})"><title>{escape(title)}</title></circle>'

@@ -267,7 +267,7 @@ def _points(share: float) -> str:
 
 
 def _number(value: float | None) -> str:
-    return "n/a" if value is None or math.isnan(value) else f"{value:+.2f}"
+    return "n/a" if value is None or math.isnan(value) else f"{value:+.2f}".replace("-", "−")
 
 
 def _p(p: float) -> str:

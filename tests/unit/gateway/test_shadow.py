@@ -184,6 +184,18 @@ async def test_the_other_tier_is_asked_the_same_and_billed_apart(world: World) -
     assert (cap.cap_pico, cap.period) == (2 * 10**12, "day")
 
 
+async def test_an_answer_without_a_limit_gets_one_so_that_the_cap_lets_it_pass(world: World) -> None:
+    walk = world.walk()
+    body = json.dumps({"model": "task/classification", "messages": HELLO}).encode()
+    walk.read(body, walk.surface.outline(body))
+    assert await world.serve(walk=walk)
+    [call] = world.pool.calls
+    sent = json.loads(call.body)
+    assert 4096 in (sent.get("max_tokens"), sent.get("max_completion_tokens"))
+    [opened] = world.books.opens
+    assert opened.reserved_pico == walk.prompt_tokens * 5 * 10**6 + 4096 * 25 * 10**6
+
+
 async def test_agreement_is_kept_beside_the_policy_and_taken_up_again(world: World, tmp_path: Path) -> None:
     for text in ("Billing", "billing.", "Technical"):
         await world.serve(text)
