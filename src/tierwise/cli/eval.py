@@ -115,6 +115,7 @@ def _pairs(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -
 )
 @click.option("--base-url", default="", metavar="URL", help="Ask any OpenAI-compatible URL instead.")
 @click.option("--key", default="", metavar="KEY", help="Its key, or env:NAME.")
+@click.option("--batch", is_flag=True, help="Hand the calls in as batches and wait; --resume goes on.")
 @click.option("--max-tokens", type=click.IntRange(min=1), help="Longest answer asked for.")
 @click.option("--temperature", type=float, help="Asked for; the provider's own if not given.")
 @click.option("--config", type=_FILE, metavar="FILE", help="tierwise.toml")

@@ -41,8 +41,8 @@ _TURNS = ("system", "user", "assistant")
 _LEAST_FIELDS = 4
 _CARRIED = ("tools", "tool_choice", "response_format")
 # What the provider says of the request itself: this tier cannot serve the Case, whoever asks.
-_REJECTED = (400, 413, 422)
-_OUTCOMES = {"length": "truncated", "context": "truncated", "refusal": "refused"}
+REJECTED = (400, 413, 422)
+OUTCOMES = {"length": "truncated", "context": "truncated", "refusal": "refused"}
 
 
 class Knobs(Struct, frozen=True):
@@ -88,7 +88,7 @@ class ChatTier:
         try:
             response = await send(self._pool, self.deployment, sent)
         except UpstreamStatus as error:
-            if error.status not in _REJECTED:
+            if error.status not in REJECTED:
                 raise
             return Reply("", "rejected", Usage(), 0, tick_us() - began, error=error.message[:300])
         gathered = Gathered(self.deployment.dialect.reader(), began)
@@ -107,7 +107,7 @@ class ChatTier:
             )
         return Reply(
             text=gathered.answer(),
-            outcome=_OUTCOMES.get(gathered.finish, "ok"),
+            outcome=OUTCOMES.get(gathered.finish, "ok"),
             usage=usage,
             cost_pico=0 if cached else self.cost(usage, gathered.served),
             total_us=total,

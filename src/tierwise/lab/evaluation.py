@@ -19,6 +19,7 @@ from ..judging.decision import Terms as JudgingTerms
 from ..judging.decision import check_bar
 from ..nouns import Bar, Case, Suite
 from .asking import Knobs
+from .batching import any_under_way, by_batch, collect_all, mark_collected
 from .compare import Seen, evaluate_seen
 from .desk import Asking
 from .hearing import Hearing, Summons, hears, summoned
@@ -74,6 +75,7 @@ class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     runs: str = str(RUNS)
     resume: str | None = None
     from_ledger: bool = False
+    batch: bool = False
     max_tokens: int | None = None
     temperature: float | None = None
     plan_only: bool = False
@@ -89,6 +91,8 @@ class Watching(Protocol):
     def trial(self, runner: Runner, tier: str) -> None: ...
 
     def ended(self, runner: Runner) -> None: ...
+
+    def told(self, words: str) -> None: ...
 
 
 class Done(Struct, frozen=True):
@@ -148,6 +152,7 @@ class _Bench:
         self.places = places
         self.hearing: Hearing | None = None
         self.drawn = ""
+        self.batch = False
 
     async def run(self, suite: Suite | None, names: Sequence[str], watching: Watching | None) -> Done:
         folder, options = None, self.options
@@ -157,6 +162,9 @@ class _Bench:
         elif suite is None and not options.from_ledger:
             raise SuiteError("There is no suite.", "Name a file, or a run with --resume.")
         tiers = open_tiers(names, self.places)
+        self.batch = options.batch or (folder is not None and any_under_way(RunFolder(folder)))
+        if self.batch:
+            tiers = by_batch(tiers, self.places.pool)
         if suite is None:
             suite = self._drawn(tiers)
         if folder is None:
@@ -185,7 +193,12 @@ class _Bench:
             try:
                 if self.hearing is not None:
                     await self.hearing.calibrate()
+                if self.batch:
+                    most = plan.about_pico if plan.most_pico is None else plan.most_pico
+                    await collect_all(runner, most, watching.told if watching is not None else None)
                 await runner.run()
+                if self.batch:
+                    mark_collected(run)
                 if self.hearing is not None:
                     await self.hearing.compare(order, runner.tallies, manifest.terms.reference)
             finally:
@@ -372,6 +385,8 @@ class _Bench:
         notes = [self.drawn] if self.drawn else []
         if runner.halted:
             notes.append(f"The run ended early: {runner.halted}.")
+        if self.batch:
+            notes.append("Answers came by batch: they are not timed.")
         if runner.in_doubt:
             notes.append(f"{runner.in_doubt} calls were cut off by a crash and may have been billed besides.")
         if runner.halted and not all(tally.ended for tally in runner.tallies.values()):

@@ -42,6 +42,11 @@ class Progress:
             self._live = Live(self._table(runner), console=self.console, auto_refresh=False, transient=True)
             self._live.start()
 
+    def told(self, words: str) -> None:
+        """Prints what a run has to say while it waits."""
+        if not self.quiet:
+            self.console.print(words, highlight=False)
+
     def trial(self, runner: Runner, tier: str) -> None:
         """Called after each Trial; draws now and then."""
         now = tick_us()

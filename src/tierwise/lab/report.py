@@ -105,7 +105,8 @@ def _times(folder: Path | None) -> dict[str, list[float]]:
     """Total times by tier, milliseconds; cached and failed calls left out."""
     found: dict[str, list[float]] = {}
     for record in RunFolder(folder).records() if folder else ():
-        if not record.cached and record.trial.outcome in ("ok", "truncated", "refused"):
+        timed = not record.cached and record.trial.total_us
+        if timed and record.trial.outcome in ("ok", "truncated", "refused"):
             times = found.setdefault(record.trial.tier, [])
             if len(times) < _MOST_TIMES:
                 times.append(record.trial.total_us / 1000)

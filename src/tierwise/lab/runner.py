@@ -115,10 +115,11 @@ class Runner:
 
     def missing(self, name: str) -> int:
         """How many Trials of this tier are still to be made."""
-        tally = self.tallies[name]
-        return sum(
-            not tally.done(at, repeat) for at in range(len(self.order)) for repeat in range(tally.repeats)
-        )
+        return sum(1 for _ in self._jobs(name))
+
+    def wanted(self, name: str) -> list[tuple[Case, int]]:
+        """The Cases and repeats of those Trials."""
+        return [(self.order[position], repeat) for position, repeat in self._jobs(name)]
 
     async def run(self) -> None:
         """Until every Trial is there, a decision has fallen or the limit is reached. Raises the error of a

@@ -53,7 +53,8 @@ class TierTally:
         self.scores[at] = _UNSCORED if trial.score.value is None else trial.score.value
         self.costs[at] = _UNKNOWN if trial.cost_pico is None or record.cached else trial.cost_pico
         self.ttft_us[at] = _UNKNOWN if trial.ttft_us is None or record.cached else trial.ttft_us
-        self.total_us[at] = _UNKNOWN if record.cached else trial.total_us
+        # Nothing takes no time: a failed call, or an answer that came by batch.
+        self.total_us[at] = _UNKNOWN if record.cached else trial.total_us or _UNKNOWN
         if trial.score.value is None and trial.score.why != PENDING and len(self.reasons) < 100:
             self.reasons[trial.score.why[:120]] += 1
         if record.served and len(self.served) < 20:
