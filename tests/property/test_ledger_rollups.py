@@ -8,6 +8,7 @@ import asyncio
 import random
 import sqlite3
 from collections import defaultdict
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, get_args
@@ -18,6 +19,7 @@ import tierwise.ledger.rollup_step as steps
 import tierwise.ledger.rollup_verify as checks
 from postgres import postgres  # noqa: F401  a fixture
 from stores import STORES, Stores
+from tierwise.errors import StoreError
 from tierwise.ledger import By, Ledger, Report
 from tierwise.ledger.report import Quantiles, quantiles
 from tierwise.nouns import Usage
@@ -209,3 +211,55 @@ def _altered(place: Stores, change: str) -> Any:
         database.close()
 
     return undo
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_a_crash_between_slices_or_within_one_loses_and_doubles_nothing(
+    place: Stores, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`crash` is what kill -9 leaves; a slice whose writing fails halfway is what a full disk leaves."""
+    draw = random.Random(seed)
+    ledger = place.open()
+    traffic = Traffic(ledger, seed)
+    whole = steps.insert
+    for _ in range(8):
+        for _ in range(40):
+            await traffic.act()
+        broken = draw.choice(("rollup_group", "rollup", "rollup_latency", "rollup_span", ""))
+
+        def cut(flavour: Any, table: str, *terms: Any, broken: str = broken) -> str:
+            return "INSERT INTO nowhere VALUES (1)" if table == broken else whole(flavour, table, *terms)
+
+        monkeypatch.setattr(steps, "insert", cut)
+        with suppress(StoreError):
+            ledger.roll()
+        monkeypatch.setattr(steps, "insert", whole)
+        if draw.random() < 0.7:
+            ledger.roll()
+        if draw.random() < 0.4:
+            ledger = traffic.ledger = place.crash()
+    while ledger.roll():
+        pass
+    rows = list(place.read().rows())
+    assert told(place.read().report("key")) == expected(rows, "key", 0, 2**62)
+    assert place.read().verify() == []
+    for each in place.owned:
+        await each.shutdown()
+
+
+async def test_two_that_roll_up_at_once_count_once(place: Stores) -> None:
+    ledger = place.open()
+    other = place.open() if place.shared else ledger
+    for n in range(200):
+        await ledger.open(opened(f"a{n}"))
+        await ledger.close(closed(f"a{n}", 5))
+
+    def roll(one: Ledger) -> None:
+        for _ in range(20):
+            one.roll()
+
+    await asyncio.gather(*[asyncio.to_thread(roll, one) for one in (ledger, other, ledger)])
+    assert place.read().report("task").all.spend_pico == 1000
+    assert place.read().verify() == []
+    for each in place.owned:
+        await each.shutdown()

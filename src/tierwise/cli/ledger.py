@@ -19,12 +19,14 @@ from msgspec import structs
 from ..clock import now_us, rfc3339
 from ..errors import BadRequest, ConfigError
 from ..ledger import DEFAULT_URL, By, Line, Report, read_ledger
+from ..ledger.parquet import require_parquet, write_parquet
 from ..money import usd_text
+from .ledger_bars import show_bars
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 HEADINGS = ("calls", "errors", "in", "out", "cached", "spend", "TTFT p50", "total p95")
-WIDTH = 80
+WIDTH, _LEAST = 80, 8
 _UNITS_US = {"m": 60_000_000, "h": 3_600_000_000, "d": 86_400_000_000, "w": 604_800_000_000}
 
 
@@ -82,7 +84,7 @@ def instant(text: str | None) -> int | None:
 class _Ledger(click.Group):
     """The group, with the subcommands that have modules of their own loaded only when called."""
 
-    modules = MappingProxyType({"reconcile": "ledger_reconcile", "reprice": "ledger_reprice"})
+    modules = MappingProxyType({name: f"ledger_{name}" for name in ("backup", "reconcile", "reprice")})
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted([*super().list_commands(ctx), *self.modules])
@@ -97,25 +99,40 @@ class _Ledger(click.Group):
 
 @click.group(cls=_Ledger)
 def command() -> None:
-    """Export, verify, report, reprice and reconcile the ledger: every call, token and pico-dollar, with the
-    server up or down.
+    """Export, verify, report, back up, reprice and reconcile the ledger: every call, token and pico-dollar,
+    with the server up or down.
     """
 
 
 @command.command(epilog="Example: tierwise ledger export --jsonl --since 24h")
 @database_options
-@click.option("--jsonl", is_flag=True, help="One JSON object per row; the only format, and the default.")
+@click.option("--jsonl", is_flag=True, help="One JSON object per row to standard output (the default).")
+@click.option(
+    "--parquet",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="A Parquet file instead, with typed columns; needs tierwise[parquet].",
+)
 @click.option("--since", metavar="WHEN", help="Rows from then on: 7d, 24h, 2026-11-01, RFC 3339.")
 @click.option("--until", metavar="WHEN", help="Rows before then.")
-def export(db: str | None, config: Path | None, *, jsonl: bool, since: str | None, until: str | None) -> None:
-    """Write every OPEN, CLOSE and correction to standard output, in order of commit.
+def export(
+    db: str | None, config: Path | None, *, jsonl: bool, parquet: Path | None, **span: str | None
+) -> None:
+    """Write every OPEN, CLOSE and correction, in order of commit, as JSON lines or a Parquet file.
 
     A correction's amounts are differences: cost_pico summed over all rows is what was spent.
     """
-    del jsonl
+    if jsonl and parquet is not None:
+        raise BadRequest("--jsonl and --parquet are two formats.", "Give one of them.")
+    if parquet is not None:
+        require_parquet()
+    rows = read_ledger(database_url(db, config)).rows(instant(span["since"]), instant(span["until"]))
+    if parquet is not None:
+        click.echo(f"{write_parquet(rows, parquet)} rows are in {parquet}", err=True)
+        return
     encode = msgspec.json.Encoder().encode
     out = sys.stdout.buffer
-    for row in read_ledger(database_url(db, config)).rows(instant(since), instant(until)):
+    for row in rows:
         out.write(encode(row) + b"\n")
     out.flush()
 
@@ -158,6 +175,7 @@ def report(db: str | None, config: Path | None, *, by: By, as_json: bool, **opti
         click.echo(msgspec.json.encode(report_json(made)).decode())
     else:
         show(made)
+        show_bars(made, made if by == "day" else reader.report("day", *span))
 
 
 def report_json(made: Report) -> dict[str, Any]:
@@ -184,8 +202,9 @@ def show(made: Report) -> None:
     lines = (*made.lines, made.all)
     rows = [_cells(line) for line in lines]
     amounts = [max(len(heading), *(len(row[n]) for row in rows)) for n, heading in enumerate(HEADINGS)]
-    room = max(WIDTH - sum(amounts) - 2 * len(amounts), 8)
-    table = Table(box=None, pad_edge=False)
+    gap = 2 if sum(amounts) + 2 * len(amounts) + _LEAST <= WIDTH else 1
+    room = max(WIDTH - sum(amounts) - gap * len(amounts), _LEAST)
+    table = Table(box=None, pad_edge=False, padding=(0, gap - 1, 0, 1))
     table.add_column(made.by, no_wrap=True)
     for heading, width in zip(HEADINGS, amounts, strict=True):
         table.add_column(heading, justify="right", no_wrap=True, min_width=width)
@@ -229,8 +248,8 @@ def _cells(line: Line) -> list[str]:
     share = line.cache_share
     spend = usd_text(line.spend_pico) + ("*" if line.unpriced else "")
     return [
-        str(line.calls),
-        str(line.errors),
+        str(line.calls) if line.calls < 10**6 else _short(line.calls),
+        str(line.errors) if line.errors < 10**6 else _short(line.errors),
         _short(line.usage.prompt),
         _short(line.usage.output),
         "" if share is None else f"{share:.0%}",

@@ -29,6 +29,7 @@ COMMANDS = {
     "route": "route",
     "serve": "serve",
     "simulator": "simulator",
+    "top": "top",
     "verdict": "verdict",
 }
 

@@ -125,7 +125,7 @@ def rows_query(flavour: Flavour, facet: Facet) -> str:
     posted = _POSTED.format(day="e.day" if its_close else "0 AS day", its_close=its_close)
     words = ["t.value" if word == "tag" else f"o.{word}" for word in FACETS[facet]]
     lists = [flavour.listed.format(_cut(name)) for name in ("s.ttft", "s.total")]
-    join = flavour.tags if facet == "tag" else ""
+    join = f"{flavour.tags} WHERE o.tags <> '[]'" if facet == "tag" else ""
     numbers = ", ".join(map(str, range(1, len(words) + 3)))
     return flavour.text(
         f"SELECT s.at_us / :width, {', '.join(words)}, s.outcome, {_SUMMED}, {', '.join(lists)}"

@@ -1,0 +1,57 @@
+"""A copy of a SQLite ledger, taken while it is written."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import closing, suppress
+from pathlib import Path
+
+from ..errors import BadRequest, ConfigError, StoreError
+from .journal import last_event
+from .location import database_path, is_shared
+from .migrations import require_current
+from .sqlite_rollup import read_only
+
+
+def back_up(url: str, target: Path) -> int:
+    """Copies the ledger at `url` to the new file `target`, all at one instant, and gives the number of its
+    last event. The server may go on: nobody waits, and its commits during the copy are not in it.
+
+    Raises BadRequest where `target` exists, ConfigError for Postgres, StoreError.
+    """
+    if is_shared(url):
+        raise ConfigError(
+            "A Postgres ledger is backed up by its own means.",
+            "Use pg_dump --schema=tierwise --format=custom --file=FILE DATABASE, a snapshot, or a standby.",
+        )
+    source = database_path(url)
+    if not source.exists():
+        raise StoreError(f"There is no ledger at {source}.", "Give the server's --db.")
+    if target.exists():
+        raise BadRequest(f"{target} exists.", "Give another name, or remove it.")
+    part = target.with_name(f".{target.name}.part")
+    try:
+        # The copy holds key digests too: this user only.
+        os.close(os.open(part, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600))
+        with closing(read_only(source)) as ledger, closing(sqlite3.connect(part)) as copy:
+            require_current(ledger)
+            # In one step, so at one instant: in several, a commit in between would begin it anew.
+            ledger.backup(copy)
+            copy.execute("PRAGMA journal_mode = DELETE").fetchall()
+            last = last_event(copy)[0]
+        with part.open("rb") as written:
+            os.fsync(written.fileno())
+        part.replace(target)
+    except sqlite3.Error as error:
+        raise StoreError(
+            f"{source} cannot be copied: {error}.", "Check both files and their disks."
+        ) from None
+    except OSError as error:
+        raise StoreError(
+            f"{target} cannot be written: {error.strerror or error}.", "Check its folder and disk."
+        ) from None
+    finally:
+        with suppress(OSError):
+            os.unlink(part)
+    return last
