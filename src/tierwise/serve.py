@@ -310,12 +310,16 @@ async def _watch(running: Running, environ: Mapping[str, str]) -> None:
 
 async def _roll(running: Running) -> None:
     """Keeps the ledger's roll-ups up with its rows, a slice at a time in a thread beside the calls."""
+    told = ""
     while True:
-        more = False
+        more, said = False, ""
         try:
             more = await asyncio.to_thread(running.ledger.roll)
         except StoreError as error:
-            log.warning("not rolled up now: %s", error.sentence())
+            said = error.sentence()
+        if said and said != told:
+            log.warning("not rolled up now: %s", said)
+        told = said
         await asyncio.sleep(_ROLL_NEXT_S if more else _ROLL_S)
 
 

@@ -32,8 +32,6 @@ def stale(ask: Ask, flavour: Flavour) -> Iterator[str]:
         for hour, (first, last) in made.spans.items():
             known = spans.get(hour, (first, last))
             spans[hour] = (min(first, known[0]), max(last, known[1]))
-    if sums.rolled % SLICE:
-        yield f"the roll-ups end at event {sums.rolled}, which ends no slice"
     ratio = STEPS[DAY] // STEPS[HOUR]
     for day in sorted(days.keys() | _starts(ask, flavour, DAY)):
         rows = days.get(day, {})

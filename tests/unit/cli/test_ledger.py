@@ -131,3 +131,41 @@ def test_instants() -> None:
 @pytest.mark.parametrize("name", ["export", "verify", "report"])
 def test_help_shows_an_example(name: str) -> None:
     assert f"Example: tierwise ledger {name}" in CliRunner().invoke(cli.command, [name, "--help"]).output
+
+
+def test_the_reports_bars_fit_80_columns_and_are_plain_text_in_a_pipe(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/ledger.db"
+    day_us = 86_400_000_000
+
+    async def fill() -> None:
+        ledger = open_ledger(url, {})
+        for n in range(24):
+            tier = "swift" if n % 4 else "a tier of a very long name indeed"
+            await ledger.open(opened(f"a{n}", tier=tier, at_us=NOON + n % 3 * day_us))
+            await ledger.close(closed(f"a{n}", 10**12 * (1 + n % 3), at_us=NOON + n % 3 * day_us))
+        await ledger.shutdown()
+
+    asyncio.run(fill())
+    said = run("report", "--by", "tier", "--db", url)
+    assert "\x1b" not in said
+    assert max(map(len, said.splitlines())) <= 80
+    assert [line for line in said.splitlines() if "█" in line or "day" in line] == [
+        f"{'swift':<22} {'█' * 27:<36} 75.0%    $36.000000",
+        f"{'a tier of a very long…':<22} {'█' * 9:<36} 25.0%    $12.000000",
+        "by day ▃▆█",
+        "2026-11-22 to 2026-11-24, at most $24.000000 a day",
+    ]
+    assert "share of the spend" not in run("report", "--by", "day", "--db", url)
+    assert "█" not in run("report", "--until", "2020-01-01", "--db", url)
+
+
+def test_export_to_parquet_and_backup(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    arrow = pytest.importorskip("pyarrow.parquet", reason="pyarrow is not installed")
+    path = tmp_path / "l.parquet"
+    assert run("export", "--parquet", str(path), "--since", "2026-11-22", "--db", url).startswith("10 rows")
+    assert arrow.ParquetFile(path).metadata.num_rows == 10
+    with pytest.raises(BadRequest, match="two formats"):
+        run("export", "--jsonl", "--parquet", str(path), "--db", url)
+    monkeypatch.chdir(tmp_path)
+    assert "10 events are in copy.db" in run("backup", "copy.db", "--db", url)
+    assert run("report", "--json", "--db", "sqlite:///copy.db") == run("report", "--json", "--db", url)

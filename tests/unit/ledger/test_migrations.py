@@ -8,9 +8,9 @@ import msgspec
 import pytest
 
 from tierwise.errors import StoreError
-from tierwise.ledger import open_ledger, read_ledger
+from tierwise.ledger import open_ledger, read_ledger, rollup_step
 from tierwise.ledger.migrations import MIGRATIONS, migrate, require_current, version
-from tierwise.ledger.rows import OPEN_NAMES, open_values
+from tierwise.ledger.rows import OPEN_NAMES, close_values, open_values
 from unit.ledger.made import closed, opened
 
 
@@ -98,3 +98,35 @@ async def test_rows_written_before_the_prefix_came_still_verify_and_later_ones_h
         database.execute("UPDATE open_rows SET prefix = iif(seq = 1, NULL, '0123456789abcdef')")
         assert reader.verify() == []
     database.close()
+
+
+async def test_a_ledger_of_the_first_version_is_brought_up_to_date_and_then_rolled_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its rows are reported on before and after, and one that was cut off is swept."""
+    monkeypatch.setattr(rollup_step, "SLICE", 8)
+    url, count = f"sqlite:///{tmp_path}/a.db", 10
+    database = sqlite3.connect(tmp_path / "a.db", isolation_level=None)
+    migrate(database, MIGRATIONS[:1])
+    at, chain = OPEN_NAMES.index("prefix"), 0
+    for n in range(count):
+        for table, values in (
+            ("open_rows", open_values(2 * n + 1, opened(f"old{n}"), "")[:at]),
+            ("close_rows", close_values(2 * n + 2, 2 * n + 1, closed(f"old{n}", 5))),
+        ):
+            chain = crc32(msgspec.json.encode(values), chain)
+            marks = ",".join("?" * (len(values) + 1))
+            database.execute(f"INSERT INTO {table} VALUES ({marks})", (*values, chain))
+    values = open_values(2 * count + 1, opened("cut off", 7), "")[:at]
+    chain = crc32(msgspec.json.encode(values), chain)
+    database.execute(f"INSERT INTO open_rows VALUES ({','.join('?' * (at + 1))})", (*values, chain))
+    database.close()
+    with pytest.raises(StoreError, match="older shape"):
+        read_ledger(url)
+    ledger = open_ledger(url, {})
+    before = read_ledger(url).report("task")
+    assert (before.all.calls, before.all.swept, before.all.spend_pico) == (11, 1, 57)
+    assert [ledger.roll() for _ in range(3)] == [True, True, False]
+    assert read_ledger(url).report("task") == before
+    await ledger.shutdown()
+    assert read_ledger(url).verify() == []

@@ -1,0 +1,127 @@
+"""`python -m benchmarks.ledger`: what the ledger costs a call, and how long a report over many rows takes.
+
+The same gateway with its rows, with a budget on the key, and (benchmarks.unrecorded) without rows, in turns
+before one instant upstream; with --postgres URL on Postgres too. Processor time a request (user + system, the
+gateway's process with all its threads, so rolling up too) is the steadiest figure. Then a ledger of --rows
+million calls is made (260 MB a million), rolled up, and reported on. Needs wrk.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import get_args
+
+from tierwise.ledger import By, open_ledger, read_ledger
+
+from .load import Load, Result, Target, run
+from .rows import fill
+from .run import OTHER, SUBJECT, TOML, free_port, loads, start
+
+ROUNDS = 5
+SECONDS = 4
+RANGES = (("all", None), ("7 days", 7), ("1 day", 1))
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Measures and prints. Exit status 1 when a call failed."""
+    asked = argparse.ArgumentParser(prog="benchmarks.ledger")
+    asked.add_argument("--postgres", metavar="URL", help="an empty database; its tables stay")
+    asked.add_argument("--rows", type=int, default=10, metavar="N", help="million calls; 0: no reports")
+    asked.add_argument("--folder", type=Path, default=None, help="where the rows are made")
+    said = asked.parse_args(arguments)
+    with tempfile.TemporaryDirectory(prefix="tierwise-ledger-", dir=said.folder) as folder:
+        failed = cost(Path(folder), said.postgres)
+        if said.rows:
+            report(Path(folder) / "many.db", said.rows * 1_000_000)
+    return 1 if failed else 0
+
+
+def cost(folder: Path, postgres: str | None) -> int:
+    """Prints the table of what a call costs; how many calls failed."""
+    os.environ["BENCH_KEY"] = "bench"
+    with ExitStack() as stack:
+        upstream = free_port()
+        start(stack, OTHER, [sys.executable, "-m", "benchmarks.mock", str(upstream)], upstream)
+        (folder / "tierwise.toml").write_text(TOML.format(upstream=upstream))
+        kinds = {"without": f"sqlite:///{folder}/without.db", "sqlite": f"sqlite:///{folder}/rows.db"}
+        kinds["sqlite, budget"] = f"sqlite:///{folder}/budget.db"
+        if postgres is not None:
+            kinds["postgres"] = postgres
+        targets = [gateway(stack, folder, name, url) for name, url in kinds.items()]
+        load = next(load for load in loads() if load.connections == 64)
+        found: dict[str, list[Result]] = {target.name: [] for target in targets}
+        for seconds in [1, *[SECONDS] * ROUNDS]:
+            for target in targets:
+                made = run(target, Load(load.name, load.connections, seconds, load.body), folder, OTHER)
+                if seconds > 1:
+                    found[target.name].append(made)
+    return shown(found)
+
+
+def gateway(stack: ExitStack, folder: Path, name: str, url: str) -> Target:
+    """One gateway, with a key of its own."""
+    common = ["--config", str(folder / "tierwise.toml"), "--db", url]
+    budget = ["--budget-usd", "1000000"] if "budget" in name else []
+    create = [sys.executable, "-m", "tierwise", "keys", "create", "bench", "--json", *budget, *common]
+    made = subprocess.run(create, capture_output=True, check=True)
+    port = free_port()
+    serve = ["benchmarks.unrecorded"] if name == "without" else ["tierwise", "serve"]
+    ports = ["--port", str(port), "--admin-port", str(free_port())]
+    pid = start(stack, SUBJECT, [sys.executable, "-m", *serve, *ports, *common], port, "/readyz")
+    key = json.loads(made.stdout)["key"]
+    return Target(name, f"http://127.0.0.1:{port}/v1/chat/completions", key, (pid,))
+
+
+def shown(found: dict[str, list[Result]]) -> int:
+    """Prints medians and ratios round by round to the gateway without rows; how many calls failed."""
+    print("| rows | CPU µs/request | × without | req/s | of without |\n|---|---|---|---|---|")
+    base = found["without"]
+    for name, rounds in found.items():
+        times = statistics.median(one.cpu_us / other.cpu_us for one, other in zip(rounds, base, strict=True))
+        share = statistics.median(one.rps / other.rps for one, other in zip(rounds, base, strict=True))
+        cpu, rps = (statistics.median(getattr(one, what) for one in rounds) for what in ("cpu_us", "rps"))
+        print(f"| {name} | {cpu:.0f} | {times:.2f} | {rps:,.0f} | {share:.0%} |")
+    plain, budget = found["sqlite"], found["sqlite, budget"]
+    added = statistics.median(one.cpu_us / other.cpu_us for one, other in zip(budget, plain, strict=True))
+    print(f"a budget adds {added - 1:+.1%}; load average {os.getloadavg()[0]:.1f} (a quiet machine: about 2)")
+    return sum(one.errors for rounds in found.values() for one in rounds)
+
+
+def report(path: Path, calls: int) -> None:
+    """Makes the rows, rolls them up, and prints how long reports take over each range, the slowest too."""
+    began = time.perf_counter()
+    fill(path, calls)
+    url = f"sqlite:///{path}"
+    print(f"{calls:,} calls made in {time.perf_counter() - began:.0f} s, {path.stat().st_size / 1e9:.2f} GB")
+    ledger = open_ledger(url, {})
+    began, spent = time.perf_counter(), time.process_time()
+    while ledger.roll():
+        pass
+    took, spent = time.perf_counter() - began, time.process_time() - spent
+    ledger._store.release()
+    print(f"rolled up in {took:.0f} s, {1e6 * spent / calls:.1f} µs of processor time a call")
+    reader, now_us = read_ledger(url), int(time.time() * 1e6)
+    for name, days in RANGES:
+        since = None if days is None else now_us - days * 86_400_000_000
+        times: dict[str, float] = {}
+        for by in get_args(By):
+            began = time.perf_counter()
+            reader.report(by, since)
+            times[by] = time.perf_counter() - began
+        slowest = max(times, key=lambda by: times[by])
+        said = f"{times['task']:.2f} s by task, at most {times[slowest]:.2f} s (by {slowest})"
+        print(f"report over {name}: {said}")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
