@@ -27,8 +27,8 @@ from .load import Load, Result, Target, run
 from .rows import fill
 from .run import OTHER, SUBJECT, TOML, free_port, loads, start
 
-ROUNDS = 5
-SECONDS = 4
+ROUNDS = 12
+SECONDS = 2
 RANGES = (("all", None), ("7 days", 7), ("1 day", 1))
 
 

@@ -27,7 +27,7 @@ _TEXTS = (
 )  # fmt: skip
 _NUMBERS = (
     "cost_pico", "reserved_pico", "asked_pico", "reference_pico", "ttft_us", "total_us", "upstream_us",
-    "status",
+    "status", "saved_pico",
 )  # fmt: skip
 _LISTS = ("tags", "scopes", "losses")
 
