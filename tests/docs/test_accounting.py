@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 import live
-from tierwise.ledger import open_ledger
+from tierwise.ledger import open_ledger, read_ledger
+from tierwise.ledger.parquet import write_parquet
 from tierwise.nouns import Price, PriceStep, Source, Usage
 from unit.ledger.made import closed, opened
 
@@ -94,3 +95,29 @@ def test_python_examples(page: str) -> None:
 
 def test_the_pages_have_examples() -> None:
     assert len(SHOWN) >= 5
+
+
+def test_the_query_over_the_parquet_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By DuckDB where it is installed; else the same sums by pyarrow."""
+    arrow = pytest.importorskip("pyarrow.parquet", reason="pyarrow is not installed")
+    monkeypatch.chdir(folder)
+    [query] = re.findall(r"```sql\n(.*?)```", (DOCS / "accounting.md").read_text(), re.S)
+    reader = read_ledger(f"sqlite:///{folder}/tierwise.db")
+    write_parquet(reader.rows(), folder / "ledger.parquet")
+    told = {line.group: (line.calls, line.spend_pico) for line in reader.report("model").lines}
+    try:
+        import duckdb
+    except ImportError:
+        assert "'ledger.parquet'" in query
+        found: dict[str, tuple[int, int]] = {}
+        for row in arrow.read_table("ledger.parquet").to_pylist():
+            if row["event"] != "open":
+                calls, pico = found.get(row["model"], (0, 0))
+                found[row["model"]] = (calls + (row["event"] == "close"), pico + (row["cost_pico"] or 0))
+        assert found == told
+    else:
+        rows = duckdb.sql(query).fetchall()
+        assert {row[0]: row[1] for row in rows} == {model: calls for model, (calls, _) in told.items()}
+        assert {row[0]: round((row[2] or 0) * 1e12) for row in rows} == {
+            model: pico for model, (_, pico) in told.items()
+        }
