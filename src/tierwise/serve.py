@@ -74,7 +74,7 @@ class Running:
         caller = Caller(self.pool, book, Health())
         redis = options.redis or server.redis
         self.admission = admission_of(server.max_in_flight, redis)
-        self.answers = Answers(book, redis)
+        self.answers = Answers(book, self.pool, redis)
         self.gate = Gate(Snapshot(settings), caller, self.admission, self.answers)
         batches = BatchStore(options.db or server.db)
         self.batches = Runner(self.gate, batches)

@@ -69,7 +69,7 @@ def section(heading: str) -> str:
 
 def of_gateway() -> Iterator[str]:
     """Every x-tierwise- header that the gateway's code names, and those it reads by their ending."""
-    for path in (live.ROOT / "src/tierwise/gateway").glob("*.py"):
+    for path in (live.ROOT / "src/tierwise/gateway").rglob("*.py"):
         text = path.read_text()
         yield from re.findall(r"x-tierwise-[a-z]+(?:-[a-z]+)*", text)
         if path.name == "walk.py":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -11,8 +13,10 @@ import click
 import msgspec
 from msgspec import structs
 
+from ..config import load
 from ..costing.advice import Series, advise
 from ..costing.settled import Settled, settled
+from ..errors import ConfigError
 from ..ledger import read_ledger
 from ..money import usd_text
 from ..nouns import Price
@@ -30,7 +34,32 @@ UNSAID = (
 
 @click.group()
 def command() -> None:
-    """Prompt caching: what it saved and wasted, from the ledger."""
+    """Prompt caching: what it saved and wasted. The response cache: how near is the same."""
+
+
+@command.command("tune", epilog="Example: tierwise cache tune pairs.csv --task tickets")
+@click.argument("pairs", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--task", required=True, metavar="NAME", help="The task whose configuration is printed.")
+@click.option("--config", type=click.Path(path_type=Path), metavar="FILE", help="The tierwise.toml to read.")
+@click.option("--embedding", metavar="NAME", help="In place of [cache] embedding.")
+@click.option(
+    "--most-false", type=float, default=0.05, show_default=True, metavar="SHARE",
+    help="Wrong answers among all that it gives, at most.",
+)  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, with every threshold.")
+def tune_similarity(pairs: Path, config: Path | None, embedding: str | None, **asked: Any) -> None:
+    """The similarity from which another wording is the same question, from PAIRS of your own.
+
+    PAIRS is a CSV file with the columns first, second and same (yes or no). A threshold is given only where
+    the pairs show, at 95 %, that at most --most-false of its hits would be wrong; else exit status 4.
+    """
+    from .cache_tune import Asked, read_pairs, tune
+
+    settings = load(config, os.environ)
+    name = embedding or settings.cache.embedding
+    if name is None:
+        raise ConfigError("Nothing makes vectors.", "Set [cache] embedding, or say --embedding.")
+    sys.exit(tune(read_pairs(pairs), settings, name, Asked(**asked)))
 
 
 @command.command("advise", epilog="Example: tierwise cache advise --since 7d")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from .policyfile import merge_policy, read_policy
 from .prices import own_prices
 from .prior import BUILT_IN, ladder_of, policy_of
 from .providers import VENDORS, checked_url, from_environment, from_rows, secret_of
-from .rows import CacheRow, ConfigFile, ModelRow, ServerRow, TelemetryRow
+from .rows import CacheRow, ConfigFile, ModelRow, ServerRow, TaskRow, TelemetryRow
 from .settings import Secrets, Server, Settings, Telemetry
 from .strict import decode, nearest, parse, read_text
 
@@ -69,7 +69,7 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
         policy_path=policy_path,
         stream_usage=frozenset(row.name for row in file.provider if row.stream_usage),
         batches=batches_of(file, listed, name),
-        cache=_cache(file.cache, name),
+        cache=_cache(file.cache, file.task.values(), name),
     )
 
 
@@ -174,10 +174,14 @@ def _otlp_headers(row: TelemetryRow, environ: Mapping[str, str], folder: Path, n
     }
 
 
-def _cache(row: CacheRow, name: str) -> CacheRow:
+def _cache(row: CacheRow, tasks: Collection[TaskRow], name: str) -> CacheRow:
     for field in ("ttl_s", "max_bytes", "max_answer_bytes"):
         if not 0 < getattr(row, field) < 2**48:
             raise ConfigError(f"{name}: cache.{field} is {getattr(row, field)}.", "Write a positive number.")
+    if row.embedding is None and any(task.cache_similarity is not None for task in tasks):
+        raise ConfigError(
+            f"{name}: a task sets cache_similarity, and nothing makes vectors.", "Set [cache] embedding."
+        )
     if not 0 <= row.wait_s < 86_400:
         raise ConfigError(f"{name}: cache.wait_s is {row.wait_s}.", "Write seconds, 0 or more.")
     return row

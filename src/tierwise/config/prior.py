@@ -163,6 +163,7 @@ def _check_ranges(given: Mapping[str, Any], where: str) -> None:
         wrong = (
             (field in ("margin", "refuse") and not 0 < value < 1)
             or (field == "alpha" and not 0 < value < 0.5)
+            or (field == "cache_similarity" and not 0.5 <= value <= 1)
             or (field in shares and not 0 <= value <= 1)
             or (field in _COUNTS and value < 1)
             or (field == "shadow_daily_usd" and value < 0)

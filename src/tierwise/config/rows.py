@@ -193,6 +193,8 @@ class TaskRow(Struct, frozen=True):
     """Keep its answers, at whatever temperature (true), or none (false). Absent: as `[cache]`."""
     cache_ttl_s: float | None = None
     """Seconds that answers of this task are kept. Absent: as `[cache]`."""
+    cache_similarity: float | None = None
+    """Cosine from which another wording is the same question: see `tierwise cache tune`. Absent: never."""
 
 
 class CacheRow(Struct, frozen=True):
@@ -208,6 +210,8 @@ class CacheRow(Struct, frozen=True):
     """Longer answers are not kept."""
     share: Literal["key", "project"] = "key"
     """Who may be given an answer again: the key that asked, or every key of its project."""
+    embedding: str | None = None
+    """What makes vectors of questions, for `cache_similarity`: a model, or a function `module:function`."""
     wait_s: float = 60.0
     """Seconds that a request waits for an identical one under way before it asks by itself."""
 

@@ -46,6 +46,7 @@ class Task(Struct, frozen=True):
     """Whether its answers are kept to be given again, at whatever temperature; None: as the configuration
     says for all."""
     cache_ttl_s: float | None = None
+    cache_similarity: float | None = None
 
 
 class Rule(Struct, frozen=True):

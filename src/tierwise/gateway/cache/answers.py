@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import cast
 
 from tierwise.clock import now_us
-from tierwise.http1 import Reply
+from tierwise.http1 import Pool, Reply
 
 from ..recording import Book, Entry
 from ..walk import Walk
@@ -15,7 +15,8 @@ from .booking import book
 from .copying import Copying, read_whole
 from .flights import Flights, Landed
 from .kept import Kept, Memory
-from .keys import Wanted, wanted
+from .keys import Wanted, group_of, wanted
+from .near import Near, Question, Vectors
 from .replay import form_of, tell, written
 from .shared import Shared
 from .terms import Terms
@@ -27,12 +28,14 @@ Ask = Callable[[Walk, Reply], Awaitable[Entry]]
 class Answers:
     """The answers of one gateway: in its memory and, with `redis`, in a server that replicas share."""
 
-    def __init__(self, records: Book, redis: str | None = None) -> None:
+    def __init__(self, records: Book, pool: Pool, redis: str | None = None) -> None:
         self._book = records
         self._redis = redis
         self._metrics = records.metrics
         self._secret = bytes.fromhex(records.ledger.digest_of("answers"))
         self._memory = Memory(0)
+        self._near = Near(self._memory)
+        self._vectors = Vectors(pool, records)
         self._shared: Shared | None = None
         self._starting: asyncio.Task[None] | None = None
         self._flights = Flights()
@@ -104,15 +107,26 @@ class Answers:
         landed: Landed = "failed"
         try:
             kept = await self._shared.get(key) if self._shared is not None else None
-            if kept is None:
-                landed = await self._ask(asking)
-                return None
-            landed = kept
-            self._memory.put(key, kept)
-            self._count()
+            if kept is not None:
+                self._memory.put(key, kept)
+                self._count()
+            elif (least := asking.terms.similarity(_task(asking.walk))) is not None:
+                asking.question = await self._question(asking)
+                if asking.question is not None:
+                    kept = self._near.find(asking.question, least)
+            landed = kept if kept is not None else await self._ask(asking)
             return kept
         finally:
             self._flights.end(key, landed)
+
+    async def _question(self, asking: Asking) -> Question | None:
+        """The question with its vector; None where only these very words will do, or there is no vector."""
+        name = asking.terms.said.embedding
+        group = group_of(asking.walk, asking.terms, self._secret) if name else None
+        if name is None or group is None:
+            return None
+        vector = await self._vectors.of(asking.walk, name, group[1])
+        return Question(group[0], vector) if vector is not None else None
 
     async def _ask(self, asking: Asking) -> Landed:
         """Asks a provider, and keeps its answer if that may be kept."""
@@ -126,6 +140,8 @@ class Answers:
         if kept is None or key is None:
             return "unkept"
         self._memory.put(key, kept)
+        if asking.question is not None and key == asking.want.key:
+            self._near.add(asking.question, key)
         if self._shared is not None:
             self._shared.put(key, kept)
         self._count()
@@ -137,9 +153,10 @@ class Answers:
 
 
 class Asking:
-    """One request that may be answered from the cache, and how to ask a provider instead."""
+    """One request that may be answered from the cache, and how to ask a provider instead. `question` is what
+    it means, where a similar one would do."""
 
-    __slots__ = ("ask", "reply", "terms", "walk", "want")
+    __slots__ = ("ask", "question", "reply", "terms", "walk", "want")
 
     def __init__(self, walk: Walk, terms: Terms, reply: Reply, ask: Ask, want: Wanted) -> None:
         self.walk = walk
@@ -147,6 +164,7 @@ class Asking:
         self.reply = reply
         self.ask = ask
         self.want = want
+        self.question: Question | None = None
 
 
 def kept_of(asking: Asking, entry: Entry, body: bytes | None) -> Kept | None:
@@ -167,5 +185,9 @@ def kept_of(asking: Asking, entry: Entry, body: bytes | None) -> Kept | None:
         served_model=answer.model,
         losses=walk.loss_names(),
         at_us=at_us,
-        until_us=at_us + asking.terms.ttl_us(walk.route.task if walk.route else ""),
+        until_us=at_us + asking.terms.ttl_us(_task(walk)),
     )
+
+
+def _task(walk: Walk) -> str:
+    return walk.route.task if walk.route is not None else ""

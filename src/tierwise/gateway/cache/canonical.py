@@ -41,8 +41,13 @@ def canonical(body: bytes, echoes: bool) -> Canonical | None:
     fields = msgspec.json.decode(body)
     if not isinstance(fields, dict) or _keys(body) != _keys(_encode(fields)):
         return None
+    return Canonical(fields, decisive(fields, echoes))
+
+
+def decisive(fields: Mapping[str, Any], echoes: bool) -> bytes:
+    """The fields that decide the answer, as JSON with sorted keys."""
     left_out = _SHAPE if echoes else _SHAPE | _ADDRESS
-    return Canonical(fields, _encode({name: fields[name] for name in fields if name not in left_out}))
+    return _encode({name: fields[name] for name in fields if name not in left_out})
 
 
 def _keys(text: bytes) -> int:

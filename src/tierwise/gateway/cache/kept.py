@@ -29,6 +29,8 @@ class Kept(Struct, frozen=True, array_like=True):
     losses: tuple[str, ...]
     at_us: int
     until_us: int
+    similarity: float | None = None
+    """Of an answer to a similar question: the cosine."""
 
     @property
     def size(self) -> int:

@@ -18,7 +18,8 @@ from tierwise.nouns import Candidate
 from ..holdout import TAG
 from ..second import refuse_acts
 from ..walk import Walk
-from .canonical import Canonical, canonical, temperature
+from .canonical import Canonical, canonical, decisive, temperature
+from .near import last_turn
 from .terms import Terms
 
 # Request headers that may change what a provider answers.
@@ -88,11 +89,30 @@ def _key(walk: Walk, terms: Terms, secret: bytes, served: Candidate) -> bytes | 
     if form is None or _acts(walk, form):
         return None
     assert walk.route is not None
-    settings, deployment = _settings(walk, served), walk.snapshot.deployment(served.model)
-    if not terms.any_temperature(walk.route.task) and temperature(settings, form.fields) != 0:
+    told = temperature(_settings(walk, served), form.fields)
+    if told != 0 and not terms.any_temperature(walk.route.task):
         return None
-    digest = blake2b(form.text, digest_size=32, key=secret, person=b"tierwise-answer")
-    by = (deployment.name, deployment.provider.base_url, served.tier, settings)
+    return _digest(walk, terms, secret, served, form.text)
+
+
+def group_of(walk: Walk, terms: Terms, secret: bytes) -> tuple[bytes, str] | None:
+    """A digest of all that a request asks but the words of its last user turn, and these words; None where
+    another answer than to these very words would not do: tools, several choices, no plain text."""
+    assert walk.route is not None
+    echoes = walk.surface.name == "openai_responses"
+    form = canonical(walk.body, echoes)
+    turn = last_turn(form) if form is not None else None
+    if turn is None or walk.outline.tools or walk.outline.choices > 1:
+        return None
+    rest, words = turn
+    served = walk.route.candidates[0]
+    return _digest(walk, terms, secret, served, b"near" + decisive(rest, echoes)), words
+
+
+def _digest(walk: Walk, terms: Terms, secret: bytes, served: Candidate, text: bytes) -> bytes:
+    deployment = walk.snapshot.deployment(served.model)
+    digest = blake2b(text, digest_size=32, key=secret, person=b"tierwise-answer")
+    by = (deployment.name, deployment.provider.base_url, served.tier, _settings(walk, served))
     digest.update(_encode((*_whose(walk, terms), *by)))
     return digest.digest()
 

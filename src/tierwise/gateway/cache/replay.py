@@ -54,6 +54,8 @@ async def tell(walk: Walk, kept: Kept, body: bytes, age_us: int, reply: Reply) -
     """Sends `body` as the answer to `walk`."""
     headers: list[Header] = writing.route_headers(walk, kept.tier, kept.model)
     headers += [(b"x-tierwise-cost-usd", writing.usd(0).encode()), (b"age", b"%d" % (age_us // 1_000_000))]
+    if kept.similarity is not None:
+        headers.append((b"x-tierwise-cache-similarity", b"%.4f" % kept.similarity))
     if not walk.outline.stream:
         reply.send(200, [writing.JSON, *headers], body)
         return

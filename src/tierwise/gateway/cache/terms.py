@@ -52,3 +52,7 @@ class Terms:
         """How long an answer of `task` is kept, microseconds."""
         own = self.tasks[task].cache_ttl_s if task in self.tasks else None
         return int((self.said.ttl_s if own is None else own) * 1e6)
+
+    def similarity(self, task: str) -> float | None:
+        """The cosine from which a question of `task` is taken for one that was answered; None: never."""
+        return self.tasks[task].cache_similarity if task in self.tasks else None

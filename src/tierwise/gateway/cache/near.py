@@ -1,0 +1,216 @@
+"""Near: questions that mean the same in other words, by the cosine of their vectors.
+
+Off unless a task sets `cache_similarity`. Only the last user turn may differ: everything else must be the
+same to the last byte of its canonical form, and so must the tenant and who serves. Kept in this process only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import logging
+import math
+import re
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from operator import mul
+from typing import Any
+
+from msgspec.structs import replace
+
+from tierwise.clock import now_us, tick_us
+from tierwise.costing import estimate_tokens
+from tierwise.errors import ConfigError, TierwiseError
+from tierwise.http1 import Pool
+from tierwise.nouns import Close, Open, Outcome, Outline, Usage
+from tierwise.upstream import Deployment
+from tierwise.upstream.embedding import embed
+
+from ..recording import Book
+from ..walk import Walk
+from .canonical import Canonical
+from .kept import Kept, Memory
+
+log = logging.getLogger("tierwise")
+
+LONGEST_S = 2.0
+"""How long a vector may take; a question without one is asked like any other."""
+KIND = "embedding"
+_MOST = 4096
+_MOST_ALIKE = 64
+_FUNCTION = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+_NO_OUTPUT = Outline(model="", max_output=0)
+
+
+class Question:
+    """`group` is a digest of all but the words; `vector` has length 1."""
+
+    __slots__ = ("group", "vector")
+
+    def __init__(self, group: bytes, vector: Sequence[float]) -> None:
+        self.group = group
+        self.vector = vector
+
+
+class Near:
+    """Vectors of answered questions, by what else they asked: 4,096 at most, 64 of one group."""
+
+    def __init__(self, memory: Memory) -> None:
+        self._memory = memory
+        self._count = 0
+        self._groups: OrderedDict[bytes, list[tuple[bytes, Sequence[float]]]] = OrderedDict()
+
+    def find(self, question: Question, least: float) -> Kept | None:
+        """The kept answer to the nearest question with a cosine of at least `least`, which it then names."""
+        best, found = least, None
+        for key, vector in self._groups.get(question.group, ()):
+            if len(vector) != len(question.vector):
+                continue
+            near = min(sum(map(mul, vector, question.vector)), 1.0)
+            if near >= best and (kept := self._memory.get(key, now_us())) is not None:
+                best, found = near, kept
+        return None if found is None else replace(found, similarity=best)
+
+    def add(self, question: Question, key: bytes) -> None:
+        """Remembers that the question's answer is kept under `key`."""
+        alike = self._groups.setdefault(question.group, [])
+        self._groups.move_to_end(question.group)
+        alike.append((key, question.vector))
+        self._count += 1
+        if len(alike) > _MOST_ALIKE:
+            del alike[0]
+            self._count -= 1
+        while self._count > _MOST:
+            self._count -= len(self._groups.popitem(last=False)[1])
+
+
+def last_turn(form: Canonical) -> tuple[dict[str, Any], str] | None:
+    """The fields without the words of the last user turn, and these words; None: no plain text."""
+    for name in ("messages", "contents", "input"):
+        turns = form.fields.get(name)
+        if name == "input" and isinstance(turns, str):
+            return {**form.fields, name: None}, turns
+        if not isinstance(turns, list) or not turns or not isinstance(turns[-1], dict):
+            continue
+        last = dict(turns[-1])
+        text = _words(last.pop("content", None) or last.pop("parts", None))
+        if last.get("role", "user") == "user" and text:
+            return {**form.fields, name: [*turns[:-1], last]}, text
+    return None
+
+
+def _words(content: Any) -> str | None:
+    if isinstance(content, list) and len(content) == 1 and isinstance(content[0], Mapping):
+        part = content[0]
+        content = part.get("text") if part.keys() <= {"type", "text"} else None
+    return content if isinstance(content, str) else None
+
+
+def function_of(name: str) -> Callable[[str], Sequence[float]] | None:
+    """The function of `module:function`, None when `name` is a model. ConfigError."""
+    if _FUNCTION.fullmatch(name) is None:
+        return None
+    module, _, function = name.partition(":")
+    try:
+        found: Callable[[str], Sequence[float]] = getattr(importlib.import_module(module), function)
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(
+            f"cache.embedding {name!r} cannot be loaded: {error}.", "Check its name and PYTHONPATH."
+        ) from None
+    return found
+
+
+class Vectors:
+    """Makes vectors of texts, at the model or function that `[cache] embedding` names. Model calls are in the
+    ledger, on the caller's budgets."""
+
+    def __init__(self, pool: Pool, book: Book) -> None:
+        self._pool = pool
+        self._book = book
+
+    async def of(self, walk: Walk, name: str, text: str) -> Sequence[float] | None:
+        """The text's vector, of length 1; None when it could not be made in time."""
+        try:
+            async with asyncio.timeout(LONGEST_S):
+                function = function_of(name)
+                if function is not None:
+                    return unit(await asyncio.to_thread(function, text))
+                return unit(await self._ask(walk, walk.snapshot.deployment(name), text))
+        except (TimeoutError, TierwiseError) as error:
+            said = error.sentence() if isinstance(error, TierwiseError) else "it took too long"
+            log.info("no vector of a question: %s", said)
+        except Exception:  # recorded: the log; a function of the user's must not fail the call
+            log.exception("no vector of a question")
+        self._book.metrics.cache["no_vector"] += 1
+        return None
+
+    async def _ask(self, walk: Walk, deployment: Deployment, text: str) -> Sequence[float]:
+        walk.attempts += 1
+        row, began = _opening(walk, deployment, text), tick_us()
+        await self._book.ledger.open(row)
+
+        def close(outcome: Outcome, usage: Usage, model: str = "") -> Awaitable[None]:
+            cost, took = deployment.priced.cost(usage, now_us()), tick_us() - began
+            if cost.pico is not None:
+                metrics = self._book.metrics
+                metrics.cost_pico[metrics.label_of(deployment.name)] += cost.pico
+            return self._book.ledger.close(
+                Close(
+                    exchange=row.exchange,
+                    attempt=row.attempt,
+                    at_us=now_us(),
+                    outcome=outcome,
+                    status=200 if outcome == "ok" else 502,
+                    usage=usage,
+                    cost_pico=cost.pico,
+                    unpriced=cost.unpriced,
+                    total_us=took,
+                    upstream_us=took,
+                    served_model=model,
+                )
+            )
+
+        try:
+            found = await embed(self._pool, deployment, [text])
+        except TierwiseError:
+            await close("error", Usage())
+            raise
+        except asyncio.CancelledError:
+            close("cancelled", Usage(estimate_tokens(len(text.encode())), source="estimated"))
+            raise
+        await close("ok", found.usage, found.model)
+        return found.vectors[0]
+
+
+def _opening(walk: Walk, deployment: Deployment, text: str) -> Open:
+    assert walk.route is not None
+    at_us, tokens = now_us(), estimate_tokens(len(text.encode()))
+    return Open(
+        exchange=walk.id,
+        attempt=f"{walk.id}-{walk.attempts}",
+        at_us=at_us,
+        key=walk.caller.key.id,
+        task=walk.route.task,
+        tier="",
+        model=deployment.name,
+        provider=deployment.provider.name,
+        dialect_in=walk.surface.name,
+        dialect_out=deployment.dialect.name,
+        stream=False,
+        price_id=deployment.priced.price_id(at_us),
+        reserved_pico=deployment.priced.upper_bound(tokens, _NO_OUTPUT, at_us, 0),
+        scopes=walk.scopes,
+        asked=walk.route.asked,
+        route="to look for a similar question",
+        session=walk.session,
+        tags=walk.tags,
+        kind=KIND,
+    )
+
+
+def unit(vector: Sequence[float]) -> Sequence[float]:
+    """The vector at length 1. Raises ConfigError for one without a direction."""
+    norm = math.hypot(*vector)
+    if not norm or not math.isfinite(norm):
+        raise ConfigError("The embedding gave a vector without a direction.", "Look at cache.embedding.")
+    return [number / norm for number in vector]
