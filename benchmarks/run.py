@@ -58,6 +58,10 @@ base_url = "http://127.0.0.1:{upstream}/v1"
 key = "env:BENCH_KEY"
 models = ["anthropic/claude-haiku-4", "anthropic/claude-sonnet-4.6", "anthropic/claude-opus-4.7"]
 """
+CACHED = """
+[task.answered]
+cache = true
+"""
 
 
 def main() -> int:
@@ -74,7 +78,7 @@ def main() -> int:
         upstream = free_port()
         start(stack, OTHER, [sys.executable, "-m", "benchmarks.mock", str(upstream)], upstream)
         targets = [nginx(stack, folder, upstream), bare(stack, folder, upstream)]
-        targets.append(tierwise(stack, folder, upstream))
+        targets += [tierwise(stack, folder, upstream), cached(stack, folder, upstream)]
         targets += others.installed(folder, upstream, partial(start, stack, SUBJECT), free_port)
         results = measure(targets, folder)
     errors = sum(r.errors for rows in results.values() for row in rows.values() for r in row)
@@ -138,7 +142,24 @@ def report(results: dict[str, dict[str, list[Result]]]) -> str:
                 f"| {load} | {target} | {rps:,.0f} | {share:.0%} | {p50:.2f} "
                 f"| {cpu:.0f} | {times:.1f} | {rss:.0f} |"
             )
-    return "\n".join(lines)
+    return "\n".join([*lines, "", hits(results)])
+
+
+def hits(results: dict[str, dict[str, list[Result]]]) -> str:
+    """What a hit of the response cache is to a call of the instant upstream through the same gateway."""
+    said = []
+    for load, rows in results.items():
+        pairs = list(zip(rows["cached"], rows["tierwise"], strict=True))
+        rps, cpu, p50 = (
+            statistics.median(ratio)
+            for ratio in (
+                [hit.rps / call.rps for hit, call in pairs],
+                [call.cpu_us / hit.cpu_us for hit, call in pairs],
+                [call.p50_ms / hit.p50_ms for hit, call in pairs],
+            )
+        )
+        said.append(f"{load}: {rps:.1f} × the requests/s, CPU / {cpu:.1f}, p50 / {p50:.1f}")
+    return f"A hit against a call through the same gateway. {'; '.join(said)}."
 
 
 def write_page(table: str) -> None:
@@ -172,11 +193,12 @@ def bare(stack: ExitStack, folder: Path, upstream: int) -> Target:
     return Target("bare", f"http://127.0.0.1:{port}/v1/chat/completions", "none", (pid,), streams=False)
 
 
-def tierwise(stack: ExitStack, folder: Path, upstream: int) -> Target:
-    """The gateway: authentication, routing, pricing and the durable ledger all on."""
+def tierwise(stack: ExitStack, folder: Path, upstream: int, name: str = "tierwise", more: str = "") -> Target:
+    """The gateway: authentication, routing, pricing and the durable ledger all on. `more` is added to its
+    configuration."""
     port, admin = free_port(), free_port()
-    config, db = folder / "tierwise.toml", f"sqlite:///{folder}/ledger.db"
-    config.write_text(TOML.format(upstream=upstream))
+    config, db = folder / f"{name}.toml", f"sqlite:///{folder}/{name}.db"
+    config.write_text(TOML.format(upstream=upstream) + more)
     command = [str(ROOT / ".venv/bin/tierwise")]
     common = ["--config", str(config), "--db", db]
     os.environ["BENCH_KEY"] = "bench"
@@ -186,9 +208,15 @@ def tierwise(stack: ExitStack, folder: Path, upstream: int) -> Target:
     began = time.monotonic()
     ports = ["--port", str(port), "--admin-port", str(admin)]
     pid = start(stack, SUBJECT, [*command, "serve", *ports, *common], port, "/readyz")
-    print(f"tierwise ready after {time.monotonic() - began:.2f} s")
+    print(f"{name} ready after {time.monotonic() - began:.2f} s")
     url = f"http://127.0.0.1:{port}/v1/chat/completions"
-    return Target("tierwise", url, json.loads(made.stdout)["key"], (pid,))
+    return Target(name, url, json.loads(made.stdout)["key"], (pid,))
+
+
+def cached(stack: ExitStack, folder: Path, upstream: int) -> Target:
+    """The same gateway answering from its response cache, all but the first request of each load."""
+    made = tierwise(stack, folder, upstream, "cached", CACHED)
+    return structs.replace(made, headers={"x-tierwise-task": "answered"})
 
 
 def start(stack: ExitStack, core: int, command: list[str], port: int, path: str | None = None) -> int:
