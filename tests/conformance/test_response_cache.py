@@ -10,7 +10,20 @@ from typing import Any
 import pytest
 
 import live
-from conformance.cache_world import CHAT, SAVED, World, answer, apart, cached, counts, cut, metric, text, told
+from conformance.cache_world import (
+    CHAT,
+    ON,
+    SAVED,
+    World,
+    answer,
+    apart,
+    cached,
+    counts,
+    cut,
+    metric,
+    text,
+    told,
+)
 from conformance.matrix import DIRECTIONS
 from conformance.matrix_replies import HELLO_REPLY
 from conformance.matrix_streams import assembled
@@ -206,4 +219,16 @@ def test_a_hit_in_the_ledger(tmp_path: Path) -> None:
     assert metric(world, "tierwise_cache_saved_usd_total") == 2 * SAVED / 10**12
     assert metric(world, "tierwise_cache_bytes") > 0
     assert world.gateway.verify() == ""
+    assert world.gateway.stop() == 0
+
+
+def test_a_hit_in_the_log(tmp_path: Path) -> None:
+    world = World(tmp_path, ON, "--log-format", "json")
+    assert [cached(world.chat("logged")) for _ in range(2)] == ["miss", "hit"]
+
+    def told() -> list[str]:
+        found = [json.loads(line) for line in live.lines(world.gateway.log) if line.startswith("{")]
+        return [line["cache"] for line in found if "cache" in line]
+
+    assert live.wait_for(lambda: told() == ["miss", "hit"])
     assert world.gateway.stop() == 0

@@ -140,6 +140,7 @@ def line_of(seen: Seen) -> dict[str, Any]:
         "session": seen.session,
         "tags": seen.tags,
         "losses": seen.losses,
+        "cache": seen.cache,
     }
     if seen.trace:
         line["traceparent"] = seen.trace

@@ -16,7 +16,8 @@ from .walk import Tried, Walk
 
 class Seen(Struct, frozen=True):
     """One Exchange that is over. Times in microseconds, `at_us` on the wall clock; `trace` is the caller's
-    `traceparent` as it came. `error` is the kind of what the caller was told, "" when it was answered."""
+    `traceparent` as it came. `cache` is what the response cache did (hit, miss, bypass). `error` is the kind
+    of what the caller was told, "" when it was answered."""
 
     id: str
     at_us: int
@@ -37,6 +38,7 @@ class Seen(Struct, frozen=True):
     tried: tuple[Tried, ...]
     status: int
     error: str
+    cache: str = "bypass"
 
     @property
     def cost_pico(self) -> int | None:
@@ -77,6 +79,7 @@ def seen_of(walk: Walk, fault: TierwiseError | None) -> Seen:
         session=walk.session,
         tags=walk.tags,
         losses=walk.loss_names(),
+        cache=walk.cache.decode(),
         tried=walk.tried,
         status=status,
         error=fault.kind if fault is not None else "",
