@@ -60,7 +60,7 @@ for (const button of document.querySelectorAll("[data-copy]")) {
     if (us < 1000000) return Math.round(us / 1000) + " ms";
     return (us / 1e6).toFixed(2) + " s";
   };
-  const weights = { ok: "good", running: "note", cancelled: "warn" };
+  const weights = { ok: "good", cached: "good", running: "note", cancelled: "warn" };
 
   function cell(row, content, number) {
     const made = row.insertCell();

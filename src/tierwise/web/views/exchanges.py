@@ -18,7 +18,6 @@ from ..site import Site
 
 Short = Annotated[str, Meta(max_length=200)]
 BUCKETS = ("input", "cache_read", "cache_write_5m", "cache_write_1h", "output")
-OUTCOMES = ("ok", "error", "truncated", "cancelled", "swept", "running")
 
 
 class Search(Struct, frozen=True):
