@@ -36,8 +36,8 @@ def answer(sent: provider.Sent) -> Iterator[bytes]:
 class World(live.Gateway):
     """A gateway with an admin secret before one provider."""
 
-    def __init__(self, folder: Path) -> None:
-        extra = '[server]\nadmin_secret = "env:ADMIN_SECRET"\n'
+    def __init__(self, folder: Path, more: str = "") -> None:
+        extra = f'[server]\nadmin_secret = "env:ADMIN_SECRET"\n{more}'
         toml = live.config("openai_chat", provider.Provider(answer).port, extra=extra)
         super().__init__(folder, toml, {"ADMIN_SECRET": "open-sesame"})
         assert live.wait_for(lambda: live.request(self.admin, "GET", "/healthz").status == 200)
@@ -174,3 +174,18 @@ def test_without_a_server_there_is_no_link(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="No server runs") as refused:
         CliRunner().invoke(dashboard.command, asked, catch_exceptions=False, standalone_mode=False)
     assert "tierwise serve" in refused.value.hint
+
+
+def test_an_answer_from_the_response_cache_is_shown_as_one(tmp_path: Path) -> None:
+    made = World(tmp_path / "cached", "[cache]\non = true\n")
+    key = made.key()
+    body = {"model": "task/qa", "messages": [{"role": "user", "content": "x"}], "temperature": 0}
+    replies = [live.post(made.port, "/v1/chat/completions", body, key) for _ in range(2)]
+    assert [reply.headers["x-tierwise-cache"] for reply in replies] == ["miss", "hit"]
+    [line] = made.get("/api/v1/requests?outcome=cached").json()["lines"]
+    assert (line["cost_pico"], line["exchange"]) == (0, replies[1].headers["x-tierwise-exchange"])
+    page = made.get(f"/requests/{line['exchange']}").body.decode()
+    assert "Answered from the response cache" in page
+    assert '<span class="badge good">cached</span>' in page
+    assert made.verify() == ""
+    assert made.stop() == 0
