@@ -15,7 +15,7 @@ import live
 webdriver = pytest.importorskip(
     "selenium.webdriver", reason="selenium is not installed (requirements/dev.in)"
 )
-from selenium.common.exceptions import StaleElementReferenceException  # noqa: E402
+from selenium.common.exceptions import WebDriverException  # noqa: E402
 from selenium.webdriver.common.by import By  # noqa: E402
 from selenium.webdriver.support import expected_conditions as expected  # noqa: E402
 from selenium.webdriver.support.ui import WebDriverWait  # noqa: E402
@@ -47,14 +47,23 @@ class World:
     def go(self, path: str) -> None:
         self.browser.get(self.base + path)
 
+    def until(self, condition: Any) -> Any:
+        """What `condition(browser)` gives once it is true; a page that is just being left may refuse."""
+        return WebDriverWait(self.browser, PATIENCE_S, ignored_exceptions=[WebDriverException]).until(
+            condition
+        )
+
     def find(self, css: str) -> Any:
-        patient = WebDriverWait(self.browser, PATIENCE_S)
-        return patient.until(lambda b: b.find_element(By.CSS_SELECTOR, css))
+        return self.until(lambda b: b.find_element(By.CSS_SELECTOR, css))
 
     def click(self, css: str) -> None:
-        """Clicks it when it is there, scrolled into view."""
-        patient = WebDriverWait(self.browser, PATIENCE_S)
-        patient.until(expected.element_to_be_clickable((By.CSS_SELECTOR, css))).click()
+        """Clicks it once, when it is there and can be clicked."""
+
+        def clicked(browser: Any) -> bool:
+            browser.find_element(By.CSS_SELECTOR, css).click()
+            return True
+
+        self.until(clicked)
 
     def evaluated(self) -> str:
         """The id of a run in which both tiers are always wrong: haiku is as good as opus."""
@@ -66,11 +75,10 @@ class World:
         return str(json.loads(done.stdout)["run"])
 
     def text(self) -> str:
-        return str(self.find("main").text)
+        return str(self.until(lambda b: b.find_element(By.CSS_SELECTOR, "main").text))
 
     def wait(self, words: str) -> None:
-        patient = WebDriverWait(self.browser, PATIENCE_S, ignored_exceptions=[StaleElementReferenceException])
-        patient.until(lambda b: words in b.find_element(By.TAG_NAME, "body").text)
+        self.until(lambda b: words in b.find_element(By.TAG_NAME, "body").text)
 
     def size(self, width: int, dark: bool) -> None:
         metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
@@ -118,13 +126,14 @@ def test_a_key_is_made_shown_once_used_and_revoked(world: World, width: int) -> 
     world.go("/requests")
     world.find("#id").send_keys(got.headers["x-tierwise-exchange"])
     world.click("form.filters button.primary")
+    world.until(lambda b: got.headers["x-tierwise-exchange"] in b.current_url)
     world.click("td a.id")
     world.wait("The terms add up")
     assert HOSTILE in world.text()
     world.go("/keys")
     quoted = name.replace("'", chr(92) + "'")
     world.click(f"button[aria-label='Revoke {quoted}']")
-    WebDriverWait(world.browser, PATIENCE_S).until(expected.alert_is_present()).accept()
+    world.until(expected.alert_is_present()).accept()
     world.wait("is revoked")
     assert live.post(world.gateway.port, "/v1/chat/completions", body, secret).status == 401
     assert "pwned" not in world.browser.title
@@ -136,9 +145,7 @@ def test_the_playground_answers_side_by_side_and_the_calls_are_found(world: Worl
     world.go("/playground")
     world.find("#prompt").send_keys(f"Write of ledgers {HOSTILE}")
     world.click("#send")
-    WebDriverWait(world.browser, PATIENCE_S).until(
-        lambda b: len(b.find_elements(By.CSS_SELECTOR, ".answer .cost")) == 2
-    )
+    world.until(lambda b: len(b.find_elements(By.CSS_SELECTOR, ".answer .cost")) == 2)
     costs = [each.text for each in world.browser.find_elements(By.CSS_SELECTOR, ".answer .cost")]
     assert all(cost.startswith("$") for cost in costs)
     assert all(each.text for each in world.browser.find_elements(By.CSS_SELECTOR, ".answer .said"))
@@ -161,13 +168,12 @@ def test_a_verdict_is_proposed_planned_and_put_in_force(world: World, width: int
     assert f"{run}/haiku" in world.find("#text").get_attribute("value")
     world.click("#apply")
     world.wait("Written.")
-    patient = WebDriverWait(world.browser, PATIENCE_S)
 
     def in_force(_: Any) -> bool:
         world.go("/tasks")
         return run in world.text() or "measured" in world.text()
 
-    assert patient.until(in_force)
+    world.until(in_force)
 
 
 @WIDTHS
@@ -176,8 +182,7 @@ def test_a_log_is_priced(world: World, width: int, tmp_path: Path) -> None:
     world.size(width, False)
     world.go("/estimate")
     world.find("#file").send_keys(str(tmp_path / "calls.csv"))
-    patient = WebDriverWait(world.browser, PATIENCE_S)
-    patient.until(lambda b: "800,50" in b.find_element(By.ID, "log").get_attribute("value"))
+    world.until(lambda b: "800,50" in b.find_element(By.ID, "log").get_attribute("value"))
     world.click("#price-log")
     world.wait("calls.csv: 2 calls")
     assert "$0.002" in world.find("#log-result").text
