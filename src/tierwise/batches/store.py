@@ -280,11 +280,13 @@ class BatchStore:
 
         return await self.do(work)
 
-    async def release(self, owner: str) -> None:
-        """Gives the owner's batches up: another process may take them at once."""
+    async def release(self, owner: str, id: str = "") -> None:
+        """Gives the owner's batches up, or that one: they may be taken at once."""
+        only = " AND id = ?" if id else ""
 
         def work(database: Database, now: int) -> None:
-            database.count("UPDATE batches SET owner = '', lease_us = 0 WHERE owner = ?", (owner,))
+            values = (owner, id) if id else (owner,)
+            database.count(f"UPDATE batches SET owner = '', lease_us = 0 WHERE owner = ?{only}", values)
 
         await self.do(work)
 

@@ -87,7 +87,7 @@ class Native:
             try:
                 deployment = self._gate.snapshot.deployment(job.model)
             except TierwiseError as error:
-                log.warning("batch %s waits for %s: %s", batch.id, job.model, error.sentence())
+                await self._wait_for(batch, job, error)
                 continue
             place = self._place(batch, deployment)
             try:
@@ -96,8 +96,17 @@ class Native:
                 elif tick_us() >= self._look_us.get(job.id, 0) or self._ends(batch, job):
                     await self._look(batch, job, place)
             except UpstreamError as error:
-                log.warning("batch %s at %s: %s", batch.id, job.provider, error.sentence())
-                self._look_us[job.id] = tick_us() + 10 * _LEAST_LOOK_US
+                await self._wait_for(batch, job, error)
+
+    async def _wait_for(self, batch: Batch, job: Job, error: TierwiseError) -> None:
+        """A provider that cannot be asked about its batch is asked again; an hour after the batch's end it is
+        given up, and the ledger's sweep books what is open at its reservation."""
+        log.warning("batch %s at %s: %s", batch.id, job.provider, error.sentence())
+        self._look_us[job.id] = tick_us() + 10 * _LEAST_LOOK_US
+        if now_us() > batch.expires_us + _HOUR_US:
+            for row in (await jobs.held(self._store, job)).values():
+                await self._store.put_back(row, 0.0)
+            await jobs.save(self._store, structs.replace(job, state="ended"))
 
     # --- to the provider
 

@@ -3,6 +3,7 @@ message batches."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, Protocol, TypeVar
 
@@ -15,6 +16,7 @@ from tierwise.upstream import Deployment, Header, read_refusal
 
 T = TypeVar("T")
 _MOST_BYTES = 512 << 20
+_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}")
 _JSON = b"application/json"
 _BOUNDARY = "tierwise-batch-form"
 _OVER = ("completed", "failed", "expired", "cancelled")
@@ -85,6 +87,46 @@ class _Line(Struct):
     error: dict[str, Any] | None = None
 
 
+class _Made(Struct, frozen=True):
+    """Of an object that was just made: its id."""
+
+    id: str
+
+
+class _Fault(Struct, frozen=True):
+    message: str | None = None
+
+
+class _Faults(Struct, frozen=True):
+    data: list[_Fault] = []
+
+
+class _Status(Struct, frozen=True):
+    """Of either vendor's batch: how far it is."""
+
+    id: str = ""
+    status: str = ""
+    processing_status: str = ""
+    output_file_id: str | None = None
+    error_file_id: str | None = None
+    errors: _Faults | None = None
+    metadata: dict[str, Any] | None = None
+
+
+class _Listed(Struct, frozen=True):
+    data: list[_Status] = []
+
+
+class _Error(Struct, frozen=True):
+    type: str = ""
+
+
+class _Errored(Struct, frozen=True):
+    """An error as Anthropic writes it."""
+
+    error: _Error = _Error()
+
+
 class _Result(Struct):
     type: str
     message: Raw = Raw()
@@ -131,13 +173,10 @@ class Post:
         finally:
             response.close()
 
-    async def json(self, method: str, path: str, body: object = None) -> dict[str, Any]:
-        """The reply, a JSON object."""
+    async def read(self, method: str, path: str, shape: type[T], body: object = None) -> T:
+        """The reply as `shape`. Raises UpstreamError."""
         raw = await self.ask(method, path, b"" if body is None else msgspec.json.encode(body))
-        try:
-            return msgspec.json.decode(raw, type=dict[str, Any])
-        except msgspec.DecodeError:
-            raise UpstreamBroke("The provider's reply about a batch is not a JSON object.") from None
+        return _decoded(raw, shape)
 
 
 class OpenAIPlace:
@@ -161,13 +200,14 @@ class OpenAIPlace:
         ).encode()
         kind = f"multipart/form-data; boundary={_BOUNDARY}".encode()
         raw = await self._post.ask("POST", "/files", form + lines + f"\r\n--{_BOUNDARY}--\r\n".encode(), kind)
-        return _word(_object(raw), "id")
+        return _safe(_decoded(raw, _Made).id)
 
     async def submit(self, job: str, file: str, items: Sequence[Item]) -> str:
         """See Place. The job's id is in the batch's metadata, so that it can be found again."""
-        made = await self._post.json(
+        made = await self._post.read(
             "POST",
             "/batches",
+            _Made,
             {
                 "input_file_id": file,
                 "endpoint": self._endpoint,
@@ -175,26 +215,24 @@ class OpenAIPlace:
                 "metadata": {"tierwise_job": job},
             },
         )
-        return _word(made, "id")
+        return _safe(made.id)
 
     async def find(self, job: str) -> str:
         """See Place."""
-        listed = await self._post.json("GET", "/batches?limit=100")
-        for each in listed.get("data") or ():
-            if (each.get("metadata") or {}).get("tierwise_job") == job:
-                return _word(each, "id")
+        for each in (await self._post.read("GET", "/batches?limit=100", _Listed)).data:
+            if (each.metadata or {}).get("tierwise_job") == job:
+                return _safe(each.id)
         return ""
 
     async def look(self, id: str) -> Ticket:
         """See Place."""
-        told = await self._post.json("GET", f"/batches/{_safe(id)}")
-        names = [told.get("output_file_id"), told.get("error_file_id")]
+        told = await self._post.read("GET", f"/batches/{_safe(id)}", _Status)
         failed = ""
-        if told.get("status") == "failed":
-            errors = (told.get("errors") or {}).get("data") or [{}]
-            failed = str(errors[0].get("message") or "the provider refused the file")[:300]
-        files = tuple(name for name in names if isinstance(name, str) and name)
-        return Ticket(id, told.get("status") in _OVER, files, failed)
+        if told.status == "failed":
+            faults = told.errors.data if told.errors is not None else []
+            failed = (faults[0].message if faults else None) or "it does not say why"
+        files = tuple(name for name in (told.output_file_id, told.error_file_id) if name)
+        return Ticket(id, told.status in _OVER, files, failed[:300])
 
     async def cancel(self, id: str) -> None:
         """See Place."""
@@ -236,7 +274,7 @@ class AnthropicPlace:
     async def submit(self, job: str, file: str, items: Sequence[Item]) -> str:
         """See Place."""
         requests = [{"custom_id": item.name, "params": Raw(item.body)} for item in items]
-        return _word(await self._post.json("POST", self._PATH, {"requests": requests}), "id")
+        return _safe((await self._post.read("POST", self._PATH, _Made, {"requests": requests})).id)
 
     async def find(self, job: str) -> str:
         """See Place. A message batch carries no words of ours."""
@@ -244,8 +282,8 @@ class AnthropicPlace:
 
     async def look(self, id: str) -> Ticket:
         """See Place."""
-        told = await self._post.json("GET", f"{self._PATH}/{_safe(id)}")
-        return Ticket(id, told.get("processing_status") == "ended")
+        told = await self._post.read("GET", f"{self._PATH}/{_safe(id)}", _Status)
+        return Ticket(id, told.processing_status == "ended")
 
     async def cancel(self, id: str) -> None:
         """See Place."""
@@ -261,7 +299,7 @@ class AnthropicPlace:
                 found.append(Said(line.custom_id, 200, bytes(result.message)))
             elif result.type == "errored":
                 error = bytes(result.error)
-                found.append(Said(line.custom_id, _status(_object(error)), error))
+                found.append(Said(line.custom_id, _status(error), error))
             else:
                 expired = result.type == "expired"
                 found.append(Said(line.custom_id, over="expired" if expired else "canceled"))
@@ -287,36 +325,25 @@ def place_of(pool: Pool, deployment: Deployment, endpoint: str) -> Place:
     return OpenAIPlace(Post(pool, deployment), endpoint)
 
 
-def _status(error: dict[str, Any]) -> int:
-    return _STATUSES.get(str((error.get("error") or {}).get("type")), 500)
+def _status(error: bytes) -> int:
+    return _STATUSES.get(_decoded(error, _Errored).error.type, 500)
 
 
 def _lines(raw: bytes, shape: type[T]) -> Iterator[T]:
-    decoder = msgspec.json.Decoder(shape)
     for line in raw.splitlines():
         if line.strip():
-            try:
-                yield decoder.decode(line)
-            except msgspec.DecodeError:
-                raise UpstreamBroke("A line of the provider's results is malformed.") from None
+            yield _decoded(line, shape)
 
 
-def _object(raw: bytes) -> dict[str, Any]:
+def _decoded(raw: bytes, shape: type[T]) -> T:
     try:
-        return msgspec.json.decode(raw, type=dict[str, Any])
-    except msgspec.DecodeError:
-        raise UpstreamBroke("The provider's reply about a batch is malformed.") from None
-
-
-def _word(told: dict[str, Any], name: str) -> str:
-    word = told.get(name)
-    if not isinstance(word, str) or not word:
-        raise UpstreamBroke(f"The provider's reply about a batch has no {name}.")
-    return word
+        return msgspec.json.decode(raw, type=shape)
+    except (msgspec.DecodeError, RecursionError):
+        raise UpstreamBroke("What the provider says of a batch is malformed.") from None
 
 
 def _safe(id: str) -> str:
     """An id as a part of a path. UpstreamBroke when it could be anything else."""
-    if not all(c.isascii() and (c.isalnum() or c in "-_.") for c in id) or id.strip(".") == "":
+    if not _NAME.fullmatch(id):
         raise UpstreamBroke("The provider named a batch or file in a way that is no name.")
     return id

@@ -19,6 +19,7 @@ _MOST = 8
 """Batches worked at once; others wait their turn."""
 _RENEW_S = 5.0
 _PURGE_US = 600_000_000
+_AFTER_FAULT_S = 30.0
 
 
 class Runner:
@@ -106,8 +107,11 @@ class Runner:
     async def _guarded(self, work: Work) -> None:
         try:
             await work.run()
-        except Exception:  # recorded: the log; the batch is taken up again at the next start
+        except Exception:  # recorded: the log; the batch is taken up again after a pause
             log.exception("batch %s stopped", work.id)
+            await asyncio.sleep(_AFTER_FAULT_S)
+            with suppress(StoreError):
+                await self._store.release(self._owner, work.id)
         finally:
             self._working.pop(work.id, None)
             self._bell.set()

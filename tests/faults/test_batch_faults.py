@@ -1,0 +1,120 @@
+"""Batches when things die: another replica takes over, a provider's batch is found again, clients go away."""
+
+from __future__ import annotations
+
+import json
+import socket
+from pathlib import Path
+from typing import Any
+
+import openai
+
+import live
+from conformance.test_batch import HAIKU, ended, file_of, handed_in, line, rows_of
+from postgres import Postgres, postgres  # noqa: F401  a fixture
+from provider import RESET, Provider, Sent, chat, whole
+
+
+def client_of(gateway: live.Gateway, key: str) -> openai.OpenAI:
+    return openai.OpenAI(base_url=f"{gateway.url}/v1", api_key=key, max_retries=0)
+
+
+def test_another_replica_takes_over(tmp_path: Path, postgres: Postgres) -> None:  # noqa: F811
+    asked: list[str] = []
+
+    def script(sent: Sent) -> Any:
+        asked.append(json.loads(sent.body)["messages"][0]["content"])
+        return [0.2, whole(200, chat())]
+
+    provider = Provider(script)
+    url = postgres.new_url()
+    toml = live.config("openai_chat", provider.port, extra="[batch]\nat_once = 2\n")
+    first = live.Gateway(tmp_path / "a", toml, db=url)
+    key = first.key()
+    batch = handed_in(client_of(first, key), [line(f"n{i}", HAIKU) for i in range(30)])
+    assert live.wait_for(lambda: len(asked) >= 6, 60)
+    second = live.Gateway(tmp_path / "b", toml, db=url)
+    assert client_of(second, key).batches.retrieve(batch.id).status == "in_progress"
+    first.kill()
+    client = client_of(second, key)
+    batch = ended(client, batch.id)
+    assert (batch.status, batch.request_counts.completed) == ("completed", 30)
+    assert len(rows_of(client, batch.output_file_id)) == 30
+    # Only what the dead one had under way was asked twice, and never by both at a time.
+    assert len(asked) - len(set(asked)) <= 2
+    assert second.verify() == ""
+    second.stop()
+    provider.close()
+
+
+def test_a_submission_that_broke_off_is_found_again(tmp_path: Path) -> None:
+    made: dict[str, Any] = {}
+    lines: list[dict[str, Any]] = []
+
+    def script(sent: Sent) -> Any:
+        if sent.path.endswith("/files"):
+            lines.extend(json.loads(each) for each in sent.body.splitlines() if each.startswith(b"{"))
+            return [whole(200, {"id": "file-up"})]
+        if sent.path.endswith("/batches") and sent.body:
+            made.update(json.loads(sent.body), id="batch_up", status="in_progress")
+            return [RESET]
+        if "/batches?" in sent.path:
+            return [whole(200, {"data": [made]})]
+        if sent.path.endswith("/batches/batch_up"):
+            return [whole(200, {**made, "status": "completed", "output_file_id": "file-out"})]
+        if sent.path.endswith("/content"):
+            told = [
+                {"custom_id": each["custom_id"], "response": {"status_code": 200, "body": chat()}}
+                for each in lines
+            ]
+            return [whole(200, file_of(told))]
+        return [whole(200, {"id": "gone", "deleted": True})]
+
+    provider = Provider(script)
+    gateway = live.Gateway(tmp_path, live.config("openai_chat", provider.port, extra="native_batch = true\n"))
+    client = client_of(gateway, gateway.key())
+    batch = ended(client, handed_in(client, [line(f"n{i}", HAIKU) for i in range(3)]).id)
+    assert batch.request_counts.completed == 3
+    assert len(lines) == 3
+    assert {row["cost_pico"] for row in gateway.closes()} == {525_000_000}
+    deleted = {sent.path.rpartition("/")[2] for sent in provider.sent if "/files/file" in sent.path}
+    assert {"file-out", "file-up"} <= deleted
+    assert gateway.verify() == ""
+    gateway.stop()
+    provider.close()
+
+
+def test_nonsense_about_a_batch_harms_nothing(tmp_path: Path) -> None:
+    def script(sent: Sent) -> Any:
+        if sent.path.endswith("/chat/completions"):
+            return [whole(200, chat())]
+        return [whole(200, {"id": "../../v1/secrets" if sent.path.endswith("/batches") else "file-up"})]
+
+    provider = Provider(script)
+    gateway = live.Gateway(tmp_path, live.config("openai_chat", provider.port, extra="native_batch = true\n"))
+    client = client_of(gateway, gateway.key())
+    batch = ended(client, handed_in(client, [line("a", HAIKU)]).id)
+    assert batch.request_counts.completed == 1
+    assert "is no name" in gateway.log.read_text()
+    assert not any("secrets" in sent.path for sent in provider.sent)
+    assert sorted(row["cost_pico"] for row in gateway.closes()) == [0, 1_050_000_000]
+    assert gateway.verify() == ""
+    gateway.stop()
+    provider.close()
+
+
+def test_an_upload_that_breaks_off_leaves_nothing(tmp_path: Path) -> None:
+    provider = Provider(lambda sent: [whole(200, chat())])
+    gateway = live.Gateway(tmp_path, live.config("openai_chat", provider.port))
+    key = gateway.key()
+    for _ in range(5):
+        with socket.create_connection(("127.0.0.1", gateway.port)) as gone:
+            head = b"POST /v1/files HTTP/1.1\r\nhost: x\r\ncontent-length: 50000000\r\n"
+            head += b"content-type: multipart/form-data; boundary=b\r\nauthorization: Bearer " + key.encode()
+            gone.sendall(head + b"\r\n\r\n--b\r\n" + b"x" * 300_000)
+    client = client_of(gateway, key)
+    # Both places for bodies are free again.
+    assert ended(client, handed_in(client, [line("a", HAIKU)]).id).status == "completed"
+    assert len(client.files.list(purpose="batch").data) == 1
+    assert gateway.stop() == 0
+    provider.close()
