@@ -80,6 +80,10 @@ def test_openai_client(world: NativeWorld) -> None:
     assert {(row["kind"], row["outcome"]) for row in closes} == {("batch", "ok")}
     ids = {row["response"]["request_id"] for row in found.values()}
     assert ids == {row["exchange"] for row in closes}
+    assert {row["service_tier"] for row in closes} == {"batch"}
+    told = live.request(world.gateway.admin, "GET", "/metrics").body
+    assert b'tierwise_batch_rows_total{outcome="succeeded"}' in told
+    assert b'tierwise_batch_rows{state="queued"} 0' in told
     assert world.gateway.verify() == ""
 
 
