@@ -14,7 +14,8 @@ from msgspec import Raw, Struct, field
 
 from ...errors import BadRequest
 from ...nouns import Outline
-from .fields import STAND_INS, not_json
+from ..members import not_json
+from .fields import STAND_INS
 from .schema import to_json_schema
 
 _ABSENT = Raw(b"")

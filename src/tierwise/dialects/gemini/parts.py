@@ -14,7 +14,8 @@ from typing import Any, Literal, TypeGuard
 
 from ...errors import BadRequest
 from ...nouns import Media, Opaque, Part, Text, Thinking, ToolCall, ToolResult
-from .fields import NAME, STAND_INS, Fields, Wire, json_text
+from ..members import json_text
+from .fields import NAME, STAND_INS, Fields, Wire
 
 _OPAQUE = ("executableCode", "codeExecutionResult", "toolCall", "toolResponse")
 _KINDS = ("text", "functionCall", "functionResponse", "inlineData", "fileData", *_OPAQUE)

@@ -10,8 +10,9 @@ import msgspec
 from ...errors import BadRequest, UpstreamBroke
 from ...nouns import Answer, Choice, FinishReason, Opaque, Part, Refusal, Text, Thinking, ToolCall
 from ..logprobs import read_logprobs
+from ..members import json_text
 from .errors import read_error_object
-from .fields import LEGACY_ID, NAME, Fields, json_text
+from .fields import LEGACY_ID, NAME, Fields
 from .messages import read_call
 from .sources import sources
 from .usage import from_object

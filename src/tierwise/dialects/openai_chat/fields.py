@@ -7,10 +7,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-import msgspec
-
-from ...errors import BadRequest
 from ...nouns import Media
+from .. import members
+from ..members import Members
 
 NAME = "openai_chat"
 LEGACY = "openai_chat.functions"
@@ -18,7 +17,6 @@ LEGACY = "openai_chat.functions"
 LEGACY_ID = "legacy_function_call_"
 """Starts the made-up ids of calls and results that were written the deprecated way, without ids."""
 
-_ANY = msgspec.json.Decoder()
 _OPENAI = re.compile(r"(openai/|gpt-[3-9]|chatgpt-|codex-|computer-use-|o[1-9](-|$))")
 
 
@@ -47,107 +45,20 @@ _ENDINGS: Mapping[str, str] = MappingProxyType(
 _VERSION = re.compile(r"(?:openai/)?gpt-(\d+)(?:\.(\d+))?")
 
 
-class Fields:
-    """A JSON object whose members are taken one by one; null is as good as absent. What is left over is
-    unknown here.
-
-    `where` is the object's path, such as `messages[0].`, for BadRequest's `param`.
-    """
-
-    def __init__(self, raw: dict[str, Any], where: str = "") -> None:
-        self._raw = raw
-        self.where = where
-
-    @classmethod
-    def of(cls, value: Any, path: str) -> Fields:
-        """The object at `path`. BadRequest when it is none."""
-        if not isinstance(value, dict):
-            raise wrong(path, "an object", value)
-        return cls(value, f"{path}.")
-
-    def any(self, name: str) -> Any:
-        return self._raw.pop(name, None)
-
-    def text(self, name: str) -> str | None:
-        value = self._raw.pop(name, None)
-        if value is not None and not isinstance(value, str):
-            raise wrong(self.where + name, "a string", value)
-        return value
-
-    def needed(self, name: str) -> str:
-        value = self.text(name)
-        if value is None:
-            raise BadRequest(f"`{self.where}{name}` is missing.", "It must be a string.", self.where + name)
-        return value
-
-    def flag(self, name: str) -> bool | None:
-        value = self._raw.pop(name, None)
-        if value is not None and not isinstance(value, bool):
-            raise wrong(self.where + name, "true or false", value)
-        return value
-
-    def whole(self, name: str) -> int | None:
-        value = self._raw.pop(name, None)
-        if isinstance(value, float) and value.is_integer():
-            return int(value)
-        if value is not None and (not isinstance(value, int) or isinstance(value, bool)):
-            raise wrong(self.where + name, "a whole number", value)
-        return value
-
-    def number(self, name: str) -> float | int | None:
-        value = self._raw.pop(name, None)
-        if value is not None and (not isinstance(value, int | float) or isinstance(value, bool)):
-            raise wrong(self.where + name, "a number", value)
-        return value
-
-    def mapping(self, name: str) -> dict[str, Any] | None:
-        value = self._raw.pop(name, None)
-        if value is not None and not isinstance(value, dict):
-            raise wrong(self.where + name, "an object", value)
-        return value
+class Fields(Members):
+    """The members of one object."""
 
     def array(self, name: str) -> list[Any] | None:
-        value = self._raw.pop(name, None)
-        if value is not None and not isinstance(value, list):
-            raise wrong(self.where + name, "an array", value)
-        return value
+        return self._typed(name, list, "an array")
 
     def put_back(self, name: str, value: Any) -> None:
         """Counts `name` among the unknown after all."""
         self._raw[name] = value
 
-    def rest(self) -> dict[str, Any]:
-        """What was not taken, nulls left out."""
-        return {name: value for name, value in self._raw.items() if value is not None}
-
-
-def wrong(param: str, expected: str, value: Any) -> BadRequest:
-    """The error for a member of another type than `expected`."""
-    kind = {dict: "an object", list: "an array", str: "a string", bool: "a boolean", type(None): "null"}
-    got = kind.get(type(value), "a number")
-    return BadRequest(f"`{param}` must be {expected}, not {got}.", param=param)
-
 
 def decode_object(body: bytes) -> dict[str, Any]:
     """The JSON object `body` holds. BadRequest when it holds none."""
-    try:
-        value = _ANY.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise not_json(error) from error
-    if not isinstance(value, dict):
-        raise BadRequest("The request body is not a JSON object.", 'Send {"model": …, "messages": […]}.')
-    return value
-
-
-def not_json(error: Exception) -> BadRequest:
-    """The error for a body that is not JSON."""
-    why = "nested too deeply" if isinstance(error, RecursionError) else str(error)
-    return BadRequest(f"The request body is not valid JSON: {why}.", "Send one JSON object, UTF-8.")
-
-
-def json_text(value: Any) -> str:
-    """`value` as compact JSON text."""
-    return msgspec.json.encode(value).decode()
+    return members.decode_object(body, '{"model": …, "messages": […]}')
 
 
 def split_data_url(url: str) -> tuple[str, str] | None:

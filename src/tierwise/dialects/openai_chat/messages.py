@@ -10,7 +10,8 @@ from typing import Any, Literal, cast
 
 from ...errors import BadRequest
 from ...nouns import CacheMark, Media, Message, Opaque, Part, Refusal, Text, Thinking, ToolCall, ToolResult
-from .fields import LEGACY_ID, NAME, Fields, json_text, split_data_url, wrong
+from ..members import json_text, wrong
+from .fields import LEGACY_ID, NAME, Fields, split_data_url
 
 _ROLES = ("system", "developer", "user", "assistant", "tool", "function")
 _AUDIO = {"wav": "audio/wav", "mp3": "audio/mpeg"}

@@ -17,7 +17,7 @@ from msgspec import Raw, Struct
 from ...errors import BadRequest
 from ...nouns import Outline
 from ..base import asks_cost
-from .fields import not_json
+from ..members import not_json
 from .provider import is_extension, read_extension
 
 _PATH = re.compile(r" - at `\$\.?([^`]*)`$")

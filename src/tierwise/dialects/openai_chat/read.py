@@ -6,7 +6,8 @@ from typing import Any, Literal, cast
 
 from ...errors import BadRequest
 from ...nouns import Ask, OutputFormat, Reasoning, Sampling, Tool, ToolChoice
-from .fields import LEGACY, NAME, Fields, decode_object, wrong
+from ..members import wrong
+from .fields import LEGACY, NAME, Fields, decode_object
 from .messages import read_messages, take_mark
 from .provider import is_extension
 

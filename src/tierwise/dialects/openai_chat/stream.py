@@ -32,10 +32,11 @@ from ...nouns import (
 from .. import sse
 from ..extras import Extras
 from ..logprobs import read_logprobs
+from ..members import json_text
 from ..pieces import PieceReader
 from .answer import KNOWN, KNOWN_CHOICE, finish, made_up_id, thinking_text
 from .errors import failed
-from .fields import LEGACY_ID, NAME, json_text
+from .fields import LEGACY_ID, NAME
 from .sources import NAMES, sources
 from .usage import from_object
 

@@ -9,10 +9,8 @@ from ..openai_chat.fields import (
     can_stop_thinking,
     decode_object,
     document_name,
-    not_json,
     openai_model,
     split_data_url,
-    wrong,
 )
 from ..openai_chat.outline import invalid
 from ..openai_chat.provider import is_extension, read_extension
@@ -21,8 +19,6 @@ from ..openai_chat.usage import from_object
 
 __all__ = [
     "Fields", "annotation", "cache_breakpoints", "can_stop_thinking", "decode_object", "document_name",
-    "error_object",
-    "from_object", "invalid", "is_extension", "not_json", "note_finish", "openai_model", "read_error",
+    "error_object", "from_object", "invalid", "is_extension", "note_finish", "openai_model", "read_error",
     "read_error_object", "read_extension", "redacted", "service_tier", "split_data_url", "write_error",
-    "wrong",
 ]  # fmt: skip

@@ -10,7 +10,8 @@ from msgspec import Raw, Struct
 from ...errors import BadRequest
 from ...nouns import Outline
 from ..base import asks_cost
-from .from_chat import invalid, is_extension, not_json, read_extension, wrong
+from ..members import not_json, wrong
+from .from_chat import invalid, is_extension, read_extension
 
 _ABSENT = Raw(b"null")
 

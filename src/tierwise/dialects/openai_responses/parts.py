@@ -12,7 +12,8 @@ from typing import Any
 
 from ...errors import BadRequest
 from ...nouns import CacheMark, Media, Opaque, Part, Refusal, Text
-from .from_chat import Fields, split_data_url, wrong
+from ..members import wrong
+from .from_chat import Fields, split_data_url
 from .names import NAME
 
 AUDIO: Mapping[str, str] = MappingProxyType({"wav": "audio/wav", "mp3": "audio/mpeg"})

@@ -6,7 +6,8 @@ from typing import Any
 
 from ...errors import BadRequest
 from ...nouns import Ask, Message, OutputFormat, Reasoning, Sampling, Text
-from .from_chat import Fields, decode_object, is_extension, wrong
+from ..members import wrong
+from .from_chat import Fields, decode_object, is_extension
 from .items import Turns, kind_of
 from .tools import read_choice, read_tools
 
