@@ -2,8 +2,8 @@
 
 Only their base URL and API key are set. What is left out, and why: calls to endpoints that are not served
 (stored completions and responses, compaction, deletion of models), calls without a model, and what the vendor
-would refuse too (a budget of 0 tokens, ids of responses, files and batches that were never given out). Embeddings in the default
-base64 do not pass the SDK's own strict validation, which looks before it decodes.
+would refuse too (a budget of 0 tokens, ids of responses, files and batches that were never given out).
+Embeddings in the default base64 do not pass the SDK's own strict validation, which looks before it decodes.
 """
 
 from __future__ import annotations
