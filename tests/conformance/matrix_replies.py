@@ -11,6 +11,7 @@ from typing import Any
 from conformance.matrix import BASES, CODES, Fragment, Row, laid_over, missing, plain
 from conformance.matrix_streams import assembled, streamed
 from tierwise.dialects import registry
+from tierwise.dialects.whole import answer_of, events_of
 from tierwise.nouns import Ask, Usage
 
 _TOTAL = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}
@@ -97,6 +98,27 @@ def told_in_pieces(row: Row, direction: str) -> tuple[Fragment, set[str]]:
     events = [each for frame in streamed(provider, reply(row, provider)) for each in reader.feed(frame)]
     raw = b"".join(writer.write(each) for each in [*events, *reader.finish()])
     return assembled(code, raw), {lost.name for lost in writer.losses}
+
+
+def told_late(row: Row, direction: str) -> tuple[Fragment, set[str]]:
+    """A whole reply told as a stream, as one from a cache is."""
+    provider, code = direction.split(">")
+    answer = registry.get(CODES[provider]).read_answer(json.dumps(reply(row, provider)).encode())
+    writer = registry.get(CODES[code]).writer(caller_of(code))
+    raw = b"".join(map(writer.write, events_of(answer)))
+    return assembled(code, raw), {lost.name for lost in writer.losses}
+
+
+def told_at_once(row: Row, direction: str) -> tuple[Fragment, set[str]]:
+    """A stream told as a whole reply."""
+    provider, code = direction.split(">")
+    reader = registry.get(CODES[provider]).reader()
+    events = [each for frame in streamed(provider, reply(row, provider)) for each in reader.feed(frame)]
+    answer = answer_of([*events, *reader.finish()])
+    assert answer is not None
+    out = registry.get(CODES[code]).write_answer(answer, caller_of(code))
+    body: Fragment = json.loads(out.body)
+    return body, {lost.name for lost in out.losses}
 
 
 def usage_of(row: Row, provider: str) -> Usage | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,12 +11,13 @@ from conformance import matrix_answers
 from conformance.matrix import DIRECTIONS, Cell, Row, difference, dropped, request, written
 from conformance.matrix_beside import BESIDE
 from conformance.matrix_media import MEDIA
-from conformance.matrix_replies import mistold, reply, told, told_in_pieces, usage_of
+from conformance.matrix_replies import mistold, reply, told, told_at_once, told_in_pieces, told_late, usage_of
 from conformance.matrix_settings import SETTINGS
 from conformance.matrix_talk import TALK
 from conformance.matrix_unknown import UNKNOWN
 from tierwise.dialects.losses import FAMILIES, meaning
 
+Way = Callable[[Row, str], tuple[dict[str, Any], set[str]]]
 ANSWERS = [*matrix_answers.ANSWERS, *BESIDE]
 REQUESTS = [*TALK, *MEDIA, *SETTINGS, *UNKNOWN]
 
@@ -54,6 +56,14 @@ def test_answer(row: Row, direction: str) -> None:
 @pytest.mark.parametrize(("row", "direction"), cases(ANSWERS))
 def test_streamed_answer(row: Row, direction: str) -> None:
     body, names = told_in_pieces(row, direction)
+    assert mistold(row, direction, body, names) == []
+
+
+@pytest.mark.parametrize(("row", "direction"), cases(ANSWERS))
+@pytest.mark.parametrize("way", [told_late, told_at_once])
+def test_answer_from_one_form_to_the_other(row: Row, direction: str, way: Way) -> None:
+    """An answer of a cache may be asked for in another form than it came in."""
+    body, names = way(row, direction)
     assert mistold(row, direction, body, names) == []
 
 

@@ -16,8 +16,10 @@ from ..nouns import (
     Delta,
     Ended,
     Event,
+    Extra,
     Finished,
     FinishReason,
+    Opaque,
     Part,
     Refusal,
     Signed,
@@ -31,11 +33,15 @@ from ..nouns import (
 
 
 def events_of(answer: Answer) -> Iterator[Event]:
-    """The Events of a stream of `answer`, each block's text in one piece. `extras` have no place in one."""
+    """The Events of a stream of `answer`, each block's text in one piece."""
     yield Started(answer.id, answer.model, answer.created, answer.usage, answer.service_tier)
+    for name, value in answer.extras.items():
+        yield Extra(name, value, answer.dialect)
     for number, choice in enumerate(answer.choices):
         logprobs = choice.logprobs
-        for index, part in enumerate(choice.parts):
+        for name, value in choice.extras.items():
+            yield Extra(name, value, answer.dialect, number)
+        for index, part in enumerate(odd_first(choice.parts)):
             yield from _block(index, part, number, logprobs if isinstance(part, Text) else None)
             if isinstance(part, Text):
                 logprobs = None
@@ -43,6 +49,39 @@ def events_of(answer: Answer) -> Iterator[Event]:
     if answer.usage is not None:
         yield UsageSeen(answer.usage)
     yield Ended()
+
+
+def odd_first(parts: Iterable[Part]) -> list[Part]:
+    """`parts` with odd fields before the part that they belong to, as streams tell them: a writer sends what
+    opens a block at once. In an Answer they stand behind it.
+    """
+    ordered: list[Part] = []
+    last = 0
+    for part in parts:
+        if _is_odd(part):
+            ordered.insert(last, part)
+        else:
+            last = len(ordered)
+            ordered.append(part)
+    return ordered
+
+
+def _odd_last(parts: Iterable[Part]) -> list[Part]:
+    """The reverse."""
+    ordered: list[Part] = []
+    waiting: list[Part] = []
+    for part in parts:
+        if _is_odd(part):
+            waiting.append(part)
+        else:
+            ordered += [part, *waiting]
+            waiting = []
+    return [*ordered, *waiting]
+
+
+def _is_odd(part: Part) -> bool:
+    """Whether `part` is a field of another part. Fields of a message belong to none."""
+    return isinstance(part, Opaque) and "." in part.kind and not part.kind.startswith("message.")
 
 
 def _block(index: int, part: Part, number: int, logprobs: dict[str, Any] | None) -> Iterator[Event]:
@@ -81,6 +120,7 @@ class _Gathered:
         self.finish: FinishReason = "stop"
         self.stop_sequence: str | None = None
         self.logprobs: dict[str, Any] | None = None
+        self.extras: dict[str, Any] = {}
 
     def take(self, event: Event) -> None:
         match event:
@@ -111,14 +151,16 @@ class _Gathered:
                 self.finish, self.stop_sequence = event.reason, event.stop_sequence
 
     def choice(self) -> Choice:
-        parts = tuple(_said(part, "".join(self.said[index])) for index, part in self.parts.items())
-        return Choice(parts, self.finish, self.stop_sequence, self.logprobs)
+        parts = [_said(part, "".join(self.said[index])) for index, part in self.parts.items()]
+        return Choice(tuple(_odd_last(parts)), self.finish, self.stop_sequence, self.logprobs, self.extras)
 
 
 def answer_of(events: Iterable[Event]) -> Answer | None:
     """The Answer that a stream told; None when it did not end by its own terminator."""
     started, usage, ended = Started("", ""), None, False
     choices: dict[int, _Gathered] = {}
+    extras: dict[str, Any] = {}
+    dialect = ""
     for event in events:
         match event:
             case Started():
@@ -127,6 +169,11 @@ def answer_of(events: Iterable[Event]) -> Answer | None:
                 usage = event.usage
             case Ended():
                 ended = True
+            case Extra():
+                dialect = event.dialect
+                whole = event.choice is None
+                held = extras if whole else choices.setdefault(event.choice or 0, _Gathered()).extras
+                held[event.name] = event.value
             case BlockStart() | Delta() | Signed() | Cited() | BlockStop() | Finished():
                 choices.setdefault(event.choice, _Gathered()).take(event)
     if not ended:
@@ -138,6 +185,8 @@ def answer_of(events: Iterable[Event]) -> Answer | None:
         usage,
         started.created,
         started.service_tier,
+        extras,
+        dialect,
     )
 
 

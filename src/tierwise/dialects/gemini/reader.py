@@ -7,7 +7,6 @@ its finishReason (or the prompt was blocked), so Finished and Ended are given by
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -37,6 +36,7 @@ from ...nouns import (
 )
 from ..extras import Extras
 from ..pieces import PieceReader
+from ..whole import odd_first
 from .answer import COVERED, TOP_LEVEL, block_reason, finish, queries_in, refusal_in, seed_of, text_of
 from .citations import read_citations
 from .errors import read_error_object
@@ -155,7 +155,7 @@ class Reader(PieceReader[bytes]):
         except (BadRequest, TypeError) as error:
             raise UpstreamBroke(f"The provider sent a malformed part: {error}") from error
         logprobs = read_logprobs(candidate.get("logprobsResult"))
-        for part in _odd_first(parts):
+        for part in odd_first(parts):
             shown = logprobs if isinstance(part, Text) else None
             _say(choice, part, shown, events)
             logprobs = None if shown is not None else logprobs
@@ -171,19 +171,6 @@ class Reader(PieceReader[bytes]):
         reason = candidate.get("finishReason")
         if isinstance(reason, str) and reason:
             choice.reason = reason
-
-
-def _odd_first(parts: Iterable[Part]) -> list[Part]:
-    """Odd members before the part they belong to, which a writer may send at once."""
-    ordered: list[Part] = []
-    last = 0
-    for part in parts:
-        if is_odd_field(part):
-            ordered.insert(last, part)
-        else:
-            last = len(ordered)
-            ordered.append(part)
-    return ordered
 
 
 def _say(choice: _Choice, part: Part, logprobs: Wire | None, events: list[Event]) -> None:

@@ -110,8 +110,7 @@ def read_item(item: dict[str, Any], where: str, logprobs: list[Any]) -> list[Par
             return [*members(fields), *said]
         case "function_call" | "custom_tool_call":
             call, *odd = read_call(kind, fields, _NOWHERE)
-            # Before their item, which tells them when it begins.
-            return [*(part for part in odd if is_odd_field(part, "namespace")), call]
+            return [call, *(part for part in odd if is_odd_field(part, "namespace"))]
         case "reasoning":
             return [read_thinking(fields)]
         case "image_generation_call" if isinstance(item.get("result"), str) and item["result"]:

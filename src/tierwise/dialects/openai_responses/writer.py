@@ -37,6 +37,7 @@ from ...nouns.answer import BlockKind
 from ..base import Written
 from ..losses import Losses
 from ..sse import event_frame
+from ..whole import odd_first
 from .assembly import Assembly
 from .errors import error_event, response_error
 from .from_chat import note_finish, service_tier
@@ -209,7 +210,7 @@ def _events(answer: Answer) -> Iterator[Event]:
     """The events a stream of this answer's first choice would have."""
     choice = answer.choices[0] if answer.choices else Choice()
     logprobs = choice.logprobs
-    for index, part in enumerate(choice.parts):
+    for index, part in enumerate(odd_first(choice.parts)):
         kind: BlockKind = "opaque"
         match part:
             case Text():
