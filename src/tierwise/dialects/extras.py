@@ -26,9 +26,9 @@ class Extras:
         """Appends an Extra for each member of `piece` that is not `known`, says something and is news."""
         if known.issuperset(piece):
             return
-        for name, value in piece.items():
-            if name in known or name in _PADDING or value in (None, "", [], {}):
+        for name in sorted(piece.keys() - known):
+            value = piece[name]
+            if self._told.get((choice, name)) == value or name in _PADDING or value in ("", [], {}):
                 continue
-            if self._told.get((choice, name)) != value:
-                self._told[choice, name] = value
-                events.append(Extra(name, value, self._dialect, choice))
+            self._told[choice, name] = value
+            events.append(Extra(name, value, self._dialect, choice))

@@ -119,8 +119,9 @@ class ChatReader(PieceReader[sse.Frame]):
             listed = []
         if not self._started and (listed or usage):
             self._start(chunk, events)
-        if not _KNOWN_CHUNK.issuperset(chunk) or "citations" in chunk or "search_results" in chunk:
-            self._beside(chunk, events)
+        self._extras.add(chunk, _KNOWN_CHUNK, events)
+        if "citations" in chunk or "search_results" in chunk:
+            self._listed(chunk, events)
         for value in listed:
             if not isinstance(value, dict):
                 raise UpstreamBroke("The provider sent a choice that is not a JSON object.")
@@ -138,11 +139,11 @@ class ChatReader(PieceReader[sse.Frame]):
         if isinstance(usage, dict) and (seen := from_object(usage, self._tier)) is not None:
             events.append(UsageSeen(seen))
 
-    def _beside(self, chunk: dict[str, Any], events: list[Event]) -> None:
-        """What a chunk tells beside the answer. Pages wait for the end of the text that they stand for."""
+    def _listed(self, chunk: dict[str, Any], events: list[Event]) -> None:
+        """Pages listed beside the answer, which wait for the end of the text that they stand for."""
         pages = sources(chunk)
         self._pages |= pages
-        self._extras.add(chunk, _KNOWN_CHUNK.difference(NAMES) | pages.keys(), events)
+        self._extras.add(chunk, KNOWN | pages.keys(), events)
 
     def _start(self, chunk: dict[str, Any], events: list[Event]) -> None:
         self._started = True
@@ -219,7 +220,7 @@ class ChatReader(PieceReader[sse.Frame]):
                 return
             text, call.waiting = call.waiting, ""
             _close_prose(choice, events)
-            for field in piece.keys() - _KNOWN_PIECE:  # before the call, which its first piece opens
+            for field in sorted(piece.keys() - _KNOWN_PIECE):  # before the call, which its first piece opens
                 _opaque(choice, f"part.{field}", {field: piece[field]}, events)
             call.index = choice.blocks
             choice.blocks += 1
