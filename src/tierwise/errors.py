@@ -128,6 +128,12 @@ class CapReached(BudgetRefused):
 
 
 class LimitRefused(TierwiseError):
+    """`what` is counted a minute (`requests`, `tokens`; "" for calls at once), at most `limit`, of which
+    `left` may be used now."""
+
+    what: str = ""
+    limit: int = 0
+    left: int = 0
     status = 429
     kind = "rate_limit"
     retry: Retry = "later"

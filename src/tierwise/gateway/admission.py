@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Awaitable
 
-from tierwise.clock import tick_us
+from tierwise.clock import now_us, rfc3339, tick_us
 from tierwise.errors import LimitRefused, Overloaded
-from tierwise.nouns import Key
+from tierwise.nouns import DialectName, Key
+from tierwise.upstream import Header
 
 _MINUTE_US = 60_000_000
 
@@ -80,12 +81,41 @@ class Admission:
         due = max(self._due.get((key.id, what), 0.0), now)
         wait_us = due + cost_us - now - _MINUTE_US
         if per_minute <= 0 or wait_us > 0:
-            seconds = max(1.0, min(60.0, wait_us / 1e6)) if per_minute > 0 else 60.0
-            raise LimitRefused(
-                f"Key {key.name!r} may use {per_minute} {what} a minute, and that is used up.",
-                f"Retry in {seconds:.0f} s, or raise the key's limit.",
-                retry_after_s=seconds,
-            )
+            raise used_up(key, per_minute, what, amount, wait_us)
         self._due[(key.id, what)] = due + cost_us
         if len(self._due) > 100_000:
             self._due = {name: at for name, at in self._due.items() if at > now}
+
+
+def used_up(key: Key, per_minute: int, what: str, amount: int, wait_us: float) -> LimitRefused:
+    """The refusal of `amount` of `what`, for which there is room in `wait_us`; never, where it is more than a
+    whole minute's."""
+    seconds = max(1.0, min(60.0, wait_us / 1e6))
+    if amount > per_minute:
+        error = LimitRefused(
+            f"This request needs {amount} {what}, and key {key.name!r} may use {per_minute} a minute.",
+            "Send a smaller one, ask for fewer output tokens, or raise the key's limit.",
+        )
+        error.retry = "never"
+    else:
+        error = LimitRefused(
+            f"Key {key.name!r} may use {per_minute} {what} a minute, and that is used up.",
+            f"Retry in {seconds:.0f} s, or raise the key's limit.",
+            retry_after_s=seconds,
+        )
+    error.what, error.limit = what, per_minute
+    error.left = max(0, int(amount - wait_us * per_minute / _MINUTE_US))
+    return error
+
+
+def limit_headers(error: LimitRefused, dialect: DialectName) -> list[Header]:
+    """What is left and when there is room again, as the vendor of `dialect` tells it."""
+    if not error.what:
+        return []
+    reset = f"{error.retry_after_s:.0f}s"
+    pattern = "x-ratelimit-{}-" + error.what
+    if dialect == "anthropic_messages":
+        pattern = f"anthropic-ratelimit-{error.what}-" + "{}"
+        reset = f"{rfc3339(now_us() + int(error.retry_after_s * 1e6))[:19]}Z"
+    told = (("limit", str(error.limit)), ("remaining", str(error.left)), ("reset", reset))
+    return [(pattern.format(word).encode(), value.encode()) for word, value in told]

@@ -14,14 +14,14 @@ from typing import cast
 from msgspec import structs
 
 from tierwise.dialects.base import Dialect
-from tierwise.errors import BadRequest, BudgetRefused, DeadlineMissed, TierwiseError
+from tierwise.errors import BadRequest, BudgetRefused, DeadlineMissed, LimitRefused, TierwiseError
 from tierwise.http1 import Reply, Request
 from tierwise.nouns import Task, Usage
 from tierwise.routing import Question
 
 from . import capped, costed
 from . import reply as writing
-from .admission import Admission
+from .admission import Admission, limit_headers
 from .aside import Aside
 from .auth import Callers
 from .cache.answers import Answers
@@ -243,10 +243,13 @@ def refuse(gate: Gate, walk: Walk | None, reply: Reply, error: TierwiseError, su
         reply.abort()
         return
     error = writing.presentable(error)
+    limits = limit_headers(error, surface.name) if isinstance(error, LimitRefused) else []
     if walk is None:
-        reply.send(*writing.nameless(error, surface))
+        status, headers, body = writing.nameless(error, surface)
+        reply.send(status, [*headers, *limits], body)
         return
     status, headers, body = surface.write_error(error, walk.id)
     same = walk.failed_dialect == surface.name
     own = writing.own_words(error, surface.name) if same else None
+    headers = [*headers, *limits]
     writing.refuse(walk, reply, (status, headers, body if own is None else own))

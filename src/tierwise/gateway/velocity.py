@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from tierwise.errors import LimitRefused
 from tierwise.nouns import Key
 
-from .admission import Admission
+from .admission import Admission, used_up
 from .valkey import Away, Valkey
 
 LEASE_S = 60
@@ -178,7 +178,7 @@ class SharedAdmission(Admission):
                     "Wait for one to end, or raise the key's max_concurrent.",
                 )
             if refused:
-                raise _used_up(key, key.rpm, "requests", wait_us)
+                raise used_up(key, key.rpm or 0, "requests", 1, wait_us)
         except Away:
             super().leave(_NOBODY)
             # It may have been taken: the answer was late, not the question.
@@ -203,7 +203,7 @@ class SharedAdmission(Admission):
             self._charge_here(key, tokens)
         else:
             if wait_us > 0:
-                raise _used_up(key, key.tpm, "tokens", wait_us)
+                raise used_up(key, key.tpm or 0, "tokens", tokens, wait_us)
 
     def _enter_here(self, key: Key) -> None:
         self.local += 1
@@ -261,12 +261,3 @@ def _place(key: Key, what: str) -> str:
     all of a key's limits on one node of a cluster.
     """
     return f"tw1:{{{key.digest}}}:{what}:{key.project}"
-
-
-def _used_up(key: Key, per_minute: int | None, what: str, wait_us: int) -> LimitRefused:
-    seconds = max(1.0, min(60.0, wait_us / 1e6))
-    return LimitRefused(
-        f"Key {key.name!r} may use {per_minute} {what} a minute, and that is used up.",
-        f"Retry in {seconds:.0f} s, or raise the key's limit.",
-        retry_after_s=seconds,
-    )

@@ -1,0 +1,69 @@
+"""A key's limits, refused in the caller's dialect: what is left, when there is room, and no long sleeps."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+import live
+import provider
+
+CHAT, ANTHROPIC = "/v1/chat/completions", "/anthropic/v1/messages"
+HELLO = [{"role": "user", "content": "hello"}]
+
+
+def answer(sent: provider.Sent) -> Iterator[Any]:
+    yield provider.whole(200, provider.chat())
+
+
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[live.Gateway]:
+    upstream = provider.Provider(answer)
+    made = live.Gateway(tmp_path_factory.mktemp("limits"), live.config("openai_chat", upstream.port))
+    yield made
+    assert made.stop() == 0
+
+
+def ask(gateway: live.Gateway, key: str, path: str = CHAT, tokens: int = 10) -> live.Got:
+    body = {"model": "tier/haiku", "messages": HELLO, "max_tokens": tokens}
+    return live.post(gateway.port, path, body, key)
+
+
+def test_requests_a_minute(gateway: live.Gateway) -> None:
+    key = gateway.key("--rpm", "2")
+    assert [ask(gateway, key).status for _ in range(2)] == [200, 200]
+    for path in (CHAT, ANTHROPIC):
+        got = ask(gateway, key, path)
+        assert (got.status, got.headers["x-should-retry"]) == (429, "true")
+        assert 1 <= int(got.headers["retry-after"]) <= 60
+        if path == CHAT:
+            assert got.headers["x-ratelimit-limit-requests"] == "2"
+            assert got.headers["x-ratelimit-remaining-requests"] == "0"
+            assert re.fullmatch(r"\d+s", got.headers["x-ratelimit-reset-requests"])
+            assert "2 requests a minute" in got.json()["error"]["message"]
+        else:
+            assert got.headers["anthropic-ratelimit-requests-limit"] == "2"
+            assert got.headers["anthropic-ratelimit-requests-remaining"] == "0"
+            assert re.fullmatch(r"[\d-]+T[\d:]+Z", got.headers["anthropic-ratelimit-requests-reset"])
+            assert got.json()["error"]["type"] == "rate_limit_error"
+
+
+def test_tokens_a_minute_say_what_is_left(gateway: live.Gateway) -> None:
+    key = gateway.key("--tpm", "1000")
+    assert ask(gateway, key, tokens=500).status == 200
+    got = ask(gateway, key, tokens=900)
+    assert (got.status, got.headers["x-should-retry"]) == (429, "true")
+    assert got.headers["x-ratelimit-limit-tokens"] == "1000"
+    assert 0 < int(got.headers["x-ratelimit-remaining-tokens"]) < 900
+
+
+def test_a_request_that_never_fits_is_not_to_be_retried(gateway: live.Gateway) -> None:
+    key = gateway.key("--tpm", "1000")
+    got = ask(gateway, key, tokens=2000)
+    assert (got.status, got.headers["x-should-retry"]) == (429, "false")
+    assert "may use 1000 a minute" in got.json()["error"]["message"]
+    assert int(got.headers.get("retry-after", "1")) <= 1
+    assert ask(gateway, key, tokens=10).status == 200
