@@ -139,6 +139,9 @@ def test_reports_tell_shadow_money_apart(world: World) -> None:
     assert lines["shadow"]["calls"] == len(world.shadows())
     shown = world.gateway.command("policy", "show").stdout
     assert "haiku and opus agreed 100.0 %" in " ".join(shown.split())
+    rules = {rule["task"]: rule["shadow"] for rule in world.page("/api/v1/policy")["rules"]}
+    assert "haiku and opus agreed 100.0 %" in rules["classification"]
+    assert rules["coding"] == ""
 
 
 @pytest.mark.parametrize("store", ["sqlite", "postgres"])

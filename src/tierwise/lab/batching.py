@@ -213,9 +213,9 @@ def batches_of(folder: RunFolder) -> list[HandedIn]:
     return list(latest.values())
 
 
-def any_under_way(folder: RunFolder) -> bool:
-    """Whether a run waits for a batch."""
-    return any(not each.collected for each in batches_of(folder))
+def goes_by_batch(folder: RunFolder) -> bool:
+    """Whether a run has handed in batches: then what is still missing is handed in, too."""
+    return bool(batches_of(folder))
 
 
 async def collect_all(runner: Runner, most_pico: int | None, tell: Tell | None) -> None:

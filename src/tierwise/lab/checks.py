@@ -17,7 +17,7 @@ from ..judging.scorers_text import compile_bounded
 from ..nouns import Case, Score
 
 _WORD = re.compile(r"^(not-)?([a-z][a-z-]*?)(?:\(([\d.]+)\))?:(?!\w*//)\s*(.*)$", re.DOTALL)
-_BARE = ("is-json", "contains-json", "is-valid-openai-tools-call")
+_BARE = ("is-json", "contains-json")
 KINDS = (
     "equals", "contains", "icontains", "contains-all", "contains-any", "icontains-all", "icontains-any",
     "starts-with", "regex", "is-json", "contains-json", "levenshtein", "rouge-n",
@@ -28,12 +28,27 @@ _ELSEWHERE = {
     "llm-rubric": "Use --scorer judge --judge TIER --rubric FILE; --calibrate takes human labels.",
     "similar": "Use --scorer similarity --embedder MODEL.",
 }
+# Kinds of promptfoo's that nobody here can check; read as words to be equalled they would fail every answer.
+_FOREIGN = (
+    "is-sql", "contains-sql", "is-xml", "contains-xml", "is-html", "contains-html", "is-refusal",
+    "is-valid-function-call", "is-valid-openai-function-call", "is-valid-openai-tools-call", "bleu", "gleu",
+    "meteor", "rouge-l", "rouge-s", "word-count", "finish-reason", "tool-call-f1", "classifier", "ruby",
+    "guardrails", "pi", "search-rubric", "select-best", "max-score", "answer-relevance", "context-recall",
+    "context-relevance", "context-faithfulness", "conversation-relevance", "model-graded-factuality",
+)  # fmt: skip
+# Columns and keys that change what is asked or how it is scored.
+_CHANGING = ("__prefix", "__suffix", "__threshold")
 _LIMIT = 2000
 
 
 def checks_of(fields: Mapping[str, Any], place: str) -> list[dict[str, Any]]:
     """The checks of a row: `__expected`, `__expected1` …, or an `assert` list. Raises SuiteError."""
     found = []
+    for name, value in fields.items():
+        if value not in (None, "") and (name in _CHANGING or name.startswith("__config")):
+            raise SuiteError(
+                f"{place}: the column {name!r} is not read here.", "Write it out, or leave it out."
+            )
     for name in sorted(key for key in fields if re.fullmatch(r"__expected\d*", key)):
         text = fields[name]
         if text not in (None, ""):
@@ -50,7 +65,7 @@ def parse(text: str, place: str) -> dict[str, Any]:
     """
     stripped = text.strip()
     negated = stripped.startswith("not-")
-    if stripped.removeprefix("not-") in _BARE:
+    if stripped.removeprefix("not-") in (*_BARE, *_FOREIGN):
         return _check(stripped.removeprefix("not-"), None, None, negated, place)
     match = _WORD.match(stripped)
     if match is None or (match.group(2) not in KINDS and match.group(2) not in _unsupported()):
@@ -69,6 +84,11 @@ def from_object(found: Any, place: str) -> dict[str, Any]:
     if not isinstance(found, dict) or not isinstance(found.get("type"), str):
         raise SuiteError(f"{place}: an assertion has no type.", "Write {type: contains, value: x}.")
     kind = found["type"]
+    if found.get("transform") or found.get("weight") == 0:
+        raise SuiteError(
+            f"{place}: an assertion with a transform or a weight of 0 cannot be checked here.",
+            "Use --scorer module:function, or leave it out.",
+        )
     return _check(
         kind.removeprefix("not-"), found.get("value"), found.get("threshold"), kind.startswith("not-"), place
     )
@@ -109,7 +129,8 @@ def _check(kind: str, value: Any, threshold: Any, negated: bool, place: str) -> 
 
 
 def _unsupported() -> dict[str, str]:
-    by_name = dict.fromkeys(("fn", "eval"), _ELSEWHERE["javascript"])
+    by_name = dict.fromkeys(_FOREIGN, f"Known: {', '.join(KINDS)}; or use --scorer module:function.")
+    by_name |= dict.fromkeys(("fn", "eval"), _ELSEWHERE["javascript"])
     by_name |= dict.fromkeys(
         ("grade", "factuality", "model-graded-closedqa", "g-eval"), _ELSEWHERE["llm-rubric"]
     )

@@ -245,7 +245,7 @@ def _decision(comparisons: Sequence[Comparison], reference: str) -> tuple[Decisi
 def _check_answers(name: str, tally: TierTally) -> None:
     answered = tally.count("ok") + tally.count("truncated") + tally.count("refused")
     if not answered:
-        what = f": {tally.last_error}" if tally.last_error else ""
+        what = f": {tally.last_error.rstrip('.')}" if tally.last_error else ""
         raise SuiteError(
             f"{name} answered none of {tally.ended} Cases{what}.",
             "That says nothing of its quality. Correct the cause and go on with --resume.",

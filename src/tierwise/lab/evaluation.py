@@ -19,7 +19,7 @@ from ..judging.decision import Terms as JudgingTerms
 from ..judging.decision import check_bar
 from ..nouns import Bar, Case, Suite
 from .asking import Knobs
-from .batching import any_under_way, by_batch, collect_all, mark_collected
+from .batching import by_batch, collect_all, goes_by_batch, mark_collected
 from .compare import Seen, evaluate_seen
 from .desk import Asking
 from .hearing import Hearing, Summons, hears, summoned
@@ -162,7 +162,7 @@ class _Bench:
         elif suite is None and not options.from_ledger:
             raise SuiteError("There is no suite.", "Name a file, or a run with --resume.")
         tiers = open_tiers(names, self.places)
-        self.batch = options.batch or (folder is not None and any_under_way(RunFolder(folder)))
+        self.batch = options.batch or (folder is not None and goes_by_batch(RunFolder(folder)))
         if self.batch:
             tiers = by_batch(tiers, self.places.pool)
         if suite is None:

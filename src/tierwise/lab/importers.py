@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from ..nouns import Case
 from .checks import checks_of
 from .rows import read_document, read_sheet, read_text
 from .template import fill, last_text, messages_of, read_template, text_id
+
+_PROGRAM = re.compile(r"\{%|\{\{[^{}]*\|[^{}]*\}\}")
 
 
 def is_promptfoo(found: Any) -> bool:
@@ -33,9 +36,11 @@ def promptfoo_cases(found: Mapping[str, Any], path: Path) -> tuple[list[tuple[st
         raise SuiteError(f"{path.name}: defaultTest is no object.", "Write vars and assert under it.")
     cases = []
     for number, (place, test) in enumerate(_tests(found["tests"], path), 1):
+        for part, where in ((common, f"{path.name}: defaultTest"), (test, place)):
+            _check_settings(part, where)
         merged = {**(common.get("vars") or {}), **(test.get("vars") or {})}
         asserts = [*(common.get("assert") or []), *(test.get("assert") or [])]
-        combinations = list(_combinations(merged))
+        combinations = list(_combinations({name: _value(each, path) for name, each in merged.items()}))
         several = len(prompts) * len(combinations) > 1
         for prompt, values in itertools.product(prompts, combinations):
             messages = messages_of(fill(prompt, values, place), place)
@@ -54,6 +59,26 @@ def promptfoo_cases(found: Mapping[str, Any], path: Path) -> tuple[list[tuple[st
     return cases, "\n---\n".join(p if isinstance(p, str) else json.dumps(p) for p in prompts)
 
 
+def _check_settings(test: Mapping[str, Any], place: str) -> None:
+    """Raises SuiteError for what would change prompts, answers or scores and is not read here."""
+    options = test.get("options") or {}
+    changing = [name for name in ("transform", "transformVars", "prefix", "suffix") if options.get(name)]
+    changing += [name for name in ("threshold", "assertScoringFunction") if test.get(name) is not None]
+    if changing:
+        raise SuiteError(f"{place}: {changing[0]} is not read here.", "Use --scorer module:function.")
+
+
+def _value(value: Any, path: Path) -> Any:
+    """A var, from its file where it names one."""
+    if isinstance(value, list):
+        return [_value(each, path) for each in value]
+    if not isinstance(value, str) or not value.startswith("file://"):
+        return value
+    if not value.endswith((".txt", ".md")):
+        raise SuiteError(f"{path.name}: the var {value} is no text file.", "Write it out, or as .txt.")
+    return read_text(path.parent / value.removeprefix("file://")).strip()
+
+
 def _clustered(case: Case, place: str) -> Case:
     """Every Case in some cluster: one that stands alone in its test is a cluster of its own."""
     from msgspec import structs
@@ -69,6 +94,11 @@ def _prompts(found: Any, path: Path) -> Iterator[Any]:
             raise SuiteError(f"{path.name}: a prompt is no text.", "Write it, or file://PATH.")
         if each.startswith("file://") or (each.endswith((".txt", ".json", ".md")) and "\n" not in each):
             each = read_text(path.parent / each.removeprefix("file://"))
+        if _PROGRAM.search(each):
+            raise SuiteError(
+                f"{path.name}: a prompt has tags or filters of Nunjucks.",
+                "Only {{name}} is filled in here: write one prompt for each form.",
+            )
         yield read_template(each)
 
 

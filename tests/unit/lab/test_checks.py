@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tierwise.errors import SuiteError
-from tierwise.lab.checks import levenshtein, parse, score_checks
+from tierwise.lab.checks import checks_of, levenshtein, parse, score_checks
 from tierwise.nouns import Case
 
 
@@ -46,7 +46,10 @@ def test_every_check_must_hold_and_none_is_unscored() -> None:
     assert score_checks(Case("1", "q"), "a").value is None
 
 
-@pytest.mark.parametrize("text", ["llm-rubric: is polite", "python: True", "latency: 3"])
+@pytest.mark.parametrize(
+    "text",
+    ["llm-rubric: is polite", "python: True", "latency: 3", "is-sql", "not-is-refusal", "bleu(0.5): x"],
+)
 def test_what_cannot_be_checked_here_is_refused(text: str) -> None:
     with pytest.raises(SuiteError) as caught:
         parse(text, "tests.csv:3")
@@ -56,3 +59,25 @@ def test_what_cannot_be_checked_here_is_refused(text: str) -> None:
 
 def test_levenshtein() -> None:
     assert [levenshtein(a, b) for a, b in (("", ""), ("kitten", "sitting"), ("abc", ""))] == [0, 3, 3]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"__expected": "x", "__prefix": "Say: "},
+        {"__expected": "x", "__config:provider": "y"},
+        {"assert": [{"type": "equals", "value": "x", "transform": "output.trim()"}]},
+        {"assert": [{"type": "equals", "value": "x", "weight": 0}]},
+        {"assert": [{"value": "x"}]},
+        {"assert": "equals: x"},
+    ],
+)
+def test_what_would_change_the_scoring_unseen_is_refused(fields: dict[str, object]) -> None:
+    with pytest.raises(SuiteError, match=r"tests\.csv:3"):
+        checks_of(fields, "tests.csv:3")
+
+
+def test_columns_that_change_nothing_are_passed_over() -> None:
+    assert checks_of({"__expected": "x", "__description": "d", "__metric": "m", "__prefix": ""}, "") == [
+        {"type": "equals", "value": "x"}
+    ]

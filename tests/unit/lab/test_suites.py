@@ -145,6 +145,34 @@ def test_promptfoo_tests_from_a_csv_with_expected_columns(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("prompts: ['{% if x %}a{% endif %}']\ntests: [{vars: {x: 1}, assert: [a]}]", "Nunjucks"),
+        ("prompts: ['{{x | upper}}']\ntests: [{vars: {x: a}, assert: [A]}]", "Nunjucks"),
+        ("prompts: ['{{x}}']\ntests: [{vars: {x: a}, assert: [A], options: {transform: f}}]", "transform"),
+        (
+            "prompts: ['{{x}}']\ndefaultTest: {threshold: 1}\ntests: [{vars: {x: a}, assert: [A]}]",
+            "threshold",
+        ),
+        ("prompts: ['{{x}}']\ntests: [{vars: {x: 'file://a.pdf'}, assert: [A]}]", "no text file"),
+        ("prompts: ['{{x}}']\ntests: [{vars: {x: a}}]", "no assertion"),
+        ("prompts: ['{{y}}']\ntests: [{vars: {x: a}, assert: [A]}]", "no column is called so"),
+    ],
+)
+def test_what_a_promptfoo_file_asks_for_and_cannot_have_is_refused(
+    tmp_path: Path, text: str, words: str
+) -> None:
+    assert words in refused(put(tmp_path, "promptfooconfig.yaml", text))
+
+
+def test_a_promptfoo_var_may_be_a_text_file(tmp_path: Path) -> None:
+    put(tmp_path, "long.txt", "a long text\n")
+    text = "prompts: ['Sum up: {{x}}']\ntests: [{vars: {x: 'file://long.txt'}, assert: ['contains: a']}]"
+    [case] = read_suite(put(tmp_path, "c.yaml", text)).cases
+    assert case.input == "Sum up: a long text"
+
+
+@pytest.mark.parametrize(
     ("name", "text", "words"),
     [
         ("a.csv", "input,target\na,1\na,1\n", ("a.csv:2 and a.csv:3", "same example")),

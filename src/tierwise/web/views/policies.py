@@ -14,7 +14,9 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from tierwise.config import RuleBlock, policy_text, read_blocks, read_policy, write_policy
+from tierwise.config.shadowfile import shadow_by_task
 from tierwise.errors import BadRequest, ConfigError, SuiteError, TierwiseError
+from tierwise.judging.alarm import Record
 from tierwise.nouns import Rule
 
 from ..shown import iso
@@ -50,7 +52,7 @@ class DiffLine(Struct, frozen=True):
 
 
 class RuleLine(Struct, frozen=True):
-    """One rule in force against the prior's tiers."""
+    """One rule in force against the prior's tiers. `shadow`: what watching it shows, "" when nothing does."""
 
     task: str
     tiers: list[str]
@@ -59,6 +61,7 @@ class RuleLine(Struct, frozen=True):
     evidence: str
     expires: str | None
     changed: bool
+    shadow: str = ""
 
 
 class AskedPolicy(Struct, frozen=True):
@@ -112,11 +115,17 @@ class Applied(Struct, frozen=True):
     rules: int
 
 
+def _shadow(rule: Rule | None, record: Record | None) -> str:
+    """A contradicted rule's evidence says it already."""
+    return "" if rule is None or record is None or rule.state == "contradicted" else record.sentence()
+
+
 def current(site: Site, asked: AskedPolicy) -> PolicyView:
     """The policy in force and its file. Raises NotFound when there is no such run."""
     path, policy = site.settings.policy_path, site.policy
     text = _read(path)
     lines, prior_blocks, blocks = [], [], []
+    shadows = shadow_by_task(path, policy.rules)
     for name in sorted({*policy.rules, *policy.tasks}):
         task, rule = policy.tasks.get(name), policy.rules.get(name)
         prior = _upward(task.ladder, task.start) if task else []
@@ -124,7 +133,7 @@ def current(site: Site, asked: AskedPolicy) -> PolicyView:
         lines.append(
             RuleLine(
                 name, tiers, prior, rule.state if rule else "prior", rule.evidence if rule else "",
-                rule.expires if rule else None, tiers != prior,
+                rule.expires if rule else None, tiers != prior, _shadow(rule, shadows.get(name)),
             )
         )  # fmt: skip
         prior_blocks.append(RuleBlock(name, prior))
