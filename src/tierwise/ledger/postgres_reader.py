@@ -20,7 +20,7 @@ from .periods import FOREVER_US
 from .postgres_link import connected, terms_of, unusable
 from .postgres_migrations import require_current
 from .postgres_records import balances, load_keys
-from .postgres_rollup import asking
+from .postgres_rollup import LOOKING_UP, asking
 from .postgres_text import marked, restored_event
 from .postgres_verify import problems
 from .report import By, Report
@@ -96,21 +96,21 @@ class PostgresReader:
     def verify(self) -> list[str]:
         """See Reader. At most 20 problems."""
         try:
-            with self._connected(whole=True) as database, database.transaction():
+            with self._connected("-c statement_timeout=0") as database, database.transaction():
                 return list(islice(problems(database), ENOUGH))
         except StoreError as error:
             return [error.message]
 
     def report(self, by: By, since_us: int | None = None, until_us: int | None = None) -> Report:
         """See Reader. Raises BadRequest for an unknown grouping."""
-        with self._connected() as database, database.transaction():
+        with self._connected(LOOKING_UP) as database, database.transaction():
             return make_report(asking(database), POSTGRES, by, since_us, until_us)
 
     @contextmanager
     def asking(self, seconds: float) -> Iterator[Ask]:
         """See Reader."""
         try:
-            with self._connected() as database:
+            with self._connected(LOOKING_UP) as database:
                 database.execute(f"SET statement_timeout = {int(seconds * 1000)}".encode())
                 with database.transaction():
                     yield asking(database)
@@ -133,16 +133,15 @@ class PostgresReader:
         """See Reader: nothing is held between calls."""
 
     @contextmanager
-    def _connected(self, whole: bool = False) -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
-        """A connection whose transactions see one instant. `whole`: a statement takes as long as it takes."""
+    def _connected(self, options: str = "") -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
+        """A connection whose transactions see one instant, with more of the server's `options`."""
         if not self._turns.acquire(timeout=TURN_S):
             raise StoreError("Too many reports are being made at once.", "Ask again in a moment.")
         try:
-            with connected(self._terms) as database:
+            terms = {**self._terms, "options": f"{self._terms['options']} {options}"}
+            with connected(terms) as database:
                 require_current(database)
                 database.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-                if whole:
-                    database.execute("SET statement_timeout = 0")
                 yield database
         except psycopg.Error as error:
             raise unusable(self._terms, error) from None

@@ -15,6 +15,8 @@ from .rollup_step import WriteMany, change_of, sliced, waiting, write_change
 ROLLING = 0x74696572726F6C6C
 """The advisory lock's number: one replica rolls up at a time."""
 STATEMENT_MS = 120_000
+LOOKING_UP = "-c jit=off -c enable_hashjoin=off -c enable_mergejoin=off"
+"""The rows of a slice are few beside the ledger: each one's OPEN is looked up, never all of them read."""
 
 Database = psycopg.Connection[tuple[Any, ...]]
 
@@ -46,7 +48,7 @@ class Roller:
 
     def roll(self, terms: Terms) -> bool:
         """Rolls up one slice; False: another replica does it, or there is none."""
-        slow = {**terms, "options": f"{terms['options']} -c statement_timeout={STATEMENT_MS} -c jit=off"}
+        slow = {**terms, "options": f"{terms['options']} -c statement_timeout={STATEMENT_MS} {LOOKING_UP}"}
         with connected(slow) as database:
             # Of the session, not of the transaction: the next one must see what this one wrote.
             held = database.execute("SELECT pg_try_advisory_lock(%s)", (ROLLING,)).fetchone()
