@@ -52,7 +52,7 @@ READING = {
     "task.holdout_share": r"\.holdout_share\b", "task.sample_share": r"\.sample_share\b",
     "task.sample_daily": r"\.sample_daily\b",
     "task.cache_breakpoints": r"\.cache_breakpoints\b",
-    "task.cache_wait_s": r"\.cache_wait_s\b",
+    "task.cache_wait_s": r"\.cache_wait_s\b", "task.cache_edits": r"\.cache_edits\b",
 }  # fmt: skip
 WIDTH = 90
 

@@ -24,7 +24,7 @@ from tierwise.gateway import Admission, Answers, App, Book, Caller, Desk, Gate, 
 from tierwise.gateway.alerts import Alerts
 from tierwise.gateway.telemetry import Feed, JsonLines, Telemetry, write_lines
 from tierwise.http1 import Limits, Pool, Request, Server
-from tierwise.ledger import Ledger, open_ledger
+from tierwise.ledger import Ledger, open_ledger, read_ledger
 from tierwise.upstream import Health
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ log = logging.getLogger("tierwise")
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _WATCH_S = 1.0
+_SEED_EVENTS = 40_000
 _SWEEP_US = 60_000_000
 _ROLL_S = 5.0
 _ROLL_NEXT_S = 0.1
@@ -202,6 +203,7 @@ async def serve(options: Options, environ: Mapping[str, str]) -> int:
         raise
     for note in settings.notes:
         log.info("%s", note)
+    await _seed(running)
     _first_key(running)
     _control_plane(running)
     # What is loaded now lives as long as the process: the collector need not look at it again and again.
@@ -238,6 +240,20 @@ def _signals(running: Running, environ: Mapping[str, str]) -> asyncio.Event:
         loop.add_signal_handler(number, stop.set)
     loop.add_signal_handler(signal.SIGHUP, running.reload, environ)
     return stop
+
+
+async def _seed(running: Running) -> None:
+    """Lets the placing of cache breakpoints learn from the last recorded calls, where a task asks for it."""
+    settings = running.settings
+    if all(task.cache_breakpoints == "off" for task in settings.policy.tasks.values()):
+        return
+    db = running.options.db or settings.server.db
+    try:
+        calls = await asyncio.to_thread(lambda: read_ledger(db).prefixed(_SEED_EVENTS))
+    except StoreError as error:
+        log.warning("cache breakpoints start without the ledger's calls: %s", error.sentence())
+        return
+    running.gate.caller.placing.seed(calls)
 
 
 def _first_key(running: Running) -> None:

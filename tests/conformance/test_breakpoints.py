@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 import live
+from tierwise.costing.edits import SeenEdit
+from tierwise.ledger import read_edits, read_ledger
 
 MODEL = "anthropic/claude-sonnet-4.6"
 RULES = "Rule: answer politely, and never promise a refund. " * 200
@@ -33,6 +35,7 @@ model = "agg/anthropic/claude-sonnet-4.6"
 ladder = ["only"]
 cache_breakpoints = "{auto}"
 cache_wait_s = 30
+cache_edits = true
 """
 
 
@@ -127,6 +130,27 @@ def test_other_dialects_get_them_on_their_way_to_anthropic(worlds: dict[str, Wor
     assert got.headers["x-tierwise-breakpoints"] == "head=5m"
     used = world.billed()
     assert used["cache_read"] == 2 * used["cache_write_5m"] > 2000
+
+
+def test_what_breaks_a_prefix_is_told_without_a_word_of_it(worlds: dict[str, World]) -> None:
+    world = worlds["auto"]
+    for i in range(7):
+        world.post(ANTHROPIC, messages(f"Watched. It is 2026-11-22 10:00:0{i}. {RULES}", "Hello?"))
+
+    def seen() -> list[SeenEdit]:
+        return [edit for edit in read_edits(read_ledger(world.gateway.db)) if edit.kind == "time"]
+
+    assert live.wait_for(lambda: sum(edit.times for edit in seen()) >= 6)
+    [edit] = seen()
+    assert (edit.where, edit.task, edit.at) == ("system", "tickets", 33)
+    assert edit.after == "xx xx 0000-00-00 00:00:00. xxxx: xxxxxx xxxxxxxx"[-len(edit.after) :]
+    said = world.gateway.command("cache", "advise").stdout
+    assert "system, character 33: a date or time, 6 times" in said
+    world.gateway.command("ledger", "verify")
+    for file in world.gateway.folder.glob("ledger.db*"):
+        kept = file.read_bytes()
+        assert b"Watched" not in kept
+        assert b"promise a refund" not in kept
 
 
 def test_calls_at_once_wait_for_the_one_that_writes(worlds: dict[str, World]) -> None:

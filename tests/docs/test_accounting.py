@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import live
+from tierwise.costing.edits import SeenEdit
 from tierwise.ledger import open_ledger, read_ledger
 from tierwise.ledger.parquet import write_parquet
 from tierwise.nouns import Price, PriceStep, Source, Usage
@@ -36,6 +37,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for name, text in FILE.findall((DOCS / page).read_text()):
             (place / name).write_text(text)
     asyncio.run(fill(f"sqlite:///{place}/tierwise.db"))
+    asyncio.run(fill_prompts(f"sqlite:///{place}/prompts.db"))
     return place
 
 
@@ -67,6 +69,28 @@ async def fill(url: str) -> None:
         wrote = Usage(20, cache_write_5m=10_000) if write else Usage(20, 10_000)
         pico = 20 * M + (10_000 * 1_250_000 if write else 10_000 * 100_000)
         await one(f"at_s{n}", 86_400 + gap, {"session": "s1", "task": "chat"}, usage=wrote, cost=pico)
+    await ledger.shutdown()
+
+
+async def fill_prompts(url: str) -> None:
+    """Twelve calls whose system text tells the time, all written to the cache; then twelve that share theirs,
+    written once and read. One write an hour later is read by nobody.
+    """
+    ledger = open_ledger(url, {})
+    wrote, read = Usage(20, cache_write_5m=6000), Usage(20, 6000)
+    for n in range(24):
+        clock, later = n < 12, n == 23
+        usage = wrote if clock or n == 12 or later else read
+        pico = 20 * M + usage.cache_write_5m * 1_250_000 + usage.cache_read * 100_000
+        at_us = NOON + (n * 30 + 3600 * later) * SECOND
+        terms = {"provider": "anthropic", "model": "anthropic/claude-haiku-4-5"}
+        terms |= {"task": "tickets" if clock else "chat", "prefix": f"{n if clock else 99:016x}"}
+        await ledger.open(opened(f"p_{n:02}", at_us=at_us, **terms))
+        await ledger.close(closed(f"p_{n:02}", pico, at_us=at_us + SECOND, usage=usage))
+    at = "2026-11-20T12:05:30.000000Z"
+    edit = ("system", 24, "time", "xx xx 0000-00-00 00:00:00. xxx x", "xx xx 0000-00-00 00:00:00. xxx x")
+    terms = ("key_1", "tickets", "anthropic/claude-haiku-4-5", *edit)
+    ledger.keep_edits([SeenEdit(*terms, 11, at, at, "ex_p_11")])
     await ledger.shutdown()
 
 

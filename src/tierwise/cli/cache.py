@@ -15,20 +15,21 @@ from msgspec import structs
 
 from ..config import load
 from ..costing.advice import Series, advise
+from ..costing.edits import WORDS, SeenEdit
 from ..costing.settled import Settled, settled
 from ..errors import ConfigError
-from ..ledger import read_ledger
+from ..ledger import read_edits, read_ledger
 from ..money import usd_text
 from ..nouns import Price
+from .cache_file import advise_file
 from .ledger import database_options, database_url, instant
 from .ledger_prices import models_of, settings_for_prices
 from .ledger_table import print_table, short_name
 
 _SHOWN = 20
 UNSAID = (
-    "The ledger keeps token counts, no prompts: a series is one session, or one key",
+    "Calls without a digest of their beginning: a series is one session, or one key",
     "and task, whose calls are taken to share one prefix; `?`: no cache use was seen.",
-    "Which edit broke a prefix cannot be told.",
 )
 
 
@@ -66,14 +67,27 @@ def tune_similarity(pairs: Path, config: Path | None, embedding: str | None, **a
 @database_options
 @click.option("--since", metavar="WHEN", help="Calls closed from then on: 7d, 24h, 2026-11-01.")
 @click.option("--until", metavar="WHEN", help="Calls closed before then.")
+@click.option(
+    "--file",
+    "file",
+    type=click.Path(path_type=Path),
+    metavar="JSONL",
+    help="Instead of the ledger, requests you have: one body a line.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, with every figure.")
-def advise_series(db: str | None, config: Path | None, *, as_json: bool, **span: str | None) -> None:
+def advise_series(
+    db: str | None, config: Path | None, *, file: Path | None, as_json: bool, **span: str | None
+) -> None:
     """Hit rate, dollars saved, dollars wasted on writes never read, and the lifetime that pays, per series.
 
     A write pays when it is read often enough: 0.28 times for 5 minutes and 1.11 times for an hour at usual
-    prices; the break-even of each model's own prices is in --json.
+    prices; the break-even of each model's own prices is in --json. With --file, where the beginnings of
+    the requests in a file part: the exact first place, such as a time of day in the system text.
     """
     find = models_of(settings_for_prices(config))
+    if file is not None:
+        advise_file(file, find, as_json)
+        return
 
     def price(call: Settled) -> Price | None:
         priced = find(call.model)
@@ -83,18 +97,18 @@ def advise_series(db: str | None, config: Path | None, *, as_json: bool, **span:
         priced = find(call.model)
         return priced.model.abilities.cache_minimum if priced is not None else None
 
-    rows = read_ledger(database_url(db, config)).rows(instant(span["since"]), instant(span["until"]))
-    found = advise(settled(rows), price, least)
+    reader = read_ledger(database_url(db, config))
+    found = advise(settled(reader.rows(instant(span["since"]), instant(span["until"]))), price, least)
+    edits = read_edits(reader)
     if as_json:
-        click.echo(
-            msgspec.json.encode({"series": [_object(one) for one in found], "unsaid": UNSAID}).decode()
-        )
+        told = {"series": [_object(one) for one in found], "edits": edits, "unsaid": UNSAID}
+        click.echo(msgspec.json.encode(told).decode())
     else:
-        show(found)
+        show(found, edits)
 
 
-def show(found: Sequence[Series]) -> None:
-    """Prints the series with the most at stake, and what cannot be said."""
+def show(found: Sequence[Series], edits: Sequence[SeenEdit] = ()) -> None:
+    """Prints the series with the most at stake, the edits that break them, and what cannot be said."""
     if not found:
         click.echo("no call with prompt tokens in this span")
         return
@@ -112,9 +126,22 @@ def show(found: Sequence[Series]) -> None:
     print_table(("series", "calls", "hits", "saved", "wasted", "advice"), rows)
     if len(found) > _SHOWN:
         click.echo(f"and {len(found) - _SHOWN} more series: see --json")
+    for one in found[:_SHOWN]:
+        if one.advice == "fix":
+            _show_fix(one, [edit for edit in edits if (edit.key, edit.task) == (one.key, one.task)])
     if any(one.assumed for one in found):
         for line in UNSAID:
             click.echo(line)
+
+
+def _show_fix(one: Series, edits: Sequence[SeenEdit]) -> None:
+    task = one.task or "(none)"
+    click.echo(f"key {one.key}, task {task}: {one.prefixes} beginnings in {one.calls} calls")
+    for edit in sorted(edits, key=lambda edit: -edit.times)[:3]:
+        click.echo(f"  {edit.where}, character {edit.at}: {WORDS[edit.kind]}, {edit.times} times")
+        click.echo(f"    {edit.before!r} became {edit.after!r} in {edit.exchange}")
+    if not edits:
+        click.echo("  where: set cache_edits = true on the task, or give --file requests.jsonl")
 
 
 def _bounds(one: Series) -> str:

@@ -183,6 +183,8 @@ class TaskRow(Struct, frozen=True):
     """`auto`: put prompt-cache breakpoints where they pay, at providers of dialect `anthropic_messages`."""
     cache_wait_s: float | None = None
     """Seconds a call waits at most for another that writes the same prefix. 0: it never waits. Absent: 2."""
+    cache_edits: bool | None = None
+    """Keep where the beginnings of prompts change, for `cache advise`: place and kind, no word of them."""
     scorer: str | None = None
     """The scorer `tierwise eval` uses for this task unless told otherwise."""
     sample_share: float | None = None

@@ -9,7 +9,7 @@ waste is told as bounds.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
 from itertools import pairwise
@@ -22,10 +22,12 @@ from .cost import step_at
 from .promptcache import LIFETIME_S, Lifetime, break_even_reads
 from .settled import Settled
 
-Choice = Literal["none", "5m", "1h", "unknown"]
+Choice = Literal["none", "5m", "1h", "fix", "unknown"]
 Prices = Callable[[Settled], Price | None]
 Least = Callable[[Settled], int | None]
 """Tokens a prefix must have to be cached at a call's model, None: unknown."""
+WITH_TURN = "t"
+"""Ends a digest that covers the first turn too: tools and system text alone are too short to be cached."""
 LEAST_CALLS = 5
 """Calls of a series below which no lifetime is advised."""
 _EXAMPLES = 3
@@ -55,6 +57,10 @@ class Series(Struct, frozen=True):
     advice: Choice
     why: str
     examples: tuple[str, ...]
+    key: str = ""
+    task: str = ""
+    prefixes: int = 0
+    """How many different prefixes its calls had, as far as digests were kept."""
 
     @property
     def seen(self) -> bool:
@@ -80,8 +86,10 @@ def advise(calls: Iterable[Settled], prices: Prices, least: Least = lambda _: No
         ours = sorted(by_model[model], key=lambda call: call.at_us)
         reads = [_start_s(call) for call in ours if call.usage.cache_read]
         groups: dict[str, list[Settled]] = defaultdict(list)
+        changing = changing_calls(ours)
         for call in ours:
-            groups[group_of(call)].append(call)
+            where = f"changing: key {call.key}, task {call.task or '(none)'}"
+            groups[where if call.attempt in changing else group_of(call)].append(call)
         found += [
             _series(group, members, sorted(reads), prices, least(members[-1]))
             for group, members in groups.items()
@@ -96,6 +104,20 @@ def group_of(call: Settled) -> str:
     return f"session {call.session}" if call.session else f"key {call.key}, task {call.task or '(none)'}"
 
 
+def changing_calls(calls: Iterable[Settled]) -> set[str]:
+    """Attempts whose tools and system text, by digest, no other call had, where one key and task made five or
+    more of them at a model: something in the beginning changes with every call."""
+    uses: Counter[tuple[str, str]] = Counter()
+    alone: dict[tuple[str, str, str], list[Settled]] = defaultdict(list)
+    known = [call for call in calls if call.prefix and not call.prefix.endswith(WITH_TURN)]
+    for call in known:
+        uses[call.model, call.prefix] += 1
+    for call in known:
+        if uses[call.model, call.prefix] == 1:
+            alone[call.model, call.key, call.task].append(call)
+    return {call.attempt for made in alone.values() if len(made) >= LEAST_CALLS for call in made}
+
+
 def _series(
     group: str, calls: Sequence[Settled], model_reads: Sequence[float], prices: Prices, least: int | None
 ) -> Series:
@@ -108,6 +130,9 @@ def _series(
     advice, why = _lifetime(calls, gaps, price)
     if least is not None and max(call.usage.prompt for call in calls) < least:
         advice, why = "none", f"no prompt has the {least} tokens this model caches at least"
+    prefixes = len({call.prefix for call in calls if call.prefix})
+    if group.startswith("changing"):
+        advice, why = "fix", "tools or system text change with every call, so that nothing can be read"
     written = [call for call in calls if call.usage.cache_write_5m or call.usage.cache_write_1h]
     return Series(
         model=calls[0].model,
@@ -125,6 +150,9 @@ def _series(
         advice=advice,
         why=why,
         examples=tuple(call.exchange for call in (written or list(calls))[:_EXAMPLES]),
+        key=calls[0].key,
+        task=calls[0].task,
+        prefixes=prefixes,
     )
 
 

@@ -13,10 +13,13 @@ from typing import Literal
 
 from msgspec import Struct
 
+from .cachewaste import cache_waste
 from .cost import Cost
 from .settled import Settled
 
-Kind = Literal["abandoned", "truncated", "double_fired", "retry_storm", "over_tiered"]
+Kind = Literal[
+    "abandoned", "truncated", "double_fired", "retry_storm", "over_tiered", "cache_unread", "cache_changed"
+]
 Calls = Callable[[], Iterable[Settled]]
 """The finished calls, as often as they are wanted."""
 
@@ -34,6 +37,8 @@ _WORDS: dict[Kind, str] = {
     "truncated": "the provider broke off",
     "double_fired": "likely sent twice: same key, task, model and prompt size within 2 s",
     "retry_storm": f"{STORM_ERRORS} or more failed attempts of one key on one model within a minute",
+    "cache_unread": "written to the prompt cache, read by no call of the same beginning while it lasted",
+    "cache_changed": "written since tools or system text change with every call; beyond what reading costs",
     "over_tiered": "a cheaper model serves the task; what it would have saved if good enough",
 }
 
@@ -88,6 +93,7 @@ def waste(calls: Calls, cost_at: Callable[[Settled, str], Cost]) -> list[Waste]:
         if len(storm) >= STORM_ERRORS:
             for call in storm:
                 found["retry_storm"].add(call.exchange, call.cost_pico)
+    cache_waste(calls(), cost_at, found["cache_unread"], found["cache_changed"])
     _over_tiered(found["over_tiered"], calls, served, cost_at)
     return sorted((one for one in found.values() if one.calls), key=lambda one: -one.pico)
 

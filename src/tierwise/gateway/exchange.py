@@ -27,6 +27,7 @@ from .auth import Callers
 from .cache.answers import Answers
 from .calling import Caller
 from .counting import Factors, count
+from .edited import Edits
 from .holdout import TAG, drawn, kept_back, on_reference
 from .idempotency import Replays
 from .metrics import Metrics
@@ -53,6 +54,7 @@ class Gate:
         self.factors = Factors()
         self.aside = Aside(caller)
         self.replays = Replays()
+        self.edits = Edits(caller.book.ledger)
 
     async def ask(self, walk: Walk, reply: Reply) -> Entry:
         """Calling and Writing: has `walk` answered by a provider, and learns from it. Gives its page in the
@@ -196,6 +198,8 @@ def terms_of(gate: Gate, walk: Walk, task: Task, question: Question) -> None:
             )
     if task.cache_breakpoints == "auto":
         walk.places = True
+    if task.cache_edits:
+        gate.edits.look(walk)
     if drawn(walk.id, task.holdout_share):
         reference = kept_back(route, walk.snapshot.catalog)
         if reference is not None:

@@ -8,7 +8,7 @@ into a request that has one of its own.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Hashable
+from collections.abc import AsyncIterator, Callable, Hashable, Iterable
 from contextlib import asynccontextmanager
 from hashlib import sha256
 from typing import TYPE_CHECKING, NamedTuple
@@ -17,10 +17,11 @@ from msgspec import Struct, structs
 
 from tierwise.clock import now_us, tick_us
 from tierwise.costing import estimate_tokens
+from tierwise.costing.advice import WITH_TURN
 from tierwise.costing.placement import Reuse
 from tierwise.costing.promptcache import Lifetime, rates_at
 from tierwise.dialects.anthropic_messages.marks import LOOK_BACK, Place, Places, marked, places
-from tierwise.nouns import Price
+from tierwise.nouns import Prefixed, Price
 from tierwise.upstream import Deployment, Sent
 
 from .fanout import Fanout, Mark
@@ -120,9 +121,22 @@ class Placing:
         async with self._fanout.turn(placed.marks, wait_s):
             yield
 
-    def learn(self, key: Hashable, tokens: int, gap_us: int | None) -> None:
-        """Takes in one recorded use of a place."""
-        self._reuse_of(key).use(tokens, tokens, gap_us)
+    def seed(self, calls: Iterable[Prefixed]) -> None:
+        """Learns from recorded calls, oldest first. How long their prefixes were is not recorded: they count
+        with their whole prompts."""
+        sessions: dict[tuple[str, str, str], Prefixed] = {}
+        for call in calls:
+            if not call.prefix.endswith(WITH_TURN):
+                reuse = self._reuse_of((call.model, call.prefix))
+                gap_us = None if reuse.last_us is None else call.at_us - reuse.last_us
+                reuse.use(call.prompt, call.prompt, gap_us)
+                reuse.last_us = call.at_us
+            if call.session:
+                series = (call.model, call.key, call.session)
+                before = sessions.get(series)
+                kept, gap_us = (before.prompt, call.at_us - before.at_us) if before else (0, None)
+                self._reuse_of((call.model, "end", call.task)).use(call.prompt, kept, gap_us)
+                sessions[series] = call
 
     def _chosen(
         self, walk: Walk, deployment: Deployment, found: Places, terms: tuple[int, int, Price]

@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Raw
 
 from tierwise.costing import estimate_tokens
+from tierwise.costing.advice import WITH_TURN
 from tierwise.nouns import Abilities, Outline
 
 if TYPE_CHECKING:
@@ -40,14 +41,16 @@ class Prefixes:
         self._keyed = sha256(key)
 
     def digest(self, outline: Outline, prompt_tokens: int, able: Abilities) -> str:
-        """16 hex digits; "" where the model caches nothing, or nothing as short as this prompt."""
+        """16 hex digits, and `t` where they cover the first turn too; "" where the model caches nothing, or
+        nothing as short as this prompt."""
         least = least_of(able)
         if least is None or prompt_tokens < least or not (outline.head or outline.opening):
             return ""
         digest, size = self._over_head(outline)
-        if estimate_tokens(size) < least:
-            digest.update(opening_of(outline.opening, outline.cache_marks))
-        return digest.hexdigest()[:LENGTH]
+        if estimate_tokens(size) >= least:
+            return digest.hexdigest()[:LENGTH]
+        digest.update(opening_of(outline.opening, outline.cache_marks))
+        return digest.hexdigest()[:LENGTH] + WITH_TURN
 
     def head(self, outline: Outline, least: int) -> str:
         """The digest of tools and system text alone, "" where they have fewer tokens than `least`."""

@@ -5,6 +5,7 @@ it.
 from __future__ import annotations
 
 from .budgets import Balance
+from .edits import read_edits
 from .ledger import KeyTerms, Ledger, open_ledger, read_ledger
 from .local import apply_local
 from .location import DEFAULT_URL
@@ -14,5 +15,5 @@ from .store import Reader, Store
 
 __all__ = [
     "DEFAULT_URL", "Announcement", "Balance", "By", "KeyTerms", "Ledger", "Line", "Reader", "Report", "Store",
-    "announcement", "apply_local", "open_ledger", "read_ledger",
+    "announcement", "apply_local", "open_ledger", "read_edits", "read_ledger",
 ]  # fmt: skip

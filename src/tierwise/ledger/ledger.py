@@ -11,12 +11,14 @@ from typing import TypedDict, Unpack
 from msgspec.structs import replace
 
 from ..clock import new_id, now_us
+from ..costing.edits import SeenEdit
 from ..errors import BadRequest, NotFound, TierwiseError
 from ..money import usd_text
 from ..nouns import Budget, Close, Key, Open
 from ..nouns.record import Period
 from .budgets import Balance
 from .credentials import digest, new_secret, pepper_of
+from .edits import keep_edits
 from .location import is_shared, require_postgres
 from .periods import zone_named
 from .sqlite_reader import SqliteReader
@@ -224,6 +226,10 @@ class Ledger:
                 "scope",
             )
         return f"key:{_one_key(self.list_keys(), name).id}" if kind == "key" else scope
+
+    def keep_edits(self, fresh: Iterable[SeenEdit]) -> None:
+        """Adds to the list of where prompts' beginnings change. From any thread; StoreError."""
+        keep_edits(self._store, fresh)
 
     def budgets(self) -> list[Balance]:
         """Every budget and where it stands now, by scope."""

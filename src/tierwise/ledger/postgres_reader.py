@@ -14,19 +14,19 @@ import psycopg
 
 from ..clock import now_us
 from ..errors import StoreError
-from ..nouns import Key
+from ..nouns import Key, Prefixed
 from .budgets import Balance
 from .periods import FOREVER_US
 from .postgres_link import connected, terms_of, unusable
 from .postgres_migrations import require_current
-from .postgres_records import balances, load_keys
+from .postgres_records import balances, known_word, load_keys
 from .postgres_rollup import LOOKING_UP, asking
-from .postgres_text import marked, restored_event
+from .postgres_text import marked, restored, restored_event
 from .postgres_verify import problems
 from .report import By, Report
 from .report_made import make_report
 from .rollup_sql import POSTGRES, Ask
-from .sqlite_reader import SETTLED, exported, too_slow
+from .sqlite_reader import PREFIXED, SETTLED, exported, too_slow
 from .sqlite_verify import ENOUGH
 
 STATEMENT_MS = 60_000
@@ -65,6 +65,8 @@ def _events() -> str:
 
 
 _EVENTS = _events()
+_RECENT = " AND o.seq > (SELECT last_value FROM event_seq) - %s ORDER BY o.seq DESC"
+_PREFIXED = PREFIXED.replace("c.open_seq = o.seq", "c.open_seq = o.seq AND c.day = o.day") + _RECENT
 
 
 class PostgresReader:
@@ -128,6 +130,17 @@ class PostgresReader:
         """See Reader."""
         with self._connected() as database:
             return balances(database, now_us())
+
+    def word(self, name: str) -> str | None:
+        """See Reader."""
+        with self._connected() as database:
+            return known_word(database, name)
+
+    def prefixed(self, most: int) -> list[Prefixed]:
+        """See Reader."""
+        with self._connected() as database:
+            found = database.execute(_PREFIXED.encode(), (most,)).fetchall()
+            return [Prefixed(*restored(row)) for row in reversed(found)]
 
     def close(self) -> None:
         """See Reader: nothing is held between calls."""

@@ -121,12 +121,18 @@ def audit(database: Database, act: str, subject: str, note: str) -> None:
 
 def word(database: Database, name: str, make: Callable[[], str]) -> str:
     """The word under `name`; where there is none, one is made. Of two replicas at once, the first is kept."""
-    found = database.execute("SELECT value FROM meta WHERE name = %s", (name,)).fetchone()
+    found = known_word(database, name)
     if found is None:
         database.execute("INSERT INTO meta VALUES (%s, %s) ON CONFLICT DO NOTHING", (name, make()))
-        found = database.execute("SELECT value FROM meta WHERE name = %s", (name,)).fetchone()
+        found = known_word(database, name)
     assert found is not None
-    return str(found[0])
+    return found
+
+
+def known_word(database: Database, name: str) -> str | None:
+    """The word under `name`, None where there is none."""
+    found = database.execute("SELECT value FROM meta WHERE name = %s", (name,)).fetchone()
+    return None if found is None else str(found[0])
 
 
 def replace_word(database: Database, name: str, value: str) -> None:

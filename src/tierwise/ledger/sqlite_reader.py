@@ -14,13 +14,13 @@ from msgspec.json import decode
 
 from ..clock import now_us, rfc3339, tick_us
 from ..errors import StoreError
-from ..nouns import Key
+from ..nouns import Key, Prefixed
 from .budgets import Balance
 from .journal import last_event, stored_budgets, window_at
 from .location import database_path
 from .migrations import require_current
 from .periods import FOREVER_US, window_of
-from .records import load_keys
+from .records import load_keys, word
 from .report import By, Report
 from .report_made import make_report
 from .rollup_sql import SQLITE, Ask
@@ -39,6 +39,11 @@ _EVENT = """
         o.route, o.session, o.kind, o.scopes, o.prefix, {settled}
     FROM {source} WHERE e.seq > :after AND e.seq <= :last AND e.at_us >= :since AND e.at_us < :until
 """
+PREFIXED = (
+    "SELECT o.at_us, o.key, o.task, o.model, o.session, o.prefix,"
+    " c.input + c.cache_read + c.cache_write_5m + c.cache_write_1h FROM open_rows o"
+    " JOIN close_rows c ON c.open_seq = o.seq WHERE o.prefix <> '' AND o.kind = 'call' AND c.outcome = 'ok'"
+)
 SETTLED = (
     "outcome", "input", "cache_read", "cache_write_5m", "cache_write_1h", "output", "reasoning", "extra",
     "usage_source", "cost_pico", "ttft_us", "total_us", "upstream_us", "status", "error", "unpriced",
@@ -137,6 +142,19 @@ class SqliteReader:
                 reserved, spent = (window.reserved, window.spent) if window else (0, 0)
                 found.append(Balance(budget, start, end, reserved, spent))
             return found
+
+    def word(self, name: str) -> str | None:
+        """See Reader."""
+        with self._connected() as database:
+            return word(database, name)
+
+    def prefixed(self, most: int) -> list[Prefixed]:
+        """See Reader."""
+        with self._connected() as database:
+            found = database.execute(
+                PREFIXED + " AND o.seq > ? ORDER BY o.seq", (last_event(database)[0] - most,)
+            )
+            return [Prefixed(*row) for row in found]
 
     def close(self) -> None:
         """See Reader: nothing is held between calls."""

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
-from ..nouns import Budget, Close, Key, Open
+from ..nouns import Budget, Close, Key, Open, Prefixed
 from .budgets import Balance
 from .report import By, Report
 from .rollup_sql import Ask, Flavour
@@ -91,6 +91,12 @@ class Reader(Protocol):
 
     def balances(self) -> list[Balance]:
         """Every budget and where it stands now."""
+
+    def word(self, name: str) -> str | None:
+        """The word kept under `name`; None where there is none."""
+
+    def prefixed(self, most: int) -> list[Prefixed]:
+        """Of the last `most` events, the calls that ended and have a prefix digest, oldest first."""
 
     def close(self) -> None:
         """Lets go of the database."""

@@ -39,6 +39,7 @@ class Task(Struct, frozen=True):
     holdout_share: float = 0.0
     cache_breakpoints: Literal["off", "auto"] = "off"
     cache_wait_s: float = 2.0
+    cache_edits: bool = False
     scorer: str = ""
     sample_share: float = 0.0
     sample_daily: int = 200

@@ -80,6 +80,18 @@ class Open(Struct, frozen=True):
     """Keyed digest of the beginning of a prompt that the model could cache, "" for a shorter one."""
 
 
+class Prefixed(Struct, frozen=True):
+    """A call that ended, as prompt caching sees it. `at_us` is when it was opened; `prompt` its tokens."""
+
+    at_us: int
+    key: str
+    task: str
+    model: str
+    session: str
+    prefix: str
+    prompt: int
+
+
 class Close(Struct, frozen=True):
     """Committed before the terminal bytes reach the client. `cost_pico` None: unpriced, and `unpriced` says
     why.

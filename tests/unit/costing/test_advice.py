@@ -95,3 +95,23 @@ def test_the_dearest_waste_comes_first() -> None:
     found = advise([at(0, WRITE, key="a"), at(0, Usage(10, cache_write_1h=1000), key="b")], priced)
     assert [one.group for one in found] == ["key b, task t", "key a, task t"]
     assert found[0].wasted_at_most == 1000 * M
+
+
+def test_beginnings_that_change_with_every_call_are_one_series_to_fix() -> None:
+    each = [at(n * 60, WRITE, prefix=f"{n:016x}") for n in range(6)]
+    steady = [at(1000 + n, READ, prefix="steady", task="other") for n in range(6)]
+    found = advise([*each, *steady], priced)
+    [one] = [one for one in found if one.advice == "fix"]
+    assert (one.key, one.task, one.calls, one.prefixes, one.assumed) == ("k", "t", 6, 6, False)
+    assert one.wasted_at_most == 6 * 1000 * 250_000
+    assert [other.group for other in found if other is not one] == ["prefix steady"]
+
+
+def test_first_turns_that_differ_are_no_edit() -> None:
+    found = advise([at(n * 60, WRITE, prefix=f"{n:016x}t") for n in range(6)], priced)
+    assert not [one for one in found if one.advice == "fix"]
+
+
+def test_four_beginnings_are_too_few_to_blame_an_edit() -> None:
+    found = advise([at(n * 60, WRITE, prefix=f"{n:016x}") for n in range(4)], priced)
+    assert not [one for one in found if one.advice == "fix"]

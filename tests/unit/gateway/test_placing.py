@@ -15,7 +15,7 @@ from tierwise.dialects import registry
 from tierwise.gateway.metrics import Metrics
 from tierwise.gateway.placing import Placing
 from tierwise.gateway.prefix import Prefixes
-from tierwise.nouns import Abilities, Model, Price, Source, Task, Usage
+from tierwise.nouns import Abilities, Model, Prefixed, Price, Source, Task, Usage
 from tierwise.simulator.cache import Cache
 from tierwise.simulator.faces.anthropic import AnthropicMessages
 from tierwise.simulator.faces.face import Head
@@ -194,6 +194,35 @@ def test_a_long_lifetime_never_stands_behind_a_short_one() -> None:
             world.send(ask(said[-1], RULES, *said[:-1]), MINUTE_US * (20 if t else 1))
             said.append("Understood.")
     assert any("1h" in placed for placed in world.placed)
+
+
+def test_what_was_recorded_is_known_at_the_start() -> None:
+    first = World()
+    outline = registry.get("anthropic_messages").outline(json.dumps(ask("?")).encode())
+    digest = Prefixes(b"secret").head(outline, LEAST)
+    calls = [Prefixed(first.now - i * MINUTE_US, "k", "t", "agg/haiku", "", digest, 3000) for i in (3, 2, 1)]
+    first.placing.seed(calls)
+    first.send(ask("Question?"))
+    assert first.placed == ["head=5m"]
+    long_ago = World()
+    days = [
+        structs.replace(call, at_us=call.at_us - (3 - i) * 1440 * MINUTE_US) for i, call in enumerate(calls)
+    ]
+    long_ago.placing.seed(days)
+    long_ago.send(ask("Question?"))
+    assert long_ago.placed == [""]
+
+
+def test_recorded_conversations_say_whether_turns_are_read_again() -> None:
+    bodies = conversations(1, 2)
+    calls = []
+    for i in range(8):
+        said = ("k", "t", "agg/haiku", f"s{i // 4}", "0" * 16 + "t", 2000 * (i % 4 + 1))
+        calls.append(Prefixed(10**15 - (9 - i) * MINUTE_US, *said))
+    world = World()
+    world.placing.seed(calls)
+    world.send(bodies[0])
+    assert world.placed == ["end=5m"]
 
 
 def test_signed_thinking_keeps_the_text_before_it_as_it_was() -> None:
