@@ -94,7 +94,7 @@ def test_cache_advice_for_a_session(url: str) -> None:
     assert one["break_even"] == {"5m": 0.277778, "1h": 1.111111}
     said = run(cache.command, "advise", "--db", url)
     assert "$0.6500" in said
-    assert "cannot be told" in said
+    assert "taken to share one prefix" in said
     assert "no call with prompt tokens" in run(cache.command, "advise", "--db", url, "--until", "2026-11-01")
 
 
