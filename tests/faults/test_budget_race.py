@@ -9,6 +9,7 @@ from typing import Any
 
 import live
 import provider
+from postgres import Postgres, postgres  # noqa: F401  a fixture
 
 COST = 800 * 10**6 + 50 * 5 * 10**6
 BODY = {"model": "tier/haiku", "max_tokens": 50, "messages": [{"role": "user", "content": "ticket " * 780}]}
@@ -18,17 +19,22 @@ def answer(sent: provider.Sent) -> Iterator[Any]:
     yield provider.whole(200, provider.chat())
 
 
-def test_a_budget_for_ten_lets_ten_through_at_most(tmp_path: Path) -> None:
-    """litellm#34732."""
-    upstream = provider.Provider(answer)
-    gateway = live.Gateway(tmp_path / "g", live.config("openai_chat", upstream.port))
-    key = gateway.key("--budget-usd", "0.0105")
+def race(gateways: list[live.Gateway], upstream: provider.Provider) -> None:
+    """200 calls at once, dealt out to `gateways` of one ledger, of which the budget allows ten."""
+    key = gateways[0].key("--budget-usd", "0.0105")
+    for gateway in gateways:
+        # A replica learns of a new key within a moment.
+        assert live.wait_for(
+            lambda at=gateway: (
+                live.request(at.port, "GET", "/v1/models", None, {"x-api-key": key}).status == 200
+            )
+        )
     got: list[live.Got] = []
 
-    def one() -> None:
-        got.append(live.post(gateway.port, "/v1/chat/completions", BODY, key))
+    def one(port: int) -> None:
+        got.append(live.post(port, "/v1/chat/completions", BODY, key))
 
-    threads = [threading.Thread(target=one) for _ in range(200)]
+    threads = [threading.Thread(target=one, args=[gateways[n % len(gateways)].port]) for n in range(200)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -39,9 +45,21 @@ def test_a_budget_for_ten_lets_ten_through_at_most(tmp_path: Path) -> None:
     assert len(upstream.sent) == len(served)
     assert {g.status for g in refused} == {402}
     assert all(g.headers["x-should-retry"] == "false" and "retry-after" not in g.headers for g in refused)
-    assert sum(row["cost_pico"] for row in gateway.closes()) == len(served) * COST <= 10_500_000_000
-    assert gateway.verify() == ""
-    assert gateway.stop() == 0
+    assert sum(row["cost_pico"] for row in gateways[0].closes()) == len(served) * COST <= 10_500_000_000
+    assert gateways[0].verify() == ""
+    assert [gateway.stop() for gateway in gateways] == [0] * len(gateways)
+
+
+def test_a_budget_for_ten_lets_ten_through_at_most(tmp_path: Path) -> None:
+    """litellm#34732."""
+    upstream = provider.Provider(answer)
+    race([live.Gateway(tmp_path / "g", live.config("openai_chat", upstream.port))], upstream)
+
+
+def test_so_it_does_on_two_replicas(tmp_path: Path, postgres: Postgres) -> None:  # noqa: F811
+    upstream, url = provider.Provider(answer), postgres.new_url()
+    toml = live.config("openai_chat", upstream.port)
+    race([live.Gateway(tmp_path / name, toml, db=url) for name in "ab"], upstream)
 
 
 def test_no_answer_crosses_from_one_key_to_another(tmp_path: Path) -> None:
