@@ -70,6 +70,18 @@ class Live:
         if self.tap is not None:
             self.entry.usage, self.entry.text_bytes = self.tap.usage, self.tap.text_bytes
 
+    def pass_on(self, data: bytes) -> bytes:
+        """Shows the tap more of the stream; gives what may go on its way. What completes the stream waits in
+        `held` for its row; what was held back in vain goes on."""
+        assert self.tap is not None
+        cut, held = self.tap.feed(data), self.held
+        if self.tap.ended:
+            cut = 0 if held else cut
+            self.held = held + data[cut:]
+            return data[:cut]
+        self.held = data[cut:]
+        return held + data[:cut]
+
     @property
     def crossed(self) -> bool:
         """Whether the provider speaks another dialect than the caller."""
@@ -300,11 +312,9 @@ async def peek_bytes(live: Live) -> None:
         data = await live.response.chunk()
         if not data:
             raise UpstreamBroke("The provider's stream ended before it said anything.")
-        cut = tap.feed(data)
+        pieces.append(live.pass_on(data))
         if tap.error is not None and not tap.content:
             raise tap.error
-        pieces.append(data[:cut])
-        live.held = data[cut:]
         size += len(data)
     entry.saw_content()
     live.head = b"".join(pieces)

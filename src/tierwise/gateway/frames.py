@@ -10,6 +10,11 @@ from tierwise.dialects.sse import MAX_FRAME
 _END = re.compile(rb"\r\n\r\n|\n\n|\r\r")
 
 
+def is_whole(frame: bytes) -> bool:
+    """Whether `frame` has the empty line that ends it, or is too long for one."""
+    return _END.search(frame) is not None or len(frame) > MAX_FRAME
+
+
 class Frames:
     """The whole frames at the beginning of `data`; `rest` is what follows them, once they were taken."""
 

@@ -17,6 +17,7 @@ from tierwise.nouns import Delta, DialectName, Ended, Event, Failed, Started, Us
 from tierwise.upstream import Header
 
 from .calling import Live, asks_usage, error_of
+from .frames import is_whole
 from .unasked import UnaskedUsage
 from .walk import Walk
 
@@ -70,25 +71,20 @@ async def _stream(walk: Walk, live: Live, reply: Reply) -> None:
     tap, response = live.tap, live.response
     assert tap is not None
     reply = begun(walk, live, reply)
-    data, held = live.head, live.held
+    data = live.head
     # Gemini has no terminator: frames may follow the one that says why it finished, to the last byte.
     open_ended = walk.surface.name == "gemini"
     try:
         while True:
             if data:
                 await reply.write(data)
-            if tap.error is not None or (tap.ended and not open_ended):
+            # The frame that ends a stream is known by its beginning: the rest of it may still be on its way.
+            if tap.error is not None or (tap.ended and not open_ended and is_whole(live.held)):
                 break
             data = await response.chunk()
             if not data:
                 break
-            cut = tap.feed(data)
-            # What completes the stream waits for its row; what was held back in vain goes on its way.
-            if tap.ended:
-                cut = 0 if held else cut
-                data, held = data[:cut], held + data[cut:]
-            else:
-                data, held = held + data[:cut], data[cut:]
+            data = live.pass_on(data)
     except TierwiseError as error:
         await broke(walk, live, reply, error)
         return
@@ -101,7 +97,7 @@ async def _stream(walk: Walk, live: Live, reply: Reply) -> None:
         await broke(walk, live, reply, UpstreamBroke("The provider's stream broke off before its end."))
     else:
         await live.entry.close("ok", model=tap.model)
-        reply.end(held)
+        reply.end(live.held)
         await linger(live)
 
 
