@@ -53,7 +53,11 @@ def test_a_cut_stream_is_noticed():
         inflate.finish()
 
 
-@pytest.mark.parametrize("wire", [b"not gzip", gzip.compress(b"x") + b"garbage"])
+@pytest.mark.parametrize(
+    "wire",
+    [b"not gzip", gzip.compress(b"x") + b"garbage"],
+    ids=["no gzip", "rubbish after the end"],  # compressed bytes hold the time, which no id may
+)
 def test_bad_bytes_are_refused(wire: bytes):
     inflate = Inflate()
     inflate.feed(wire)
