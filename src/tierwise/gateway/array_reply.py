@@ -6,24 +6,18 @@ from tierwise.dialects.gemini.array import ArrayForm
 from tierwise.http1 import Reply
 from tierwise.upstream import Header
 
+from .passing import Passing
+
 _ERROR = b'data: {"error"'
 
 
-class ArrayReply:
-    """Stands before a Reply and has its methods. A stream that failed is left without the array's end."""
+class ArrayReply(Passing):
+    """Stands before a Reply and has its methods. A stream that failed is left without the array's end; a
+    whole reply is an error, which is no array."""
 
     def __init__(self, reply: Reply) -> None:
-        self._reply = reply
+        super().__init__(reply)
         self._form = ArrayForm()
-
-    @property
-    def started(self) -> bool:
-        """Whether a byte of the reply has been sent."""
-        return self._reply.started
-
-    def send(self, status: int, headers: list[Header], body: bytes = b"") -> None:
-        """A whole reply: an error, which is no array."""
-        self._reply.send(status, headers, body)
 
     def start(self, status: int, headers: list[Header]) -> None:
         """The head, as JSON."""
@@ -40,7 +34,3 @@ class ArrayReply:
         """The end of the array, after the elements that `last` completes."""
         elements = self._form.feed(last)
         self._reply.end(elements if last.startswith(_ERROR) else elements + self._form.close())
-
-    def abort(self) -> None:
-        """Cuts the connection."""
-        self._reply.abort()

@@ -19,6 +19,7 @@ from tierwise.upstream import Header
 
 from .calling import Live
 from .frames import Frames
+from .passing import Passing
 
 _FIELDS = msgspec.json.Decoder(dict[str, Raw])
 
@@ -37,21 +38,17 @@ def asked(surface: Dialect, body: bytes, outline: Outline) -> tuple[bytes, Outli
     return body, outline
 
 
-class CostShown:
+class CostShown(Passing):
     """Stands before a Reply and has its methods: puts the cost of `live` beside the usage that passes."""
 
     def __init__(self, reply: Reply, live: Live) -> None:
-        self._reply = reply
+        super().__init__(reply)
         self._live = live
         self._rest = b""
 
     def send(self, status: int, headers: list[Header], body: bytes = b"") -> None:
         """A whole reply."""
         self._reply.send(status, headers, self._with_cost(body))
-
-    def start(self, status: int, headers: list[Header]) -> None:
-        """The head of a stream."""
-        self._reply.start(status, headers)
 
     async def write(self, data: bytes) -> None:
         """Frames that `data` completes; at most one is held back."""

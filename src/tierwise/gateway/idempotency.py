@@ -18,6 +18,7 @@ from tierwise.errors import BadRequest, Unprocessable
 from tierwise.http1 import Reply
 from tierwise.upstream import Header
 
+from .passing import Passing
 from .walk import Walk
 
 KEEP_US = 24 * 3600 * 1_000_000
@@ -97,19 +98,14 @@ class Replays:
             self.held -= len(told.body)
 
 
-class _Recorder:
+class _Recorder(Passing):
     """Stands before a Reply, has its methods, and keeps what passes, up to what is worth keeping."""
 
     def __init__(self, reply: Reply, told: _Told) -> None:
-        self._reply = reply
+        super().__init__(reply)
         self._told = told
         self._pieces: list[bytes] = []
         self.size = 0
-
-    @property
-    def started(self) -> bool:
-        """Whether a byte of the reply has been sent."""
-        return self._reply.started
 
     def body(self) -> bytes:
         """All that was kept."""
@@ -135,10 +131,6 @@ class _Recorder:
         """The end of a stream."""
         self._keep(last)
         self._reply.end(last)
-
-    def abort(self) -> None:
-        """Cuts the connection."""
-        self._reply.abort()
 
     def _keep(self, data: bytes) -> None:
         self.size += len(data)

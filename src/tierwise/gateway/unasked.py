@@ -6,15 +6,17 @@ import re
 
 from tierwise.http1 import Reply
 
+from .passing import Passing
+
 _END = b"\n\n"
 _NO_CHOICES = re.compile(rb'"choices"\s*:\s*\[\s*\]')
 
 
-class UnaskedUsage:
+class UnaskedUsage(Passing):
     """Stands before a Reply and passes whole frames on, but for the one with no choices and a usage."""
 
     def __init__(self, reply: Reply) -> None:
-        self._reply = reply
+        super().__init__(reply)
         self._rest = b""
 
     async def write(self, data: bytes) -> None:

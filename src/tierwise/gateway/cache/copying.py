@@ -9,15 +9,17 @@ from tierwise.http1 import Reply
 from tierwise.nouns import Answer, FinishReason
 from tierwise.upstream import Header
 
+from ..passing import Passing
+
 # Ends that the same request would reach again. A length, a filter or a pause is no whole answer.
 _WHOLE: frozenset[FinishReason] = frozenset(("stop", "stop_sequence", "tool_calls"))
 
 
-class Copying:
+class Copying(Passing):
     """Has a Reply's methods. `body` is the copy, None once it is longer than `most` bytes."""
 
     def __init__(self, reply: Reply, most: int) -> None:
-        self._reply = reply
+        super().__init__(reply)
         self._left = most
         self._pieces: list[bytes] = []
 
@@ -25,19 +27,10 @@ class Copying:
     def body(self) -> bytes | None:
         return b"".join(self._pieces) if self._left >= 0 else None
 
-    @property
-    def started(self) -> bool:
-        """Whether a byte of the reply has been sent."""
-        return self._reply.started
-
     def send(self, status: int, headers: list[Header], body: bytes = b"") -> None:
         """As the Reply's."""
         self._take(body)
         self._reply.send(status, headers, body)
-
-    def start(self, status: int, headers: list[Header]) -> None:
-        """As the Reply's."""
-        self._reply.start(status, headers)
 
     async def write(self, data: bytes) -> None:
         """As the Reply's."""
@@ -48,10 +41,6 @@ class Copying:
         """As the Reply's."""
         self._take(last)
         self._reply.end(last)
-
-    def abort(self) -> None:
-        """As the Reply's."""
-        self._reply.abort()
 
     def _take(self, data: bytes) -> None:
         self._left -= len(data)

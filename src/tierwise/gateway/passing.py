@@ -1,0 +1,38 @@
+"""Passing: what stands before a Reply and has its methods, so that a part of them can be done otherwise."""
+
+from __future__ import annotations
+
+from tierwise.http1 import Reply
+from tierwise.upstream import Header
+
+
+class Passing:
+    """Passes everything on as it is."""
+
+    def __init__(self, reply: Reply) -> None:
+        self._reply = reply
+
+    @property
+    def started(self) -> bool:
+        """Whether a byte of the reply has been sent."""
+        return self._reply.started
+
+    def send(self, status: int, headers: list[Header], body: bytes = b"") -> None:
+        """A whole reply."""
+        self._reply.send(status, headers, body)
+
+    def start(self, status: int, headers: list[Header]) -> None:
+        """The head of a stream."""
+        self._reply.start(status, headers)
+
+    async def write(self, data: bytes) -> None:
+        """A piece of a stream."""
+        await self._reply.write(data)
+
+    def end(self, last: bytes = b"") -> None:
+        """The end of a stream."""
+        self._reply.end(last)
+
+    def abort(self) -> None:
+        """Cuts the connection."""
+        self._reply.abort()
