@@ -3,6 +3,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.stamp-$(shell cat requirements/dev.txt pyproject.toml scripts/setup.sh | cksum | cut -d' ' -f1)
 
+# Sources are compiled once, not by each of the hundreds of processes that the checks start.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: setup demo test test-clients check fmt bench lock clean
 
 setup: $(STAMP)

@@ -21,11 +21,17 @@ MODELS = ["anthropic/claude-haiku-4", "anthropic/claude-sonnet-4.6", "anthropic/
 BASES = {"openai_chat": "/v1", "openai_responses": "/v1", "anthropic_messages": "", "gemini": ""}
 
 
+_HELD: list[socket.socket] = []
+
+
 def free_port() -> int:
-    """A port nothing listens on just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that nobody else is given while the tests run; nothing listens there until a server is told."""
+    held = socket.socket()
+    # Bound and not listening: servers, which allow reuse, may listen there; the kernel gives it to no one.
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    held.bind(("127.0.0.1", 0))
+    _HELD.append(held)
+    return int(held.getsockname()[1])
 
 
 def config(dialect: str, port: int, models: list[str] = MODELS, extra: str = "") -> str:
@@ -183,8 +189,8 @@ def lines(path: Path) -> list[str]:
     return [line for line in path.read_text().splitlines(keepends=True) if line.endswith("\n")]
 
 
-def wait_for(condition: Any, seconds: float = 30.0) -> bool:
-    """Whether `condition()` became true in time."""
+def wait_for(condition: Any, seconds: float = 60.0) -> bool:
+    """Whether `condition()` became true in time: long enough for any machine, and spent by failures only."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         if condition():

@@ -7,10 +7,11 @@ import shutil
 import signal
 import socket
 import subprocess
-import time
 from collections.abc import Iterator
 
 import pytest
+
+from live import free_port, wait_for
 
 PROGRAMS = ("valkey-server", "redis-server")
 
@@ -20,9 +21,7 @@ class RedisServer:
 
     def __init__(self, program: str) -> None:
         self.program = program
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = int(free.getsockname()[1])
+        self.port = free_port()
         self.process: subprocess.Popen[bytes] | None = None
         self.start()
 
@@ -35,12 +34,11 @@ class RedisServer:
         self.process = subprocess.Popen(
             [self.program, *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/tmp"
         )
-        for _ in range(200):
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
-                    return
-            time.sleep(0.02)
-        raise AssertionError(f"{self.program} did not start")
+        assert wait_for(self.listens), f"{self.program} did not start"
+
+    def listens(self) -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
     def kill(self) -> None:
         if self.process is not None:

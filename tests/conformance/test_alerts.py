@@ -44,7 +44,7 @@ class World:
         return [notice["threshold"] for notice in told.values()]
 
     def told(self, *expected: Any) -> bool:
-        return live.wait_for(lambda: sorted(map(str, self.thresholds())) == sorted(map(str, expected)), 30)
+        return live.wait_for(lambda: sorted(map(str, self.thresholds())) == sorted(map(str, expected)))
 
 
 def spend(gateway: live.Gateway, key: str, calls: int) -> list[int]:

@@ -327,7 +327,7 @@ def test_cancel_keeps_what_was_answered(tmp_path: Path) -> None:
 
     world = Scripted(tmp_path, script, "[batch]\nat_once = 1\n")
     batch = handed_in(world.client, [line("first"), line("stay"), *(line(f"n{i}") for i in range(50))])
-    assert live.wait_for(lambda: len(asked) == 2, 60)
+    assert live.wait_for(lambda: len(asked) == 2)
     told = world.client.batches.cancel(batch.id)
     assert told.status == "cancelling"
     world.provider.script = lambda sent: [whole(200, chat())]
@@ -389,7 +389,7 @@ def test_kill_9_pays_no_answered_row_twice(tmp_path: Path) -> None:
     batch = handed_in(world.client, lines)
     kills = 3
     for number in range(kills):
-        assert live.wait_for(lambda n=number: len(asked) >= 12 * (n + 1), 60)
+        assert live.wait_for(lambda n=number: len(asked) >= 12 * (n + 1))
         world.gateway.kill()
         world.gateway.start()
     world.client = world.connected()

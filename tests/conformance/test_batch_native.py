@@ -139,7 +139,7 @@ def test_kill_9_while_the_provider_works(tmp_path: Path, dialect: str) -> None:
     world = NativeWorld(tmp_path, dialect, seconds=4.0)
     client = world.openai()
     batch = handed_in(client, [line(f"n{i}", HAIKU) for i in range(7)])
-    assert live.wait_for(lambda: "are batch" in world.gateway.log.read_text(), 60)
+    assert live.wait_for(lambda: "are batch" in world.gateway.log.read_text())
     world.gateway.kill()
     world.gateway.start()
     client = world.openai()
@@ -157,7 +157,7 @@ def test_cancel_reaches_the_provider(tmp_path: Path) -> None:
     world = NativeWorld(tmp_path, "openai_chat", seconds=3.0)
     client = world.openai()
     batch = handed_in(client, [line(f"n{i}", HAIKU) for i in range(4)])
-    assert live.wait_for(lambda: "are batch" in world.gateway.log.read_text(), 60)
+    assert live.wait_for(lambda: "are batch" in world.gateway.log.read_text())
     client.batches.cancel(batch.id)
     batch = ended(client, batch.id)
     assert batch.status == "cancelled"

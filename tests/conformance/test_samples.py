@@ -75,7 +75,7 @@ def test_only_opted_in_tasks_are_kept_and_no_secret(world: World) -> None:
     world.ask(world.tickets[0][0])
     world.ask("Write a poem.", task="summarisation")
     world.ask(leaked)
-    assert live.wait_for(lambda: len(world.samples()) == N + 2, 20), world.samples()
+    assert live.wait_for(lambda: len(world.samples()) == N + 2), world.samples()
     [folder] = world.folder.iterdir()
     assert folder.name == "classification"
     for path in (*folder.iterdir(), folder):
@@ -125,15 +125,15 @@ def test_the_day_has_its_number_and_the_shadows_answer_is_a_label(tmp_path: Path
     try:
         for text, _ in world.tickets:
             world.ask(text)
-        assert live.wait_for(lambda: len(world.samples()) >= 40, 20)
-        assert live.wait_for(lambda: f'result="compared"}} {N}' in metrics(world), 20), metrics(world)
+        assert live.wait_for(lambda: len(world.samples()) >= 40)
+        assert live.wait_for(lambda: f'result="compared"}} {N}' in metrics(world)), metrics(world)
         assert 'tierwise_shadow_cost_usd_total{task="classification"} 0.' in metrics(world)
         assert 'tierwise_samples_total{task="classification",result="kept"} 40' in metrics(world)
         world.gateway.kill()
         world.gateway.start()
         for text, _ in world.tickets[:3]:
             world.ask(text)
-        assert live.wait_for(lambda: 'result="capped"' in metrics(world), 10)
+        assert live.wait_for(lambda: 'result="capped"' in metrics(world))
         kept = world.samples()
         assert len(kept) == 40
         assert {sample["tier"] for sample in kept} == {"sonnet", "opus"}

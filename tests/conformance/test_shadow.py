@@ -113,7 +113,7 @@ def test_every_callers_dialect_is_heard_plain_and_streamed(world: World) -> None
     exchanges = [
         world.ask(name, stream).headers["x-tierwise-exchange"] for name in names for stream in (False, True)
     ]
-    assert live.wait_for(lambda: world.alarm()["n"] >= len(exchanges), 10), world.alarm()
+    assert live.wait_for(lambda: world.alarm()["n"] >= len(exchanges)), world.alarm()
     assert world.alarm()["scores"] == {"1": len(exchanges)}
     rows = world.shadows()
     assert sorted(row["exchange"] for row in rows) == sorted(exchanges)
@@ -153,12 +153,12 @@ def test_the_daily_cap_holds_and_users_do_not_notice(
     try:
         for _ in range(20):
             world.ask()
-        assert live.wait_for(lambda: world.alarm()["n"] > 0, 10)
+        assert live.wait_for(lambda: world.alarm()["n"] > 0)
         rows = world.shadows()
         assert 0 < len(rows) < 20
         spent = sum(row["cost_pico"] for row in rows)
         assert spent <= 2 * 10**9
-        assert live.wait_for(lambda: 'result="capped"' in world.metrics(), 10)
+        assert live.wait_for(lambda: 'result="capped"' in world.metrics())
         task, cost = 'task="classification"', f"{pico_to_usd(spent):f}"
         assert f'tierwise_shadow_total{{{task},result="compared"}} {len(rows)}' in world.metrics()
         assert f"tierwise_shadow_cost_usd_total{{{task}}} {cost}" in world.metrics()
@@ -171,10 +171,10 @@ def test_evidence_survives_kill_9(tmp_path: Path) -> None:
     try:
         for _ in range(5):
             world.ask()
-        assert live.wait_for(lambda: world.alarm()["n"] == 5, 10)
+        assert live.wait_for(lambda: world.alarm()["n"] == 5)
         world.gateway.kill()
         world.gateway.start()
-        assert live.wait_for(lambda: "haiku" in world.ask().headers["x-tierwise-tier"], 5)
-        assert live.wait_for(lambda: world.ask() and world.alarm()["n"] > 5, 10)
+        assert live.wait_for(lambda: "haiku" in world.ask().headers["x-tierwise-tier"])
+        assert live.wait_for(lambda: world.ask() and world.alarm()["n"] > 5)
     finally:
         world.close()

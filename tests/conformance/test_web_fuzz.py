@@ -33,7 +33,7 @@ CHECKS = [
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[live.Gateway]:
     toml = live.config("openai_chat", live.free_port(), extra='[server]\nadmin_secret = "env:ADMIN_SECRET"\n')
     made = live.Gateway(tmp_path_factory.mktemp("fuzz"), toml, {"ADMIN_SECRET": SECRET})
-    assert live.wait_for(lambda: live.request(made.admin, "GET", "/healthz").status == 200, 60)
+    assert live.wait_for(lambda: live.request(made.admin, "GET", "/healthz").status == 200)
     yield made
     assert made.verify() == ""
     assert made.stop() == 0

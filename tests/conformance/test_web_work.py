@@ -84,7 +84,7 @@ def test_a_verdict_is_shown_proposed_and_put_in_force(world: World) -> None:
     assert planned["faults"] == []
     done = world.send("PUT", "/api/v1/policy", {"text": text, "version": proposed["version"]})
     assert done.json()["written"]
-    assert live.wait_for(lambda: world.get("/api/v1/policy").json()["in_force"], 30)
+    assert live.wait_for(lambda: world.get("/api/v1/policy").json()["in_force"])
     rules = {rule["task"]: rule for rule in world.get("/api/v1/policy").json()["rules"]}
     assert rules["classification"]["state"] == "measured"
     tasks = {task["name"]: task for task in world.get("/api/v1/tasks").json()["tasks"]}

@@ -29,7 +29,7 @@ def test_every_page_of_the_menu_is_told() -> None:
 def test_the_calls_work(tmp_path: Path) -> None:
     toml = live.config("openai_chat", live.free_port(), extra='[server]\nadmin_secret = "env:ADMIN_SECRET"\n')
     made = live.Gateway(tmp_path / "g", toml, {"ADMIN_SECRET": "open-sesame"})
-    assert live.wait_for(lambda: live.request(made.admin, "GET", "/healthz").status == 200, 60)
+    assert live.wait_for(lambda: live.request(made.admin, "GET", "/healthz").status == 200)
     [listed] = blocks(API)
     [overview] = blocks(DASHBOARD)
     for script, field in ((listed, "lines"), (overview, "today")):
