@@ -43,6 +43,7 @@ class World:
         )
         self.gateway = live.Gateway(folder, toml)
         self.key = self.gateway.key("--budget-usd", "2", "--project", "web")
+        self.free = self.gateway.key()
 
     def answer(self, sent: provider.Sent) -> Iterator[Any]:
         dialect = sent.path.split("/")[1]
@@ -184,6 +185,9 @@ def ask(surface: str, served: str, stream: bool, **more: Any) -> tuple[str, dict
     model = f"{served}/{MODELS[0]}"
     if surface == "openai_responses":
         return "/v1/responses", {"model": model, "input": "hello", "stream": stream, **more}
+    if surface == "gemini":
+        verb = "streamGenerateContent?alt=sse" if stream else "generateContent"
+        return f"/gemini/v1beta/models/{model}:{verb}", {"contents": [{"parts": [{"text": "hi"}]}], **more}
     path = CHAT if surface == "openai_chat" else "/anthropic/v1/messages"
     messages = [{"role": "user", "content": "hello"}]
     return path, {"model": model, "messages": messages, "max_tokens": 90, "stream": stream, **more}
@@ -196,7 +200,7 @@ def cost_of(body: bytes, stream: bool) -> list[str]:
 
 @pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
 @pytest.mark.parametrize("served", DIALECTS)
-@pytest.mark.parametrize("surface", ["openai_chat", "anthropic_messages", "openai_responses"])
+@pytest.mark.parametrize("surface", DIALECTS)
 def test_usage_says_its_cost_when_asked_and_only_then(
     world: World, surface: str, served: str, stream: bool
 ) -> None:
@@ -221,9 +225,17 @@ def test_usage_says_its_cost_when_asked_and_only_then(
         assert re.sub(rb',? ?"cost": ?[^,}\s]+', b"", got.body) == unasked.body
 
 
+def test_an_array_of_geminis_says_its_cost_once(world: World) -> None:
+    path, body = ask("gemini", "gemini", True, usage={"include": True})
+    got = live.post(world.gateway.port, path.removesuffix("?alt=sse"), body, world.key)
+    told = [piece["usageMetadata"].get("cost") for piece in got.json() if "usageMetadata" in piece]
+    row = next(r for r in world.gateway.closes() if r["exchange"] == got.headers["x-tierwise-exchange"])
+    assert (told[:-1], Decimal(str(told[-1])) * 10**12) == ([None] * (len(told) - 1), row["cost_pico"])
+
+
 def test_a_cost_that_is_not_known_is_null(world: World) -> None:
     path, body = ask("openai_chat", "openai_chat", False, usage={"include": True})
-    got = live.post(world.gateway.port, path, {**body, "model": "openai_chat/nobody/knows"}, world.key)
+    got = live.post(world.gateway.port, path, {**body, "model": "openai_chat/nobody/knows"}, world.free)
     assert got.json()["usage"]["cost"] is None
 
 

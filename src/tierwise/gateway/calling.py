@@ -14,7 +14,7 @@ import re
 import msgspec
 
 from tierwise.clock import tick_us
-from tierwise.dialects.base import StreamReader, Tap
+from tierwise.dialects.base import Dialect, StreamReader, Tap
 from tierwise.dialects.spans import lay_over
 from tierwise.errors import (
     BadRequest,
@@ -25,7 +25,19 @@ from tierwise.errors import (
     UpstreamStatus,
 )
 from tierwise.http1 import Pool, Response
-from tierwise.nouns import Abilities, Answer, Ask, Candidate, Event, Failed, Loss
+from tierwise.nouns import (
+    Abilities,
+    Answer,
+    Ask,
+    Candidate,
+    Event,
+    Failed,
+    Loss,
+    Refusal,
+    Text,
+    Thinking,
+    ToolCall,
+)
 from tierwise.nouns.answer import BlockStart, Delta, Ended, Finished
 from tierwise.routing import GiveUp, Plan, Try, decide, failure_of, plan_of
 from tierwise.routing.retry import Moment
@@ -33,7 +45,7 @@ from tierwise.upstream import Deployment, Header, Health, Sent, seconds, send
 
 from .errand import Errand
 from .placing import Placing
-from .recording import Book, Entry
+from .recording import Book, Entry, credible
 from .signers import Signed, moved, signer_of, without_foreign
 from .walk import Walk
 
@@ -123,10 +135,17 @@ class Caller:
                     log.error("provider %s refused our credential or is out of funds", ", ".join(step.alarm))
                 if isinstance(step, GiveUp):
                     raise
+                if walk.max_cost_pico is not None and not self._affords(walk, route.candidates[step.index]):
+                    raise
                 self.book.metrics.retries += 1
                 index = step.index
                 if step.after_s:
                     await asyncio.sleep(step.after_s)
+
+    def _affords(self, walk: Walk, candidate: Candidate) -> bool:
+        """Whether one more Attempt fits under the cap of `walk`, beside those that failed."""
+        need = walk.least(walk.snapshot.deployment(candidate.model))
+        return walk.spent_pico + need <= (walk.max_cost_pico or 0)
 
     async def _attempt(self, attempt: Attempt, retry: bool) -> Live:
         walk, deployment = attempt.walk, attempt.deployment
@@ -182,14 +201,29 @@ async def read(live: Live) -> None:
     live.response.close()
     entry.saw_content()
     errand = entry.walk.kind.errand
-    entry.usage = dialect.usage(body) if errand is None else errand.usage(body)
-    if entry.usage is None:
-        entry.text_bytes = len(body)
+    usage = entry.usage = dialect.usage(body) if errand is None else errand.usage(body)
+    if usage is None or usage.source != "reported" or not credible(usage):
+        entry.usage, entry.text_bytes = usage if usage and credible(usage) else None, len(body)
         refuse_false_success(live, body)
+        entry.text_bytes = 0 if errand is not None else said(dialect, body)
     if live.crossed and errand is None:
         live.answer = dialect.read_answer(body)
     else:
         live.body = body
+
+
+def said(dialect: Dialect, body: bytes) -> int:
+    """Bytes of answer in a plain reply; all of it where it cannot be read."""
+    try:
+        answer = dialect.read_answer(body)
+    except TierwiseError:
+        return len(body)
+    parts = [part for choice in answer.choices for part in choice.parts]
+    return sum(
+        len((part.arguments if isinstance(part, ToolCall) else part.text).encode())
+        for part in parts
+        if isinstance(part, Text | Thinking | Refusal | ToolCall)
+    )
 
 
 async def peek(live: Live) -> None:

@@ -49,16 +49,14 @@ _NUMBER = re.compile(rb'"sequence_number":\s*(\d+)')
 def admit(walk: Walk, most_pico: int) -> None:
     """Leaves the Route only candidates that fit under `most_pico`. Raises BudgetRefused when the first does
     not: it has no price, or may cost more. A stream whose answer is not bounded needs room for its prompt."""
-    route, snapshot, outline = walk.route, walk.snapshot, walk.outline
+    route, snapshot = walk.route, walk.snapshot
     assert route is not None
-    if outline.stream:
+    if walk.outline.stream:
         walk.ask()  # what completes a stream that is stopped is written from the whole request
-        if outline.max_output is None:
-            outline = structs.replace(outline, max_output=1)
     kept = []
     for number, candidate in enumerate(route.candidates):
         priced = snapshot.deployment(candidate.model).priced
-        may_cost = walk.reservation(snapshot.deployment(candidate.model), walk.at_us, outline)
+        may_cost = walk.least(snapshot.deployment(candidate.model))
         unpriced = priced.cost(Usage(input=1, output=1), walk.at_us).unpriced
         if not unpriced and may_cost <= most_pico:
             kept.append(candidate)
@@ -146,7 +144,7 @@ class _Capped:
     def __init__(self, walk: Walk, live: Live, reply: Reply) -> None:
         assert walk.max_cost_pico is not None
         self.walk, self.live, self.reply = walk, live, reply
-        self.most_pico = walk.max_cost_pico
+        self.most_pico = walk.max_cost_pico - walk.spent_pico
         self.same = live.reader is None
         self.reader: StreamReader = live.reader or live.entry.deployment.dialect.reader()
         self.writer: StreamWriter = walk.surface.writer(walk.ask())
@@ -260,7 +258,9 @@ class _Capped:
         self._account(stopped=True)
         usage = self.live.entry.usage
         assert usage is not None
-        error = CapReached(f"The stream was stopped at its cap of ${writing.usd(self.most_pico)}.")
+        error = CapReached(
+            f"The stream was stopped at its cap of ${writing.usd(self.walk.max_cost_pico or 0)}."
+        )
         unfinished = [choice for choice, over in self.choices.items() if not over] or [0]
         tail = [self.writer.write(UsageSeen(usage))]
         tail += [self.writer.write(Finished("length", choice=choice)) for choice in unfinished]
@@ -274,7 +274,7 @@ class _Capped:
 
     def _told(self, tail: bytes) -> bytes:
         """`tail` as it follows the frames that passed, with the reason where the dialect has room for it."""
-        reason = f"stopped at x-tierwise-max-cost-usd {writing.usd(self.most_pico)}"
+        reason = f"stopped at x-tierwise-max-cost-usd {writing.usd(self.walk.max_cost_pico or 0)}"
         dialect = self.walk.surface.name
         if dialect == "gemini":
             return _with_message(tail, reason)

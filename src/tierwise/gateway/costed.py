@@ -1,7 +1,7 @@
 """`usage: {"include": true}` in a request's body: the reply's usage says its cost in dollars, exactly.
 
 The words are OpenRouter's. The member is ours to read and does not go upstream. A cost that is not known is
-null.
+null. Gemini's replies call their usage `usageMetadata`.
 """
 
 from __future__ import annotations
@@ -45,6 +45,9 @@ class CostShown(Passing):
         super().__init__(reply)
         self._live = live
         self._rest = b""
+        gemini = live.entry.walk.surface.name == "gemini"
+        self._name = "usageMetadata" if gemini else "usage"
+        self._mark = f'"{self._name}"'.encode()
 
     def send(self, status: int, headers: list[Header], body: bytes = b"") -> None:
         """A whole reply."""
@@ -52,7 +55,9 @@ class CostShown(Passing):
 
     async def write(self, data: bytes) -> None:
         """Frames that `data` completes; at most one is held back."""
-        if told := self._told(data):
+        if self._name != "usage":  # every frame tells it, and only the last word on usage has a cost
+            await self._reply.write(data)
+        elif told := self._told(data):
             await self._reply.write(told)
 
     def end(self, last: bytes = b"") -> None:
@@ -61,7 +66,7 @@ class CostShown(Passing):
 
     def _told(self, data: bytes) -> bytes:
         frames = Frames(self._rest + data)
-        told = b"".join([self._frame(frame) if b'"usage"' in frame else frame for frame in frames])
+        told = b"".join([self._frame(frame) if self._mark in frame else frame for frame in frames])
         self._rest = frames.rest
         return told
 
@@ -77,9 +82,9 @@ class CostShown(Passing):
             fields = _FIELDS.decode(body)
         except msgspec.DecodeError:
             return body
-        usage, response = fields.get("usage"), fields.get("response")
+        usage, response = fields.get(self._name), fields.get("response")
         if usage is not None and memoryview(usage)[0] == ord("{"):
-            return lay_over(body, {"usage": Raw(lay_over(bytes(usage), {"cost": Raw(self._cost())}))})
+            return lay_over(body, {self._name: Raw(lay_over(bytes(usage), {"cost": Raw(self._cost())}))})
         if response is not None and fields.get("type") != b'"response.created"':
             return lay_over(body, {"response": Raw(self._with_cost(bytes(response)))})
         return body

@@ -52,18 +52,18 @@ class _Asked(Struct):
 
 
 class _InputDetails(Struct):
-    image_tokens: int = 0
-    text_tokens: int | None = None
+    image_tokens: int | None = None
 
 
 class _OutputDetails(Struct):
-    text_tokens: int = 0
+    text_tokens: int | None = None
 
 
 class _Counts(Struct):
-    prompt_tokens: int = 0
+    prompt_tokens: int | None = None
     input_tokens: int | None = None
-    output_tokens: int = 0
+    output_tokens: int | None = None
+    total_tokens: int | None = None
     input_tokens_details: _InputDetails | None = None
     output_tokens_details: _OutputDetails | None = None
 
@@ -74,32 +74,34 @@ class _Replied(Struct):
 
 
 def embedding_usage(body: bytes) -> Usage | None:
-    """Usage of an embeddings reply: prompt tokens only."""
-    counts = _counts(body)
-    return Usage(input=counts.prompt_tokens) if counts else None
+    """Usage of an embeddings reply: prompt tokens only. None when it tells none."""
+    replied = _replied(body)
+    if replied is None or replied.usage is None:
+        return None
+    told = (replied.usage.prompt_tokens, replied.usage.input_tokens, replied.usage.total_tokens)
+    return next((Usage(input=count) for count in told if count is not None), None)
 
 
 def image_usage(body: bytes) -> Usage | None:
     """Usage of an image generation: text tokens in, image tokens out as the unit `output_image`. Where a
     reply counts no tokens its images are counted, as the unit `image`."""
-    try:
-        replied = msgspec.json.decode(body, type=_Replied)
-    except msgspec.DecodeError:
+    replied = _replied(body)
+    if replied is None:
         return None
     counts = replied.usage
-    if counts is None:
+    if counts is None or counts.output_tokens is None:
         return Usage(extra={"image": len(replied.data)}) if replied.data else None
-    details = counts.input_tokens_details or _InputDetails()
-    total = counts.input_tokens if counts.input_tokens is not None else counts.prompt_tokens
-    words = counts.output_tokens_details.text_tokens if counts.output_tokens_details else 0
-    extra = {"output_image": counts.output_tokens - words, "input_image": details.image_tokens}
+    total = counts.input_tokens if counts.input_tokens is not None else counts.prompt_tokens or 0
+    seen = (counts.input_tokens_details or _InputDetails()).image_tokens or 0
+    words = (counts.output_tokens_details or _OutputDetails()).text_tokens or 0
+    extra = {"output_image": counts.output_tokens - words, "input_image": seen}
     kept = {unit: count for unit, count in extra.items() if count}
-    return Usage(input=total - details.image_tokens, output=words, extra=kept)
+    return Usage(input=total - seen, output=words, extra=kept)
 
 
-def _counts(body: bytes) -> _Counts | None:
+def _replied(body: bytes) -> _Replied | None:
     try:
-        return msgspec.json.decode(body, type=_Replied).usage
+        return msgspec.json.decode(body, type=_Replied, strict=False)
     except msgspec.DecodeError:
         return None
 

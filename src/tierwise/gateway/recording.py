@@ -13,7 +13,7 @@ from msgspec import structs
 
 from tierwise.clock import now_us, tick_us
 from tierwise.costing import estimate_tokens
-from tierwise.errors import TierwiseError, UpstreamStatus
+from tierwise.errors import TierwiseError, UpstreamRefused, UpstreamStatus
 from tierwise.ledger import Ledger
 from tierwise.nouns import Candidate, Close, Open, Outcome, Provider, Usage
 from tierwise.nouns.answer import tier_billed
@@ -23,6 +23,9 @@ from .metrics import Metrics
 from .prefix import LEAST, Prefixes
 from .walk import Tried, Walk
 from .witness import Witness
+
+_MOST_PICO = 2**63 - 1
+"""What the ledger holds of one call: 9.2 million dollars."""
 
 
 class Book:
@@ -143,19 +146,27 @@ class Entry:
         if not self._closed:
             self._close(outcome, 499, error, None)
 
-    def final_usage(self, outcome: Outcome) -> Usage:
+    def final_usage(self, outcome: Outcome, error: TierwiseError | None = None) -> Usage:
         """Usage as reported, else estimated; nothing when the provider refused the call."""
-        usage = self.usage
-        if outcome == "error" and usage is None and self.text_bytes == 0:
-            return Usage()
-        if usage is not None and (outcome == "ok" or not self.walk.outline.stream):
+        usage, stream = self.usage, self.walk.outline.stream
+        if usage is not None and usage.source == "reported" and (outcome == "ok" or not stream):
             return usage
-        seen = estimate_tokens(self.text_bytes)
-        if usage is None:
-            tier = tier_billed(self.walk.outline.service_tier)
-            return Usage(self.walk.prompt_tokens, output=seen, source="estimated", service_tier=tier)
-        # A stream that broke off has told its input, but of its output only what had come by then.
-        return structs.replace(usage, output=max(usage.output, seen), source="partial")
+        if usage is None or not (usage.prompt or usage.output):
+            if outcome == "error" and _refused(error) and not (stream and self.text_bytes):
+                return Usage()
+            return self._estimated()
+        # A stream that broke off has told its input, but of its output only what had come by then; some
+        # providers never tell one of the two.
+        seen, prompt = (
+            estimate_tokens(self.text_bytes),
+            usage.input if usage.prompt else self.walk.prompt_tokens,
+        )
+        return structs.replace(usage, input=prompt, output=max(usage.output, seen), source="partial")
+
+    def _estimated(self) -> Usage:
+        walk, seen = self.walk, estimate_tokens(self.text_bytes)
+        tier = tier_billed(walk.outline.service_tier)
+        return Usage(walk.prompt_tokens, output=seen, source="estimated", service_tier=tier)
 
     def _close(
         self, outcome: Outcome, status: int, error: TierwiseError | None, model: str | None
@@ -165,9 +176,14 @@ class Entry:
         self._book.left(self.deployment.provider)
         walk, deployment, now = self.walk, self.deployment, tick_us()
         at_us = now_us()
-        usage = self.final_usage(outcome)
+        usage = self.final_usage(outcome, error)
         cost = deployment.priced.cost(usage, at_us)
+        if (cost.pico is None or cost.pico > _MOST_PICO) and not credible(usage):
+            usage = self._estimated()
+            cost = deployment.priced.cost(usage, at_us)
         self.cost_pico = cost.pico
+        if walk.max_cost_pico is not None:
+            walk.spent_pico += cost.pico or 0
         ttft = self.first_us - self.sent_us if self.first_us is not None else None
         asked, reference = baselines(self, usage, at_us)
         self._count(outcome, usage, now)
@@ -229,6 +245,21 @@ class Entry:
         if self.first_us is not None:
             metrics.ttft_s[label].add((self.first_us - self.sent_us) / 1e6)
         metrics.overhead_s.add((self.sent_us - self.walk.began_us) / 1e6)
+
+
+def _refused(error: TierwiseError | None) -> bool:
+    """Whether the provider did nothing for the call and bills nothing: it said so, or was not reached. Who
+    falls silent or breaks off may bill."""
+    return isinstance(error, UpstreamStatus | UpstreamRefused)
+
+
+def credible(usage: Usage) -> bool:
+    """Whether a call can have used so much: no count is negative, or a hundred times the longest context."""
+    # An `or` of whole numbers is negative if one is, and as long as the longest.
+    bits = usage.input | usage.cache_read | usage.cache_write_5m | usage.cache_write_1h | usage.output
+    for count in usage.extra.values():
+        bits |= count
+    return not bits >> 30
 
 
 def baselines(entry: Entry, usage: Usage, at_us: int) -> tuple[int | None, int | None]:

@@ -71,8 +71,8 @@ class Walk:
     __slots__ = (
         "_ask", "asked_task", "at_us", "attempts", "began_us", "body", "breakpoints", "cache", "caller",
         "deadline_s", "failed_dialect", "id", "kind", "losses", "max_cost_pico", "moved", "outline",
-        "places", "prompt_tokens", "request", "route", "scopes", "session", "signed", "snapshot", "strict",
-        "surface", "tags", "tried", "upstream_us",
+        "places", "prompt_tokens", "request", "route", "scopes", "session", "signed", "snapshot",
+        "spent_pico", "strict", "surface", "tags", "tried", "upstream_us",
     )  # fmt: skip
 
     def __init__(self, request: Request, surface: Dialect, snapshot: Snapshot, caller: Caller) -> None:
@@ -103,6 +103,8 @@ class Walk:
         self.session = ""
         self.tags: tuple[str, ...] = ()
         self.max_cost_pico: int | None = None
+        self.spent_pico = 0
+        """What Attempts that are over cost; kept only where there is a `max_cost_pico`."""
         self.deadline_s: float | None = None
         self.strict = caller.key.strict
         self.places = False
@@ -164,6 +166,14 @@ class Walk:
         return deployment.priced.upper_bound(
             self.prompt_tokens, outline or self.outline, at_us, default_output
         )
+
+    def least(self, deployment: Deployment) -> int:
+        """Pico-dollars for which a capped call must have room at `deployment`: what it may cost, or, of a
+        stream whose answer is not bounded, since it is stopped at the cap, what its prompt may."""
+        outline = self.outline
+        if outline.stream and outline.max_output is None:
+            outline = structs.replace(outline, max_output=1)
+        return self.reservation(deployment, self.at_us, outline)
 
     def loss_names(self) -> tuple[str, ...]:
         """Names of everything dropped so far, in order, each once."""

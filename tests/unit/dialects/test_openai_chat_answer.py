@@ -208,7 +208,16 @@ USAGES = [
         Usage(10, output=10, reasoning=6),
     ),
     ({"prompt_tokens": 10, "completion_tokens": 4, "total_tokens": 20}, Usage(10, output=10, reasoning=6)),
-    ({"prompt_tokens": 10, "completion_tokens": None, "prompt_tokens_details": None}, Usage(10)),
+    (
+        {"prompt_tokens": 10, "completion_tokens": None, "prompt_tokens_details": None},
+        Usage(10, source="partial"),
+    ),
+    ({"prompt_tokens": 10, "total_tokens": 14}, Usage(10, output=4)),
+    ({"completion_tokens": 4, "total_tokens": 14}, Usage(10, output=4)),
+    ({"completion_tokens": 4}, Usage(0, output=4, source="partial")),
+    ({"prompt_tokens": "10", "completion_tokens": "4"}, Usage(10, output=4)),
+    ({"prompt_tokens": -10, "completion_tokens": 4}, None),
+    ({"prompt_tokens": 10, "completion_tokens": -4}, None),
     ({"prompt_tokens": 10.0, "completion_tokens": 4}, Usage(10, output=4)),
     (
         {"prompt_tokens": 1, "completion_tokens": 1, "server_tool_use": {"web_search_requests": 2}},

@@ -28,7 +28,7 @@ from ..base import Written
 from ..losses import Losses
 from .outline import outline
 from .read import NAME, read_blocks
-from .usage import tokens, usage_of, wire_usage, write_tier, write_usage
+from .usage import plain_usage, tokens, wire_usage, write_tier, write_usage
 
 Block = dict[str, Any]
 FINISH: MappingProxyType[str, FinishReason] = MappingProxyType(
@@ -51,7 +51,7 @@ class _Message(Struct):
     model: str = ""
     stop_reason: str | None = None
     stop_sequence: str | None = None
-    usage: dict[str, Any] | None = None
+    usage: Any = None
 
 
 TOP_LEVEL = frozenset(("type", "role", *_Message.__struct_fields__))
@@ -64,15 +64,15 @@ def read_answer(body: bytes) -> Answer:
         whole = msgspec.json.decode(body, type=dict[str, Any])
         message = msgspec.convert(whole, _Message)
         parts = read_blocks(message.content, answer=True)
-        wire = None if message.usage is None else wire_usage(message.usage)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, BadRequest) as error:
         raise UpstreamBroke(f"The provider's reply is not an Anthropic message: {error}") from error
+    wire = wire_usage(message.usage)
     return Answer(
         id=message.id,
         model=message.model,
         choices=(Choice(parts, finish_reason(message.stop_reason), message.stop_sequence),),
-        usage=None if wire is None else usage_of(wire),
-        service_tier=None if wire is None else wire.service_tier,
+        usage=plain_usage(wire),
+        service_tier=wire.service_tier,
         extras={key: value for key, value in whole.items() if key not in TOP_LEVEL and value is not None},
         dialect=NAME,
     )

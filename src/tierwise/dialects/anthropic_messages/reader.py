@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -115,9 +115,9 @@ class Reader(PieceReader[Frame]):
                 events.append(Failed(status_of(code), str(error.get("message") or "unknown error"), code))
 
     def _message_delta(self, event: Block, events: list[Event]) -> None:
-        told = event.get("usage")
-        if told:
-            self._usage = merged(self._usage, wire_usage(told))
+        told = wire_usage(event.get("usage"))
+        if said := event.get("usage") is not None:
+            self._usage = merged(self._usage, told)
         delta = event.get("delta") or {}
         self._extras.add(event, _KNOWN_EVENT, events)
         self._extras.add(delta, _KNOWN_DELTA, events)
@@ -125,8 +125,9 @@ class Reader(PieceReader[Frame]):
             for index in list(self._open):  # some servers never stop their blocks
                 self._stop(index, events)
             events.append(Finished(finish_reason(delta["stop_reason"]), _matched(delta)))
-        if told:
-            events.append(UsageSeen(usage_of(self._usage)))
+        if said:
+            source: Literal["partial", "reported"] = "partial" if told.output_tokens is None else "reported"
+            events.append(UsageSeen(usage_of(self._usage, source)))
 
     def _start(self, index: int, block: Block, events: list[Event]) -> None:
         if string_of(block["type"]) not in _TOLD:

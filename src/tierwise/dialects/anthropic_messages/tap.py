@@ -28,8 +28,8 @@ class _Delta(Struct):
     usage: WireUsage | None = None
 
 
-_START = msgspec.json.Decoder(_Start)
-_DELTA = msgspec.json.Decoder(_Delta)
+_START = msgspec.json.Decoder(_Start, strict=False)
+_DELTA = msgspec.json.Decoder(_Delta, strict=False)
 _ANY = msgspec.json.Decoder(dict[str, Any])
 _TERMINATOR = re.compile(rb'(?:\A|[\r\n])(?:event: ?message_stop|data: ?\{"type": ?"message_stop")')
 _TYPE_FIRST = (b'{"type":"', b'{"type": "')
@@ -136,7 +136,7 @@ class Tap:
     def _used(self, told: WireUsage | None) -> None:
         if told is not None:
             self._wire = told if self._wire is None else merged(self._wire, told)
-            self.usage = usage_of(self._wire)
+            self.usage = usage_of(self._wire, "partial" if told.output_tokens is None else "reported")
 
     def _other(self, body: bytes) -> None:
         event = _ANY.decode(body)

@@ -72,20 +72,34 @@ class WireUsage(Struct):
         """Tokens of the prompt, cached or not, as far as told."""
         return sum(_buckets(self)[:4])
 
+    def said(self) -> bool:
+        """Whether it counts anything."""
+        return self.input_tokens is not None or self.output_tokens is not None
 
-_DECODER = msgspec.json.Decoder(WireUsage)
+
+_DECODER = msgspec.json.Decoder(WireUsage, strict=False)
 
 
 class _Reply(Struct):
     usage: WireUsage | None = None
 
 
-_REPLY = msgspec.json.Decoder(_Reply)
+_REPLY = msgspec.json.Decoder(_Reply, strict=False)
 
 
-def wire_usage(usage: dict[str, Any] | None) -> WireUsage:
-    """`usage` as decoded JSON → WireUsage. msgspec.ValidationError when a number is no integer."""
-    return msgspec.convert(usage or {}, WireUsage)
+def wire_usage(usage: Any) -> WireUsage:
+    """`usage` as decoded JSON → WireUsage, which says nothing when it is not of that shape."""
+    try:
+        return msgspec.convert(usage or {}, WireUsage, strict=False)
+    except msgspec.ValidationError:
+        return WireUsage()
+
+
+def plain_usage(wire: WireUsage | None) -> Usage | None:
+    """Usage of a whole reply: None when it counts nothing, `partial` when not the answer."""
+    if wire is None or not wire.said():
+        return None
+    return usage_of(wire, "reported" if wire.output_tokens is not None else "partial")
 
 
 def merged(before: WireUsage, later: WireUsage) -> WireUsage:
@@ -175,14 +189,13 @@ def usage_in(body: bytes) -> Usage | None:
     tail = body[at + 7 :].strip()
     if tail.startswith(b":") and tail.endswith(b"}"):
         try:
-            return usage_of(_DECODER.decode(tail[1:-1]))
+            return plain_usage(_DECODER.decode(tail[1:-1]))
         except msgspec.DecodeError:
             pass
     try:
-        wire = _REPLY.decode(body).usage
+        return plain_usage(_REPLY.decode(body).usage)
     except msgspec.DecodeError:
         return None
-    return None if wire is None else usage_of(wire)
 
 
 def write_usage(usage: Usage, losses: Losses) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from msgspec import Raw, Struct, field
 
 from ...errors import BadRequest
 from ...nouns import Outline
+from ..base import asks_cost
 from ..members import not_json
 from .fields import STAND_INS
 from .schema import to_json_schema
@@ -108,6 +109,7 @@ class _Body(Struct):
     service_tier: str | None = field(name="serviceTier", default=None)
     service_tier_: str | None = field(name="service_tier", default=None)
     provider: _Provider | None = None
+    usage: Any = None
 
 
 _BODY = msgspec.json.Decoder(_Body)
@@ -191,6 +193,7 @@ def outline(body: bytes) -> Outline:
         service_tier=top.service_tier or top.service_tier_,
         fallback=provider.fallback or (),
         preference=provider.routing,
+        usage_cost=asks_cost(top.usage),
         head=(top.tools, top.system, top.system_),
         opening=top.contents,
     )

@@ -62,7 +62,7 @@ class _Chunk(Struct):
 
 
 _CHUNK = msgspec.json.Decoder(_Chunk)
-_USAGE = msgspec.json.Decoder(WireUsage)
+_USAGE = msgspec.json.Decoder(WireUsage, strict=False)
 _ANY = msgspec.json.Decoder(dict[str, Any])
 
 

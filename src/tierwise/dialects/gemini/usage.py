@@ -7,6 +7,7 @@ and video out, may have prices of their own and are counted apart. Searches the 
 
 from __future__ import annotations
 
+from math import inf
 from typing import Any, Literal
 
 import msgspec
@@ -48,8 +49,9 @@ class WireUsage(Struct):
     traffic: str | None = field(name="trafficType", default=None)
 
     def said(self) -> bool:
-        """Whether it counts anything."""
-        return self.prompt is not None or self.candidates is not None or self.total is not None
+        """Whether it counts anything. A report of less than nothing does not."""
+        counts = (self.prompt, self.candidates, self.total)
+        return any(count is not None for count in counts) and min(count or 0 for count in counts) >= 0
 
 
 class Grounding(Struct):
@@ -70,8 +72,8 @@ class _Tail(Struct):
     usage: WireUsage | None = field(name="usageMetadata", default=None)
 
 
-_REPLY = msgspec.json.Decoder(_Reply)
-_TAIL = msgspec.json.Decoder(_Tail)
+_REPLY = msgspec.json.Decoder(_Reply, strict=False)
+_TAIL = msgspec.json.Decoder(_Tail, strict=False)
 
 
 def usage_of(
@@ -108,7 +110,7 @@ def usage_of(
 
 
 def _count(value: Count) -> int:
-    return max(int(value), 0) if value else 0
+    return int(value) if value and 0 < value < inf else 0
 
 
 def _of(details: Details, name: str) -> int:

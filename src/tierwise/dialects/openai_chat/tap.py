@@ -127,7 +127,7 @@ class ChatTap:
             wire = wire or choice.usage  # Moonshot puts it into the choice
             if choice.delta is not None:
                 self._delta(choice.delta)
-        if wire is not None and (wire.prompt_tokens is not None or wire.completion_tokens is not None):
+        if wire is not None and wire.said():
             self.usage = from_wire(wire, self._tier)
 
     def _failed(self, value: Any) -> None:

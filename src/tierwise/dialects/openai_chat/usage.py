@@ -10,6 +10,7 @@ compatible endpoint).
 
 from __future__ import annotations
 
+from math import inf
 from typing import Any
 
 import msgspec
@@ -61,6 +62,11 @@ class Wire(Struct):
     service_tier: str | None = None
     """OpenRouter tells it here."""
 
+    def said(self) -> bool:
+        """Whether it counts anything. A report of less than nothing does not."""
+        prompt, output = self.prompt_tokens, self.completion_tokens
+        return (prompt is not None or output is not None) and (prompt or 0) >= 0 and (output or 0) >= 0
+
 
 class _HolderChoice(Struct):
     usage: Wire | None = None
@@ -72,13 +78,14 @@ class _Holder(Struct):
     service_tier: str | None = None
 
 
-_DECODER = msgspec.json.Decoder(_Holder)
+_DECODER = msgspec.json.Decoder(_Holder, strict=False)
 _NONE = _Prompt()
 _NOTHING = _Completion()
 
 
 def from_wire(wire: Wire, tier: str | None = None) -> Usage:
-    """Disjoint buckets. Nothing counted twice, nothing below zero. `tier` is the reply's `service_tier`."""
+    """Disjoint buckets. Nothing counted twice, nothing below zero; `partial` where only one side was counted.
+    `tier` is the reply's `service_tier`."""
     return _ordinary(wire, tier) or _untangled(wire, tier)
 
 
@@ -120,15 +127,21 @@ def _ordinary(wire: Wire, tier: str | None) -> Usage | None:
 
 def _untangled(wire: Wire, tier: str | None) -> Usage:
     details, more = wire.prompt_tokens_details or _NONE, wire.completion_tokens_details or _NOTHING
-    prompt = _count(wire.prompt_tokens)
+    prompt, output, total = (
+        _count(wire.prompt_tokens),
+        _count(wire.completion_tokens),
+        _count(wire.total_tokens),
+    )
+    whole = wire.prompt_tokens is not None and wire.completion_tokens is not None
+    if wire.prompt_tokens is None:
+        prompt = max(total - output, 0)
     read = _first(
         details.cached_tokens, wire.prompt_cache_hit_tokens, wire.cached_tokens, wire.cache_read_input_tokens
     )
     written = _first(details.cache_write_tokens, wire.cache_creation_input_tokens)
     hour = min(_count(wire.cache_creation.ephemeral_1h_input_tokens), written) if wire.cache_creation else 0
     reasoning, spoken = _count(more.reasoning_tokens), _count(more.audio_tokens)
-    output = _count(wire.completion_tokens)
-    hidden = _count(wire.total_tokens) - prompt - output
+    hidden = total - prompt - output
     outside = 0  # cached or written tokens that an aggregator left out of the prompt count, as Anthropic does
     if hidden > 0 and reasoning != hidden and hidden in (read + written, written, read):
         outside = hidden
@@ -136,7 +149,7 @@ def _untangled(wire: Wire, tier: str | None) -> Usage:
         outside = read + written
     elif hidden > 0 and reasoning in (0, hidden):
         output += hidden
-        reasoning = hidden
+        reasoning = hidden if whole else reasoning
     fresh = max(prompt + outside - read - written, 0)
     heard = min(_count(details.audio_tokens), fresh)
     spoken = min(spoken, output)
@@ -145,8 +158,8 @@ def _untangled(wire: Wire, tier: str | None) -> Usage:
         extra["input_audio"] = heard
     if spoken:
         extra["output_audio"] = spoken
-    if wire.server_tool_use and _count(wire.server_tool_use.web_search_requests):
-        extra["web_search"] = _count(wire.server_tool_use.web_search_requests)
+    if wire.server_tool_use and (searches := _count(wire.server_tool_use.web_search_requests)):
+        extra["web_search"] = searches
     return Usage(
         input=fresh - heard,
         cache_read=read,
@@ -155,12 +168,13 @@ def _untangled(wire: Wire, tier: str | None) -> Usage:
         output=output - spoken,
         reasoning=min(reasoning, output - spoken),
         extra=extra,
+        source="reported" if whole or wire.total_tokens is not None else "partial",
         service_tier=tier_billed(tier or wire.service_tier),
     )
 
 
 def _count(value: Count) -> int:
-    return max(int(value), 0) if value else 0
+    return int(value) if value and 0 < value < inf else 0
 
 
 def _first(*values: Count) -> int:
@@ -174,8 +188,7 @@ def from_object(value: Any, tier: str | None = None) -> Usage | None:
         wire = msgspec.convert(value, Wire, strict=False)
     except msgspec.ValidationError:
         return None
-    said = wire.prompt_tokens is not None or wire.completion_tokens is not None
-    return from_wire(wire, tier) if said else None
+    return from_wire(wire, tier) if wire.said() else None
 
 
 def find(body: bytes) -> Usage | None:
@@ -197,7 +210,7 @@ def find(body: bytes) -> Usage | None:
             wire = wire or choice.usage
         if holder.service_tier is None and text is not body and body.find(b'"service_tier"', 0, at) >= 0:
             continue  # it decides the price and stands before the usage
-        if wire is not None and (wire.prompt_tokens is not None or wire.completion_tokens is not None):
+        if wire is not None and wire.said():
             return from_wire(wire, holder.service_tier)
     return None
 
