@@ -98,7 +98,7 @@ _SEALED = changed(
 )
 _LINK = {"url": "https://example.com/sun", "title": "almanac", "start_index": 0, "end_index": 3}
 _FOUND = {"type": "web_search_result_location", "url": _LINK["url"], "title": "almanac", "cited_text": "sun"}
-_SOURCE = {"startIndex": 0, "endIndex": 3, "uri": _LINK["url"]}
+_SOURCE = {"startIndex": 0, "endIndex": 3, "uri": _LINK["url"], "title": "almanac"}
 _PLACE = {"type": "char_location", "cited_text": "sun", "document_index": 0, "document_title": "almanac"}
 _TOP = {"token": "hi", "logprob": -0.5, "bytes": [104, 105]}
 _PROBS = [{**_TOP, "top_logprobs": [_TOP]}]
@@ -238,22 +238,24 @@ CONTENT = [
             **ALL,
             "A": loss("answer.citations", fragment=SUN["A"]),
             "A>A": carried,
+            "A>C": changed(
+                "without the words cited",
+                choice(content="sun", annotations=[{"type": "url_citation", "url_citation": _LINK}]),
+                "opaque.citation.cited_text",
+            ),
+            "A>R": changed(
+                "without the words cited",
+                output(spoken("sun", annotations=[{"type": "url_citation", **_LINK}])),
+                "opaque.citation.cited_text",
+            ),
             "A>G": changed(
-                "the page",
-                candidate({"text": "sun"}, citationMetadata={"citationSources": [{"uri": _LINK["url"]}]}),
-            ),
-            "G>G": changed(
-                "the page",
-                candidate({"text": "sun"}, citationMetadata={"citationSources": [{"uri": _LINK["url"]}]}),
-            ),
-            "G>C": changed(
-                "the page",
-                choice(
-                    content="sun",
-                    annotations=[{"url_citation": {"url": _LINK["url"], "start_index": 0, "end_index": 3}}],
+                "without the words cited",
+                candidate(
+                    {"text": "sun"},
+                    citationMetadata={"citationSources": [{"uri": _LINK["url"], "title": "almanac"}]},
                 ),
+                "opaque.citation.cited_text",
             ),
-            "G>R": changed("the page", output(spoken("sun", annotations=[{**_LINK, "title": ""}]))),
         },
     ),
     Row(

@@ -13,6 +13,35 @@ _PAGE = {"url": "https://example.com/sun", "title": "almanac"}
 _OTHER = "https://example.org/moon"
 _LISTED = [_PAGE["url"], _OTHER]
 _CITED = [{**page, "start_index": 0, "end_index": 3} for page in (_PAGE, {"url": _OTHER, "title": ""})]
+_PLACED = _CITED[0]
+_NESTED = {"url_citation": _PLACED}
+_CITE = {"uri": _PAGE["url"], "title": "almanac"}
+_DETAILS = ("opaque.citation.date", "opaque.citation.snippet")
+_RESULT = {
+    "type": "search_result_location",
+    "source": _PAGE["url"],
+    "title": "almanac",
+    "cited_text": "It shines.",
+    "search_result_index": 0,
+    "start_block_index": 0,
+    "end_block_index": 1,
+}
+_RESULT_LOST = tuple(f"opaque.citation.{name}" for name in _RESULT if name not in ("type", "source", "title"))
+# Gemini counts bytes: `ü` is two of them.
+_GROUNDED = {
+    "groundingChunks": [{"web": _CITE}, {"web": {"uri": _OTHER}}],
+    "groundingSupports": [
+        {
+            "segment": {"startIndex": 18, "endIndex": 23, "text": "früh"},
+            "groundingChunkIndices": [1],
+            "confidenceScores": [0.5],
+        }
+    ],
+}
+_GROUNDS = [
+    {"url": _OTHER, "title": "", "start_index": 18, "end_index": 22},
+    {**_PAGE, "start_index": 0, "end_index": 23},
+]
 
 
 def odd(said: dict[str, Wire], kinds: dict[str, str]) -> tuple[dict[str, Wire], dict[str, Cell]]:
@@ -91,10 +120,7 @@ BESIDE = [
         "pages listed beside the answer (Perplexity)",
         {"C": {**SUN["C"], "search_results": [_PAGE], "citations": _LISTED}},
         {
-            "C>C": changed(
-                "as citations of the text",
-                choice(content="sun", annotations=[{"url_citation": page} for page in _CITED]),
-            ),
+            "C>C": carried,
             "R": changed("as citations of the text", output(spoken("sun", annotations=_CITED))),
             "A": loss("answer.citations", fragment=SUN["A"]),
             "G": changed(
@@ -109,6 +135,85 @@ BESIDE = [
                     },
                 ),
             ),
+        },
+    ),
+    Row(
+        "what is found of a page beside its address and title",
+        {
+            "C": {**SUN["C"], "search_results": [{**_PAGE, "date": "2026-10-21", "snippet": "It shines."}]},
+            "R": output(spoken("sun", annotations=[{**_PLACED, "date": "2026-10-21", "snippet": "…"}])),
+            "A": blocks(text("sun", citations=[{**_PAGE, "date": "2026-10-21", "snippet": "…"}])),
+            "G": candidate(
+                {"text": "sun"},
+                citationMetadata={"citationSources": [{**_CITE, "date": "2026-10-21", "snippet": "…"}]},
+            ),
+        },
+        {
+            "C": changed("the page", choice(content="sun", annotations=[_NESTED]), *_DETAILS),
+            "R": changed("the page", output(spoken("sun", annotations=[_PLACED])), *_DETAILS),
+            "A": loss("answer.citations", fragment=SUN["A"]),
+            "G": changed(
+                "the page",
+                candidate({"text": "sun"}, citationMetadata={"citationSources": [_CITE]}),
+                *_DETAILS,
+            ),
+            **{f"{code}>{code}": carried for code in "CRAG"},
+        },
+    ),
+    Row(
+        "files that a text is cited from (of Responses)",
+        {"R": output(spoken("sun", annotations=[{"type": "file_citation", "file_id": "f1", "index": 1}]))},
+        {"R": carried, **{code: loss("answer.citations", fragment=SUN[code]) for code in "CAG"}},
+    ),
+    Row(
+        "search results of the request that a text is cited from (of Anthropic)",
+        {"A": blocks(text("sun", citations=[_RESULT]))},
+        {
+            "A": carried,
+            "C": changed("the page", choice(content="sun", annotations=[_NESTED]), *_RESULT_LOST),
+            "R": changed("the page", output(spoken("sun", annotations=[_PLACED])), *_RESULT_LOST),
+            "G": changed(
+                "the page",
+                candidate({"text": "sun"}, citationMetadata={"citationSources": [_CITE]}),
+                *_RESULT_LOST,
+            ),
+        },
+    ),
+    Row(
+        "what a text is grounded on, and which words of it (of Gemini)",
+        {"G": candidate({"text": "Die Sonne scheint früh."}, groundingMetadata=_GROUNDED)},
+        {
+            "G": carried,
+            "C": changed(
+                "as citations of pages",
+                choice(
+                    content="Die Sonne scheint früh.",
+                    annotations=[{"url_citation": each} for each in _GROUNDS],
+                ),
+                "answer_extra.groundingMetadata",
+            ),
+            "R": changed(
+                "as citations of pages",
+                output(spoken("Die Sonne scheint früh.", annotations=_GROUNDS)),
+                "answer_extra.groundingMetadata",
+            ),
+            "A": loss(
+                "answer.citations",
+                "answer_extra.groundingMetadata",
+                fragment=blocks(text("Die Sonne scheint früh.")),
+            ),
+        },
+    ),
+    Row(
+        "citations without a text",
+        {
+            "C": choice("tool_calls", tool_calls=[call("C")], annotations=[_NESTED]),
+            "G": candidate(call("G"), citationMetadata={"citationSources": [_CITE]}),
+        },
+        {
+            f"{source}>{target}": carried if source == target else loss(name)
+            for source, name in (("C", "opaque.message.annotations"), ("G", "answer_extra.citationMetadata"))
+            for target in "CRAG"
         },
     ),
 ]

@@ -195,7 +195,8 @@ def _from_chunks(told: list[Any]) -> Wire:
     assert len({(c["id"], c["created"], c["model"]) for c in chunks}) == 1
     body: Wire = {**chunks[0], "choices": []}
     for chunk in chunks:
-        body["usage"] = chunk.get("usage") or body.get("usage")
+        usage = chunk.get("usage") or body.get("usage")
+        body |= {name: chunk[name] for name in chunk.keys() - {"choices"}} | {"usage": usage}
         for choice in chunk["choices"]:
             while len(body["choices"]) <= choice["index"]:
                 empty = {

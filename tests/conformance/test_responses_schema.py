@@ -20,6 +20,7 @@ from tierwise.nouns import (
     BlockStart,
     BlockStop,
     Choice,
+    Citation,
     Cited,
     Delta,
     Ended,
@@ -117,7 +118,7 @@ EVERYTHING: list[Event] = [
         1, "Hel", logprobs={"content": [{"token": "Hel", "logprob": -0.1, "bytes": [1], "top_logprobs": []}]}
     ),
     Delta(1, "lo"),
-    Cited(1, {"url": "http://e", "title": "E"}, "gemini"),
+    Cited(1, Citation({}, "gemini", "http://e", "E")),
     BlockStop(1),
     BlockStart(2, "refusal"),
     Delta(2, "no"),
@@ -227,7 +228,7 @@ def test_an_error_before_anything_is_still_a_stream_of_its_own() -> None:
 def test_whole_replies_are_valid_and_equal_to_the_streams() -> None:
     parts = (
         Thinking("t", "sig", origin="anthropic_messages"),
-        Text("Hello", citations=({"url": "http://e"},), citations_dialect="gemini"),
+        Text("Hello", citations=(Citation({}, "gemini", "http://e"),)),
         Refusal("no"),
         ToolCall("call_1", "f", ""),
         ToolCall("call_2", "c", "free", custom=True),

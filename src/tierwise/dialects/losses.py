@@ -161,13 +161,15 @@ class Losses:
 
     def beside(self, extra: Extra) -> None:
         """Notes a vendor's own field of a streamed answer."""
-        self.add(f"answer_extra.{extra.name}")
+        if not extra.cited:
+            self.add(f"answer_extra.{extra.name}")
 
     def answer(self, answer: Answer) -> None:
         """Notes the vendor's own fields of an answer and of its choices."""
         for extras in (answer.extras, *(choice.extras for choice in answer.choices)):
             for name in extras:
-                self.add(f"answer_extra.{name}")
+                if name not in answer.cited:
+                    self.add(f"answer_extra.{name}")
 
     def tuple(self) -> tuple[Loss, ...]:
         return tuple(self._seen)

@@ -4,6 +4,7 @@ before it.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any, Generic, Protocol, TypeVar
 
 from ..errors import UpstreamBroke
@@ -22,7 +23,7 @@ class Source(Protocol[Piece]):
         """A last piece that lacks only its closing line ends, perhaps cut short."""
 
 
-class PieceReader(Generic[Piece]):
+class PieceReader(ABC, Generic[Piece]):
     """A StreamReader over a Source: a dialect's own says what a piece means, and what is due at the end."""
 
     def __init__(self, source: Source[Piece]) -> None:
@@ -60,9 +61,9 @@ class PieceReader(Generic[Piece]):
         self._last(events)
         return events
 
+    @abstractmethod
     def _piece(self, piece: Piece, events: list[Event]) -> None:
         """Appends the events of one piece. UpstreamBroke when it is malformed."""
-        raise NotImplementedError
 
     def _last(self, events: list[Event]) -> None:
         """Appends what is due at the end."""

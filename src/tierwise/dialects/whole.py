@@ -36,7 +36,7 @@ def events_of(answer: Answer) -> Iterator[Event]:
     """The Events of a stream of `answer`, each block's text in one piece."""
     yield Started(answer.id, answer.model, answer.created, answer.usage, answer.service_tier)
     for name, value in answer.extras.items():
-        yield Extra(name, value, answer.dialect)
+        yield Extra(name, value, answer.dialect, cited=name in answer.cited)
     for number, choice in enumerate(answer.choices):
         logprobs = choice.logprobs
         for name, value in choice.extras.items():
@@ -90,7 +90,7 @@ def _block(index: int, part: Part, number: int, logprobs: dict[str, Any] | None)
             yield BlockStart(index, "text", Text(""), number)
             yield Delta(index, part.text, number, logprobs)
             for citation in part.citations:
-                yield Cited(index, citation, part.citations_dialect, number)
+                yield Cited(index, citation, number)
         case Refusal():
             yield BlockStart(index, "refusal", Refusal(""), number)
             yield Delta(index, part.text, number)
@@ -145,8 +145,7 @@ class _Gathered:
             case Cited():
                 part = self.parts.get(event.index)
                 if isinstance(part, Text):
-                    cited = (*part.citations, event.citation)
-                    self.parts[event.index] = replace(part, citations=cited, citations_dialect=event.dialect)
+                    self.parts[event.index] = replace(part, citations=(*part.citations, event.citation))
             case Finished():
                 self.finish, self.stop_sequence = event.reason, event.stop_sequence
 
@@ -160,6 +159,7 @@ def answer_of(events: Iterable[Event]) -> Answer | None:
     started, usage, ended = Started("", ""), None, False
     choices: dict[int, _Gathered] = {}
     extras: dict[str, Any] = {}
+    cited: list[str] = []
     dialect = ""
     for event in events:
         match event:
@@ -174,6 +174,8 @@ def answer_of(events: Iterable[Event]) -> Answer | None:
                 whole = event.choice is None
                 held = extras if whole else choices.setdefault(event.choice or 0, _Gathered()).extras
                 held[event.name] = event.value
+                if event.cited:
+                    cited.append(event.name)
             case BlockStart() | Delta() | Signed() | Cited() | BlockStop() | Finished():
                 choices.setdefault(event.choice, _Gathered()).take(event)
     if not ended:
@@ -187,6 +189,7 @@ def answer_of(events: Iterable[Event]) -> Answer | None:
         started.service_tier,
         extras,
         dialect,
+        tuple(cited),
     )
 
 

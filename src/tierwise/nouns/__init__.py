@@ -23,6 +23,7 @@ from .answer import (
 from .ask import (
     Ask,
     CacheMark,
+    Citation,
     DialectName,
     Media,
     Message,
@@ -58,11 +59,11 @@ from .verdict import Case, Counts, Decision, Score, Suite, Trial, Verdict
 
 __all__ = [
     "Abilities", "Answer", "Ask", "Bar", "BlockStart", "BlockStop", "Budget", "CacheMark", "Caller",
-    "Candidate", "Case", "Catalog", "Choice", "Cited", "Close", "Counts", "Decision", "Delta",
-    "DialectName", "Ended", "Event", "Extra", "Fact", "Failed", "FinishReason", "Finished", "Key", "Ladder",
-    "Loss", "Media", "Message", "Model", "Opaque", "Open", "Outcome", "Outline", "OutputFormat",
-    "Part", "Ping", "Policy", "Prefixed", "Price", "PriceStep", "Provider", "Reasoning", "Refusal", "Route",
-    "Rule", "Sampling", "Score", "Signed", "Skipped", "Source", "Started", "Suite", "Task", "Text",
-    "Thinking", "Tier", "TierHealth", "Tool", "ToolCall", "ToolChoice", "ToolResult", "Trial",
-    "Usage", "UsageSeen", "Verdict",
+    "Candidate", "Case", "Catalog", "Choice", "Citation", "Cited", "Close", "Counts", "Decision",
+    "Delta", "DialectName", "Ended", "Event", "Extra", "Fact", "Failed", "FinishReason", "Finished",
+    "Key", "Ladder", "Loss", "Media", "Message", "Model", "Opaque", "Open", "Outcome", "Outline",
+    "OutputFormat", "Part", "Ping", "Policy", "Prefixed", "Price", "PriceStep", "Provider", "Reasoning",
+    "Refusal", "Route", "Rule", "Sampling", "Score", "Signed", "Skipped", "Source", "Started", "Suite",
+    "Task", "Text", "Thinking", "Tier", "TierHealth", "Tool", "ToolCall", "ToolChoice", "ToolResult",
+    "Trial", "Usage", "UsageSeen", "Verdict",
 ]  # fmt: skip

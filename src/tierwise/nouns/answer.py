@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
-from .ask import Part
+from .ask import Citation, Part
 
 FinishReason = Literal[
     "stop", "stop_sequence", "length", "context", "tool_calls", "refusal", "pause", "error"
@@ -73,7 +73,7 @@ class Choice(Struct, frozen=True):
 
 class Answer(Struct, frozen=True):
     """A whole reply. `usage` None when the provider told none. `extras` are vendor fields outside these
-    words, as `dialect` wrote them."""
+    words, as `dialect` wrote them; of those in `cited`, citations tell the same."""
 
     id: str
     model: str
@@ -84,6 +84,7 @@ class Answer(Struct, frozen=True):
     service_tier: str | None = None
     extras: dict[str, Any] = {}
     dialect: str = ""
+    cited: tuple[str, ...] = ()
 
 
 class Started(Struct, frozen=True, tag="started"):
@@ -129,11 +130,10 @@ class Signed(Struct, frozen=True, tag="signed"):
 
 
 class Cited(Struct, frozen=True, tag="cited"):
-    """A citation for text block `index`, as `dialect` wrote it."""
+    """A citation for text block `index`, told before the block stops."""
 
     index: int
-    citation: dict[str, Any]
-    dialect: str
+    citation: Citation
     choice: int = 0
 
 
@@ -152,12 +152,14 @@ class Finished(Struct, frozen=True, tag="finished"):
 
 class Extra(Struct, frozen=True, tag="extra"):
     """A vendor's field of the answer outside these words, as `dialect` wrote it: of one choice, or, with
-    `choice` None, of the whole answer. A later one of the same name replaces the first."""
+    `choice` None, of the whole answer. A later one of the same name replaces the first. `cited`: citations
+    tell the same."""
 
     name: str
     value: Any
     dialect: str
     choice: int | None = None
+    cited: bool = False
 
 
 class UsageSeen(Struct, frozen=True, tag="usage"):

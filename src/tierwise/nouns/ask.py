@@ -22,12 +22,27 @@ class CacheMark(Struct, frozen=True):
     ttl: Literal["5m", "1h", "30m"] = "5m"
 
 
+class Citation(Struct, frozen=True):
+    """Where the words of a Text come from.
+
+    `raw` is the citation as `dialect` wrote it, for that dialect alone; None when it tells the same
+    elsewhere in the answer. `url` is a web page, "" for any other source. `start` and `end` are the cited
+    characters of the Text, None for all of it. `rest` names the members of `raw` beyond these words.
+    """
+
+    raw: dict[str, Any] | None
+    dialect: str
+    url: str = ""
+    title: str = ""
+    start: int | None = None
+    end: int | None = None
+    rest: tuple[str, ...] = ()
+
+
 class Text(Struct, frozen=True, tag="text"):
     text: str
     cache: CacheMark | None = None
-    citations: tuple[dict[str, Any], ...] = ()
-    """Citations as their dialect wrote them; `citations_dialect` says which."""
-    citations_dialect: str = ""
+    citations: tuple[Citation, ...] = ()
 
 
 class Media(Struct, frozen=True, tag="media"):

@@ -29,6 +29,7 @@ from tierwise.nouns import (
     Answer,
     Ask,
     Choice,
+    Citation,
     Message,
     Opaque,
     Reasoning,
@@ -189,7 +190,7 @@ def test_parts_of_other_vendors() -> None:
         Thinking("theirs", origin="openai_chat"),
         Thinking(encrypted="x", origin="openai_responses"),
         Text(""),
-        Text("so", citations=({"u": 1},), citations_dialect="gemini"),
+        Text("so", citations=(Citation({"u": 1}, "gemini"),)),
         Opaque("openai_responses", "web_search_call", {"type": "web_search_call"}),
     )
     assert body["content"] == [

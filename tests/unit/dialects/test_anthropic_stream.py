@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tierwise.dialects import registry
+from tierwise.dialects.anthropic_messages.read import read_citation
 from tierwise.errors import UpstreamBroke
 from tierwise.nouns import (
     Ask,
@@ -57,7 +58,7 @@ EVENTS: list[Event] = [
     BlockStart(2, "text", Text("")),
     Delta(2, "The answer\n"),
     Delta(2, 'is "event: message_stop"'),
-    Cited(2, CITATION, OURS),
+    Cited(2, read_citation(CITATION)),
     BlockStop(2),
     BlockStart(3, "opaque", Opaque(OURS, "server_tool_use", SEARCH)),
     BlockStop(3),

@@ -16,6 +16,7 @@ from tierwise.nouns import (
     Abilities,
     Ask,
     CacheMark,
+    Citation,
     Media,
     Message,
     Model,
@@ -274,7 +275,11 @@ def test_thinking_is_replayed_only_to_its_maker() -> None:
 def test_empty_parts_and_odd_ones() -> None:
     body, losses = write(
         ask(
-            Message("user", (Text(""), Text("hi", citations=({"x": 1},)), Text(" \n")), name="bob"),
+            Message(
+                "user",
+                (Text(""), Text("hi", citations=(Citation({"x": 1}, "gemini"),)), Text(" \n")),
+                name="bob",
+            ),
             Message("assistant", (Text(""),)),
             Message(
                 "assistant", (Refusal("no"), Opaque("openai_responses", "web_search_call", {"type": "w"}))

@@ -14,6 +14,7 @@ from tierwise.nouns import (
     Answer,
     Ask,
     Choice,
+    Citation,
     Message,
     Opaque,
     Reasoning,
@@ -222,7 +223,7 @@ def test_write_answer_round_trip() -> None:
 def test_write_answer_of_another_vendor() -> None:
     parts = (
         Thinking("hm", "sig", origin="anthropic_messages"),
-        Text("see", citations=({"url": "https://e.org", "title": "E"}, {"type": "page"})),
+        Text("see", citations=(Citation({}, "a", "https://e.org", "E"), Citation({}, "a"))),
         ToolCall("a", "f", '{"x":1}'),
         ToolCall("b", "g", "oops"),
         Opaque("anthropic_messages", "server_tool_use", {}),

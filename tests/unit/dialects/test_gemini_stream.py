@@ -18,6 +18,7 @@ from tierwise.nouns import (
     Ask,
     BlockStart,
     BlockStop,
+    Citation,
     Cited,
     Delta,
     Ended,
@@ -240,7 +241,9 @@ def test_signature_on_text_citations_and_media() -> None:
     assert Signed(1, "S") in events
     opaque = [e.part for e in events if isinstance(e, BlockStart) and e.kind == "opaque"]
     assert opaque[1] == Opaque("gemini", "executableCode", {"executableCode": {}})
-    assert [e.citation for e in events if isinstance(e, Cited)] == [web]
+    assert [e.citation for e in events if isinstance(e, Cited)] == [
+        Citation(None, "gemini", "https://e.org", "E")
+    ]
     assert [e for e in events if isinstance(e, UsageSeen)][-1].usage.extra == {"web_search": 1}
 
 
@@ -330,8 +333,8 @@ def test_writer_refusals_choices_and_citations() -> None:
         Delta(0, "no"),
         BlockStart(0, "text", choice=1),
         Delta(0, "yes", choice=1),
-        Cited(0, {"url": "https://e.org", "title": "E"}, "anthropic_messages", 1),
-        Cited(0, {"type": "char_location"}, "anthropic_messages", 1),
+        Cited(0, Citation({}, "anthropic_messages", "https://e.org", "E"), 1),
+        Cited(0, Citation({}, "anthropic_messages"), 1),
         Finished("stop"),
         Finished("stop_sequence", "X", choice=1),
         Ended(),
@@ -341,7 +344,7 @@ def test_writer_refusals_choices_and_citations() -> None:
     assert [each["finishReason"] for each in last] == ["SAFETY", "STOP"]
     assert last[1]["citationMetadata"] == {"citationSources": [{"uri": "https://e.org", "title": "E"}]}
     assert [part["text"] for part in all_parts(pieces, 1)] == ["yes", ""]
-    assert losses == ["answer.refusal", "answer.citations", "stop.which"]
+    assert losses == ["answer.refusal", "stop.which", "answer.citations"]
 
 
 def test_writer_error_ends_the_stream() -> None:

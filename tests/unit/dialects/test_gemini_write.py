@@ -12,6 +12,7 @@ from tierwise.nouns import (
     Abilities,
     Ask,
     CacheMark,
+    Citation,
     Media,
     Message,
     Model,
@@ -208,7 +209,7 @@ def test_media_in_results() -> None:
         (Opaque("anthropic_messages", "server_tool_use", {}), "opaque.server_tool_use"),
         (Refusal("no"), "message.refusal"),
         (Text("x", CacheMark()), "cache.mark"),
-        (Text("x", citations=({"a": 1},)), "message.citations"),
+        (Text("x", citations=(Citation({"a": 1}, "gemini"),)), "message.citations"),
     ],
 )
 def test_parts_of_other_vendors(part: Part, loss: str) -> None:

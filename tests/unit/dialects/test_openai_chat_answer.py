@@ -13,6 +13,7 @@ from tierwise.nouns import (
     Answer,
     Ask,
     Choice,
+    Citation,
     Media,
     Message,
     Opaque,
@@ -80,7 +81,7 @@ def test_everything_a_message_may_hold() -> None:
     assert first(message, "tool_calls") == Choice(
         (
             Thinking("why", origin="openai_chat"),
-            Text("t", None, (cite,), "openai_chat"),
+            Text("t", None, (Citation(cite, "openai_chat", "u"),)),
             Refusal("r"),
             ToolCall("c", "f", "{}"),
             ToolCall("d", "g", "x", custom=True),
@@ -284,12 +285,12 @@ def test_the_word_for_why_it_ended(finish: Any, word: str, losses: list[str]) ->
 
 
 def test_an_anthropic_answer_is_joined_and_its_losses_named() -> None:
-    page = {"type": "web_search_result_location", "url": "http://p", "title": "P", "cited_text": "b"}
+    page = Citation({}, "anthropic_messages", "http://p", "P", rest=("cited_text",))
     choice, losses = write(
         Thinking("hm", signature="s", origin="anthropic_messages"),
         Thinking(encrypted="e", origin="anthropic_messages"),
         Text("ab"),
-        Text("cd", None, (page, {"type": "char_location"}), "anthropic_messages"),
+        Text("cd", None, (page, Citation({}, "anthropic_messages"))),
         Media("image", "base64", "QQ==", "image/png"),
         Opaque("anthropic_messages", "server_tool_use", {}),
         ToolCall("t", "f", ""),
@@ -309,6 +310,7 @@ def test_an_anthropic_answer_is_joined_and_its_losses_named() -> None:
     assert losses == [
         "thinking.signature",
         "thinking.redacted",
+        "opaque.citation.cited_text",
         "answer.citations",
         "opaque.server_tool_use",
     ]

@@ -17,6 +17,7 @@ from tierwise.nouns import (
     BlockStop,
     CacheMark,
     Choice,
+    Citation,
     Delta,
     Ended,
     Event,
@@ -126,9 +127,9 @@ def test_a_foreign_request_is_written_to_the_schema(model: str) -> None:
 
 @here
 def test_a_reply_is_written_to_the_schema() -> None:
-    page = {"type": "web_search_result_location", "url": "u", "title": "t"}
+    page = Citation({}, "anthropic_messages", "u", "t")
     parts = (
-        Thinking("x", "sig"), Text("a", None, (page,), "anthropic_messages"), Refusal("r"),
+        Thinking("x", "sig"), Text("a", None, (page,)), Refusal("r"),
         ToolCall("t", "f", ""), ToolCall("u", "p", "free", custom=True),
     )  # fmt: skip
     usage = Usage(1, 2, 3, 4, 5, 2, {"input_audio": 1})

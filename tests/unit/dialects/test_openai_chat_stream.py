@@ -12,6 +12,7 @@ from tierwise.errors import UpstreamBroke
 from tierwise.nouns import (
     BlockStart,
     BlockStop,
+    Citation,
     Cited,
     Delta,
     Ended,
@@ -288,7 +289,7 @@ def test_citations_logprobs_and_images() -> None:
     assert found[1:] == [
         BlockStart(0, "text"),
         Delta(0, "a", logprobs=probs),
-        Cited(0, cite, "openai_chat"),
+        Cited(0, Citation(cite, "openai_chat", "u")),
         BlockStop(0),
         BlockStart(1, "opaque", Opaque("openai_chat", "message.images", {"images": [image]})),
         BlockStop(1),

@@ -13,6 +13,7 @@ from tierwise.nouns import (
     Ask,
     BlockStart,
     BlockStop,
+    Citation,
     Cited,
     Delta,
     Ended,
@@ -176,15 +177,14 @@ def test_the_deprecated_form_for_those_who_asked_in_it() -> None:
 
 
 def test_thinking_citations_and_images_of_other_dialects() -> None:
-    page = {"type": "web_search_result_location", "url": "u", "title": "t"}
     events = (
         START,
         BlockStart(0, "thinking", Thinking(origin="anthropic_messages")), Delta(0, "hm"),
         Signed(0, "sig"), BlockStop(0),
         BlockStart(1, "thinking", Thinking(encrypted="x")), BlockStop(1),
         BlockStart(2, "text"), Delta(2, "ab"), BlockStop(2),
-        BlockStart(3, "text"), Delta(3, "cd"), Cited(3, page, "anthropic_messages"),
-        Cited(3, {"type": "char_location"}, "anthropic_messages"), BlockStop(3),
+        BlockStart(3, "text"), Delta(3, "cd"), Cited(3, Citation({}, "anthropic_messages", "u", "t")),
+        Cited(3, Citation({}, "anthropic_messages")), BlockStop(3),
         BlockStart(4, "opaque", Opaque("anthropic_messages", "server_tool_use", {})), BlockStop(4),
         BlockStart(5, "opaque", Opaque("openai_chat", "message.images", {"images": [1]})), BlockStop(5),
         BlockStart(6, "opaque", Media("image", "url", "http://x")), BlockStop(6),

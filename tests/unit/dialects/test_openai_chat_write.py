@@ -12,6 +12,7 @@ from tierwise.nouns import (
     Abilities,
     Ask,
     CacheMark,
+    Citation,
     Media,
     Message,
     Model,
@@ -178,7 +179,7 @@ def test_what_an_assistants_turn_loses() -> None:
     messages, losses = say(
         Thinking("hm", signature="sig", origin="anthropic_messages"),
         Thinking("so", origin="openai_chat"),
-        Text("a", citations=({"type": "char_location"},), citations_dialect="anthropic_messages"),
+        Text("a", citations=(Citation({"type": "char_location"}, "anthropic_messages"),)),
         Refusal("no"),
         ToolCall("c", "f", "", signature="s"),
         Text("b"),

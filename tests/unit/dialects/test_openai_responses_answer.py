@@ -14,6 +14,7 @@ from tierwise.nouns import (
     BlockStart,
     BlockStop,
     Choice,
+    Citation,
     Cited,
     Delta,
     Ended,
@@ -113,7 +114,7 @@ def test_what_a_message_may_hold() -> None:
     found = read({**MESSAGE, "content": content, "phase": "final_answer"})
     assert found.choices[0].parts == (
         Opaque(NAME, "message.phase", {"phase": "final_answer"}),
-        Text("x", citations=(note,), citations_dialect=NAME),
+        Text("x", citations=(Citation(note, NAME, "http://e", "", 0, 1),)),
         Refusal("no"),
     )
     assert found.choices[0].logprobs == {"content": [logprob], "refusal": None}
@@ -224,7 +225,7 @@ def test_a_stream() -> None:
         BlockStop(0),
         BlockStart(1, "text"),
         Delta(1, "Hello"),
-        Cited(1, note, NAME),
+        Cited(1, Citation(note, NAME, "http://e")),
         BlockStop(1),
         BlockStart(2, "tool_call", ToolCall("c1", "f", "", item_id="fc_1")),
         Delta(2, '{"a"'),
@@ -359,7 +360,7 @@ def test_what_an_answer_cannot_hold_is_named() -> None:
         Media("audio", "base64", "x"),
         Opaque("gemini", "executableCode", {}),
         ToolCall("c", "f", "{}", signature="sig"),
-        Text("x", citations=({"type": "char_location"},), citations_dialect="anthropic_messages"),
+        Text("x", citations=(Citation({"type": "char_location"}, "anthropic_messages"),)),
     )
     written = DIALECT.write_answer(Answer("a", "m", (Choice(parts, "pause"),), extras={"x": 1}), ASK)
     assert {loss.name for loss in written.losses} == {

@@ -25,6 +25,7 @@ from ...nouns import (
     Usage,
 )
 from ..base import Written
+from ..citations import own
 from ..losses import Losses
 from .outline import outline
 from .read import NAME, read_blocks
@@ -143,8 +144,9 @@ def answer_block(part: Part, ask: Ask, losses: Losses) -> list[Block]:
             if not part.text:
                 return []
             block: Block = {"type": "text", "text": part.text}
-            if part.citations and part.citations_dialect == NAME:
-                block["citations"] = list(part.citations)
+            cited = own(part.citations, NAME)
+            if cited:
+                block["citations"] = cited
             elif part.citations:
                 losses.add("answer.citations")
             return [block]

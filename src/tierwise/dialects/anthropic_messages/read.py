@@ -19,6 +19,7 @@ from ...errors import BadRequest
 from ...nouns import (
     Ask,
     CacheMark,
+    Citation,
     Media,
     Message,
     Opaque,
@@ -33,6 +34,7 @@ from ...nouns import (
     ToolChoice,
     ToolResult,
 )
+from ..citations import rest, text_or_empty
 from .outline import bad_request, identity
 
 NAME: Literal["anthropic_messages"] = "anthropic_messages"
@@ -248,6 +250,17 @@ def read_blocks(blocks: list[Any], where: str = "content", answer: bool = False)
     return tuple(parts)
 
 
+def read_citation(raw: dict[str, Any]) -> Citation:
+    """A citation that stands for all of its text block. A place in a document is for Anthropic alone; the
+    source of a search result is a page when it is an address.
+    """
+    source = text_or_empty(raw.get("source"))
+    page = source if source.startswith(("https://", "http://")) else ""
+    url = text_or_empty(raw.get("url")) or page
+    known = ("type", "url", "title", "source" if url == source else "")
+    return Citation(raw, NAME, url, text_or_empty(raw.get("title")), rest=rest(raw, known))
+
+
 def _part(block: Block, where: str, answer: bool) -> Part:
     kind, mark = block["type"], cache_mark(block)
     wire = _BLOCKS.get(kind)
@@ -257,8 +270,7 @@ def _part(block: Block, where: str, answer: bool) -> Part:
         raise bad_request(error, where) from error
     match told:
         case _Text():
-            citations = tuple(told.citations or ())
-            return Text(told.text, mark, citations, NAME if citations else "")
+            return Text(told.text, mark, tuple(map(read_citation, told.citations or ())))
         case _ToolUse():
             return ToolCall(told.id, told.name, msgspec.json.encode(told.input).decode(), cache=mark)
         case _ToolResult():

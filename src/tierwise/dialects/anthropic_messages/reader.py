@@ -31,7 +31,7 @@ from ..pieces import PieceReader, object_of, string_of
 from ..sse import Frame, Parser
 from .answer import TOP_LEVEL, finish_reason
 from .errors import status_of
-from .read import NAME, read_blocks
+from .read import NAME, read_blocks, read_citation
 from .usage import WireUsage, merged, usage_of, wire_usage
 
 Block = dict[str, Any]
@@ -142,7 +142,7 @@ class Reader(PieceReader[Frame]):
                 self._open[index] = _Open()
                 events.append(BlockStart(index, "text", Text("")))
                 self._say(index, part.text, events)
-                events += [Cited(index, citation, NAME) for citation in part.citations]
+                events += [Cited(index, citation) for citation in part.citations]
             case Thinking(text=text, signature=signature, encrypted=encrypted):
                 self._open[index] = _Open()
                 events.append(BlockStart(index, "thinking", Thinking(encrypted=encrypted, origin=NAME)))
@@ -167,7 +167,7 @@ class Reader(PieceReader[Frame]):
         elif kind == "signature_delta":
             events.append(Signed(index, string_of(delta["signature"])))
         elif kind == "citations_delta":
-            events.append(Cited(index, object_of(delta["citation"]), NAME))
+            events.append(Cited(index, read_citation(object_of(delta["citation"]))))
         else:
             self._odd(Opaque("", f"delta.{string_of(kind)}", delta), events)  # nobody can place it again
 

@@ -29,6 +29,7 @@ from ...nouns import (
     ToolResult,
 )
 from .. import custom_tools
+from ..citations import own
 from ..losses import Losses
 from ..marks import surplus
 from ..reminders import reminder
@@ -282,8 +283,9 @@ class Turns:
             return []
         block: Block = {"type": "text", "text": part.text}
         if part.citations:
-            if part.citations_dialect == NAME and (self._same or role == "assistant"):
-                block["citations"] = list(part.citations)
+            cited = own(part.citations, NAME)
+            if cited and (self._same or role == "assistant"):
+                block["citations"] = cited
             else:
                 self._losses.add("message.citations")
         return [self._marks.put(block, part)]

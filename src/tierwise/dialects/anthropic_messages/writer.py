@@ -37,6 +37,7 @@ from ...nouns import (
     UsageSeen,
 )
 from .. import custom_tools
+from ..citations import own
 from ..losses import Losses
 from ..sse import event_frame
 from .answer import fresh_estimate, is_odd_field, message_id, prompt_estimate, stop_reason, tool_use
@@ -201,10 +202,11 @@ class Writer:
                     self._losses.add("tool_call.signature")
             case Cited():
                 block = self._blocks.get(event.index)
-                if event.dialect != NAME:
+                for cited in own((event.citation,), NAME):
+                    if block is not None and not block.stopped:
+                        block.due.append({"type": "citations_delta", "citation": cited})
+                if event.citation.dialect != NAME:
                     self._losses.add("answer.citations")
-                elif block is not None and not block.stopped:
-                    block.due.append({"type": "citations_delta", "citation": event.citation})
             case BlockStop():
                 block = self._blocks.get(event.index)
                 if block is not None:

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from ...errors import BadRequest, UpstreamBroke
 from ...nouns import Answer, Choice, FinishReason, Part, Refusal, Text, ToolCall
-from .citations import read_citations
+from .citations import read_citations, within
 from .errors import read_error_object
 from .fields import NAME, Wire
 from .logprobs import read_logprobs
@@ -91,18 +91,34 @@ def _choice(candidate: Wire, seed: str, number: int) -> Choice:
         parts = list(read_parts(raw or (), "content.parts", AnswerIds(seed, number)))
     except (BadRequest, TypeError) as error:
         raise UpstreamBroke(f"The provider's reply is malformed: {error}") from error
-    cites = tuple(read_citations(candidate))
-    if cites:
-        at = next((i for i in range(len(parts) - 1, -1, -1) if isinstance(parts[i], Text)), None)
-        if at is not None:
-            parts[at] = replace(parts[at], citations=cites, citations_dialect=NAME)
+    cited = _cite(parts, candidate)
     reason = finish(candidate.get("finishReason"), parts)
-    extras = {name: value for name, value in candidate.items() if name not in COVERED and value is not None}
+    known = COVERED if cited else COVERED - {"citationMetadata"}
+    extras = {name: value for name, value in candidate.items() if name not in known and value is not None}
     if (why := refusal_in(candidate)) is not None:
         parts.append(Refusal(why))
         del extras["finishMessage"]
     logprobs = read_logprobs(candidate.get("logprobsResult"))
     return Choice(tuple(parts), reason, logprobs=logprobs, extras=extras)
+
+
+def _cite(parts: list[Part], candidate: Wire) -> bool:
+    """Puts the candidate's citations on the texts that they are of, those of no place on the last; False
+    when there is no text.
+    """
+    texts = [i for i, part in enumerate(parts) if isinstance(part, Text)]
+    whole = "".join(part.text for part in parts if isinstance(part, Text))
+    for citation in read_citations(candidate, whole) if texts else ():
+        begin = len(whole)
+        for i in reversed(texts):
+            part = parts[i]
+            assert isinstance(part, Text)
+            begin -= len(part.text)
+            if citation.start is None or citation.start >= begin:
+                cited = (*part.citations, within(citation, begin, len(part.text)))
+                parts[i] = replace(part, citations=cited)
+                break
+    return bool(texts)
 
 
 def refusal_in(candidate: Wire) -> str | None:

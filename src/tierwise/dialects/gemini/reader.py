@@ -15,6 +15,7 @@ from ...errors import BadRequest, UpstreamBroke
 from ...nouns import (
     BlockStart,
     BlockStop,
+    Citation,
     Cited,
     Delta,
     Ended,
@@ -38,7 +39,7 @@ from ..extras import Extras
 from ..pieces import PieceReader
 from ..whole import odd_first
 from .answer import COVERED, TOP_LEVEL, block_reason, finish, queries_in, refusal_in, seed_of, text_of
-from .citations import read_citations
+from .citations import read_citations, within
 from .errors import read_error_object
 from .fields import NAME, Wire
 from .frames import Frames
@@ -55,6 +56,9 @@ class _Choice:
         self.ids = AnswerIds(seed, number)
         self.blocks = 0
         self.open: tuple[str, int] | None = None
+        self.texts: list[str] = []  # all of it, and where the open text begins: citations count from there
+        self.begin = 0
+        self.cited: list[Citation] = []
         self.called = False
         self.reason: str | None = None
         self.queries = 0
@@ -159,13 +163,14 @@ class Reader(PieceReader[bytes]):
             shown = logprobs if isinstance(part, Text) else None
             _say(choice, part, shown, events)
             logprobs = None if shown is not None else logprobs
-        if choice.open is not None and choice.open[0] == "text":
-            for citation in read_citations(candidate):
-                events.append(Cited(choice.open[1], citation, NAME, choice.number))
-        choice.queries = max(choice.queries, queries_in(candidate))
         known = COVERED
+        if choice.open is not None and choice.open[0] == "text":
+            _cite(choice, choice.open[1], candidate, events)
+        else:
+            known = COVERED - {"citationMetadata"}
+        choice.queries = max(choice.queries, queries_in(candidate))
         if (why := refusal_in(candidate)) is not None:
-            known = COVERED | {"finishMessage"}
+            known = known | {"finishMessage"}
             events.append(Delta(_prose(choice, "refusal", events), why, choice.number))
         self._extras.add(candidate, known, events, choice.number)
         reason = candidate.get("finishReason")
@@ -173,10 +178,23 @@ class Reader(PieceReader[bytes]):
             choice.reason = reason
 
 
+def _cite(choice: _Choice, index: int, candidate: Wire, events: list[Event]) -> None:
+    """Citations of the open text; a provider that repeats them with each piece is told once."""
+    if candidate.keys().isdisjoint(("groundingMetadata", "citationMetadata")):
+        return
+    whole = "".join(choice.texts)
+    for citation in read_citations(candidate, whole):
+        if citation not in choice.cited:
+            choice.cited.append(citation)
+            here = within(citation, choice.begin, len(whole) - choice.begin)
+            events.append(Cited(index, here, choice.number))
+
+
 def _say(choice: _Choice, part: Part, logprobs: Wire | None, events: list[Event]) -> None:
     match part:
         case Text():
             events.append(Delta(_prose(choice, "text", events), part.text, choice.number, logprobs))
+            choice.texts.append(part.text)
         case Thinking():
             if not part.text:  # the signature of what stood before it
                 _close(choice, events)
@@ -208,6 +226,7 @@ def _prose(choice: _Choice, kind: Any, events: list[Event]) -> int:
     if choice.open is None or choice.open[0] != kind:
         _close(choice, events)
         choice.open = (kind, choice.blocks)
+        choice.begin = sum(map(len, choice.texts))
         choice.blocks += 1
         prose: dict[str, Part] = {"thinking": Thinking(origin=NAME, summary=True), "refusal": Refusal("")}
         part = prose.get(kind, Text(""))

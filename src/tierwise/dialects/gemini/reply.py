@@ -74,17 +74,17 @@ def write_answer(answer: Answer, ask: Ask) -> Written:
 def _candidate(choice: Choice, index: int, ask: Ask, losses: Losses) -> Wire:
     parts: list[Wire] = []
     sources: list[Wire] = []
+    before = 0
     for part in choice.parts:
         if is_odd_field(part):
             if parts:
                 lay_over(part, parts[-1])
             continue
         parts += answer_part(part, ask, losses)
-        if isinstance(part, Text) and part.citations:
-            cited = [write_citation(citation, part.citations_dialect) for citation in part.citations]
+        if isinstance(part, Text):
+            cited = [write_citation(citation, before, part.text, losses) for citation in part.citations]
             sources += [source for source in cited if source is not None]
-            if None in cited:
-                losses.add("answer.citations")
+            before += len(part.text.encode())
     sign_first_call(parts, SHOWN_SIGNATURE)
     content: Wire = {"parts": parts, "role": "model"} if parts else {"role": "model"}
     refused = any(isinstance(part, Refusal) for part in choice.parts)

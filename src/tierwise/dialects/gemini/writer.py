@@ -14,6 +14,7 @@ from ...nouns import (
     Ask,
     BlockStart,
     BlockStop,
+    Citation,
     Cited,
     Delta,
     Ended,
@@ -44,13 +45,14 @@ from .usage import write_usage
 
 
 class _Block:
-    """An open block. `due` are its frames not yet written, `held` a call's arguments until it stops."""
+    """An open block. `due` are its frames not yet written, `cited` what its text cites."""
 
     def __init__(self, start: BlockStart) -> None:
         self.kind = start.kind
         self.part = start.part
         self.due: list[bytes] = []
-        self.held: list[str] = []
+        self.held: list[str] = []  # a call's arguments until it stops, or a text, whose bytes citations count
+        self.cited: list[Citation] = []
         self.signature = ""
         self.stopped = False
 
@@ -62,6 +64,7 @@ class _Choice:
         self.called = False
         self.refused = False
         self.sources: list[Wire] = []
+        self.said = 0  # bytes of all texts that stopped
         self.odd: list[Opaque] = []  # members of the next part
         self.late: Wire = {}  # members of the candidate
 
@@ -181,6 +184,7 @@ class Writer:
             return b""
         more = None if told is None else {"logprobsResult": told}
         if block.kind != "thinking":
+            block.held.append(event.text)
             return self._due(event.choice, block, [{"text": event.text}], more)
         if not self._shows:
             return b""
@@ -199,11 +203,12 @@ class Writer:
         return b""
 
     def _cited(self, event: Cited) -> None:
-        source = write_citation(event.citation, event.dialect)
-        if source is None:
+        choice = self._choice(event.choice)
+        block = choice.blocks.get(event.index)
+        if block is None:
             self._noted.add("answer.citations")
         else:
-            self._choice(event.choice).sources.append(source)
+            block.cited.append(event.citation)
 
     def _extra(self, event: Extra) -> None:
         """This dialect's own goes with the last piece."""
@@ -228,8 +233,19 @@ class Writer:
                 break
             if isinstance(block.part, ToolCall):
                 out.append(self._call(number, block, block.part))
+            else:
+                self._said(self._choices[number], block)
             del blocks[first]
         return b"".join(out)
+
+    def _said(self, choice: _Choice, block: _Block) -> None:
+        """A block of text is whole: what it cites goes with the last piece."""
+        text = "".join(block.held)
+        for citation in block.cited:
+            source = write_citation(citation, choice.said, text, self._noted)
+            if source is not None:
+                choice.sources.append(source)
+        choice.said += len(text.encode())
 
     def _call(self, number: int, block: _Block, part: ToolCall) -> bytes:
         choice = self._choices[number]

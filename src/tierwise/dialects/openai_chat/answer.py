@@ -8,13 +8,14 @@ from typing import Any
 import msgspec
 
 from ...errors import BadRequest, UpstreamBroke
-from ...nouns import Answer, Choice, FinishReason, Opaque, Part, Refusal, Text, Thinking, ToolCall
+from ...nouns import Answer, Choice, Citation, FinishReason, Opaque, Part, Refusal, Text, Thinking, ToolCall
+from ..citations import cite, own
 from ..logprobs import read_logprobs
 from ..members import json_text
+from .citations import listed_pages, read_annotations
 from .errors import read_error_object
 from .fields import LEGACY_ID, NAME, Fields
 from .messages import read_call
-from .sources import sources
 from .usage import from_object
 
 KNOWN = frozenset(("id", "object", "created", "model", "choices", "usage", "service_tier", "error"))
@@ -43,8 +44,8 @@ def read_answer(body: bytes) -> Answer:
     except BadRequest as error:
         raise UpstreamBroke(f"The provider's reply is malformed: {error.message}") from error
     extras = {key: value for key, value in whole.items() if key not in KNOWN and value is not None}
-    if (pages := sources(whole)) and _cite(choices, [page for listed in pages.values() for page in listed]):
-        extras = {key: value for key, value in extras.items() if key not in pages}
+    pages = listed_pages(whole, NAME)
+    cited = _cite(choices, [page for listed in pages.values() for page in listed])
     created, tier = whole.get("created"), _text(whole.get("service_tier")) or None
     return Answer(
         id=reply_id,
@@ -55,21 +56,17 @@ def read_answer(body: bytes) -> Answer:
         service_tier=tier,
         extras=extras,
         dialect=NAME,
+        cited=tuple(pages) if cited else (),
     )
 
 
-def _cite(choices: list[tuple[int, Choice]], pages: list[dict[str, Any]]) -> bool:
+def _cite(choices: list[tuple[int, Choice]], pages: list[Citation]) -> bool:
     """Adds `pages` to the last text of the first choice; False when it has none."""
     index, choice = choices[0]
     parts = list(choice.parts)
-    for place in range(len(parts) - 1, -1, -1):
-        part = parts[place]
-        if isinstance(part, Text):
-            cited = (*part.citations, *pages)
-            parts[place] = msgspec.structs.replace(part, citations=cited, citations_dialect=NAME)
-            choices[0] = index, msgspec.structs.replace(choice, parts=tuple(parts))
-            return True
-    return False
+    cited = cite(parts, pages)
+    choices[0] = index, msgspec.structs.replace(choice, parts=tuple(parts))
+    return cited
 
 
 def _text(value: Any) -> str:
@@ -93,13 +90,14 @@ def _parts(message: Fields, reply_id: str, choice: int) -> list[Part]:
     thinking, again = _text(message.any("reasoning_content")), _text(message.any("reasoning"))
     if thinking or again:
         parts.append(Thinking(thinking or again, origin=NAME))
-    annotations = message.array("annotations") or []
+    cites = read_annotations(message.array("annotations"), NAME)
     content = message.any("content")
     if isinstance(content, list):
         parts += _content_list(content)
     elif _text(content):
-        cites = tuple(item for item in annotations if isinstance(item, dict))
-        parts.append(Text(content, citations=cites, citations_dialect=NAME if cites else ""))
+        parts.append(Text(content))
+    if cites and not cite(parts, cites):
+        parts.append(Opaque(NAME, "message.annotations", {"annotations": own(cites, NAME)}))
     if refusal := message.text("refusal"):
         parts.append(Refusal(refusal))
     n = 0

@@ -10,7 +10,9 @@ from typing import Any, Literal, cast
 
 from ...errors import BadRequest
 from ...nouns import CacheMark, Media, Message, Opaque, Part, Refusal, Text, Thinking, ToolCall, ToolResult
+from ..citations import cite, own
 from ..members import json_text, wrong
+from .citations import read_annotations
 from .fields import LEGACY_ID, NAME, Fields, split_data_url
 
 _ROLES = ("system", "developer", "user", "assistant", "tool", "function")
@@ -50,9 +52,9 @@ def _assistant(fields: Fields, legacy: dict[str, Any] | None, legacy_id: str) ->
     if isinstance(thinking, str) and thinking:
         parts.append(Thinking(thinking, origin=NAME))
     parts += [part for part in _content(fields) if part != Text("")]
-    annotations = fields.array("annotations")
-    if annotations:
-        parts = _cited(parts, annotations)
+    cites = read_annotations(fields.array("annotations"), NAME)
+    if cites and not cite(parts, cites):
+        parts.append(Opaque(NAME, "message.annotations", {"annotations": own(cites, NAME)}))
     refusal = fields.text("refusal")
     if refusal:
         parts.append(Refusal(refusal))
@@ -63,17 +65,6 @@ def _assistant(fields: Fields, legacy: dict[str, Any] | None, legacy_id: str) ->
         parts.append(ToolCall(legacy_id, call_fields.needed("name"), _arguments(call_fields)))
     name = fields.text("name") or ""
     return Message("assistant", (*parts, *_unknown(fields)), name)
-
-
-def _cited(parts: list[Part], annotations: list[Any]) -> list[Part]:
-    """`parts` with the message's annotations on its last text."""
-    for i in range(len(parts) - 1, -1, -1):
-        part = parts[i]
-        if isinstance(part, Text):
-            cites = tuple(a for a in annotations if isinstance(a, dict))
-            parts[i] = Text(part.text, part.cache, cites, NAME)
-            break
-    return parts
 
 
 def _result(fields: Fields, legacy_id: str | None) -> Message:

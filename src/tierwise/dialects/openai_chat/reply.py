@@ -29,6 +29,7 @@ from ...nouns import (
 from .. import custom_tools
 from ..base import Written
 from ..losses import Losses
+from .citations import annotation
 from .fields import LEGACY, NAME
 from .usage import to_wire
 
@@ -106,10 +107,8 @@ def _choice(choice: Choice, index: int, ask: Ask, losses: Losses) -> Wire:
             start = sum(map(len, texts))
             texts.append(part.text)
             for citation in part.citations:
-                found = annotation(citation, start, start + len(part.text))
-                if found is None:
-                    losses.add("answer.citations")
-                else:
+                found = annotation(citation, NAME, start, start + len(part.text), losses)
+                if found is not None:
                     annotations.append(found)
         elif isinstance(part, Refusal):
             message["refusal"] = (message["refusal"] or "") + part.text
@@ -175,27 +174,3 @@ def image(part: Media) -> Wire | None:
         return None
     url = part.value if part.source == "url" else f"data:{part.mime};base64,{part.value}"
     return {"type": "image_url", "image_url": {"url": url}}
-
-
-def annotation(citation: Mapping[str, Any], start: int, end: int) -> Wire | None:
-    """A citation of a web page as OpenAI's `url_citation` over characters start..end, None for other sources.
-
-    OpenAI's own, nested or flat, keep their places; other vendors' stand for the whole text block.
-    """
-    nested = citation.get("url_citation")
-    source: Mapping[str, Any] = nested if isinstance(nested, dict) else citation
-    url = source.get("url") or source.get("uri")
-    if not isinstance(url, str):
-        return None
-    first, last = source.get("start_index"), source.get("end_index")
-    own = isinstance(first, int) and isinstance(last, int) and citation.get("type") == "url_citation"
-    title = source.get("title")
-    return {
-        "type": "url_citation",
-        "url_citation": {
-            "start_index": first if own else start,
-            "end_index": last if own else end,
-            "url": url,
-            "title": title if isinstance(title, str) else "",
-        },
-    }

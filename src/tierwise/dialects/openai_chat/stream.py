@@ -35,14 +35,14 @@ from ..logprobs import read_logprobs
 from ..members import json_text
 from ..pieces import PieceReader
 from .answer import KNOWN, KNOWN_CHOICE, finish, made_up_id, thinking_text
+from .citations import LISTS, listed_pages, read_annotations
 from .errors import failed
 from .fields import LEGACY_ID, NAME
-from .sources import NAMES, sources
 from .usage import from_object
 
 Prose = Literal["text", "thinking", "refusal"]
 _DECODER = msgspec.json.Decoder()
-_KNOWN_CHUNK = KNOWN.union(NAMES)
+_KNOWN_CHUNK = KNOWN.union(LISTS)
 _KNOWN_DELTA = frozenset(
     ("role", "content", "refusal", "reasoning", "reasoning_content", "annotations", "tool_calls")
 ).union(("function_call", "images", "audio"))
@@ -66,6 +66,7 @@ class _Choice:
     def __init__(self, number: int) -> None:
         self.number = number
         self.blocks = 0
+        self.texts = 0
         self.prose: tuple[Prose, int] | None = None
         self.calls: list[_Call] = []
         self.by_index: dict[int, _Call] = {}
@@ -84,7 +85,7 @@ class ChatReader(PieceReader[sse.Frame]):
         self._model = ""
         self._tier: str | None = None
         self._extras = Extras(NAME)
-        self._pages: dict[str, list[dict[str, Any]]] = {}
+        self._pages: dict[str, Any] = {}
         self._over = False
 
     def _last(self, events: list[Event]) -> None:
@@ -141,7 +142,7 @@ class ChatReader(PieceReader[sse.Frame]):
 
     def _listed(self, chunk: dict[str, Any], events: list[Event]) -> None:
         """Pages listed beside the answer, which wait for the end of the text that they stand for."""
-        pages = sources(chunk)
+        pages = {name: chunk[name] for name in listed_pages(chunk, NAME)}
         self._pages |= pages
         self._extras.add(chunk, KNOWN | pages.keys(), events)
 
@@ -179,9 +180,8 @@ class ChatReader(PieceReader[sse.Frame]):
         refusal = delta.get("refusal")
         if isinstance(refusal, str) and refusal:
             _say(choice, "refusal", refusal, events, None if content else logprobs)
-        for note in delta.get("annotations") or ():
-            if isinstance(note, dict) and choice.prose is not None:
-                events.append(Cited(choice.prose[1], note, NAME, choice.number))
+        if delta.get("annotations"):
+            _annotate(choice, delta["annotations"], events)
         calls = delta.get("tool_calls")
         for piece in calls if isinstance(calls, list) else ():
             if isinstance(piece, dict):
@@ -251,12 +251,12 @@ class ChatReader(PieceReader[sse.Frame]):
             events.append(Finished(finish(choice.reason, called), choice=choice.number))
 
     def _cite(self, choice: _Choice, events: list[Event]) -> None:
-        """Tells the pages found, as citations of the text that is open, else as they came."""
-        for name, pages in self._pages.items():
-            if choice.prose is not None and choice.prose[0] == "text":
-                events += [Cited(choice.prose[1], page, NAME, choice.number) for page in pages]
-            else:
-                events.append(Extra(name, pages, NAME))
+        """Tells the pages found, as they came and as citations of the text that is open."""
+        for name, pages in listed_pages(self._pages, NAME).items():
+            cited = choice.prose is not None and choice.prose[0] == "text"
+            if choice.prose is not None and cited:
+                events += [Cited(choice.prose[1], page, choice.number) for page in pages]
+            events.append(Extra(name, self._pages[name], NAME, cited=cited))
         self._pages = {}
 
 
@@ -283,11 +283,22 @@ def _say(
     if choice.prose is None or choice.prose[0] != kind:
         _close_prose(choice, events)
         choice.prose = (kind, choice.blocks)
+        choice.texts += kind == "text"
         choice.blocks += 1
         # Its origin says where thinking may be replayed.
         part = Thinking(origin=NAME) if kind == "thinking" else None
         events.append(BlockStart(choice.prose[1], kind, part, choice.number))
     events.append(Delta(choice.prose[1], text, choice.number, logprobs))
+
+
+def _annotate(choice: _Choice, told: Any, events: list[Event]) -> None:
+    """Annotations of the text that is open. Their places count from the first text of the answer."""
+    if choice.prose is None or choice.prose[0] != "text":
+        _opaque(choice, "message.annotations", {"annotations": told}, events)
+        return
+    for note in read_annotations(told if isinstance(told, list) else (), NAME):
+        place = note if choice.texts == 1 else msgspec.structs.replace(note, start=None, end=None)
+        events.append(Cited(choice.prose[1], place, choice.number))
 
 
 def _say_list(choice: _Choice, content: list[Any], events: list[Event]) -> None:

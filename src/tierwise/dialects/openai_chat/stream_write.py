@@ -15,6 +15,7 @@ from ...nouns import (
     Ask,
     BlockStart,
     BlockStop,
+    Citation,
     Cited,
     Delta,
     Ended,
@@ -34,9 +35,10 @@ from ...nouns import (
 )
 from .. import custom_tools
 from ..losses import Losses
+from .citations import annotation
 from .errors import write_stream_error
 from .fields import NAME
-from .reply import FINISH, annotation, image, legacy, note_finish, service_tier
+from .reply import FINISH, image, legacy, note_finish, service_tier
 from .usage import to_wire
 
 Wire = dict[str, Any]
@@ -53,6 +55,7 @@ class _Block:
         self.call = call
         self.said = 0  # characters of text so far
         self.custom = False
+        self.cited: list[Citation] = []  # told when the block stops, since they stand for a part of it
         self.wrapped: list[str] | None = None  # a free-text tool that came as a function: held until whole
 
 
@@ -104,7 +107,7 @@ class ChatWriter:
             case Finished():
                 return self._finished(event)
             case Cited():
-                return self._cited(event)
+                self._cited(event)
             case Signed():
                 return self._signed(event)
             case Extra():
@@ -248,7 +251,11 @@ class ChatWriter:
     def _stop(self, event: BlockStop) -> bytes:
         choice = self._choices.get(event.choice)
         block = choice.blocks.pop(event.index, None) if choice else None
-        if block is None or block.call is None:
+        if choice is None or block is None:
+            return b""
+        if block.cited:
+            return self._annotated(event.choice, choice.said - block.said, choice.said, block.cited)
+        if block.call is None:
             return b""
         if block.wrapped is not None:
             return self._chunk(event.choice, self._piece(block, custom_tools.unwrap("".join(block.wrapped))))
@@ -256,16 +263,19 @@ class ChatWriter:
             return self._chunk(event.choice, self._piece(block, "{}"))  # clients parse arguments as JSON
         return b""
 
-    def _cited(self, event: Cited) -> bytes:
+    def _cited(self, event: Cited) -> None:
         choice = self._choices.get(event.choice)
         block = choice.blocks.get(event.index) if choice else None
-        end = choice.said if choice else 0
-        note = annotation(event.citation, end - (block.said if block else 0), end)
-        if note is None:
+        if block is None:
             self._noted.add("answer.citations")
-            return b""
-        _, first = self._begin(event.choice)
-        return first + self._chunk(event.choice, {"annotations": [note]})
+        else:
+            block.cited.append(event.citation)
+
+    def _annotated(self, number: int, start: int, end: int, cited: list[Citation]) -> bytes:
+        """A chunk with the annotations of the text at characters `start` to `end`."""
+        notes = [annotation(each, NAME, start, end, self._noted) for each in cited]
+        shown = [note for note in notes if note is not None]
+        return self._chunk(number, {"annotations": shown}) if shown else b""
 
     def _signed(self, event: Signed) -> bytes:
         choice = self._choices.get(event.choice)

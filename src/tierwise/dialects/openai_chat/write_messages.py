@@ -19,6 +19,7 @@ from ...nouns import (
     ToolResult,
 )
 from .. import custom_tools
+from ..citations import own
 from ..losses import Losses
 from ..marks import surplus
 from ..reminders import reminder
@@ -136,8 +137,9 @@ class MessageWriter:
                 return
             wire["content"] = None if "audio" in members else ""
         cited = [part for part in prose if isinstance(part, Text) and part.citations]
-        if cited and cited[-1].citations_dialect == NAME and not self._openai:
-            wire["annotations"] = list(cited[-1].citations)
+        notes = own(cited[-1].citations, NAME) if cited and not self._openai else []
+        if notes:
+            wire["annotations"] = notes
         elif cited:
             self._losses.add("message.citations")
         self._named(wire, message.name)

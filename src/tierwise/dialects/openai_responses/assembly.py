@@ -14,6 +14,7 @@ from ...nouns import (
     Ask,
     BlockStart,
     BlockStop,
+    Citation,
     Cited,
     Delta,
     Event,
@@ -25,7 +26,7 @@ from ...nouns import (
 )
 from .. import custom_tools
 from ..losses import Losses
-from .from_chat import annotation
+from .from_chat import url_citation
 from .names import NAME, Wire, places
 from .replay import seal
 
@@ -38,7 +39,8 @@ class _Block:
     def __init__(self, start: BlockStart) -> None:
         self.kind = start.kind
         self.part = start.part
-        self.due: list[Delta | Cited] = []
+        self.due: list[Delta] = []
+        self.cited: list[Citation] = []  # told when the block stops, since they stand for a part of it
         self.signature = self.encrypted = ""
         self.stopped = False
 
@@ -79,10 +81,14 @@ class Assembly:
         match event:
             case BlockStart():
                 self._open(event)
-            case Delta() | Cited():
+            case Delta():
                 block = self._blocks.get(event.index)
                 if block is not None and not block.stopped:
                     block.due.append(event)
+            case Cited():
+                block = self._blocks.get(event.index)
+                if block is not None and not block.stopped:
+                    block.cited.append(event.citation)
             case Signed():
                 self._sign(event)
             case BlockStop():
@@ -182,11 +188,12 @@ class Assembly:
 
     def _say(self, block: _Block) -> None:
         for event in block.due:
-            if isinstance(event, Cited):
-                self._cite(self._message(block), event)
-            elif event.text or event.logprobs:
+            if event.text or event.logprobs:
                 self._text(self._message(block), block, event)
         block.due.clear()
+        if block.stopped:
+            for citation in block.cited:
+                self._cite(self._message(block), citation)
 
     def _message(self, block: _Block) -> _Item:
         """The message being written, with a part for `block`."""
@@ -224,16 +231,15 @@ class Assembly:
         item.part["logprobs"] += listed
         self._tell("output_text.delta", item.at, delta=event.text, logprobs=listed)
 
-    def _cite(self, item: _Item, event: Cited) -> None:
+    def _cite(self, item: _Item, citation: Citation) -> None:
         assert item.part is not None
-        length = sum(map(len, item.text))
-        if event.dialect == NAME:
-            note: Wire | None = event.citation
-        else:
-            found = annotation(event.citation, 0, length)
-            note = {"type": "url_citation", **found["url_citation"]} if found else None
-        if note is None or "annotations" not in item.part:
+        if "annotations" not in item.part:
             self._losses.add("answer.citations")
+            return
+        length = sum(map(len, item.text))
+        own = citation.dialect == NAME
+        note = citation.raw if own else url_citation(citation, 0, length, self._losses)
+        if note is None:
             return
         number = len(item.part["annotations"])
         item.part["annotations"].append(note)

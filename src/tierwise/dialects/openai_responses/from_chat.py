@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..openai_chat.citations import read_annotation, read_annotations, url_citation
 from ..openai_chat.errors import error_object, read_error, read_error_object, redacted, write_error
 from ..openai_chat.fields import (
     Fields,
@@ -14,11 +15,12 @@ from ..openai_chat.fields import (
 )
 from ..openai_chat.outline import invalid
 from ..openai_chat.provider import is_extension, read_extension
-from ..openai_chat.reply import annotation, note_finish, service_tier
+from ..openai_chat.reply import note_finish, service_tier
 from ..openai_chat.usage import from_object
 
 __all__ = [
-    "Fields", "annotation", "cache_breakpoints", "can_stop_thinking", "decode_object", "document_name",
-    "error_object", "from_object", "invalid", "is_extension", "note_finish", "openai_model", "read_error",
-    "read_error_object", "read_extension", "redacted", "service_tier", "split_data_url", "write_error",
+    "Fields", "cache_breakpoints", "can_stop_thinking", "decode_object", "document_name",
+    "error_object", "from_object", "invalid", "is_extension", "note_finish", "openai_model",
+    "read_annotation", "read_annotations", "read_error", "read_error_object", "read_extension",
+    "redacted", "service_tier", "split_data_url", "url_citation", "write_error",
 ]  # fmt: skip

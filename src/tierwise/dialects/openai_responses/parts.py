@@ -13,7 +13,7 @@ from typing import Any
 from ...errors import BadRequest
 from ...nouns import CacheMark, Media, Opaque, Part, Refusal, Text
 from ..members import wrong
-from .from_chat import Fields, split_data_url
+from .from_chat import Fields, read_annotations, split_data_url
 from .names import NAME
 
 AUDIO: Mapping[str, str] = MappingProxyType({"wav": "audio/wav", "mp3": "audio/mpeg"})
@@ -67,9 +67,9 @@ def _part(fields: Fields, whole: dict[str, Any]) -> Part:
 
 def read_text(fields: Fields, mark: CacheMark | None = None) -> Text:
     """An `output_text` part. Its log probabilities say nothing to a reader of the text and are left out."""
-    notes = tuple(note for note in fields.array("annotations") or () if isinstance(note, dict))
+    notes = read_annotations(fields.array("annotations"), NAME)
     fields.any("logprobs")
-    return Text(fields.needed("text"), mark, notes, NAME if notes else "")
+    return Text(fields.needed("text"), mark, notes)
 
 
 def _mark(fields: Fields) -> CacheMark | None:

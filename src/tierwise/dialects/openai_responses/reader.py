@@ -6,6 +6,7 @@ never announced, one without deltas, or one that only the last event holds, stil
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import msgspec
@@ -39,7 +40,7 @@ from ..pieces import PieceReader, string_of
 from . import usage as usages
 from .answer import KNOWN, created_of, finish, is_odd_field, read_item, text_of
 from .errors import failed, failed_event
-from .from_chat import Fields
+from .from_chat import Fields, read_annotation
 from .items import kind_of, read_call
 from .names import NAME
 from .tools import Offered
@@ -60,6 +61,7 @@ class _Item:
         self.kind = kind
         self.blocks: dict[int, int] = {}
         self.said: set[int] = set()
+        self.cited: Counter[int] = Counter()  # how many citations were told
         self.odd: set[str] = set()
         self.part = -1  # the summary or reasoning part that spoke last
         self.done = False
@@ -119,7 +121,8 @@ class Reader(PieceReader[sse.Frame]):
             case "response.output_text.annotation.added":
                 index = self._block(event, "text", events)
                 if isinstance(event.get("annotation"), dict):
-                    events.append(Cited(index, event["annotation"], NAME))
+                    events.append(Cited(index, read_annotation(event["annotation"], NAME)))
+                    self._items[event["output_index"]].cited[event.get("content_index") or 0] += 1
             case "response.created":
                 whole = event["response"]
                 tier = text_of(whole.get("service_tier")) or None
@@ -240,6 +243,8 @@ class Reader(PieceReader[sse.Frame]):
             index = item.blocks[place]
             if place not in item.said and (text := _text_of(part)):
                 events.append(Delta(index, text))
+            if isinstance(part, Text):
+                events += [Cited(index, note) for note in part.citations[item.cited[place] :]]
             if isinstance(part, Thinking) and part.encrypted:
                 events.append(Signed(index, encrypted=part.encrypted))
             self._stop(index, events)
@@ -250,7 +255,7 @@ class Reader(PieceReader[sse.Frame]):
             case Text():
                 index = self._start("text", None, events)
                 events.append(Delta(index, part.text))
-                events += [Cited(index, note, NAME) for note in part.citations]
+                events += [Cited(index, note) for note in part.citations]
             case Refusal():
                 index = self._start("refusal", None, events)
                 events.append(Delta(index, part.text))

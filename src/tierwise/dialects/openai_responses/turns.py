@@ -22,6 +22,7 @@ from ...nouns import (
     ToolResult,
 )
 from .. import custom_tools
+from ..citations import own
 from ..losses import Losses
 from ..marks import surplus
 from ..reminders import reminder
@@ -150,7 +151,7 @@ class TurnWriter:
             self._vendor(part)
 
     def _output_text(self, part: Text) -> Wire:
-        notes = list(part.citations) if part.citations_dialect == NAME else []
+        notes = own(part.citations, NAME)
         if part.citations and not notes:
             self._losses.add("message.citations")
         return {"type": "output_text", "text": part.text, "annotations": notes}

@@ -218,7 +218,7 @@ def _events(answer: Answer) -> Iterator[Event]:
                 yield Delta(index, part.text, logprobs=logprobs)
                 logprobs = None
                 for citation in part.citations:
-                    yield Cited(index, citation, part.citations_dialect)
+                    yield Cited(index, citation)
             case Thinking():
                 yield BlockStart(index, "thinking", part)
             case ToolCall():
