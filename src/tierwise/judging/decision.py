@@ -221,8 +221,10 @@ def _cautions(found: Evidence, terms: Terms, decision: Decision, missing: int) -
         side: Literal["switch", "keep"] = "keep" if found.ln_keep > found.ln_switch else "switch"
         notes.append(statement(found.ln_keep if side == "keep" else found.ln_switch, bar.alpha, side))
     elif decision == "not_enough":
+        told = found.more_running is not None and not _lost(found.n, missing)
         notes.append(
-            "Reading this interval again after adding Cases is peeking: let the e-values decide then."
+            "Reading this interval again after adding Cases is peeking: let the e-values decide then"
+            + (f", which takes about {found.more_running:,} more." if told else ".")
         )
     elif max(found.ln_switch, found.ln_keep) < threshold:
         notes.append("This holds for a number of Cases fixed beforehand; the e-values do not decide yet.")

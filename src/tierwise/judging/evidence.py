@@ -22,8 +22,10 @@ from .paired import (
     counts_of,
     difference,
     discordance,
+    expanded_level,
     mcnemar,
     paired_t,
+    variance,
 )
 from .power import more_pairs, more_pairs_binary, more_pairs_running
 from .sequential import EProcess, confidence_sequence, confidence_sequence_graded, ln_e
@@ -54,8 +56,9 @@ class Evidence(Struct, frozen=True):
 
     `more` is how many further Cases would likely decide if the truth is as observed, or, with
     `more_if_equal`, if the tiers are equal (asked only when the observed gap sits at the margin and equality
-    is possible); None when no number would; `blocked` why no verdict may rest on this, "" when one may;
-    `drawn` whether the seed was used.
+    is possible); None when no number would. `more_running`: how many if e-values decide from here on, as they
+    must once this was read. `blocked` why no verdict may rest on this, "" when one may; `drawn` whether the
+    seed was used.
     """
 
     difference: float
@@ -72,6 +75,7 @@ class Evidence(Struct, frozen=True):
     blocked: str = ""
     drawn: bool = False
     more_if_equal: bool = False
+    more_running: int | None = None
 
 
 def from_counts(counts: Counts, reading: Reading) -> Evidence:
@@ -79,20 +83,16 @@ def from_counts(counts: Counts, reading: Reading) -> Evidence:
     sequence.
     """
     check_counts(counts)
-    margin, alpha = reading.margin, reading.alpha
+    margin, alpha, n = reading.margin, reading.alpha, counts.n
     ln_now = (ln_e(counts, margin, "switch"), ln_e(counts, margin, "keep"))
+    running = _running((counts.cheap_only, counts.ref_only), n, reading, ln_now)
     if reading.running:
         interval, method = confidence_sequence(counts, alpha), "betting confidence sequence"
-        discordant = (counts.cheap_only + counts.ref_only) / 2
-        seen = more_pairs_running((counts.cheap_only, counts.ref_only), counts.n, margin, alpha, ln_now)
-        equal = more_pairs_running((discordant, discordant), counts.n, margin, alpha, ln_now)
+        more, if_equal = _projected(*running, interval)
     else:
         interval, method = tango(counts, reading.level), "Tango score interval"
-        seen = more_pairs_binary(counts, margin, alpha)
-        equal = more_pairs(
-            counts.n, 0.0, (counts.cheap_only + counts.ref_only + 1) / (counts.n + 2), margin, alpha
-        )
-    more, if_equal = _projected(seen, equal, interval)
+        equal = more_pairs(n, 0.0, (counts.cheap_only + counts.ref_only + 1) / (n + 2), margin, alpha)
+        more, if_equal = _projected(more_pairs_binary(counts, margin, alpha), equal, interval)
     return Evidence(
         difference=difference(counts),
         interval=interval,
@@ -105,6 +105,7 @@ def from_counts(counts: Counts, reading: Reading) -> Evidence:
         counts=counts,
         midp=mcnemar(counts),
         more_if_equal=if_equal,
+        more_running=_projected(*running, interval)[0],
     )
 
 
@@ -132,7 +133,7 @@ def _graded(differences: list[float], reading: Reading) -> Evidence:
     if not (reading.running or sparse):
         interval, method = paired_t(differences, reading.level).interval, "paired t"
         if n < BOOTSTRAP_BELOW:
-            interval = bca(differences, reading.level, reading.seed)
+            interval = bca(differences, expanded_level(reading.level, n), reading.seed)
             method, drawn = "BCa paired bootstrap", interval is not None
     return _evidence(differences, differences, reading, (interval, method, drawn))
 
@@ -146,14 +147,29 @@ def _clustered(
     sparse = sum(u != 0 for u in units) < LEAST_DIFFERING
     interval = None if mean is None or reading.running or sparse else mean.interval
     found = _evidence(differences, units, reading, (interval, "clustered t", False))
-    blocked, more = "", found.more
-    if mean is None:
-        lacking = LEAST_CLUSTERS - len(units)
-        blocked = (
-            f"{len(units)} clusters are too few: no verdict below {LEAST_CLUSTERS} independent clusters."
-        )
-        more = math.ceil(lacking * len(differences) / len(units))
-    return replace(found, counts=counts, clusters=len(units), blocked=blocked, more=more)
+    found = replace(found, counts=counts, clusters=len(units))
+    if mean is not None:
+        return found
+    blocked = f"{len(units)} clusters are too few: no verdict below {LEAST_CLUSTERS} independent clusters."
+    by_t = None if reading.running else _more_by_t(units, len(differences) / len(units), reading)
+    if by_t is not None and (found.more is None or by_t < found.more):
+        found = replace(found, more=by_t, more_if_equal=False)
+    # Ten clusters make a verdict possible, not likely.
+    lacking = math.ceil((LEAST_CLUSTERS - len(units)) * len(differences) / len(units))
+    return replace(found, blocked=blocked, more=None if found.more is None else max(found.more, lacking))
+
+
+def _more_by_t(units: list[float], size: float, reading: Reading) -> int | None:
+    """Further Cases after which the clustered t would likely decide, `size` Cases a cluster; it takes enough
+    clusters that differ.
+    """
+    count, differing = len(units), sum(u != 0 for u in units)
+    if count < 2 or not differing:
+        return None
+    more = more_pairs(count, math.fsum(units) / count, variance(units), reading.margin, reading.alpha)
+    if more is None:
+        return None
+    return math.ceil(size * max(more, math.ceil(LEAST_DIFFERING * count / differing) - count))
 
 
 def _evidence(
@@ -170,21 +186,21 @@ def _evidence(
     process = EProcess(margin)
     process.add_all(units)
     mean = math.fsum(differences) / n
+    sums = (math.fsum(u for u in units if u > 0), -math.fsum(u for u in units if u < 0))
+    running = _running(sums, count, reading, (process.ln_switch, process.ln_keep))
     if interval is None:
         interval = confidence_sequence_graded(units, alpha)
         # Unequal clusters weigh alike here, so the middle is their mean of means.
         mean = math.fsum(units) / count
         method = "betting confidence sequence" if reading.running else "betting interval"
-        sums = (math.fsum(u for u in units if u > 0), -math.fsum(u for u in units if u < 0))
-        ln_now, half = (process.ln_switch, process.ln_keep), sum(sums) / 2
-        seen = more_pairs_running(sums, count, margin, alpha, ln_now)
-        equal = more_pairs_running((half, half), count, margin, alpha, ln_now)
+        seen, equal = running
     else:
-        # With clusters of unequal size this is the variance per Case only roughly; it feeds a projection.
-        variance = (math.fsum(u * u for u in units) + 1) / (count + 2) - (math.fsum(units) / count) ** 2
-        seen = more_pairs(count, mean, max(variance, 0.0), margin, alpha)
-        equal = more_pairs(count, 0.0, max(variance, 0.0), margin, alpha)
+        # Where clusters are of unequal size this is their variance only roughly; it feeds a projection.
+        spread = variance(units)
+        seen = more_pairs(count, mean, spread, margin, alpha)
+        equal = more_pairs(count, 0.0, spread, margin, alpha)
     more, if_equal = _projected(seen, equal, interval)
+    more_running, _ = _projected(*running, interval)
     return Evidence(
         difference=mean,
         interval=interval,
@@ -196,6 +212,18 @@ def _evidence(
         more=None if more is None else math.ceil(more * n / count),
         drawn=drawn,
         more_if_equal=if_equal,
+        more_running=None if more_running is None else math.ceil(more_running * n / count),
+    )
+
+
+def _running(
+    sums: tuple[float, float], n: int, reading: Reading, ln_now: tuple[float, float]
+) -> tuple[int | None, int | None]:
+    """Pairs to go while e-values decide: as observed, and if the tiers are equal."""
+    margin, alpha, half = reading.margin, reading.alpha, sum(sums) / 2
+    return (
+        more_pairs_running(sums, n, margin, alpha, ln_now),
+        more_pairs_running((half, half), n, margin, alpha, ln_now),
     )
 
 

@@ -145,6 +145,13 @@ def bca(differences: Sequence[float], level: float, seed: int, resamples: int = 
     return ends[0], ends[1]
 
 
+def expanded_level(level: float, n: int) -> float:
+    """The level to ask of a bootstrap of n Cases for `level`: resampling n values spreads them by √((n−1)/n)
+    too little, and takes the normal's tails for Student's (Hesterberg 2015, "expanded percentile interval").
+    """
+    return 2 * normal_cdf(math.sqrt(n / (n - 1)) * t_quantile((1 + level) / 2, n - 1)) - 1
+
+
 class Repeats(Struct, frozen=True):
     """Variance components of a comparison with repeats, in squared score: between Cases, and within each
     tier's repeats.
@@ -171,11 +178,11 @@ def repeat_components(
     rows = [*cheap, *reference]
     if len(cheap) != len(reference) or len(cheap) < 2 or min(len(row) for row in rows) < 2:
         return None
-    within_cheap = math.fsum(_variance(row) for row in cheap) / len(cheap)
-    within_reference = math.fsum(_variance(row) for row in reference) / len(reference)
+    within_cheap = math.fsum(variance(row) for row in cheap) / len(cheap)
+    within_reference = math.fsum(variance(row) for row in reference) / len(reference)
     gaps = [_mean(a) - _mean(b) for a, b in zip(cheap, reference, strict=True)]
-    noise = math.fsum(_variance(row) / len(row) for row in rows) / len(cheap)
-    return Repeats(max(_variance(gaps) - noise, 0.0), within_cheap, within_reference)
+    noise = math.fsum(variance(row) / len(row) for row in rows) / len(cheap)
+    return Repeats(max(variance(gaps) - noise, 0.0), within_cheap, within_reference)
 
 
 def _by_case(trials: Iterable[Trial]) -> dict[str, list[float | None]]:
@@ -198,7 +205,8 @@ def _mean(values: Sequence[float]) -> float:
     return math.fsum(values) / len(values)
 
 
-def _variance(values: Sequence[float]) -> float:
+def variance(values: Sequence[float]) -> float:
+    """Unbiased sample variance. Raises SuiteError on fewer than two values."""
     mean = _mean(values)
     return math.fsum((v - mean) ** 2 for v in values) / (len(values) - 1)
 

@@ -143,23 +143,23 @@ def statement(ln_value: float, alpha: float, side: Side) -> str:
     return f"Evidence that {claim}: e = {shown}, short of the {needed:,.0f} it takes at any look."
 
 
-def growth(better: float, worse: float, n: int, margin: float, side: Side) -> float:
-    """Expected gain of ln e per Case for the best stake, if shares stay as seen; ≤ 0 where evidence will not
-    come.
+def growth(better: float, worse: float, n: int, margin: float, side: Side) -> tuple[float, float]:
+    """(gain of ln e expected per Case, its variance) for the best stake, if shares stay as seen; a gain ≤ 0
+    where evidence will not come.
 
     `better` and `worse`: Σmax(D, 0) and Σmax(−D, 0) over n Cases (for right/wrong scores the two discordant
     counts). Half a Case is added to each, so that "none seen yet" is not read as "never"; graded scores grow
     at least this fast.
     """
     b, c = better + 0.5, worse + 0.5
-    same = max(n + 1 - b - c, 0.0)
-    gains = (
-        b * _ln_factor(1.0, margin, w, side)
-        + c * _ln_factor(-1.0, margin, w, side)
-        + same * _ln_factor(0.0, margin, w, side)
-        for w in WEIGHTS
-    )
-    return max(gains) / (b + c + same)
+    shares = [(1.0, b), (-1.0, c), (0.0, max(n + 1 - b - c, 0.0))]
+    total = math.fsum(share for _, share in shares)
+    found = []
+    for stake in WEIGHTS:
+        gains = [(_ln_factor(d, margin, stake, side), share / total) for d, share in shares]
+        mean = math.fsum(gain * share for gain, share in gains)
+        found.append((mean, math.fsum((gain - mean) ** 2 * share for gain, share in gains)))
+    return max(found)
 
 
 def check_margin(margin: float) -> None:

@@ -61,7 +61,12 @@ def test_everything_a_verdict_must_say():
     assert (verdict.cheap, verdict.reference, verdict.suite_hash) == ("haiku", "opus", "abc")
     assert verdict.method == "Tango score interval"
     assert "haiku minus opus: −3.0 points on 100 Cases" in said(verdict)
-    assert "peeking" in said(verdict)
+    # Read again it is peeking; e-values may go on, and take more than a number fixed beforehand.
+    running = judge_counts(Counts(91, 3, 6, 0), Terms(running=True)).more_cases
+    assert running is not None
+    assert verdict.more_cases is not None
+    assert running > verdict.more_cases
+    assert f"is peeking: let the e-values decide then, which takes about {running:,} more." in said(verdict)
     assert evidence_line(verdict) == "−3.0 points (−8.7 to +2.2, 90 %), n = 100, Tango score interval"
 
 
@@ -217,7 +222,23 @@ def test_below_ten_clusters_there_is_no_verdict():
     verdict = judge_pairs(clustered(9, 100, gap=-0.1))
     assert verdict.decision == "not_enough"
     assert "9 clusters are too few" in said(verdict)
-    assert verdict.more_cases == 100
+    assert verdict.more_cases is not None
+    assert 100 <= verdict.more_cases <= 6000
+    # As observed, so many more do decide.
+    more = -(-verdict.more_cases // 100)
+    pairs = clustered(9, 100, gap=-0.1)
+    again = [
+        Pair(p.cheap, p.reference, f"{p.cluster} again {i}") for i in range(more // 9 + 1) for p in pairs
+    ]
+    assert judge_pairs([*pairs, *again]).decision == "keep"
+
+
+def test_ten_clusters_that_never_differ_are_not_promised_to_decide():
+    verdict = judge_pairs([Pair(1, 1, str(i % 4)) for i in range(60)])
+    assert verdict.more_cases is not None
+    grown = [Pair(1, 1, str(i // 15)) for i in range(60 + verdict.more_cases)]
+    assert judge_pairs(grown[:150]).decision == "not_enough"
+    assert judge_pairs(grown).decision == "switch"
 
 
 def test_clusters_of_one_case_are_no_clusters():

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import random
+from collections import Counter
 
 import pytest
 
@@ -75,13 +77,26 @@ def test_more_pairs_without_discordance_seen_yet():
     assert 20 < more < 200
 
 
-def test_running_projection_lands_where_the_e_value_does():
-    """(456, 20, 24) grows in proportion: after the projected Cases the e-value is about 20."""
-    counts = Counts(228, 10, 12, 0)
-    ln_now = (ln_e(counts, 0.05, "switch"), ln_e(counts, 0.05, "keep"))
-    more = more_pairs_running((10, 12), 250, 0.05, 0.05, ln_now)
+@pytest.mark.parametrize("cells", [(80, 10, 10, 0), (60, 10, 20, 10), (70, 5, 15, 10), (91, 3, 6, 0)])
+def test_the_running_projection_has_the_power_it_is_planned_for(cells):
+    """After the projected Cases, drawn as observed, the e-value has reached 20 about four times in five."""
+    counts, draw = Counts(*cells), random.Random(1)
+    more = more_pairs_running(cells[1:3], counts.n, 0.05, 0.05, _ln_e(counts))
     assert more is not None
-    scale = (250 + more) / 250
-    grown = Counts(round(228 * scale), round(10 * scale), round(12 * scale), 0)
-    assert ln_e(grown, 0.05, "switch") == pytest.approx(math.log(20), abs=0.5)
+    reached = 0
+    for _ in range(100):
+        drawn = Counter(draw.choices(range(4), cells, k=more))
+        grown = Counts(*(cell + drawn[i] for i, cell in enumerate(cells)))
+        reached += max(_ln_e(grown)) >= math.log(20)
+    assert 60 <= reached <= 97
+
+
+def test_a_running_projection_that_no_number_answers_is_none_and_a_lucky_start_shrinks_nothing():
     assert more_pairs_running((5, 10), 100, 0.05, 0.05, (0.0, 0.0)) is None
+    assert more_pairs_running((9, 1), 50, 0.05, 0.05, (0.0, 0.0)) == more_pairs_running(
+        (5, 5), 50, 0.05, 0.05, (0.0, 0.0)
+    )
+
+
+def _ln_e(counts):
+    return ln_e(counts, 0.05, "switch"), ln_e(counts, 0.05, "keep")
