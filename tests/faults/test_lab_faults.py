@@ -136,3 +136,31 @@ def test_refusals_and_truncations_are_wrong_answers_not_missing_ones(tmp_path: P
         assert done.returncode == 3
     finally:
         simulator.stop()
+
+
+def test_a_run_that_goes_on_after_its_verdict_was_read_is_judged_by_e_values(tmp_path: Path) -> None:
+    """A cost limit raised after a look is optional stopping, like a larger -n."""
+    simulator = start_world(tmp_path, {"speed": 20.0})
+    try:
+        ask = ("--tiers", "haiku,sonnet", "--max-tokens", "20", "--json")
+        verdicts = []
+        for more in (
+            ("tickets.csv", "-n", "200", "--cost-limit", "0.02"),
+            ("--resume", "--cost-limit", "0.001"),
+            ("--resume", "--cost-limit", "5"),
+        ):
+            done = subprocess.run(
+                eval_command(*more, *ask),
+                cwd=tmp_path, env=environ(), capture_output=True, text=True, check=False,
+            )  # fmt: skip
+            assert done.returncode in (0, 3, 4), done.stderr
+            verdicts.append(json.loads(done.stdout)["comparisons"][0]["verdict"])
+        cut, same, whole = verdicts
+        assert 20 <= cut["n"] < 200
+        # Nothing was added by the second: it is the same verdict.
+        assert same == cut
+        assert cut["method"] == "Tango score interval"
+        assert whole["n"] == 200
+        assert whole["method"] == "betting confidence sequence"
+    finally:
+        simulator.stop()

@@ -22,7 +22,7 @@ from ..errors import SuiteError
 from ..judging.alarm import Record
 from ..lab.publish import EXPIRES_DAYS, Proposal, proposal, propose, rule_of
 from ..lab.replay import Replayed, replay, whole_file
-from ..lab.rescoring import read_evaluation
+from ..lab.results import read_evaluation
 from ..lab.store import RUNS, find_run
 from ..lab.wording import money
 from ..ledger import read_ledger

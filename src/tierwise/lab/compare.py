@@ -76,6 +76,17 @@ def evaluate_seen(seen: Seen) -> Evaluation:
     )
 
 
+def grown(earlier: Evaluation, tallies: Mapping[str, TierTally]) -> bool:
+    """Whether a tier has been compared on more Cases since an earlier Evaluation of the run."""
+    reference = tallies[earlier.reference]
+    for each in earlier.comparisons:
+        cheap = tallies[each.verdict.cheap]
+        pairs = sum(cheap.complete(at) and reference.complete(at) for at in range(cheap.positions))
+        if pairs > each.verdict.n + each.missing:
+            return True
+    return False
+
+
 def tier_result(card: TierCard, tally: TierTally) -> TierResult:
     """One tier by itself."""
     scored = [score for score in tally.scores if score >= 0]

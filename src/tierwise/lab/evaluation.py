@@ -20,7 +20,7 @@ from ..judging.decision import check_bar
 from ..nouns import Bar, Case, Suite
 from .asking import Knobs
 from .batching import by_batch, collect_all, goes_by_batch, mark_collected
-from .compare import Seen, evaluate_seen
+from .compare import Seen, evaluate_seen, grown
 from .desk import Asking
 from .hearing import Hearing, Summons, hears, summoned
 from .looking import Look, Looking
@@ -28,7 +28,7 @@ from .order import ordered
 from .plan import Plan, bill, total, warnings_of, what_n_shows
 from .records import Manifest, SuiteCard, Terms
 from .replies import Answering
-from .results import Evaluation
+from .results import Evaluation, read_evaluation
 from .runner import Runner, Work
 from .sampled import drawn_suite
 from .scoring import Spec, judge_of, parse_spec
@@ -243,9 +243,7 @@ class _Bench:
         cards = tuple(held.get(each.card.name, each.card) for each in added)
         terms = manifest.terms
         if options.n is not None and options.n > terms.n:
-            # More Cases after a look is optional stopping: from here on e-values decide.
-            looked = (run.path / "verdict.json").exists()
-            terms = structs.replace(terms, n=min(options.n, len(whole.cases)), judged=terms.judged + looked)
+            terms = structs.replace(terms, n=min(options.n, len(whole.cases)))
         return whole, specs, structs.replace(manifest, tiers=cards, terms=terms)
 
     def _manifest(self, suite: Suite, tiers: Sequence[Answering]) -> Manifest:
@@ -394,6 +392,7 @@ class _Bench:
                 f"Nothing can be compared yet: {runner.halted}.",
                 f"Raise --cost-limit and go on with --resume {run.id}.",
             )
+        manifest = _after_a_look(run, runner, manifest)
         ladder = self._ladder(list(runner.tiers.values()))
         seen = Seen(
             manifest,
@@ -416,6 +415,18 @@ class _Bench:
 def cheap_tiers(manifest: Manifest, ladder: Sequence[str]) -> tuple[str, ...]:
     """Every tier but the reference, cheap to dear."""
     return tuple(name for name in ladder if name != manifest.terms.reference)
+
+
+def _after_a_look(run: RunFolder, runner: Runner, manifest: Manifest) -> Manifest:
+    """The manifest, which says so when Cases were added after a verdict had been drawn (with a larger -n, or
+    a raised cost limit): that is optional stopping, and from here on e-values decide.
+    """
+    path, terms = run.path / "verdict.json", manifest.terms
+    if terms.sequential or not path.exists() or not grown(read_evaluation(path), runner.tallies):
+        return manifest
+    manifest = structs.replace(manifest, terms=structs.replace(terms, judged=terms.judged + 1))
+    run.write_manifest(manifest)
+    return manifest
 
 
 def finish(run: RunFolder, seen: Seen, plan: Plan | None, name: str) -> Done:

@@ -86,9 +86,12 @@ class Record(Struct, frozen=True, omit_defaults=True):
     served: str = ""
 
 
-class Intent(Struct, frozen=True):
-    """One line of trials.jsonl before a call: after a crash, what may have been billed unseen."""
+class Intent(Struct, frozen=True, omit_defaults=True):
+    """One line of trials.jsonl before a call: after a crash, what may have been billed unseen. `attempt`
+    above 0: the one before it failed, and was seen to.
+    """
 
     intent: str
     tier: str
     repeat: int
+    attempt: int = 0

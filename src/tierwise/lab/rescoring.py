@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-import msgspec
 from msgspec import structs
 
-from ..errors import SuiteError
 from ..http1 import Pool
 from ..judging.decision import check_bar
 from ..nouns import Case
@@ -19,7 +17,7 @@ from .judges import UNJUDGED
 from .order import ordered
 from .pace import each_of
 from .records import Manifest, Record
-from .results import Evaluation, JudgeResult
+from .results import JudgeResult, read_evaluation
 from .scoring import Judge, Spec, judge_of, mark
 from .store import RunFolder, find_run
 from .tally import PENDING, TierTally
@@ -33,6 +31,7 @@ async def rescore(run: str, options: Options, say: Callable[[str], None] | None 
     """
     folder = RunFolder(find_run(run, Path(options.runs)))
     before, suite = folder.manifest(), folder.suite()
+    earlier = read_evaluation(folder.path / "verdict.json")
     spec = spec_of(options.scorer or before.suite.scorer, options, before.terms.sequential)
     manifest, changed = _anew(before, spec, options)
     order = ordered(suite.cases, manifest.terms.seed, manifest.terms.n)
@@ -61,7 +60,6 @@ async def rescore(run: str, options: Options, say: Callable[[str], None] | None 
         folder.close()
         await pool.close()
     notes = (f"The {' and '.join(changed)} changed after the answers were seen.",) if changed else ()
-    earlier = read_evaluation(folder.path / "verdict.json")
     cheap = [each.verdict.cheap for each in earlier.comparisons]
     dearer = frozenset(each.verdict.cheap for each in earlier.comparisons if each.dearer)
     seen = Seen(manifest, order, tallies, cheap_tiers(manifest, cheap), {}, dearer, notes, judge)
@@ -112,16 +110,6 @@ def _anew(manifest: Manifest, spec: Spec, options: Options) -> tuple[Manifest, l
         terms=structs.replace(manifest.terms, bar=bar),
     )
     return found, [word for word, kept in same.items() if not kept]
-
-
-def read_evaluation(path: Path) -> Evaluation:
-    """The Evaluation in a file (`eval --json`, or verdict.json of a run). Raises SuiteError."""
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=Evaluation)
-    except FileNotFoundError:
-        raise SuiteError(f"There is no {path}.", "The run has no verdict yet: go on with --resume.") from None
-    except (OSError, msgspec.DecodeError) as error:
-        raise SuiteError(f"{path} holds no verdict: {error}.", "Give the JSON of `tierwise eval`.") from None
 
 
 def _plain(name: str) -> str:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
+import msgspec
 from msgspec import Struct
 
+from ..errors import SuiteError
 from ..judging.calibration import Calibration
 from ..nouns import Bar, Decision, Verdict
 from .records import SuiteCard, TierCard
@@ -130,3 +133,13 @@ class Evaluation(Struct, frozen=True):
 
 
 EXIT_CODES = {"switch": 0, "keep": 3, "not_enough": 4}
+
+
+def read_evaluation(path: Path) -> Evaluation:
+    """The Evaluation in a file (`eval --json`, or verdict.json of a run). Raises SuiteError."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Evaluation)
+    except FileNotFoundError:
+        raise SuiteError(f"There is no {path}.", "The run has no verdict yet: go on with --resume.") from None
+    except (OSError, msgspec.DecodeError) as error:
+        raise SuiteError(f"{path} holds no verdict: {error}.", "Give the JSON of `tierwise eval`.") from None

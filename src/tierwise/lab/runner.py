@@ -93,7 +93,10 @@ class Runner:
         doubt: set[tuple[str, str, int]] = set()
         for line in self.folder.lines():
             if not isinstance(line, Record):
-                doubt.add((line.intent, line.tier, line.repeat))
+                called = (line.intent, line.tier, line.repeat)
+                # Called anew without an answer or a failure of the last call: a crash came between.
+                self.in_doubt += called in doubt and not line.attempt
+                doubt.add(called)
                 continue
             trial = line.trial
             key = (trial.case, trial.tier, trial.repeat)
@@ -109,7 +112,7 @@ class Runner:
             tally.put(position, line)
             if waited is None:
                 tally.bill(line)
-        self.in_doubt = len(doubt)
+        self.in_doubt += len(doubt)
         self._pending = list(pending.values())
         self.spent_pico = sum(tally.spent_pico for tally in self.tallies.values())
 
@@ -224,7 +227,7 @@ class Runner:
                     if self.halted or (self.looking and not self.looking.wanted(name)):
                         return None
                     if not tier.free:
-                        self.folder.intend(case.id, name, repeat)
+                        self.folder.intend(case.id, name, repeat, attempt)
                     reply = await tier.answer(case, repeat)
                     slow = False
                     return reply

@@ -82,7 +82,7 @@ class RunFolder:
         encode = msgspec.json.Encoder().encode
         with (path / "cases.jsonl").open("wb") as file:
             file.writelines(encode(case) + b"\n" for case in suite.cases)
-        (path / "prompt.txt").write_text(suite.prompt)
+        (path / "prompt.txt").write_text(suite.prompt, encoding="utf-8")
         made.write_manifest(manifest)
         return made
 
@@ -102,12 +102,21 @@ class RunFolder:
         self.write("run.json", msgspec.json.format(self._encode(manifest)))
 
     def suite(self) -> Suite:
-        """The Suite as it was when the run began."""
+        """The Suite as it was when the run began. Raises SuiteError where the folder was damaged since."""
         card = self.manifest().suite
         decode = msgspec.json.Decoder(Case).decode
-        with (self.path / "cases.jsonl").open("rb") as file:
-            cases = tuple(decode(line) for line in file)
-        prompt = (self.path / "prompt.txt").read_text()
+        try:
+            with (self.path / "cases.jsonl").open("rb") as file:
+                cases = tuple(decode(line) for line in file)
+            prompt = (self.path / "prompt.txt").read_text(encoding="utf-8")
+        except (OSError, ValueError) as error:
+            raise SuiteError(
+                f"The Cases of {self.path} cannot be read: {error}.", "Start a new run."
+            ) from None
+        if len(cases) != card.cases:
+            raise SuiteError(
+                f"{self.path}/cases.jsonl holds {len(cases)} of {card.cases} Cases.", "Start a new run."
+            )
         return Suite(card.name, card.task, cases, card.hash, card.scorer, prompt, card.labels)
 
     def write(self, name: str, content: bytes) -> Path:
@@ -131,9 +140,9 @@ class RunFolder:
         self._syncer = threading.Thread(target=self._sync, daemon=True)
         self._syncer.start()
 
-    def intend(self, case: str, tier: str, repeat: int) -> None:
-        """To be called right before a call is made."""
-        self._append(self._encode(Intent(case, tier, repeat)))
+    def intend(self, case: str, tier: str, repeat: int, attempt: int = 0) -> None:
+        """To be called right before a call is made; `attempt` is 0 for the first in this process."""
+        self._append(self._encode(Intent(case, tier, repeat, attempt)))
 
     def keep(self, record: Record) -> None:
         """To be called as soon as a Trial has ended."""

@@ -186,6 +186,8 @@ def _columns(rows: list[Row], shape: Shape) -> dict[str, str]:
 
 
 def _column_hint(word: str, names: list[str]) -> str:
+    if len(names) == 1 and any(mark in names[0] for mark in ";\t|"):
+        return "A .csv file has commas between its fields, a .tsv file tabs: save it so."
     near = [name for usual in COLUMNS[word] for name in difflib.get_close_matches(usual, names, 1, 0.7)]
     if near:
         return f"Is {near[0]!r} a slip of the pen for {word!r}? Rename it, or say --column {word}={near[0]}."

@@ -14,7 +14,7 @@ from tierwise.lab.records import Intent, Record
 from tierwise.lab.replies import Reply
 from tierwise.lab.runner import Work
 from tierwise.lab.store import RunFolder, find_run
-from tierwise.nouns import Usage
+from tierwise.nouns import Score, Trial, Usage
 from unit.lab.made import Fake, accurate, manifest, runner, suite
 
 QUICK = Work(jobs=4, backoff_s=0.0, retries=2)
@@ -187,6 +187,42 @@ def test_a_damaged_line_in_the_middle_is_named(tmp_path: Path) -> None:
     (folder / "trials.jsonl").write_bytes(b'{"trial": oops}\n{"intent":"a","tier":"b","repeat":0}\n')
     with pytest.raises(SuiteError, match=r"trials\.jsonl:1 is damaged"):
         list(RunFolder(folder).lines())
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("cases.jsonl", None, "cannot be read"),
+        ("cases.jsonl", b'{"id": "q0", "inp', "cannot be read"),
+        ("cases.jsonl", b"", "holds 0 of 3 Cases"),
+        ("prompt.txt", None, "cannot be read"),
+        ("run.json", b"{", "cannot be read"),
+    ],
+)
+def test_a_damaged_run_is_refused_with_its_file(
+    tmp_path: Path, name: str, content: bytes | None, words: str
+) -> None:
+    made = runner(tmp_path, suite(3), [Fake("a", accurate(1, 1))])
+    made.folder.close()
+    path = made.folder.path / name
+    path.unlink() if content is None else path.write_bytes(content)
+    with pytest.raises(SuiteError, match=words) as caught:
+        made.folder.suite()
+    assert "Start a new run" in caught.value.hint
+
+
+def test_calls_cut_off_by_a_crash_are_counted_though_they_were_made_again(tmp_path: Path) -> None:
+    made = runner(tmp_path, suite(3), [Fake("a", accurate(1, 1))])
+    folder = made.folder
+    # The first process: a call that failed and was made again, then the end.
+    folder.intend("q0", "a", 0)
+    folder.intend("q0", "a", 0, 1)
+    folder.intend("q1", "a", 0)
+    folder.keep(Record(Trial("q1", "a", 0, "right", Score(1.0), Usage(), 1, None, 1, "ok")))
+    # The second makes it again, and ends before its answer, too.
+    folder.intend("q0", "a", 0)
+    folder.close()
+    assert runner(tmp_path, suite(3), [Fake("a", accurate(1, 1))]).in_doubt == 2
 
 
 def test_runs_are_found_by_beginning_and_the_last_by_default(tmp_path: Path) -> None:
