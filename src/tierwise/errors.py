@@ -113,9 +113,10 @@ class UpgradeRequired(TierwiseError):
 
 class BudgetRefused(TierwiseError):
     """A hard cap would be passed. Never carries a long Retry-After: SDKs would sleep through it. `scope` is
-    the budget's, "" where it is not one of the ledger's."""
+    the budget's, "" where it is not one of the ledger's; `reserved_pico` may become free again."""
 
     scope: str = ""
+    reserved_pico: int = 0
 
     status = 402
     kind = "budget"

@@ -84,6 +84,10 @@ class Traffic:
             )  # fmt: skip
 
 
+def at_us(row: dict[str, Any]) -> int:
+    return int(datetime.fromisoformat(row["at"]).astimezone(UTC).timestamp() * 1e6 + 0.5)
+
+
 def expected(rows: list[dict[str, Any]], by: str, since: int, until: int) -> dict[str, tuple[Any, ...]]:
     """Calls, errors, swept, unpriced, estimated, input, spend and saving by group, from the export."""
     booked: dict[str, dict[str, Any]] = {}
@@ -91,7 +95,7 @@ def expected(rows: list[dict[str, Any]], by: str, since: int, until: int) -> dic
     for row in rows:
         if row["event"] == "open":
             continue
-        at = int(datetime.fromisoformat(row["at"]).astimezone(UTC).timestamp() * 1e6 + 0.5)
+        at = at_us(row)
         first = booked.setdefault(row["attempt"], row)
         if not since <= at < until:
             continue
@@ -153,6 +157,9 @@ async def _compared(place: Stores, seed: int) -> None:
             since, until = draw.choice(spans)
             report = place.read().report(by, since, until)
             assert told(report) == expected(rows, by, since, until), (by, since, until)
+        for since, until in spans:
+            within = [row for row in rows if since <= at_us(row) < until]
+            assert list(place.read().rows(since, until)) == within, (since, until)
     while ledger.roll():
         pass
     took = sorted(row["total_us"] for row in rows if row["event"] == "close" and row["outcome"] == "ok")

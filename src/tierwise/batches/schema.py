@@ -35,8 +35,13 @@ _M001 = (
     " input_file TEXT NOT NULL)",
     "CREATE INDEX batch_jobs_batch ON batch_jobs (batch)",
 )
+# Rows are taken in their order: without this, each look at a long batch would sort all that wait.
+_M002 = (
+    "DROP INDEX batch_rows_state",
+    "CREATE INDEX batch_rows_next ON batch_rows (batch, state, n)",
+)
 
-SHAPES: tuple[tuple[str, ...], ...] = (_M001,)
+SHAPES: tuple[tuple[str, ...], ...] = (_M001, _M002)
 _RECORD = "batch_migrations (number BIGINT PRIMARY KEY, at_us BIGINT NOT NULL)"
 
 

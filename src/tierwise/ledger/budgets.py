@@ -189,5 +189,5 @@ def refusal(budget: Budget, window: Window, amount: int) -> BudgetRefused:
         f" This call may cost up to {usd_text(amount)}.",
         f"It resets at {resets}, or raise the cap." if resets else "It does not reset: raise the cap.",
     )
-    error.scope = budget.scope
+    error.scope, error.reserved_pico = budget.scope, window.reserved
     return error

@@ -25,12 +25,16 @@ from .postgres_text import marked, restored, restored_event
 from .postgres_verify import problems
 from .report import By, Report
 from .report_made import make_report
+from .rollup import DAY, HOUR_US, STEPS
+from .rollup_read import Sums, pieces
 from .rollup_sql import POSTGRES, Ask
 from .sqlite_reader import PREFIXED, SETTLED, exported, too_slow
 from .sqlite_verify import ENOUGH
 
 STATEMENT_MS = 60_000
 AT_ONCE = 2
+PAGE = 16_384
+"""Events read at once."""
 TURN_S = 30.0
 _OPENED = (
     "o.exchange, o.attempt, o.key, o.task, o.tier, o.model, o.provider, o.dialect_in, o.dialect_out,"
@@ -42,8 +46,16 @@ _TEXTS = (
 )  # fmt: skip
 _EVENT = (
     "SELECT '{event}' AS event, e.seq AS seq, e.at_us, {opened}, {settled} FROM {source}"
-    " WHERE e.at_us >= %(since)s AND e.at_us < %(until)s"
+    " WHERE e.seq > %(low)s AND e.seq <= %(high)s AND e.at_us >= %(since)s AND e.at_us < %(until)s"
 )
+# The days at both ends are read, of those between them only where they begin and end.
+_OPENED_IN = (
+    "SELECT min(first), max(last) FROM ("
+    "SELECT min(seq) AS first, max(seq) AS last FROM open_rows"
+    " WHERE day IN (:since / :day, :until / :day) AND at_us >= :since AND at_us < :until UNION ALL "
+    "SELECT min(seq), max(seq) FROM open_rows WHERE day > :since / :day AND day < :until / :day) found"
+)
+_ENDED_IN = "SELECT min(first_seq), max(last_seq) FROM rollup_span WHERE hour BETWEEN :first AND :last"
 
 
 def _events() -> str:
@@ -69,6 +81,23 @@ _RECENT = " AND o.seq > (SELECT last_value FROM event_seq) - %s ORDER BY o.seq D
 _PREFIXED = PREFIXED.replace("c.open_seq = o.seq", "c.open_seq = o.seq AND c.day = o.day") + _RECENT
 
 
+def _stretches(ask: Ask, since_us: int, until_us: int) -> list[tuple[int, int]]:
+    """Where the events of [since_us, until_us) lie: numbers after the first up to the second of each pair.
+
+    OPEN rows are found by their day, the others by the roll-ups; what is not rolled up is always looked at.
+    """
+    sums = Sums(ask, POSTGRES)
+    if since_us == 0 and until_us == FOREVER_US:
+        return [(0, sums.top)]
+    span = {"since": since_us, "until": until_us, "day": STEPS[DAY]}
+    hours = {"first": since_us // HOUR_US, "last": (until_us - 1) // HOUR_US}
+    ends = (*ask(POSTGRES.text(_OPENED_IN), span), *ask(POSTGRES.text(_ENDED_IN), hours))
+    found = [(first - 1, last) for first, last in ends if first is not None]
+    low = min((sums.rolled, *(low for low, _ in found)))
+    high = max((low, *(high for _, high in found)))
+    return [(low, sums.top)] if high >= sums.rolled else [(low, high), (sums.rolled, sums.top)]
+
+
 class PostgresReader:
     """Implements Reader on one Postgres database."""
 
@@ -86,14 +115,12 @@ class PostgresReader:
     def rows(self, since_us: int | None = None, until_us: int | None = None) -> Iterator[dict[str, Any]]:
         """See Reader. One instant of the ledger, in the order of writing: an OPEN before its CLOSE."""
         span = {"since": since_us or 0, "until": FOREVER_US if until_us is None else until_us}
-        with (
-            self._connected() as database,
-            database.transaction(),
-            database.cursor("events") as cursor,
-        ):
-            cursor.itersize = 2000
-            for row in cursor.execute(_EVENTS.encode(), span):
-                yield restored_event(exported(row)) if marked(row) else exported(row)
+        with self._connected(LOOKING_UP) as database, database.transaction():
+            for stretch in _stretches(asking(database), span["since"], span["until"]):
+                for low, high in pieces(*stretch, PAGE):
+                    found = database.execute(_EVENTS.encode(), {**span, "low": low, "high": high})
+                    for row in found.fetchall():
+                        yield restored_event(exported(row)) if marked(row) else exported(row)
 
     def verify(self) -> list[str]:
         """See Reader. At most 20 problems."""

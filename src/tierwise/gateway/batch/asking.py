@@ -126,7 +126,7 @@ def again(error: TierwiseError, row: Row, alone: bool) -> Later | None:
     if isinstance(error, Overloaded | StoreError):
         return Later(_SHUT_S, counts=False)
     if isinstance(error, BudgetRefused):
-        return None if alone else Later(_OWN_LIMIT_S, counts=False)
+        return None if alone or not error.reserved_pico else Later(_OWN_LIMIT_S, counts=False)
     told: float | None = None
     if isinstance(error, UpstreamStatus):
         if error.code == "local_limit":

@@ -13,6 +13,7 @@ from .paths import endpoint_of
 
 _MOST_ERRORS = 100
 _LONGEST_ID = 512
+_BOM = b"\xef\xbb\xbf"
 
 
 class _Line(Struct):
@@ -35,7 +36,7 @@ def read_lines(
     errors: list[dict[str, Any]] = []
     seen: set[str] = set()
     decoder = msgspec.json.Decoder(_Line)
-    for number, line in enumerate(content.splitlines(), 1):
+    for number, line in enumerate(content.removeprefix(_BOM).splitlines(), 1):
         if not line.strip():
             continue
         found = _row(batch, endpoint, line, number, decoder)
