@@ -38,10 +38,10 @@ def answer(sent: provider.Sent) -> Iterator[bytes]:
 class World:
     """A gateway with an admin secret before one provider."""
 
-    def __init__(self, folder: Path, db: str = "") -> None:
+    def __init__(self, folder: Path, db: str = "", more: str = "") -> None:
         self.provider = provider.Provider(answer)
         extra = '[server]\nadmin_secret = "env:ADMIN_SECRET"\n'
-        toml = live.config("openai_chat", self.provider.port, extra=extra)
+        toml = live.config("openai_chat", self.provider.port, extra=extra + more)
         self.gateway = live.Gateway(folder, toml, {"ADMIN_SECRET": "open-sesame"}, db=db)
         self.admin = self.gateway.admin
         assert live.wait_for(lambda: live.request(self.admin, "GET", "/healthz").status == 200)

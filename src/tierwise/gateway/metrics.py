@@ -7,22 +7,25 @@ from collections import Counter, defaultdict
 
 # Upper bounds in seconds; LLM calls last from milliseconds (cached, refused) to minutes.
 BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
+# The gateway's own part is tenths of a millisecond.
+OWN_BUCKETS_S = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
 
 MOST_PINNED = 200
 """Models named by callers that get labels of their own."""
 
 
 class Histogram:
-    """Counts per bucket of BUCKETS_S plus one above, and the sum in seconds."""
+    """Counts per bucket of `bounds` (seconds) plus one above, and the sum in seconds."""
 
-    __slots__ = ("counts", "sum_s")
+    __slots__ = ("bounds", "counts", "sum_s")
 
-    def __init__(self) -> None:
-        self.counts = [0] * (len(BUCKETS_S) + 1)
+    def __init__(self, bounds: tuple[float, ...] = BUCKETS_S) -> None:
+        self.bounds = bounds
+        self.counts = [0] * (len(bounds) + 1)
         self.sum_s = 0.0
 
     def add(self, seconds: float) -> None:
-        self.counts[bisect_left(BUCKETS_S, seconds)] += 1
+        self.counts[bisect_left(self.bounds, seconds)] += 1
         self.sum_s += seconds
 
 
@@ -67,7 +70,7 @@ class Metrics:
         self.cache_evicted = 0
         self.total_s: dict[str, Histogram] = defaultdict(Histogram)
         self.ttft_s: dict[str, Histogram] = defaultdict(Histogram)
-        self.overhead_s = Histogram()
+        self.overhead_s = Histogram(OWN_BUCKETS_S)
         self._pinned: set[str] = set()
 
     def label_of(self, model: str) -> str:

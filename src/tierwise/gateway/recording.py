@@ -244,7 +244,8 @@ class Entry:
         metrics.total_s[label].add((now - self.walk.began_us) / 1e6)
         if self.first_us is not None:
             metrics.ttft_s[label].add((self.first_us - self.sent_us) / 1e6)
-        metrics.overhead_s.add((self.sent_us - self.walk.began_us) / 1e6)
+        if self.id.endswith("-1"):  # a later one waited for those before it
+            metrics.overhead_s.add((self.sent_us - self.walk.began_us) / 1e6)
 
 
 def _refused(error: TierwiseError | None) -> bool:

@@ -9,8 +9,6 @@ from tierwise.money import pico_to_usd
 
 from .seen import Counters, Gate, Spread
 
-BOUNDS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
-"""Upper bounds of the gateway's histograms, seconds."""
 _MOST_BUDGETS = 200
 _ROW_STATES = ("queued", "running", "sent")
 _MOST_MODELS = 500
@@ -68,13 +66,11 @@ def exposition(gate: Gate) -> str:
     _family(lines, "tierwise_breaker_open", "gauge", "1 while a deployment's circuit breaker is open.")
     for model, health in sorted(gate.caller.health.view().items())[:_MOST_MODELS]:
         lines.append(f"tierwise_breaker_open{_labels(model=model)} {int(health.open)}")
-    _histograms(
-        lines, "tierwise_total_seconds", "Time of an exchange, first byte in to last row.", metrics.total_s
-    )
+    text = "Time of an attempt's exchange, from its first byte in to the attempt's closing row."
+    _histograms(lines, "tierwise_total_seconds", text, metrics.total_s)
     _histograms(lines, "tierwise_ttft_seconds", "Request sent upstream to first content.", metrics.ttft_s)
-    _histograms(
-        lines, "tierwise_overhead_seconds", "Time before the upstream call.", {"": metrics.overhead_s}
-    )
+    text = "First byte in to the first attempt's request going upstream: the gateway's own part."
+    _histograms(lines, "tierwise_overhead_seconds", text, {"": metrics.overhead_s})
     return "\n".join(lines) + "\n"
 
 
@@ -190,7 +186,7 @@ def _histograms(lines: list[str], name: str, text: str, by_tier: Mapping[str, Sp
     for tier, histogram in sorted(by_tier.items()):
         labels = {"tier": tier} if tier else {}
         total = 0
-        for bound, count in zip([*map(str, BOUNDS_S), "+Inf"], histogram.counts, strict=True):
+        for bound, count in zip([*map(str, histogram.bounds), "+Inf"], histogram.counts, strict=True):
             total += count
             lines.append(f"{name}_bucket{_labels(**labels, le=bound)} {total}")
         lines.append(f"{name}_sum{_labels(**labels)} {histogram.sum_s:.6f}")

@@ -26,7 +26,7 @@ BUDGET_S = 0.4
 
 SUMS = (
     "calls", "unpriced", "estimated", "input", "cache_read", "cache_write_5m", "cache_write_1h", "output",
-    "cost", "compared", "reference", "compared_cost",
+    "cost", "compared", "reference", "compared_cost", "asked",
 )  # fmt: skip
 _NAMED = {"compared": "reference_calls", "compared_cost": "reference_cost"}
 _PLACES = [AT[_NAMED.get(name, name)] for name in SUMS]

@@ -11,8 +11,9 @@ from tierwise.nouns import TierHealth
 
 
 class Spread(Protocol):
-    """A histogram: counts per bucket of exposition.BOUNDS_S plus one above, and the sum in seconds."""
+    """A histogram: counts per bucket of `bounds` (seconds) plus one above, and the sum in seconds."""
 
+    bounds: tuple[float, ...]
     counts: list[int]
     sum_s: float
 

@@ -8,15 +8,10 @@ from pathlib import Path
 
 from tierwise.clock import now_us
 from tierwise.config import load
-from tierwise.gateway.metrics import BUCKETS_S
 from tierwise.ledger import open_ledger
 from tierwise.nouns import Open
 from tierwise.serve import Options, Running
-from tierwise.web.exposition import BOUNDS_S, exposition
-
-
-def test_bounds_are_the_gateways() -> None:
-    assert BOUNDS_S == BUCKETS_S
+from tierwise.web.exposition import exposition
 
 
 def value(text: str, name: str) -> float:
@@ -54,4 +49,17 @@ async def test_a_shared_store_that_is_away_is_said(tmp_path: Path) -> None:
     assert value(text, "tierwise_admission_replicas") == 1
     assert value(text, "tierwise_admission_local_total") == 0
     await gate.admission.close()
+    await ledger.shutdown()
+
+
+async def test_the_gateways_own_part_is_told_apart_below_a_millisecond(tmp_path: Path) -> None:
+    ledger = open_ledger(f"sqlite:///{tmp_path}/l.db")
+    gate = Running(Options(), load(None, {}), ledger).gate
+    for seconds in (0.00008, 0.0003, 0.7):
+        gate.metrics.overhead_s.add(seconds)
+    text = exposition(gate)
+    buckets = re.findall(r'^tierwise_overhead_seconds_bucket{le="([^"]+)"} (\d+)$', text, re.M)
+    counts = {bound: int(count) for bound, count in buckets}
+    assert (counts["0.0001"], counts["0.0005"], counts["0.25"], counts["+Inf"]) == (1, 2, 2, 3)
+    assert [float(bound) for bound, _ in buckets] == sorted(float(bound) for bound, _ in buckets)
     await ledger.shutdown()

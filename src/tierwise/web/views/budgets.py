@@ -12,7 +12,7 @@ from tierwise.ledger.local import BUDGETS, KEYS, REVOKE
 
 from ..rollup import DAY_US, KeySlot, Sums
 from ..site import Site, now
-from .ranges import Nothing, figures_of
+from .ranges import Nothing, figures
 
 Name = Annotated[str, Meta(min_length=1, max_length=200)]
 Limit = Annotated[int, Meta(ge=1, le=10**12)] | None
@@ -36,7 +36,7 @@ class Standing(Struct, frozen=True):
 
 
 class KeyLine(Struct, frozen=True):
-    """A key, without its secret, and what it did in the last 30 days."""
+    """A key, without its secret, and what it did in the last 30 days. `cached` requests are no calls."""
 
     id: str
     name: str
@@ -52,6 +52,7 @@ class KeyLine(Struct, frozen=True):
     calls: int
     errors: int
     spend_pico: int
+    cached: int
 
 
 class Audit(Struct, frozen=True):
@@ -143,15 +144,12 @@ def keys(site: Site, asked: Nothing) -> Keys:
         # Keys are made and revoked all the same.
         trouble = error.sentence()
     standing = {each.scope: each for each in standings(site)}
-    by_key: dict[str, tuple[list[int], dict[str, int]]] = {}
+    by_key: dict[str, list[tuple[KeySlot, Sums]]] = {}
     for slot, sums in slots:
-        known, outcomes = by_key.setdefault(slot.key, ([0] * len(sums), {}))
-        outcomes[slot.outcome] = outcomes.get(slot.outcome, 0) + sums[0]
-        for number, amount in enumerate(sums):
-            known[number] += amount
+        by_key.setdefault(slot.key, []).append((slot, sums))
     lines = []
     for key in site.all_keys():
-        did = figures_of(*by_key[key.id]) if key.id in by_key else None
+        did = figures(by_key.get(key.id, []))
         lines.append(
             KeyLine(
                 id=key.id,
@@ -165,9 +163,10 @@ def keys(site: Site, asked: Nothing) -> Keys:
                 created_us=key.created_us,
                 revoked_us=key.revoked_us,
                 budget=standing.pop(f"key:{key.id}", None),
-                calls=did.calls if did else 0,
-                errors=did.errors if did else 0,
-                spend_pico=did.spend_pico if did else 0,
+                calls=did.calls,
+                errors=did.errors,
+                spend_pico=did.spend_pico,
+                cached=did.cached,
             )
         )
     lines.sort(key=lambda line: (line.revoked_us is not None, -line.spend_pico, line.name))

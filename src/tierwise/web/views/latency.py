@@ -11,6 +11,7 @@ from msgspec import Struct
 from tierwise.costing import price_at
 from tierwise.ledger.report import Quantiles, quantiles
 
+from ..seen import Spread
 from ..shown import iso
 from ..site import Site, now
 from .ranges import Figures, Range, Ranged, Span, figures, groups_in, ordered_tiers, span_of
@@ -42,7 +43,10 @@ class TierLine(Struct, frozen=True):
 
 class Tiers(Struct, frozen=True):
     """All tiers in the ladder's order, then "pinned". `over_time` holds each step's median total, in
-    microseconds, from `starts_us[0]`; `sampled_from_us`: the oldest call sampled."""
+    microseconds, from `starts_us[0]`; `sampled_from_us`: the oldest call sampled. Of the calls
+    since the start, half spent at most `own_p50_us` in the gateway before they went upstream and 99 % at most
+    `own_p99_us`; None: no call yet, or longer than is told apart.
+    """
 
     span: Span
     range: Range
@@ -50,7 +54,8 @@ class Tiers(Struct, frozen=True):
     starts_us: list[int]
     sampled_from_us: int | None
     sample: int
-    overhead: list[int]
+    own_p50_us: int | None
+    own_p99_us: int | None
     running: int
     most: int
 
@@ -71,7 +76,7 @@ def tiers(site: Site, asked: Ranged) -> Tiers:
     for name in names:
         kept = [(slot, sums) for slot, sums in groups if (slot.tier or "pinned") == name]
         lines.append(_line(site, name, figures(kept), (by_tier.get(name, []), span.since_us, width)))
-    admission = site.control.gate.admission
+    admission, own = site.control.gate.admission, site.control.gate.metrics.overhead_s
     return Tiers(
         span=span,
         range=asked.range,
@@ -79,7 +84,8 @@ def tiers(site: Site, asked: Ranged) -> Tiers:
         starts_us=[span.since_us + step * width for step in range(_STEPS)],
         sampled_from_us=rows[-1][0] if rows else None,
         sample=len(rows),
-        overhead=list(site.control.gate.metrics.overhead_s.counts),
+        own_p50_us=_at_most(own, 0.5),
+        own_p99_us=_at_most(own, 0.99),
         running=admission.running,
         most=admission.most,
     )
@@ -108,6 +114,16 @@ def _line(site: Site, name: str, sums: Figures, sampled: tuple[list[tuple[Any, .
         tokens_per_s=_speed(rows),
         over_time=_medians(rows, since_us, width),
     )
+
+
+def _at_most(spread: Spread, part: float) -> int | None:
+    """The bound below which that part of the counts lies, microseconds."""
+    below, wanted = 0, sum(spread.counts) * part
+    for bound, count in zip(spread.bounds, spread.counts[:-1], strict=True):
+        below += count
+        if below and below >= wanted:
+            return round(bound * 1e6)
+    return None
 
 
 def _speed(rows: Sequence[tuple[Any, ...]]) -> float | None:

@@ -17,6 +17,7 @@ from .ranges import (
     Span,
     figures,
     groups_in,
+    made,
     ordered_tiers,
     span_of,
     tier_label,
@@ -90,7 +91,7 @@ def series(site: Site, groups: Groups, span: Span) -> Series:
     names = ordered_tiers(site, {tier_label(slot) for slot, _ in groups})
     spend = [[0] * len(starts) for _ in names]
     calls = [[0] * len(starts) for _ in names]
-    for slot, sums in groups:
+    for slot, sums in made(groups):
         row, column = names.index(tier_label(slot)), (slot.start_us - first) // step
         if 0 <= column < len(starts):
             spend[row][column] += sums[8]
@@ -121,7 +122,7 @@ def notices(site: Site, shown: Figures, empty: bool) -> list[Notice]:
                 Notice(
                     "bad" if weight == "bad" else "warn",
                     f"The budget of {budget.label} is {budget.used:.0%} used.",
-                    "Raise the cap, or wait until it resets.",
+                    "Raise the cap, or wait until it resets." if budget.ends_us else "Raise the cap.",
                     "/keys",
                 )
             )

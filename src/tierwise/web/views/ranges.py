@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any, Literal
+from collections.abc import Callable, Sequence
+from typing import Literal, TypeVar
 
 from msgspec import Struct
 
-from ..rollup import DAY_US, HOUR_US, SUMS, Rollup, Slot, Sums, total
+from ..rollup import DAY_US, HOUR_US, SUMS, KeySlot, Rollup, Slot, Sums, total
 from ..site import Site, now
 
 Range = Literal["24h", "7d", "30d", "90d"]
@@ -15,6 +15,9 @@ Weight = Literal["bad", "warn", "good", "note"]
 SPAN_US: dict[str, int] = {"24h": DAY_US, "7d": 7 * DAY_US, "30d": 30 * DAY_US, "90d": 90 * DAY_US}
 _AT = {name: number for number, name in enumerate(SUMS)}
 FAILED = ("error", "truncated")
+CACHED = "cached"
+
+S = TypeVar("S", Slot, KeySlot)
 
 
 class Ranged(Struct, frozen=True, forbid_unknown_fields=False):
@@ -50,6 +53,9 @@ class Span(Struct, frozen=True):
 class Figures(Struct, frozen=True):
     """Sums of calls. `spend_pico` holds what is priced; unpriced calls are counted beside it.
 
+    `cached` requests were answered from the response cache: no call was made, so they are in no other figure;
+    `cached_saved_pico` is what they would have cost, where that is known.
+
     `saved_pico`: what the same tokens would have cost at the reference tier, less what they did cost, over
     `saved_calls` calls where both are known; None: no such call. `cache_share`: cache reads over all prompt
     tokens, None without prompt tokens.
@@ -69,6 +75,8 @@ class Figures(Struct, frozen=True):
     saved_calls: int
     reference_pico: int
     cache_share: float | None
+    cached: int
+    cached_saved_pico: int
 
     @property
     def prompt(self) -> int:
@@ -92,15 +100,16 @@ def groups_in(span: Span, rollup: Rollup) -> Groups:
     return list(rollup.slots(span.since_us, span.hourly))
 
 
-def figures(groups: Groups, keep: Callable[[Slot], bool] = lambda slot: True) -> Figures:
+def made(groups: Sequence[tuple[S, Sums]]) -> list[tuple[S, Sums]]:
+    """The groups for which a provider was called: all but the response cache's."""
+    return [(slot, sums) for slot, sums in groups if slot.outcome != CACHED]
+
+
+def figures(groups: Sequence[tuple[S, Sums]], keep: Callable[[S], bool] = lambda slot: True) -> Figures:
     """The sums of the groups kept, as Figures."""
     kept = [(slot, sums) for slot, sums in groups if keep(slot)]
-    return figures_of(total(iter(kept)), counts_by_outcome(iter(kept)))
-
-
-def figures_of(sums: Sums, outcomes: dict[str, int]) -> Figures:
-    """Figures of sums already taken."""
-    at = _AT
+    sums, hits = total(iter(made(kept))), total(iter(kept), lambda slot: slot.outcome == CACHED)
+    outcomes, at = _counts(kept), _AT
     write = sums[at["cache_write_5m"]] + sums[at["cache_write_1h"]]
     prompt = sums[at["input"]] + sums[at["cache_read"]] + write
     compared = sums[at["compared"]]
@@ -119,10 +128,12 @@ def figures_of(sums: Sums, outcomes: dict[str, int]) -> Figures:
         saved_calls=compared,
         reference_pico=sums[at["reference"]],
         cache_share=sums[at["cache_read"]] / prompt if prompt else None,
+        cached=hits[at["calls"]],
+        cached_saved_pico=hits[at["asked"]],
     )
 
 
-def counts_by_outcome(groups: Iterator[tuple[Any, Sums]]) -> dict[str, int]:
+def _counts(groups: Sequence[tuple[S, Sums]]) -> dict[str, int]:
     """Outcome → calls."""
     counts: dict[str, int] = {}
     for slot, sums in groups:

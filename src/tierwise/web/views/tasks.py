@@ -22,6 +22,7 @@ from .ranges import (
     Span,
     figures,
     groups_in,
+    made,
     ordered_tiers,
     span_of,
     tier_label,
@@ -128,7 +129,8 @@ def _line(site: Site, name: str, groups: Groups, known: tuple[Span, VerdictBlock
     rule = site.policy.rules.get(name) or Rule(
         name, (site.policy.safe_middle,), "prior", "no rule: safe middle"
     )
-    shares = _shares(site, groups)
+    calls = made(groups)
+    shares = _shares(site, calls)
     step, command, worth = _next(site, rule, task, groups)
     return TaskLine(
         name=name,
@@ -142,7 +144,7 @@ def _line(site: Site, name: str, groups: Groups, known: tuple[Span, VerdictBlock
         evidence=_evidence(verdict, task, shares) if verdict is not None else None,
         figures=figures(groups),
         shares=shares,
-        trend=_trend(groups, span),
+        trend=_trend(calls, span),
         next_step=step,
         command=command,
         worth_pico=worth,

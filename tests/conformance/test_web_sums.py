@@ -1,0 +1,83 @@
+"""Every page's sums are the ledger's own report, to the pico-dollar: what the response cache answered too."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import live
+from conformance.test_web_pages import BOTH, World
+from postgres import postgres  # noqa: F401  a fixture
+
+EXTRA = "[cache]\non = true\n[task.qa]\ncache = true\n"
+
+
+@pytest.fixture
+def world(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[World]:
+    kind = getattr(request, "param", "sqlite")
+    db = request.getfixturevalue("postgres").new_url() if kind == "postgres" else ""
+    made = World(tmp_path / "w", db, EXTRA)
+    yield made
+    assert made.gateway.verify() == ""
+    assert made.gateway.stop() == 0
+
+
+def report(world: World, by: str) -> dict[str, dict[str, Any]]:
+    """The report's lines by group, the total as "all"."""
+    done = world.gateway.command("ledger", "report", "--by", by, "--json")
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    return {**{line["group"]: line for line in told["lines"]}, "all": told["total"]}
+
+
+def same(figures: dict[str, Any], line: dict[str, Any]) -> None:
+    for name in ("calls", "errors", "cancelled", "unpriced", "estimated", "spend_pico", "cached",
+                 "cached_saved_pico", "cache_share"):  # fmt: skip
+        assert figures[name] == line[name], name
+    usage, reference = line["usage"], line["reference"]
+    assert (figures["input"], figures["output"]) == (usage["input"], usage["output"])
+    assert figures["saved_pico"] == reference["saved_pico"]
+    assert (figures["saved_calls"], figures["reference_pico"]) == (
+        reference["calls"], reference["baseline_pico"],
+    )  # fmt: skip
+
+
+@BOTH
+def test_pages_agree_with_the_report(world: World) -> None:
+    keys = [world.gateway.key(), world.gateway.key()]
+    results = [world.call(keys[0], "one").headers["x-tierwise-cache"] for _ in range(3)]
+    assert results == ["miss", "hit", "hit"]
+    world.call(keys[1], "two")
+    world.call(keys[1], "fail")
+    named = {"model": "agg/anthropic/claude-opus-4.7", "messages": [{"role": "user", "content": "hi"}]}
+    assert live.post(world.gateway.port, "/v1/chat/completions", named, keys[1]).status == 200
+
+    whole = report(world, "task")
+    overview = world.get("/api/v1/overview").json()
+    for shown in ("shown", "today", "month"):
+        same(overview[shown], whole["all"])
+    assert overview["shown"]["cached"] == 2
+    assert overview["shown"]["cached_saved_pico"] > 0
+    assert sum(map(sum, overview["series"]["calls"])) == whole["all"]["calls"]
+    assert sum(map(sum, overview["series"]["spend_pico"])) == whole["all"]["spend_pico"]
+    tasks = world.get("/api/v1/tasks").json()
+    [qa] = [each for each in tasks["tasks"] if each["name"] == "qa"]
+    same(qa["figures"], whole["qa"])
+    assert sum(each["calls"] for each in qa["shares"]) == sum(qa["trend"]) == whole["qa"]["calls"]
+    tiers, by_tier = world.get("/api/v1/tiers").json()["tiers"], report(world, "tier")
+    same(next(each["figures"] for each in tiers if each["tier"] == "haiku"), by_tier["haiku"])
+    by_key = report(world, "key")
+    for line in world.get("/api/v1/keys").json()["keys"]:
+        if line["id"] in by_key:
+            for name in ("calls", "errors", "spend_pico", "cached"):
+                assert line[name] == by_key[line["id"]][name]
+    assert world.get("/api/v1/waste").json()["spend_pico"] == whole["all"]["spend_pico"]
+    prompts = [line["calls"] for line in world.get("/api/v1/caching").json()["lines"]]
+    assert sum(prompts) <= whole["all"]["calls"]
+    assert b"Answered from the response cache" in world.get("/").body
+    assert b"2 more answered from the response cache" in world.get("/tasks").body
+    assert b"+ 2 cached" in world.get("/keys").body
