@@ -175,6 +175,44 @@ def test_the_playground_goes_through_the_data_plane(world: World) -> None:
     assert world.send("POST", "/api/v1/playground/ask", {"model": "", "prompt": "x"}).status == 400
 
 
+def test_a_prompt_is_quoted_before_it_is_sent(world: World) -> None:
+    prompt = {"model": "auto", "prompt": "hello " * 100, "max_tokens": 100}
+    got = world.send("POST", "/api/v1/playground/quote", prompt)
+    assert got.status == 200
+    tiers = {each["tier"]: each for each in got.json()["tiers"]}
+    assert tiers.keys() >= {"haiku", "sonnet", "opus"}
+    assert 0 < tiers["haiku"]["low_pico"] < tiers["haiku"]["high_pico"] < tiers["opus"]["high_pico"]
+    assert [each["tier"] for each in tiers.values() if each["chosen"]] == [got.json()["tier"]]
+    assert world.gateway.rows() == []
+    wrong = world.send("POST", "/api/v1/playground/quote", {**prompt, "model": "tier/nobody"})
+    assert (wrong.status, bool(wrong.json()["error"]["message"])) == (404, True)
+
+
+@BOTH
+def test_budgets_say_which_thresholds_they_passed(world: World) -> None:
+    made = world.send("POST", "/api/v1/keys", {"name": "small", "budget_usd": "0.01"}).json()
+    capped = {"scope": "task:qa", "cap_usd": "0.01", "soft_usd": "0.000001", "period": "day"}
+    assert world.send("PUT", "/api/v1/budgets", capped).status == 200
+    assert world.call(made["key"], "hello").status == 200
+    spent = world.gateway.closes()[0]["cost_pico"]
+    smaller = {"scope": f"key:{made['id']}", "cap_usd": f"{spent * 5 // 4 / 10**12:.12f}"}
+    assert world.send("PUT", "/api/v1/budgets", smaller).status == 200
+    found = world.get("/api/v1/keys").json()
+    [key] = [each for each in found["keys"] if each["id"] == made["id"]]
+    assert (found["thresholds"], found["webhook"]) == ([50, 80, 100], False)
+    assert key["budget"]["passed"] == [50, 80]
+    [task] = found["budgets"]
+    assert (task["soft_pico"], task["soft_passed"], task["passed"]) == (1_000_000, True, [])
+    text = world.get("/keys").body.decode()
+    assert "passed 50, 80 %" in text
+    assert "passed $0.000001" in text
+    gone = world.send("POST", "/api/v1/budgets/remove", {"scope": "task:qa"})
+    assert gone.json() == {"scope": "task:qa", "removed": True}
+    assert world.get("/api/v1/keys").json()["budgets"] == []
+    assert world.send("POST", "/api/v1/budgets/remove", {"scope": "task:qa"}).status == 404
+    assert "budget removed" in [each["act"] for each in world.get("/api/v1/keys").json()["audits"]]
+
+
 def test_reports_of_evaluations_have_no_rights(world: World, tmp_path: Path) -> None:
     folder = tmp_path / "w/.tierwise/runs/20261122-153000-4f2a0"
     folder.mkdir(parents=True)

@@ -10,17 +10,17 @@ from typing import Any
 import pytest
 
 import live
-from conformance.test_web_pages import BOTH, World
+from conformance.test_web_pages import BOTH, HOSTILE, World
 from postgres import postgres  # noqa: F401  a fixture
 
-EXTRA = "[cache]\non = true\n[task.qa]\ncache = true\n"
+EXTRA = "[cache]\non = true\n[task.qa]\ncache = true\nholdout_share = {}\n"
 
 
 @pytest.fixture
 def world(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[World]:
     kind = getattr(request, "param", "sqlite")
     db = request.getfixturevalue("postgres").new_url() if kind == "postgres" else ""
-    made = World(tmp_path / "w", db, EXTRA)
+    made = World(tmp_path / "w", db, EXTRA.format(0.5 if "interval" in request.node.name else 0.0))
     yield made
     assert made.gateway.verify() == ""
     assert made.gateway.stop() == 0
@@ -81,3 +81,45 @@ def test_pages_agree_with_the_report(world: World) -> None:
     assert b"Answered from the response cache" in world.get("/").body
     assert b"2 more answered from the response cache" in world.get("/tasks").body
     assert b"+ 2 cached" in world.get("/keys").body
+
+
+@BOTH
+def test_the_saving_has_the_interval_of_the_report(world: World) -> None:
+    key = world.gateway.key()
+    for number in range(150):
+        assert world.call(key, f"question {number}").status == 200
+    world.call(key, "fail")
+    done = world.gateway.command("ledger", "report", "--savings", "--json")
+    told = json.loads(done.stdout)["savings"]
+    found = world.get("/api/v1/savings?range=30d").json()
+    for name in ("asked", "reference"):
+        for field in ("calls", "unknown", "baseline_pico", "cost_pico"):
+            assert found[name][field] == told["against"][name][field]
+        assert found[name]["net_pico"] == told["against"][name]["net_saved_pico"]
+    assert found["overhead"] == told["overhead_pico"]
+    [task] = found["causal"]
+    assert [task["low_pico"], task["high_pico"]] == told["holdout"]["qa"]["interval"]
+    assert task["low_pico"] <= task["saved_pico"] == told["holdout"]["qa"]["saved_pico"] <= task["high_pico"]
+    overview = world.get("/api/v1/overview").json()
+    assert overview["causal"] == [task]
+    assert overview["shown_net"]["net_pico"] == overview["month_net"]["net_pico"]
+    assert overview["shown_net"]["net_pico"] == found["reference"]["net_pico"]
+    for path in ("/", "/savings"):
+        assert b"95 % interval" in world.get(path).body
+
+
+@BOTH
+def test_prefixes_are_those_of_the_advice(world: World) -> None:
+    key = world.gateway.key()
+    for number in range(6):
+        world.call(key, f"{HOSTILE} {number}", session=HOSTILE)
+    done = world.gateway.command("cache", "advise", "--json")
+    told = json.loads(done.stdout)["series"]
+    found = world.get("/api/v1/caching/prefixes").json()
+    assert [each["group"] for each in found["series"]] == [each["group"] for each in told]
+    for ours, theirs in zip(found["series"], told, strict=True):
+        for name in ("calls", "saved_pico", "wasted_at_least", "wasted_at_most", "advice", "examples"):
+            assert ours[name] == theirs[name]
+    text = world.get("/caching/prefixes").body.decode()
+    assert "<img" not in text.partition("<main")[2]
+    assert "By prefix" in world.get("/caching").body.decode()

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from fractions import Fraction
 from typing import Any
 
 import click
 from msgspec import structs
 
-from ..costing.savings import Arm, Arms, Baseline, Savings
+from ..costing.savings import Baseline, Savings
 from ..costing.waste import Waste
-from ..judging.distributions import t_quantile
+from ..judging.held import LEAST_IN_ARM, LEVEL, Caused, caused
 from ..money import usd_text
 from .ledger_table import print_table, short_name
-
-LEVEL = 0.95
-LEAST_IN_ARM = 30
-"""Calls in each arm below which no interval is told: costs are skewed."""
 
 
 def savings_json(made: Savings) -> dict[str, Any]:
@@ -31,31 +25,8 @@ def savings_json(made: Savings) -> dict[str, Any]:
             name: {**structs.asdict(against), "net_saved_pico": made.net_pico(against)}
             for name, against in (("asked", made.asked), ("reference", made.reference))
         },
-        "holdout": {task: causal(arms) for task, arms in made.arms.items()},
+        "holdout": {task: structs.asdict(caused(arms.held, arms.routed)) for task, arms in made.arms.items()},
     }
-
-
-def causal(arms: Arms) -> dict[str, Any]:
-    """The saving that routing caused in one task: (mean held out less mean routed) × routed calls, with its
-    95 % interval (Welch's t); null where an arm is too small.
-    """
-    held, routed = arms.held, arms.routed
-    found: dict[str, Any] = {"held": held.calls, "routed": routed.calls, "saved_pico": None, "interval": None}
-    if min(held.calls, routed.calls) < LEAST_IN_ARM:
-        return found
-    difference = Fraction(held.sum_pico, held.calls) - Fraction(routed.sum_pico, routed.calls)
-    parts = [_variance(arm) / arm.calls for arm in (held, routed)]
-    total = sum(parts)
-    saved = difference * routed.calls
-    found["saved_pico"] = round(saved)
-    if not total:
-        found["interval"] = [round(saved), round(saved)]
-        return found
-    spread = float(parts[0] ** 2 / (held.calls - 1) + parts[1] ** 2 / (routed.calls - 1))
-    freedom = float(total) ** 2 / spread
-    half = t_quantile((1 + LEVEL) / 2, freedom) * math.sqrt(total) * routed.calls
-    found["interval"] = [round(saved - math.ceil(half)), round(saved + math.ceil(half))]
-    return found
 
 
 def show_savings(made: Savings) -> None:
@@ -69,7 +40,7 @@ def show_savings(made: Savings) -> None:
     if made.asked.calls or made.reference.calls:
         click.echo("baselines price the tokens recorded; other model families count otherwise")
     for task, arms in made.arms.items():
-        _show_causal(task, causal(arms))
+        _show_causal(task, caused(arms.held, arms.routed))
     if not made.arms:
         click.echo("no call was held out at random: this is arithmetic, not a causal estimate")
 
@@ -113,17 +84,11 @@ def _show_against(name: str, against: Baseline, made: Savings) -> None:
     )
 
 
-def _show_causal(task: str, found: dict[str, Any]) -> None:
-    where = f"task {short_name(task)}: {found['held']} calls held out, {found['routed']} routed"
-    if found["interval"] is None:
+def _show_causal(task: str, found: Caused) -> None:
+    where = f"task {short_name(task)}: {found.held} calls held out, {found.routed} routed"
+    if found.interval is None:
         click.echo(f"{where}: not enough for an interval (each needs {LEAST_IN_ARM})")
         return
-    low, high = found["interval"]
-    saved = usd_text(found["saved_pico"])
+    low, high = found.interval
+    saved = usd_text(found.saved_pico or 0)
     click.echo(f"{where}: routing saved {saved} ({LEVEL:.0%}: {usd_text(low)} to {usd_text(high)})")
-
-
-def _variance(arm: Arm) -> Fraction:
-    """Sample variance, exact."""
-    mean = Fraction(arm.sum_pico, arm.calls)
-    return (arm.squares - arm.calls * mean * mean) / (arm.calls - 1)

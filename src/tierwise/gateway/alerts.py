@@ -76,12 +76,11 @@ class Reached(Struct, frozen=True):
 def reached(balance: Balance, thresholds: Sequence[int], refused: bool) -> Iterator[Reached]:
     """Thresholds that what is spent has reached. 100 % is reached too when a call was `refused`, since a cap
     by reservation is seldom spent to the last cent."""
-    cap, spent = balance.budget.cap_pico, balance.spent_pico
+    passed = balance.passed(thresholds)
     for percent in thresholds:
-        if (cap and spent * 100 >= percent * cap) or (refused and percent <= 100):
+        if percent in passed or (refused and percent <= 100):
             yield Reached(balance, percent)
-    soft = balance.budget.soft_pico
-    if soft is not None and spent >= soft:
+    if balance.soft_passed:
         yield Reached(balance, None)
 
 

@@ -30,6 +30,16 @@ class Balance(Struct, frozen=True):
         """What may still be reserved; negative when the cap was lowered below what is spent."""
         return self.budget.cap_pico - self.spent_pico - self.reserved_pico
 
+    @property
+    def soft_passed(self) -> bool:
+        """Whether what is spent has reached the budget's own `soft` amount."""
+        return self.budget.soft_pico is not None and self.spent_pico >= self.budget.soft_pico
+
+    def passed(self, thresholds: Iterable[int]) -> list[int]:
+        """Those of the thresholds, percent of the cap, that what is spent has reached."""
+        cap = self.budget.cap_pico
+        return [percent for percent in thresholds if cap and self.spent_pico * 100 >= percent * cap]
+
 
 class Window:
     """One period of one scope: its row in the store, changed in place. Compared by identity."""

@@ -67,6 +67,7 @@ class Dashboard:
             Route("/static/{name}", self.guarded("public", Static().file)),
             Route("/evaluations/{run}/{file}", self.guarded("admin", self.report)),
             Route("/api/v1/playground/ask", self.guarded("admin", self.play), methods=["POST"]),
+            Route("/api/v1/playground/quote", self.guarded("admin", self.quote), methods=["POST"]),
             Route(SIGN_IN, self.guarded("local", signing.ticket), methods=["POST"]),
             Route("/api/v1/local/{rest:path}", self.guarded("local", self.local), methods=["POST"]),
         ]
@@ -204,6 +205,20 @@ class Dashboard:
 
     async def play(self, request: Request) -> Response:
         """A prompt through the data plane, passed on as it streams."""
+        pool, secret, prompt = await self.prompted(request)
+        stream = await playground.send(pool, secret, self.site, prompt)
+        return StreamingResponse(stream.pieces(), stream.status, stream.headers)
+
+    async def quote(self, request: Request) -> Response:
+        """What a prompt may cost."""
+        pool, secret, prompt = await self.prompted(request)
+        told = await playground.quote(pool, secret, self.site, prompt)
+        if isinstance(told, playground.Stream):
+            return StreamingResponse(told.pieces(), told.status, told.headers)
+        return in_json(told)
+
+    async def prompted(self, request: Request) -> tuple[Pool, str, playground.Prompt]:
+        """What it takes to send the prompt that was asked for."""
         if is_form(request):
             raise BadRequest("This path takes JSON.", "Send `Content-Type: application/json`.")
         prompt = await json_of(request, playground.Prompt)
@@ -212,8 +227,7 @@ class Dashboard:
         )
         if self._pool is None:
             self._pool = Pool()
-        stream = await playground.send(self._pool, secret, self.site, prompt)
-        return StreamingResponse(stream.pieces(), stream.status, stream.headers)
+        return self._pool, secret, prompt
 
     async def absent(self, request: Request, error: Exception) -> Response:
         """No such path or method. Said to everyone alike: the paths are no secret."""
@@ -244,4 +258,4 @@ def wants_json(request: Request) -> bool:
 
 
 def _home(act: Act, page: Page) -> bool:
-    return act.form == "/budgets" and page.path == "/keys"
+    return act.form.startswith("/budgets") and page.path == "/keys"

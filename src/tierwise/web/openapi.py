@@ -11,7 +11,7 @@ from msgspec import Struct
 from tierwise import __version__
 
 from .routes import ACTS, PAGES, Act, Page
-from .views.playground import Prompt
+from .views.playground import Prompt, Quote
 
 _REF = "#/components/schemas/{name}"
 _BEARER: list[dict[str, list[str]]] = [{"adminSecret": []}, {"session": []}]
@@ -36,6 +36,7 @@ def document(cookie: str) -> dict[str, Any]:
     types: set[type[Struct]] = {
         Refusal,
         Prompt,
+        Quote,
         *(page.query for page in PAGES),
         *(page.answer for page in PAGES),
     }
@@ -49,6 +50,7 @@ def document(cookie: str) -> dict[str, Any]:
     for act in ACTS:
         paths.setdefault(act.api, {})[act.method.lower()] = _act(act, of)
     paths["/api/v1/playground/ask"] = {"post": _ask(of)}
+    paths["/api/v1/playground/quote"] = {"post": _quote(of)}
     paths["/metrics"] = {"get": _text("Counters in Prometheus' text format.", "metrics")}
     paths["/healthz"] = {"get": _text("ok while the control plane lives.", "healthz", public=True)}
     return {
@@ -115,6 +117,17 @@ def _ask(of: dict[Any, Any]) -> dict[str, Any]:
     return {
         "operationId": "post_playground_ask",
         "summary": "Send one prompt through the data plane with the playground's own key.",
+        "requestBody": {"required": True, "content": {"application/json": {"schema": of[Prompt]}}},
+        "responses": responses,
+    }
+
+
+def _quote(of: dict[Any, Any]) -> dict[str, Any]:
+    responses = _responses(200, of[Quote], of, found=True)
+    responses["default"] = _refused("What the data plane answered.", of)
+    return {
+        "operationId": "post_playground_quote",
+        "summary": "What a prompt may cost on each tier, before it is sent. Nothing is booked.",
         "requestBody": {"required": True, "content": {"application/json": {"schema": of[Prompt]}}},
         "responses": responses,
     }

@@ -24,6 +24,7 @@ from .views import (
     policies,
     rehearsals,
     tasks,
+    walked,
 )
 from .views.ranges import Nothing, Ranged
 
@@ -88,6 +89,12 @@ PAGES: tuple[Page, ...] = (
     Page("/caching", "/api/v1/caching", "caching.html", "Caching", "Caching",
          "What prompt caches saved, and where one would pay.",
          caching.caching, Ranged, caching.Caching),
+    Page("/caching/prefixes", "/api/v1/caching/prefixes", "prefixes.html", "Caching by prefix", "",
+         "What each shared beginning saved and wasted, and the lifetime that pays.",
+         walked.prefixes, Ranged, walked.Prefixes),
+    Page("/savings", "/api/v1/savings", "savings.html", "Savings in full", "",
+         "What routing saved, net, against either baseline and by calls held out at random.",
+         walked.saved, Ranged, walked.Saved),
     Page("/waste", "/api/v1/waste", "waste.html", "Waste", "Waste",
          "Money that bought nothing, and money that is not known.",
          caching.waste, Ranged, caching.Waste),
@@ -106,6 +113,8 @@ ACTS: tuple[Act, ...] = (
         budgets.revoke, budgets.OneKey, budgets.Revoked),
     Act("PUT", "/api/v1/budgets", "/budgets", "Put a budget in force for its scope.",
         budgets.set_budget, budgets.NewBudget, budgets.SetBudget),
+    Act("POST", "/api/v1/budgets/remove", "/budgets/remove", "Take a scope's budget out of force, at once.",
+        budgets.remove_budget, budgets.OneBudget, budgets.RemovedBudget),
     Act("PUT", "/api/v1/policy", "/policy", "Check a policy and put it in force; 409: it changed meanwhile.",
         policies.apply, policies.NewPolicy, policies.Applied),
     Act("POST", "/api/v1/policy/plan", "/policy/plan", "Rehearse a policy on recorded calls; writes nothing.",
@@ -132,6 +141,7 @@ OTHERS: tuple[Plain, ...] = (
     Plain("/static/{name}", ("GET",), "public"),
     Plain("/evaluations/{run}/{file}", ("GET",), "admin"),
     Plain("/api/v1/playground/ask", ("POST",), "admin"),
+    Plain("/api/v1/playground/quote", ("POST",), "admin"),
     Plain(SIGN_IN, ("POST",), "local"),
     Plain("/api/v1/local/{rest:path}", ("POST",), "local"),
 )

@@ -28,7 +28,7 @@ PATIENCE_S = 60
 WIDTHS = pytest.mark.parametrize("width", [1280, 390])
 HOSTILE = "<img src=x onerror=document.title='pwned'>"
 PAGES = ("/", "/tasks", "/tiers", "/requests", "/evaluations", "/policy", "/keys", "/caching", "/waste",
-         "/playground", "/estimate?prefix=3000")  # fmt: skip
+         "/savings", "/caching/prefixes", "/playground", "/estimate?prefix=3000")  # fmt: skip
 
 
 class World:
@@ -144,6 +144,8 @@ def test_the_playground_answers_side_by_side_and_the_calls_are_found(world: Worl
     world.size(width, True)
     world.go("/playground")
     world.find("#prompt").send_keys(f"Write of ledgers {HOSTILE}")
+    world.until(lambda b: len(b.find_elements(By.CSS_SELECTOR, "output.quote:not(:empty)")) == 4)
+    assert world.find("output.quote").text.startswith("$0.0000")
     world.click("#send")
     world.until(lambda b: len(b.find_elements(By.CSS_SELECTOR, ".answer .cost")) == 2)
     costs = [each.text for each in world.browser.find_elements(By.CSS_SELECTOR, ".answer .cost")]

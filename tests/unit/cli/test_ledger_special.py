@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import math
-import random
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +12,6 @@ from click.testing import CliRunner
 
 from tierwise.cli import cache
 from tierwise.cli import ledger as cli
-from tierwise.cli.ledger_savings import causal
-from tierwise.costing.savings import Arm, Arms
 from tierwise.ledger import open_ledger
 from tierwise.nouns import Usage
 from unit.ledger.made import NOON, closed, opened
@@ -96,32 +92,3 @@ def test_cache_advice_for_a_session(url: str) -> None:
     assert "$0.6500" in said
     assert "taken to share one prefix" in said
     assert "no call with prompt tokens" in run(cache.command, "advise", "--db", url, "--until", "2026-11-01")
-
-
-def arm(values: list[int]) -> Arm:
-    made = Arm()
-    for value in values:
-        made.add(value)
-    return made
-
-
-def test_the_causal_interval_is_welchs() -> None:
-    """Against the formula in floating point: mean difference ± t × standard error, times the routed calls."""
-    seed = random.Random(4)
-    held, routed = [seed.randint(400, 600) for _ in range(50)], [seed.randint(50, 150) for _ in range(200)]
-    found = causal(Arms(arm(held), arm(routed)))
-    difference = sum(held) / 50 - sum(routed) / 200
-    errors = []
-    for values in (held, routed):
-        mean = sum(values) / len(values)
-        errors.append(sum((v - mean) ** 2 for v in values) / (len(values) - 1) / len(values))
-    assert found["saved_pico"] == round(difference * 200)
-    half = (found["interval"][1] - found["interval"][0]) / 2
-    assert half == pytest.approx(2.0 * math.sqrt(sum(errors)) * 200, rel=0.01)  # t with 60-odd degrees
-
-
-def test_a_small_arm_has_no_interval_and_equal_costs_a_narrow_one() -> None:
-    small = causal(Arms(arm([5] * 29), arm([1] * 100)))
-    assert (small["saved_pico"], small["interval"]) == (None, None)
-    same = causal(Arms(arm([5] * 30), arm([1] * 100)))
-    assert (same["saved_pico"], same["interval"]) == (400, [400, 400])

@@ -95,6 +95,49 @@
     place.note.append(link);
   }
 
+  const dollars = (text) => "$" + text.replace(/0+$/, "").replace(/\.(\d?)$/, (end, digit) => "." + digit.padEnd(2, "0"));
+  const between = (tier) => tier.unpriced ? "unpriced" : dollars(tier.low_usd) + " to " + dollars(tier.high_usd);
+  const wished = () => ({
+    prompt: document.getElementById("prompt").value,
+    system: document.getElementById("system").value,
+    max_tokens: Number(document.getElementById("max_tokens").value) || 300,
+  });
+  const places = [...form.querySelectorAll("output.quote")];
+  const quoted = document.getElementById("quoted");
+  let later = 0;
+  let newest = 0;
+
+  // One quote tells every tier, and where `auto` would go.
+  async function quote() {
+    const number = ++newest;
+    if (!wished().prompt) { for (const place of places) place.textContent = ""; return; }
+    let found = {};
+    let reply = null;
+    try {
+      reply = await fetch("/api/v1/playground/quote", {
+        method: "POST",
+        headers: { "content-type": "application/json", "x-csrf-token": token },
+        body: JSON.stringify({ model: "auto", ...wished() }),
+      });
+      found = await reply.json();
+    } catch (error) { /* told below */ }
+    if (number !== newest) return;
+    const good = reply !== null && reply.ok;
+    for (const place of places) {
+      const tier = good && found.tiers.find((each) => place.dataset.tier ? each.tier === place.dataset.tier : each.chosen);
+      place.textContent = tier ? (place.dataset.tier ? "" : tier.tier + ", ") + between(tier) : "";
+    }
+    const error = found.error || {};
+    quoted.textContent = good
+      ? "About " + found.prompt_tokens + " prompt tokens; the prompt alone, to the longest answer asked for."
+      : "No quote: " + (error.message || "the gateway does not answer.") + " " + (error.hint || "");
+  }
+  form.addEventListener("input", (event) => {
+    if (event.target.name === "model") return;
+    clearTimeout(later);
+    later = setTimeout(quote, 400);
+  });
+
   async function ask(model, label, signal) {
     const place = card(label);
     const began = performance.now();
@@ -103,12 +146,7 @@
         method: "POST",
         signal,
         headers: { "content-type": "application/json", "x-csrf-token": token },
-        body: JSON.stringify({
-          model,
-          prompt: document.getElementById("prompt").value,
-          system: document.getElementById("system").value,
-          max_tokens: Number(document.getElementById("max_tokens").value) || 300,
-        }),
+        body: JSON.stringify({ model, ...wished() }),
       });
       if (!reply.ok) {
         const told = await reply.json().catch(() => ({}));

@@ -8,7 +8,7 @@ from msgspec import Meta, Struct
 
 from tierwise.errors import BadRequest, ConfigError, NotFound, StoreError
 from tierwise.ledger import apply_local
-from tierwise.ledger.local import BUDGETS, KEYS, REVOKE
+from tierwise.ledger.local import BUDGETS, KEYS, REMOVE_BUDGET, REVOKE
 
 from ..rollup import DAY_US, KeySlot, Sums
 from ..site import Site, now
@@ -21,7 +21,10 @@ Period = Literal["total", "day", "week", "month"]
 
 
 class Standing(Struct, frozen=True):
-    """A budget and where it stands. `used`: spent and reserved over the cap, None when the cap is 0."""
+    """A budget and where it stands. `used`: spent and reserved over the cap, None when the cap is 0.
+    `passed`: those of [alerts] thresholds (percent) that what is spent has reached; `soft_passed`: whether it
+    has reached `soft_pico`.
+    """
 
     scope: str
     label: str
@@ -33,6 +36,9 @@ class Standing(Struct, frozen=True):
     zone: str
     ends_us: int | None
     used: float | None
+    soft_pico: int | None
+    soft_passed: bool
+    passed: list[int]
 
 
 class KeyLine(Struct, frozen=True):
@@ -65,7 +71,8 @@ class Audit(Struct, frozen=True):
 
 
 class Keys(Struct, frozen=True):
-    """All keys (living ones first), budgets of other scopes, and the audit trail.
+    """All keys (living ones first), budgets of other scopes, and the audit trail. `thresholds`: percent of
+    a cap at which a notice is given; `webhook`: whether it is also sent somewhere.
 
     `complete` is false while calls are being counted; `trouble` says why nothing is counted.
     """
@@ -74,6 +81,8 @@ class Keys(Struct, frozen=True):
     budgets: list[Standing]
     audits: list[Audit]
     complete: bool
+    thresholds: list[int]
+    webhook: bool
     trouble: str = ""
 
 
@@ -114,12 +123,27 @@ class Revoked(Struct, frozen=True):
 
 
 class NewBudget(Struct, frozen=True, forbid_unknown_fields=True):
-    """A cap in dollars on a scope: key:ID, project:NAME, task:NAME or tag:NAME."""
+    """A cap in dollars on a scope: key:ID, project:NAME, task:NAME or tag:NAME, in place of any it has.
+    `soft_usd`: dollars from which a notice is given, beside [alerts] thresholds."""
 
     scope: Annotated[str, Meta(min_length=5, max_length=200, pattern=r"^(key|project|task|tag):.+$")]
     cap_usd: Usd
     period: Period = "total"
     zone: Annotated[str, Meta(max_length=64)] = "UTC"
+    soft_usd: Usd | None = None
+
+
+class OneBudget(Struct, frozen=True, forbid_unknown_fields=True):
+    """Which budget, by its scope."""
+
+    scope: Annotated[str, Meta(min_length=5, max_length=200)]
+
+
+class RemovedBudget(Struct, frozen=True):
+    """A scope that has no cap any more."""
+
+    scope: str
+    removed: bool = True
 
 
 class SetBudget(Struct, frozen=True):
@@ -170,7 +194,16 @@ def keys(site: Site, asked: Nothing) -> Keys:
             )
         )
     lines.sort(key=lambda line: (line.revoked_us is not None, -line.spend_pico, line.name))
-    return Keys(lines, list(standing.values()), audits, complete, trouble)
+    alerts = site.settings.alerts
+    return Keys(
+        keys=lines,
+        budgets=list(standing.values()),
+        audits=audits,
+        complete=complete,
+        thresholds=list(alerts.thresholds),
+        webhook=bool(alerts.webhook),
+        trouble=trouble,
+    )
 
 
 def standings(site: Site) -> list[Standing]:
@@ -194,6 +227,9 @@ def standings(site: Site) -> list[Standing]:
                 zone=budget.zone,
                 ends_us=balance.end_us if balance.end_us < 2**62 else None,
                 used=taken / budget.cap_pico if budget.cap_pico else None,
+                soft_pico=budget.soft_pico,
+                soft_passed=balance.soft_passed,
+                passed=balance.passed(site.settings.alerts.thresholds),
             )
         )
     return sorted(found, key=lambda each: -(each.used if each.used is not None else 2.0))
@@ -224,6 +260,11 @@ def set_budget(site: Site, wish: NewBudget) -> SetBudget:
     body = {name: getattr(wish, name) for name in wish.__struct_fields__}
     done = _applied(site, BUDGETS, body)
     return SetBudget(done["scope"], done["note"])
+
+
+def remove_budget(site: Site, wish: OneBudget) -> RemovedBudget:
+    """Takes a budget out of force, with an audit row. Raises NotFound."""
+    return RemovedBudget(_applied(site, REMOVE_BUDGET, {"scope": wish.scope})["scope"])
 
 
 def _applied(site: Site, path: str, body: dict[str, Any]) -> dict[str, Any]:

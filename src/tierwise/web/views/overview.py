@@ -5,9 +5,9 @@ from __future__ import annotations
 from msgspec import Struct
 
 from ..history import Wanted
-from ..rollup import DAY_US, HOUR_US
+from ..rollup import DAY_US, HOUR_US, Slot
 from ..site import Site, month_start_us, now
-from . import budgets, exchanges
+from . import budgets, exchanges, walked
 from .ranges import (
     Figures,
     Groups,
@@ -25,6 +25,8 @@ from .ranges import (
 
 _LATEST = 12
 _NEAR = 0.9
+_WALKED = 20_000
+"""Calls that are gone through one by one on each look, at most."""
 
 
 class Series(Struct, frozen=True):
@@ -38,8 +40,22 @@ class Series(Struct, frozen=True):
     calls: list[list[int]]
 
 
+class Net(Struct, frozen=True):
+    """What serving `calls` calls saved against the reference tier at the same tokens, less `overhead_pico`:
+    failed attempts, shadow, judge and evaluation calls. Pico-dollars; None: no call to compare."""
+
+    calls: int
+    baseline_pico: int
+    cost_pico: int
+    overhead_pico: int
+    net_pico: int | None
+
+
 class Overview(Struct, frozen=True):
-    """The front page. Days and months are UTC."""
+    """The front page. Days and months are UTC. `causal`: what routing saved by the calls of the range that
+    were held out at random, with its interval; none where no task holds any out, or there are too many calls
+    to go through on each look (`/api/v1/savings` does).
+    """
 
     span: Span
     range: Range
@@ -47,6 +63,9 @@ class Overview(Struct, frozen=True):
     month: Figures
     month_complete: bool
     shown: Figures
+    month_net: Net
+    shown_net: Net
+    causal: list[walked.Caused]
     series: Series
     latest: list[exchanges.Line]
     notices: list[Notice]
@@ -74,6 +93,9 @@ def overview(site: Site, asked: Ranged) -> Overview:
         month=figures(month_groups),
         month_complete=rollup.covers(month_us),
         shown=shown,
+        month_net=net(month_groups),
+        shown_net=net(groups),
+        causal=walked.saved(site, asked).causal if _few(site, shown) else [],
         series=series(site, groups, span),
         latest=latest,
         notices=notices(site, shown, empty=not latest),
@@ -81,6 +103,23 @@ def overview(site: Site, asked: Ranged) -> Overview:
         reference=site.catalog.ladder.reference,
         empty=not latest,
     )
+
+
+def net(groups: Groups) -> Net:
+    """The sums of `ledger report --savings` against the reference tier."""
+    served = figures(groups, _served)
+    cost = served.reference_pico - (served.saved_pico or 0)
+    overhead = figures(groups).spend_pico - served.spend_pico
+    saved = None if served.saved_pico is None else served.saved_pico - overhead
+    return Net(served.saved_calls, served.reference_pico, cost, overhead, saved)
+
+
+def _served(slot: Slot) -> bool:
+    return slot.kind in ("call", "batch") and slot.outcome != "error"
+
+
+def _few(site: Site, shown: Figures) -> bool:
+    return shown.calls <= _WALKED and any(task.holdout_share for task in site.policy.tasks.values())
 
 
 def series(site: Site, groups: Groups, span: Span) -> Series:

@@ -17,6 +17,7 @@ from ..site import Site, now
 from .ranges import Nothing
 
 KEY_NAME = "playground"
+PROJECT = "dashboard"
 _MOST_OUTPUT = 32_000
 
 
@@ -36,6 +37,7 @@ class Playground(Struct, frozen=True):
     tasks: list[str]
     data_url: str
     key_name: str
+    project: str
 
 
 class Prompt(Struct, frozen=True, forbid_unknown_fields=True):
@@ -45,6 +47,30 @@ class Prompt(Struct, frozen=True, forbid_unknown_fields=True):
     prompt: Annotated[str, Meta(min_length=1, max_length=200_000)]
     system: Annotated[str, Meta(max_length=200_000)] = ""
     max_tokens: Annotated[int, Meta(ge=1, le=_MOST_OUTPUT)] = 300
+
+
+class QuotedTier(Struct, frozen=True):
+    """What the prompt may cost on one tier, pico-dollars: `low` its prompt alone, `high` what a budget would
+    reserve. None: `unpriced` says why. `chosen`: where the call would go."""
+
+    tier: str
+    model: str
+    chosen: bool
+    low_pico: int | None
+    high_pico: int | None
+    unpriced: str
+    low_usd: str | None
+    high_usd: str | None
+
+
+class Quote(Struct, frozen=True):
+    """What a prompt may cost before it is sent. Its tokens are an estimate."""
+
+    tier: str
+    model: str
+    route: str
+    prompt_tokens: int
+    tiers: list[QuotedTier]
 
 
 class Stream:
@@ -77,17 +103,29 @@ def playground(site: Site, asked: Nothing) -> Playground:
         choices.append(
             Choice(name, model.name, price.input if price else None, price.output if price else None)
         )
-    return Playground(choices, sorted(site.policy.tasks), site.control.data_url, KEY_NAME)
+    return Playground(choices, sorted(site.policy.tasks), site.control.data_url, KEY_NAME, PROJECT)
 
 
 async def send(pool: Pool, secret: str, site: Site, prompt: Prompt) -> Stream:
     """Sends a prompt as a stream of OpenAI chat. Raises UpstreamError when the data plane does not answer."""
+    return await _post(pool, secret, site, ("/v1/chat/completions", _body(prompt)))
+
+
+async def quote(pool: Pool, secret: str, site: Site, prompt: Prompt) -> Quote | Stream:
+    """What the prompt may cost on each tier, or the data plane's refusal. Nothing is sent or booked."""
+    stream = await _post(pool, secret, site, ("/v1/quote", _body(prompt)))
+    if stream.status != 200:
+        return stream
+    return msgspec.json.decode(b"".join([piece async for piece in stream.pieces()]), type=Quote)
+
+
+def _body(prompt: Prompt) -> bytes:
     if any(ord(letter) < 32 or ord(letter) == 127 for letter in prompt.model):
         raise BadRequest("The model's name has control characters.", "Choose a tier.", "model")
     messages = [{"role": "user", "content": prompt.prompt}]
     if prompt.system:
         messages.insert(0, {"role": "system", "content": prompt.system})
-    body = msgspec.json.encode(
+    return msgspec.json.encode(
         {
             "model": prompt.model,
             "messages": messages,
@@ -96,13 +134,17 @@ async def send(pool: Pool, secret: str, site: Site, prompt: Prompt) -> Stream:
             "stream_options": {"include_usage": True},
         }
     )
+
+
+async def _post(pool: Pool, secret: str, site: Site, asked: tuple[str, bytes]) -> Stream:
+    path, body = asked
     origin, prefix = Origin.parse(site.control.data_url)
     headers = [
         (b"authorization", b"Bearer " + secret.encode()),
         (b"content-type", b"application/json"),
         (b"x-tierwise-tags", b"playground"),
     ]
-    return Stream(await pool.send(Call(origin, "POST", f"{prefix}/v1/chat/completions", headers, body)))
+    return Stream(await pool.send(Call(origin, "POST", f"{prefix}{path}", headers, body)))
 
 
 def secret_of(site: Site) -> str:
@@ -113,7 +155,7 @@ def secret_of(site: Site) -> str:
         if site.playground_secret and ledger.find(ledger.digest_of(site.playground_secret)) is not None:
             return site.playground_secret
         for key in ledger.list_keys():
-            if key.name == KEY_NAME and key.project == "dashboard" and key.revoked_us is None:
+            if key.name == KEY_NAME and key.project == PROJECT and key.revoked_us is None:
                 ledger.revoke_key(key.id)
-        _, site.playground_secret = ledger.create_key(KEY_NAME, project="dashboard")
+        _, site.playground_secret = ledger.create_key(KEY_NAME, project=PROJECT)
         return site.playground_secret

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from tierwise.clock import tick_us
-from tierwise.errors import Overloaded
 from tierwise.ledger import read_ledger
 
 from ..shown import iso
 from ..site import Site, now
 from .policies import LONGEST, checked
 from .ranges import SPAN_US
-
-LONGEST_S = 20.0
+from .walked import in_time
 
 
 class Rehearsal(Struct, frozen=True, forbid_unknown_fields=True):
@@ -64,7 +60,7 @@ def rehearse(site: Site, wish: Rehearsal) -> Rehearsed:
     there are too many calls to go through while somebody waits, StoreError."""
     blocks = checked(site, wish.text)
     since = now() - SPAN_US[wish.last]
-    rows = _in_time(read_ledger(site.control.ledger_url).rows(since))
+    rows = in_time(read_ledger(site.control.ledger_url).rows(since))
     found = site.control.lab.replay(rows, blocks, site.settings, iso(now())[:10])
     moves = [
         Move(
@@ -87,14 +83,3 @@ def rehearse(site: Site, wish: Rehearsal) -> Rehearsed:
         moves=moves,
         faults=list(found.faults),
     )
-
-
-def _in_time(rows: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
-    until = tick_us() + LONGEST_S * 1e6
-    for number, row in enumerate(rows):
-        if number % 1000 == 0 and tick_us() > until:
-            raise Overloaded(
-                f"There are more calls in that time than can be gone through in {LONGEST_S:.0f} s.",
-                "Choose a shorter time, or use `tierwise policy plan`.",
-            )
-        yield row
