@@ -19,7 +19,8 @@ demo: setup
 
 test: setup
 	PYTHON=$(PYTHON) sh scripts/clients.sh python
-	$(BIN)/python -m pytest tests -n auto --maxprocesses 4 --dist loadfile --ignore=tests/clients/node --ignore=tests/clients/cli
+	$(BIN)/python -m pytest tests -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder \
+	  --ignore=tests/clients/node --ignore=tests/clients/cli
 
 test-clients: setup
 	PYTHON=$(PYTHON) sh scripts/clients.sh all

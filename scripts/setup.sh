@@ -16,6 +16,8 @@ if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
 fi
 rm -rf .venv
 "$python" -m venv .venv
-.venv/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/dev.txt
+.venv/bin/python -m pip install -q --disable-pip-version-check --no-compile --require-hashes -r requirements/dev.txt
 .venv/bin/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation --no-index -e .
+# On all cores, and the sources too; what cannot be compiled is compiled, or complains, when it is imported.
+.venv/bin/python -m compileall -qq -j 0 -x '/tests?/' .venv/lib src || true
 .venv/bin/tierwise --version

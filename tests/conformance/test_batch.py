@@ -325,13 +325,14 @@ def test_cancel_keeps_what_was_answered(tmp_path: Path) -> None:
         asked.append(sent.body.decode())
         yield from [HANG] if "stay" in asked[-1] else [whole(200, chat())]
 
-    world = Scripted(tmp_path, script, "[batch]\nat_once = 1\n")
+    # The row under way would hang for ever.
+    world = Scripted(tmp_path, script, "[batch]\nat_once = 1\n[server]\ndrain_timeout_s = 1\n")
     batch = handed_in(world.client, [line("first"), line("stay"), *(line(f"n{i}") for i in range(50))])
     assert live.wait_for(lambda: len(asked) == 2)
     told = world.client.batches.cancel(batch.id)
     assert told.status == "cancelling"
     world.provider.script = lambda sent: [whole(200, chat())]
-    world.gateway.stop(60)  # the row under way would hang for ever
+    world.gateway.stop()
     world.gateway.start()
     world.client = world.connected()
     batch = ended(world.client, batch.id)

@@ -154,13 +154,19 @@ def test_the_daily_cap_holds_and_users_do_not_notice(
         for _ in range(20):
             world.ask()
         assert live.wait_for(lambda: world.alarm()["n"] > 0)
+        assert live.wait_for(lambda: 'result="capped"' in world.metrics())
+        task = 'task="classification"'
+
+        def compared() -> bool:
+            told = f'tierwise_shadow_total{{{task},result="compared"}} {len(world.shadows())}\n'
+            return told in world.metrics()
+
+        assert live.wait_for(compared)
         rows = world.shadows()
         assert 0 < len(rows) < 20
         spent = sum(row["cost_pico"] for row in rows)
         assert spent <= 2 * 10**9
-        assert live.wait_for(lambda: 'result="capped"' in world.metrics())
-        task, cost = 'task="classification"', f"{pico_to_usd(spent):f}"
-        assert f'tierwise_shadow_total{{{task},result="compared"}} {len(rows)}' in world.metrics()
+        cost = f"{pico_to_usd(spent):f}"
         assert f"tierwise_shadow_cost_usd_total{{{task}}} {cost}" in world.metrics()
     finally:
         world.close()

@@ -248,11 +248,11 @@ def test_the_upstream_is_cancelled_when_the_client_leaves(world: World, path: st
     def slow(sent: provider.Sent) -> Iterator[Any]:
         yield provider.stream_head()
         frames = (provider.message_frames if world.dialect == "anthropic_messages" else provider.chat_frames)(
-            *["word "] * 200
+            *["word "] * 3
         )
-        for frame in frames:
+        for frame in frames[:4]:
             yield provider.piece(frame)
-            yield 0.05
+        yield HANG
 
     world.script(slow)
     connection = http.client.HTTPConnection("127.0.0.1", world.gateway.port, timeout=10)
@@ -265,12 +265,10 @@ def test_the_upstream_is_cancelled_when_the_client_leaves(world: World, path: st
     )
     reply = connection.getresponse()
     assert reply.read(10)
-    left = time.monotonic()
     assert reply.fp is not None
     reply.close()
     connection.close()
     assert live.wait_for(lambda: world.first.sent[0].aborted)
-    assert time.monotonic() - left < 2
     assert live.wait_for(lambda: world.last()["outcome"] == "cancelled")
     row = world.last()
     assert_estimate(row)

@@ -24,7 +24,7 @@ def play(request, caplog, capfd):
         async def watched():
             loop = asyncio.get_running_loop()
             loop.set_exception_handler(lambda _, what: complaints.append(what))
-            await asyncio.wait_for(script, 20)
+            await asyncio.wait_for(script, 90)
 
         with asyncio.Runner(loop_factory=factory) as runner:
             runner.run(watched())
@@ -171,11 +171,11 @@ def test_a_slow_body_is_408(play, drips: bool, framing: bytes):
 
 def test_a_body_that_makes_progress_is_not_cut(play):
     async def script():
-        async with Stage(echo, Limits(body_idle_s=0.5)) as stage:
+        async with Stage(echo, Limits(body_idle_s=1.5)) as stage:
             reader, writer = await stage.connect()
             writer.write(POST + b"Content-Length: 60000\r\n\r\n")
             for _ in range(10):
-                await asyncio.sleep(0.1)
+                await asyncio.sleep(0.2)
                 writer.write(bytes(6000))
             assert (await reader.readline()) == b"HTTP/1.1 200 OK\r\n"
 
@@ -201,7 +201,7 @@ def test_a_client_that_leaves_cancels_its_handler(play, how: str, started: bool)
                     writer.close()
                 else:
                     writer.write_eof()
-            async with asyncio.timeout(1):
+            async with asyncio.timeout(30):
                 await stage.until(lambda: hang.cancelled == 20)
             await stage.until(lambda: not stage.server.inbound)
             assert stage.server.in_flight == 0
@@ -226,7 +226,7 @@ def test_a_client_that_leaves_in_its_body_cancels_its_handler(play, how: str):
             writer.write(POST + b"Content-Length: 50\r\n\r\nhalf")
             await stage.until(lambda: stage.server.in_flight == 1)
             reset(writer) if how == "reset" else writer.close()
-            async with asyncio.timeout(1):
+            async with asyncio.timeout(30):
                 await stage.until(lambda: ended)
 
     play(script())
@@ -250,7 +250,7 @@ def test_a_slow_reader_suspends_the_handler(play):
             reader, writer = await stage.connect(receive_buffer=16384)
             writer.write(GET)
             before = -1
-            while written != before:
+            while not written or written != before:
                 before = written
                 await asyncio.sleep(0.2)
             assert 0 < written < total
@@ -289,13 +289,13 @@ def test_a_large_reply_left_unread_is_cut_but_one_read_slowly_is_not(play):
         async def handle(request: Request, reply: Reply) -> None:
             reply.send(200, [], bytes(8 * 2**20))
 
-        async with Stage(handle, Limits(write_idle_s=0.3, keep_alive_s=0.3)) as stage:
+        async with Stage(handle, Limits(write_idle_s=1.0, keep_alive_s=1.0)) as stage:
             reader, writer = await stage.connect(receive_buffer=65536)
             writer.write(GET)
             got = 0
             while got < 8 * 2**20:
                 got += len(await reader.readexactly(2**20 if got < 7 * 2**20 else 8 * 2**20 - got))
-                await asyncio.sleep(0.15)
+                await asyncio.sleep(0.2)
             _, writer = await stage.connect(receive_buffer=16384)
             writer.write(GET)
             await stage.until(lambda: not stage.server.inbound)
@@ -316,7 +316,7 @@ def test_a_client_that_pipelines_and_never_reads_is_not_buffered_for(play):
             reader, writer = await stage.connect(receive_buffer=16384)
             writer.write(GET * 3000)
             before = -1
-            while answered != before:
+            while not answered or answered != before:
                 before = answered
                 await asyncio.sleep(0.2)
             assert answered < 3000

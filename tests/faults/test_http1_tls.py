@@ -20,7 +20,7 @@ def play(request, caplog, capfd):
 
     def run(script):
         with asyncio.Runner(loop_factory=factory) as runner:
-            runner.run(asyncio.wait_for(script, 20))
+            runner.run(asyncio.wait_for(script, 90))
 
     yield run
     assert [record for record in caplog.records if record.name.startswith("tierwise")] == []
@@ -185,7 +185,7 @@ def test_closing_an_unfinished_reply_stops_the_upstream(play):
         response = await pool.send(call)
         assert await response.chunk() == b"abc"
         response.close()
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(30):
             await ended.wait()
         listener.close()
 

@@ -79,7 +79,7 @@ async def replicas(postgres: Postgres) -> AsyncIterator[Replicas]:  # noqa: F811
         await ledger.shutdown()
 
 
-async def until(true: object, seconds: float = 5.0) -> None:
+async def until(true: object, seconds: float = 60.0) -> None:
     end = time.monotonic() + seconds
     while not true():  # type: ignore[operator]
         assert time.monotonic() < end, "it did not happen"

@@ -55,7 +55,7 @@ def served(url: str) -> Iterator[Ledger]:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Admin)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     ledger.announce(f"http://127.0.0.1:{server.server_port}/", TOKEN)
     yield ledger
     server.shutdown()

@@ -18,7 +18,12 @@ SCALARS = st.one_of(
     st.floats(allow_nan=False, allow_infinity=False),
     st.text(st.characters(exclude_categories=["Cs"])),
 )
-VALUES = st.recursive(SCALARS, lambda inner: st.lists(inner) | st.dictionaries(st.text('ab"\\: é'), inner))
+NAMES = st.text('ab"\\: é', max_size=5)
+VALUES = st.recursive(
+    SCALARS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=3),
+    max_leaves=8,
+)
 BODIES = st.dictionaries(st.sampled_from(["messages", "seed", "top_p", 'q"\\:', "stop"]), VALUES)
 
 
