@@ -12,6 +12,12 @@ from tierwise.gateway.batch.asking import Later, again
 ROW = Row("batch_1", 0, '"a"', b"{}")
 
 
+def spent(reserved: int) -> BudgetRefused:
+    refused = BudgetRefused("spent")
+    refused.reserved_pico = reserved
+    return refused
+
+
 def waits(error: TierwiseError) -> list[float]:
     """How long each pause is until the failure stays, over the tries that count."""
     found: list[float] = []
@@ -44,11 +50,12 @@ def test_an_error_that_would_come_again_is_the_answer(error: TierwiseError) -> N
 
 @pytest.mark.parametrize(
     ("error", "seconds"),
-    [(LimitRefused("full", retry_after_s=7), 7), (Overloaded("full"), 5), (BudgetRefused("spent"), 1)],
+    [(LimitRefused("full", retry_after_s=7), 7), (Overloaded("full"), 5), (spent(10), 1)],
 )
 def test_what_is_no_fault_of_the_row_costs_it_no_try(error: TierwiseError, seconds: float) -> None:
     assert again(error, msgspec.structs.replace(ROW, tries=4), False) == Later(seconds, counts=False)
 
 
-def test_a_budget_that_no_other_row_holds_has_no_room_later() -> None:
-    assert again(BudgetRefused("spent"), ROW, True) is None
+def test_a_budget_of_which_nothing_may_become_free_has_no_room_later() -> None:
+    assert again(spent(10), ROW, True) is None
+    assert again(spent(0), ROW, False) is None

@@ -49,7 +49,9 @@ MESSAGE = st.fixed_dictionaries(
     },
 )
 TALK = st.lists(
-    st.fixed_dictionaries({"role": st.just("user"), "content": st.just("hi")}) | MESSAGE, min_size=1
+    st.fixed_dictionaries({"role": st.just("user"), "content": st.just("hi")}) | MESSAGE,
+    min_size=1,
+    max_size=4,
 )
 FREE = (
     "system tools tool_choice stop n thinking reasoning text response_format generationConfig toolConfig "
