@@ -5,6 +5,7 @@ TierwiseError
 │   ├── BadHeader           400 invalid_header       CR, LF, NUL or a framing trick in the request head
 │   ├── LossRefused         400 loss_refused         strict mode: the target dialect cannot carry a feature
 │   ├── TooLarge            413 request_too_large    body or header block over the limit
+│   ├── Unfit               400 unfit                no tier that it may go to can serve it
 │   └── Unprocessable       422 unprocessable        well-formed, but at odds with an earlier request
 ├── Unauthenticated         401 authentication       no key, wrong key, revoked key
 ├── Forbidden               403 permission           a good key that may not do this
@@ -15,7 +16,7 @@ TierwiseError
 ├── BudgetRefused           402 budget               a hard cap would be passed
 │   └── CapReached          402 max_cost             a stream was stopped at its own cap
 ├── LimitRefused            429 rate_limit           requests, tokens or concurrency of this caller
-├── NoTier                  503 no_tier              no tier fits or every one of them is down
+├── NoTier                  503 no_tier              no tier is served here
 ├── Overloaded              503 overloaded           this gateway is full or draining
 ├── DeadlineMissed          504 deadline             the caller's deadline passed
 ├── UpstreamError                                    the provider answered with an error, or did not answer
@@ -75,6 +76,12 @@ class LossRefused(BadRequest):
 class TooLarge(BadRequest):
     status = 413
     kind = "request_too_large"
+
+
+class Unfit(BadRequest):
+    """Every tier that the request may go to lacks something it needs; the message says what, for each."""
+
+    kind = "unfit"
 
 
 class Unprocessable(BadRequest):

@@ -36,6 +36,13 @@ def usd_text(pico: int, places: int = 6) -> str:
     return f"-${-amount:,.{places}f}" if amount < 0 else f"${amount:,.{places}f}"
 
 
+def exact_usd(pico: int) -> str:
+    """`$0.525`, `$3.00`, `$0.50575`: all decimals there are, at least two."""
+    usd = pico_to_usd(abs(pico)).normalize()
+    places = max(2, -int(usd.as_tuple().exponent))
+    return f"{'-' if pico < 0 else ''}${usd:,.{places}f}"
+
+
 def _exact(usd: str | int | Decimal, scale: Decimal, what: str) -> int:
     try:
         scaled = Decimal(usd) * scale

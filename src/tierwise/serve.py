@@ -262,10 +262,13 @@ def _first_key(running: Running) -> None:
         return
     _, secret = running.ledger.create_key("first")
     url = f"http://{running.host}:{running.port}/v1/chat/completions"
+    catalog = running.gate.snapshot.catalog
+    # Without a tier `auto` is refused, and the line is there to be copied.
+    model = "auto" if catalog.tiers else next(iter(catalog.models), "auto")
     sys.stderr.write(
         f"Your first key, shown only now: {secret}\nTry it:\n"
         f"  curl {url} -H 'Authorization: Bearer {secret}' -H 'Content-Type: application/json' \\\n"
-        '    -d \'{"model": "auto", "messages": [{"role": "user", "content": "Hello"}]}\'\n'
+        f'    -d \'{{"model": "{model}", "messages": [{{"role": "user", "content": "Hello"}}]}}\'\n'
     )
     sys.stderr.flush()
 

@@ -12,7 +12,7 @@ import pytest
 
 from postgres import postgres  # noqa: F401  a fixture
 from stores import STORES, Stores
-from tierwise.errors import BudgetRefused, NotFound, StoreError, StoreLocked
+from tierwise.errors import BadRequest, BudgetRefused, NotFound, StoreError, StoreLocked
 from tierwise.nouns import Budget, Usage
 from unit.ledger.made import NOON, closed, opened
 
@@ -314,7 +314,7 @@ async def test_budgets_and_sums_go_beyond_64_bits(place: Stores) -> None:
 @pytest.mark.parametrize("amount", [-1, 2**63])
 async def test_an_absurd_reservation_is_refused_in_words(place: Stores, amount: int) -> None:
     ledger = place.open()
-    with pytest.raises(StoreError, match="out of range"):
+    with pytest.raises(BadRequest, match="more than one call can reserve"):
         await ledger.open(opened("a", amount))
     assert list(place.read().rows()) == []
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import live
+from provider import Provider, whole
 
 
 def serve(
@@ -153,3 +154,39 @@ def test_reload_takes_a_good_file_and_keeps_the_old_one_for_a_bad_one(tmp_path: 
     file.write_text(good + '[alias]\nquick = "anthropic/claude-haiku-4"\n[task.poetry]\nstart = "opus"\n')
     assert live.wait_for(lambda: "task/poetry" in ids())
     assert gateway.stop() == 0
+
+
+@pytest.mark.parametrize("command", ["serve", "simulator"])
+@pytest.mark.parametrize("port", ["70000", "-1"])
+def test_what_is_no_port_is_wrong_usage(tmp_path: Path, command: str, port: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tierwise", command, "--port", port],
+        capture_output=True, text=True, cwd=tmp_path, timeout=60,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "--port" in done.stderr
+
+
+def test_the_first_curl_line_names_what_is_served(tmp_path: Path) -> None:
+    """With no tier there is nothing that `auto` could choose."""
+    toml = live.config("openai_chat", live.free_port(), ["vendor/odd-model"])
+    gateway = live.Gateway(tmp_path / "g", toml)
+    assert '{"model": "agg/vendor/odd-model"' in gateway.log.read_text()
+    assert gateway.stop() == 0
+
+
+@pytest.mark.parametrize(
+    ("dialect", "path", "end"),
+    [("anthropic_messages", "/v1/messages", "/v1/"), ("openai_chat", "/v1/chat/completions", "/")],
+)
+def test_a_version_at_the_end_of_a_base_url_is_not_said_twice(
+    tmp_path: Path, dialect: str, path: str, end: str
+) -> None:
+    provider = Provider(lambda sent: [whole(404, {"error": {"message": "x"}})])
+    toml = live.config(dialect, provider.port).replace('"\nkey', f'{end}"\nkey')
+    gateway = live.Gateway(tmp_path / "g", toml)
+    body = {"model": "tier/haiku", "messages": [{"role": "user", "content": "x"}]}
+    assert live.post(gateway.port, "/v1/chat/completions", body, gateway.key()).status == 404
+    assert [sent.path for sent in provider.sent] == [path]
+    assert gateway.stop() == 0
+    provider.close()

@@ -12,7 +12,7 @@ from ..clock import rfc3339
 from ..ledger import Balance, read_ledger
 from ..ledger.local import BUDGETS, REMOVE_BUDGET
 from ..ledger.periods import FOREVER_US, reset_text
-from ..money import usd_text
+from ..money import exact_usd, usd_text
 from .keys import administer
 from .ledger import database_options, database_url
 
@@ -107,7 +107,7 @@ def _show(balances: list[Balance], names: dict[str, str]) -> None:
         amounts = (balance.spent_pico, balance.reserved_pico, balance.left_pico)
         table.add_row(
             Text(names.get(budget.scope, budget.scope)),
-            f"{usd_text(budget.cap_pico, 2)} {budget.period}",
+            f"{exact_usd(budget.cap_pico)} {budget.period}",
             *(usd_text(amount, 4) for amount in amounts),
             reset_text(balance.end_us, budget.zone)[:16] or "never",
         )

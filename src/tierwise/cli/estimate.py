@@ -13,7 +13,6 @@ from typing import Any, Literal
 import click
 from msgspec import Struct
 
-from ..errors import BadRequest
 from .estimates import Answer, answer
 from .estimates_text import print_answer
 from .listed import listed_models, read_settings
@@ -118,4 +117,4 @@ def _check(asked: Question) -> None:
         ),
     ):
         if wrong:
-            raise BadRequest(what, hint)
+            raise click.UsageError(f"{what} {hint}")

@@ -10,8 +10,8 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from ..money import exact_usd
 from .estimates import Answer, Cache, Row, Waiting, Work
-from .listed import exact_usd
 
 
 def print_answer(found: Answer) -> None:

@@ -19,7 +19,7 @@ from ..clock import now_us, rfc3339
 from ..errors import StoreError, StoreLocked, TierwiseError
 from ..ledger import Announcement, Balance, announcement, apply_local, open_ledger, read_ledger
 from ..ledger.local import KEYS, REVOKE, TOKEN_HEADER
-from ..money import usd_text
+from ..money import exact_usd, usd_text
 from ..nouns import Key
 from .ledger import database_options, database_url
 
@@ -176,7 +176,7 @@ def _show(rows: list[dict[str, Any]]) -> None:
         left = ""
         if row["budget_pico"] is not None:
             amount = row["budget_pico"] - row["spent_pico"] - row["reserved_pico"]
-            left = f"{usd_text(amount)} of {usd_text(row['budget_pico'], 2)} {row['period']}"
+            left = f"{usd_text(amount)} of {exact_usd(row['budget_pico'])} {row['period']}"
         state = "revoked" if row["revoked"] else ", ".join(limits)
         table.add_row(*map(Text, (row["id"], row["name"], row["hint"], state, left)))
     Console(highlight=False).print(table)

@@ -16,7 +16,7 @@ from ..config import VENDORS, Settings, load, model_at, model_for, published
 from ..config.strict import nearest
 from ..costing import price_at
 from ..errors import UnknownModel
-from ..money import MILLION, pico_to_usd
+from ..money import MILLION
 from ..nouns import Model, Price, Provider
 
 
@@ -100,13 +100,6 @@ def small_call(price: Price | None) -> int | None:
     if price is None or price.input is None or price.output is None:
         return None
     return work.input * price.input + work.output * price.output
-
-
-def exact_usd(pico: int) -> str:
-    """`$0.525`, `$3.00`, `$0.50575`: all decimals there are, at least two."""
-    usd = pico_to_usd(abs(pico)).normalize()
-    places = max(2, -int(usd.as_tuple().exponent))
-    return f"{'-' if pico < 0 else ''}${usd:,.{places}f}"
 
 
 def per_million(pico: int | None) -> str:

@@ -65,19 +65,15 @@ class Explained(Struct, frozen=True):
     "--dialect", type=click.Choice(DIALECTS), help="The body's dialect; guessed from its shape if not given."
 )
 @click.option("--config", type=click.Path(path_type=Path), metavar="FILE", help="tierwise.toml")
+@click.option("--db", metavar="URL", help="Taken like every command does; not needed here.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(
-    file: BinaryIO,
-    *,
-    task: str | None,
-    model: str | None,
-    dialect: DialectName | None,
-    config: Path | None,
-    as_json: bool,
-) -> None:
+def command(file: BinaryIO, as_json: bool, **options: Any) -> None:
     """Explain which tier would serve the request body in FILE (- for standard input), without sending it."""
+    task: str | None = options["task"]
+    model: str | None = options["model"]
+    dialect: DialectName | None = options["dialect"]
     body = file.read()
-    settings = load(config, os.environ)
+    settings = load(options["config"], os.environ)
     dialect = dialect or guess_dialect(body)
     outline = registry.get(dialect).outline(body)
     if model is not None or (dialect == "gemini" and not outline.model):

@@ -17,8 +17,8 @@ import click
     help="tierwise.toml; default: ./tierwise.toml if there is one.",
 )
 @click.option("--host", help="Address of the model port (default 127.0.0.1).")
-@click.option("--port", type=int, help="Model port (default 4000; 0: any free one).")
-@click.option("--admin-port", type=int, help="Control port (default 4001).")
+@click.option("--port", type=click.IntRange(0, 65535), help="Model port (default 4000; 0: any free one).")
+@click.option("--admin-port", type=click.IntRange(0, 65535), help="Control port (default 4001).")
 @click.option("--db", help="Ledger, sqlite:///PATH or postgres://… (default sqlite:///tierwise.db).")
 @click.option("--redis", help="Valkey or Redis for limits shared by several replicas, redis://HOST:PORT.")
 @click.option(

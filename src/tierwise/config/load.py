@@ -20,10 +20,12 @@ from .prior import BUILT_IN, ladder_of, policy_of
 from .providers import VENDORS, checked_url, from_environment, from_rows, secret_of
 from .rows import CacheRow, ConfigFile, ModelRow, ServerRow, TaskRow, TelemetryRow
 from .settings import Secrets, Server, Settings, Telemetry
-from .strict import decode, nearest, parse, read_text
+from .strict import checked_name, decode, nearest, parse, read_text
 
 DEFAULT_FILE = "tierwise.toml"
 _FORMATS = ("text", "json")
+# Body fields that say which model is billed, or that hold the request itself.
+_NO_SETTINGS = frozenset(("model", "stream", "messages", "input", "contents", "provider"))
 _LEVELS = ("debug", "info", "warning", "error", "critical")
 
 
@@ -87,16 +89,23 @@ def _catalog(file: ConfigFile, providers: Mapping[str, Provider], name: str) -> 
     tiers: dict[str, Tier] = {}
     for number, row in enumerate(file.tier):
         where = f"{name}: tier[{number}] ({row.name})"
-        if not row.name or "/" in row.name or row.name in tiers:
+        checked_name(row.name, where)
+        if "/" in row.name or row.name in tiers:
             raise ConfigError(
                 f"{where}: {row.name!r} is no new name for a tier.", "Give every tier its own name."
+            )
+        decided = sorted(_NO_SETTINGS & row.settings.keys())
+        if decided:
+            raise ConfigError(
+                f"{where}: settings cannot hold {decided[0]!r}: the tier's model and the request decide it.",
+                "Leave it out.",
             )
         model = _served(catalog, row.model, where)
         models.setdefault(model.name, model)
         tiers[row.name] = Tier(row.name, model.name, row.settings)
     if not file.tier:
         tiers = {tier: Tier(tier, model) for tier, model in tier_models(models).items()}
-    aliases = {alias: _served(catalog, to, f"{name}: alias.{alias}").name for alias, to in file.alias.items()}
+    aliases = {alias: _served(catalog, to, _alias(alias, name)).name for alias, to in file.alias.items()}
     notes = [] if providers else [_no_provider()]
     unused = [key for key in own.names() if not any(_names(key, model) for model in models.values())]
     notes += [
@@ -104,6 +113,14 @@ def _catalog(file: ConfigFile, providers: Mapping[str, Provider], name: str) -> 
         for key in unused
     ]
     return structs.replace(catalog, tiers=tiers, aliases=aliases_of(models, providers, aliases)), notes
+
+
+def _alias(alias: str, name: str) -> str:
+    """Where an alias stands in the file. Raises ConfigError when it can never be asked for."""
+    where = f"{name}: alias.{alias}"
+    if alias == "auto" or alias.startswith(("tier/", "task/")):
+        raise ConfigError(f"{where}: {alias!r} means something else already.", "Choose another name.")
+    return where
 
 
 def _served(catalog: Catalog, wanted: str, where: str) -> Model:

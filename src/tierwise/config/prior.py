@@ -13,7 +13,7 @@ from ..costing import price_at
 from ..errors import ConfigError
 from ..nouns import Ladder, Model, Policy, Rule, Task, Tier
 from .rows import ConfigFile, TaskRow
-from .strict import nearest
+from .strict import checked_name, nearest
 
 BUILT_IN = ("haiku", "sonnet", "opus")
 _CHEAP = "published as reliable; intent classification above 95 % with clear categories"
@@ -81,6 +81,7 @@ def policy_of(rungs: Rungs, file: ConfigFile, tiers: Mapping[str, Tier], name: s
         task: Task(task, ladder, rungs.stand_ins[tier] or "", why=why) for task, tier, why in PRIOR if ladder
     }
     for task, row in file.task.items():
+        checked_name(task, f"{name}: task.{task}")
         base = tasks.get(task, Task(task, ladder, middle))
         tasks[task] = _overlaid(base, row, middle, tiers, f"{name}: task.{task}")
     rules = {task.name: Rule(task.name, _upward(task)) for task in tasks.values() if task.start}

@@ -11,7 +11,7 @@ from msgspec import Struct
 from ..errors import ConfigError
 from ..nouns import DialectName, Provider
 from .rows import ProviderRow
-from .strict import nearest
+from .strict import checked_name, nearest
 
 
 class Vendor(Struct, frozen=True):
@@ -63,7 +63,8 @@ def from_rows(
     secrets: dict[str, str] = {}
     for number, row in enumerate(rows):
         where = f"{name}: provider[{number}]" + (f" ({row.name})" if row.name else "")
-        if not row.name or "/" in row.name or not row.name.isprintable() or " " in row.name:
+        checked_name(row.name, where)
+        if "/" in row.name or " " in row.name:
             raise ConfigError(
                 f"{where}: {row.name!r} is no name for a provider.", "Use letters, digits, - and _."
             )

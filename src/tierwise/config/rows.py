@@ -20,7 +20,7 @@ class ProviderRow(Struct, frozen=True):
     dialect: DialectName
     """The wire format it speaks."""
     base_url: str
-    """Where it is, as the vendor's own SDK takes it."""
+    """Where it is, as the vendor's own SDK takes it. A `/v1` too many at its end is dropped."""
     key: str | None = None
     """Where its credential is: `env:NAME` or `file:/path`. Never the credential itself."""
     models: list[str] = []

@@ -63,6 +63,15 @@ def decode(tables: dict[str, Any], kind: type[T], name: str) -> T:
         ) from None
 
 
+def checked_name(name: str, where: str) -> None:
+    """Raises ConfigError for a name that a header or a `model` cannot carry: it needs printable ASCII, no
+    blank at an end."""
+    if not name or not name.isascii() or not name.isprintable() or name != name.strip():
+        raise ConfigError(
+            f"{where}: {name!r} is no name that a header can carry.", "Use letters, digits, - and _."
+        )
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """`Did you mean "x"?`, or the known names where none is near."""
     names = sorted(known)

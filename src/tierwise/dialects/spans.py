@@ -124,6 +124,18 @@ def strip(body: bytes, names: tuple[str, ...]) -> bytes:
     return b"".join(pieces)
 
 
+def strip_within(body: bytes, key: str, name: str) -> bytes:
+    """`body` without the member `name` of the object at its top-level `key`, and without `key` where nothing
+    else is in there."""
+    for member in members(body):
+        if member.key == key and body[member.value : member.value + 1] == b"{":
+            left = strip(body[member.value : member.end], (name,))
+            if left.strip(b"{} \t\r\n"):
+                return body[: member.value] + left + body[member.end :]
+            return strip(body, (key,))
+    return body
+
+
 def lay_over(body: bytes, fields: Mapping[str, Any]) -> bytes:
     """`body` with top-level `fields` set: values replaced where the key is there, else appended."""
     found = members(body)

@@ -15,7 +15,7 @@ import msgspec
 
 from tierwise.clock import tick_us
 from tierwise.dialects.base import Dialect, StreamReader, Tap
-from tierwise.dialects.spans import lay_over
+from tierwise.dialects.spans import lay_over, strip_within
 from tierwise.errors import (
     BadRequest,
     LossRefused,
@@ -174,8 +174,8 @@ class Caller:
             walk.upstream_us += tick_us() - entry.sent_us
             await entry.close("error", error.status, error)
             raise
-        except asyncio.CancelledError:
-            entry.abandon("cancelled")
+        except BaseException as error:
+            entry.abandon(error)
             raise
         now = tick_us()
         self.health.answered(deployment.name, (entry.first_us or now) - entry.sent_us, now - entry.sent_us)
@@ -300,6 +300,8 @@ def same_dialect(walk: Walk, deployment: Deployment, ask: Ask | None) -> bytes:
     body = dialect.replace_model(walk.body, model.id)
     if walk.outline.fallback or walk.outline.preference:
         body = dialect.strip(body, ("provider",))
+    if walk.outline.task is not None and dialect.name == "anthropic_messages":
+        body = strip_within(body, "metadata", "task")  # refused there: `metadata` may hold user_id only
     if asks_usage(walk, deployment):
         body = lay_over(body, {"stream_options": {"include_usage": True}})
     return body
@@ -384,7 +386,7 @@ def refuse_false_success(live: Live, body: bytes) -> None:
     so)."""
     try:
         fields = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise UpstreamBroke("The provider's reply is not valid JSON.") from None
     error = fields.get("error")
     if (

@@ -11,7 +11,6 @@ tokens.
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Iterator
 
@@ -82,8 +81,8 @@ async def write(walk: Walk, live: Live, reply: Reply) -> None:
     """Writes the stream of `live` as `reply.write` does, up to the cap of `walk`."""
     try:
         await _Capped(walk, live, writing.begun(walk, live, reply)).run()
-    except asyncio.CancelledError:
-        live.entry.abandon("cancelled")
+    except BaseException as error:
+        live.entry.abandon(error)
         raise
     finally:
         live.response.close()

@@ -35,7 +35,7 @@ class Errand(Struct, frozen=True):
         """The Outline of the request. BadRequest on bad JSON or a missing model."""
         try:
             asked = msgspec.json.decode(body, type=_Asked)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise BadRequest(
                 f"The body is not understood: {error}.", "Send a JSON object with `model`."
             ) from None
@@ -102,7 +102,7 @@ def image_usage(body: bytes) -> Usage | None:
 def _replied(body: bytes) -> _Replied | None:
     try:
         return msgspec.json.decode(body, type=_Replied, strict=False)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
 
 

@@ -6,6 +6,7 @@ provider did not report is estimated from the bytes seen and says so.
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Awaitable
 
@@ -141,10 +142,14 @@ class Entry:
         """Queues the CLOSE row at once; what it gives is to be awaited, until the row is durable."""
         return self._close(outcome, status, error, model)
 
-    def abandon(self, outcome: Outcome, error: TierwiseError | None = None) -> None:
-        """Queues the CLOSE row without waiting: for an exchange that is being cancelled."""
-        if not self._closed:
-            self._close(outcome, 499, error, None)
+    def abandon(self, why: BaseException) -> None:
+        """Queues the CLOSE row without waiting: for an exchange that is being cancelled, or fell over."""
+        if self._closed:
+            return
+        if isinstance(why, asyncio.CancelledError):
+            self._close("cancelled", 499, None, None)
+        else:
+            self._close("error", 500, why if isinstance(why, TierwiseError) else None, None)
 
     def final_usage(self, outcome: Outcome, error: TierwiseError | None = None) -> Usage:
         """Usage as reported, else estimated; nothing when the provider refused the call."""

@@ -44,9 +44,9 @@ async def write(walk: Walk, live: Live, reply: Reply) -> None:
             await _stream_crossed(walk, live, reply)
         else:
             await _stream(walk, live, reply)
-    except asyncio.CancelledError:
+    except BaseException as error:
         live.observe()
-        live.entry.abandon("cancelled")
+        live.entry.abandon(error)
         raise
     finally:
         live.response.close()
@@ -242,7 +242,7 @@ def own_words(error: TierwiseError, dialect: DialectName) -> bytes | None:
         return None
     try:
         fields = msgspec.json.decode(error.body, type=dict[str, msgspec.Raw])
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     if "error" not in fields or (dialect == "anthropic_messages" and fields.get("type") != b'"error"'):
         return None

@@ -8,7 +8,7 @@ from zlib import crc32
 import msgspec
 from msgspec.structs import replace
 
-from ..errors import StoreError
+from ..errors import BadRequest, StoreError
 from ..money import usd_text
 from ..nouns import Close, Open, Usage
 from .periods import LATEST_US
@@ -75,11 +75,11 @@ def as_written(values: Row) -> Row:
 
 
 def check_open(row: Open) -> None:
-    """Raises StoreError when an amount or instant is one the store cannot hold."""
+    """Raises BadRequest for an amount, StoreError for an instant that the store cannot hold."""
     if not 0 <= row.reserved_pico <= MOST:
-        raise StoreError(
-            f"A reservation of {row.reserved_pico} pico-dollars is out of range.",
-            f"One call may reserve from 0 to {usd_text(MOST, 2)}: look at its price and max_tokens.",
+        raise BadRequest(
+            f"This call may cost {row.reserved_pico} pico-dollars, more than one call can reserve.",
+            f"Ask for fewer output tokens: the most is {usd_text(MOST, 2)} a call.",
         )
     if not 0 <= row.at_us < LATEST_US:
         raise StoreError(

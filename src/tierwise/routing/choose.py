@@ -20,7 +20,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from ..errors import NoTier
+from ..errors import NoTier, Unfit
 from ..nouns import Candidate, Outline, Route, Skipped, TierHealth
 from .fit import doubt, misfit
 from .infer import UNKNOWN, infer
@@ -55,8 +55,8 @@ def choose(question: Question, table: Table, health: Mapping[str, TierHealth] | 
     """The Route of one request. `health` is by Model name (`provider/model`); a missing name means nothing
     is known.
 
-    Raises UnknownModel for a name that means nothing here (with the nearest that do), NoTier when nothing
-    fits (with why for each tier).
+    Raises UnknownModel for a name that means nothing here (with the nearest that do), NoTier when no tier is
+    served, Unfit when none can carry the request (with why for each).
     """
     outline = question.outline
     tokens = question.tokens()
@@ -70,7 +70,7 @@ def choose(question: Question, table: Table, health: Mapping[str, TierHealth] | 
     if outline.fallback:
         _add_fallback(picked, question, table, tokens)
     if not picked.rungs:
-        raise _no_tier(picked)
+        raise _no_tier(picked, table)
     if outline.preference not in (None, "priority") and len(picked.rungs) > 1:
         _prefer(picked, choice, question, tokens, health or _UNKNOWN)
     if health:
@@ -85,14 +85,16 @@ def choose(question: Question, table: Table, health: Mapping[str, TierHealth] | 
     )
 
 
-def _no_tier(picked: Picked) -> NoTier:
+def _no_tier(picked: Picked, table: Table) -> NoTier | Unfit:
+    if not table.models and not table.passing:
+        return NoTier("No provider is configured: nothing is served.", "`tierwise check` says what to set.")
     if not picked.skipped:
         return NoTier(
             "There is no tier to serve this request: none is configured.",
             "Add a [[tier]], or name a provider/model.",
         )
     whys = "; ".join(f"{each.tier}: {each.why}" for each in picked.skipped)
-    return NoTier(
+    return (Unfit if table.rungs else NoTier)(
         f"No tier fits this request: {whys}.",
         "Shorten it, add a [[tier]] whose model can serve it, or insist with provider/model.",
     )

@@ -22,6 +22,7 @@ _WITHHELD = frozenset(
     b"idempotency-key".split()
 )
 _OURS = b"x-tierwise-"
+_VERSIONS = ("v1", "v1beta")
 _JSON_HEADERS: tuple[Header, ...] = (
     (b"content-type", b"application/json"),
     (b"accept-encoding", b"identity"),
@@ -43,7 +44,7 @@ class Deployment:
         self._own_names = frozenset(name for name, _ in self._own)
         self._withheld = _WITHHELD | self._own_names
         self.name = model.name
-        self._paths = tuple(self._prefix + self.dialect.path(model.id, stream) for stream in (False, True))
+        self._paths = tuple(self.other_path(self.dialect.path(model.id, stream)) for stream in (False, True))
 
     def __repr__(self) -> str:
         return f"Deployment({self.model.name!r})"
@@ -53,7 +54,11 @@ class Deployment:
         return self._paths[stream]
 
     def other_path(self, suffix: str) -> str:
-        """Path of another endpoint (embeddings, count_tokens …), `suffix` as the vendor's SDK appends it."""
+        """Path of another endpoint (embeddings, count_tokens …), `suffix` as the vendor's SDK appends it. The
+        version it begins with is not said twice where the base URL ends with it."""
+        version, slash, rest = suffix[1:].partition("/")
+        if slash and version in _VERSIONS and self._prefix.endswith(f"/{version}"):
+            return f"{self._prefix}/{rest}"
         return self._prefix + suffix
 
     def headers(self, client: list[Header] | None, extra: tuple[Header, ...] = ()) -> list[Header]:

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from tierwise.cli.estimate import command
-from tierwise.errors import BadRequest, TierwiseError, UnknownModel
+from tierwise.errors import TierwiseError, UnknownModel
 
 KEYS = ("ANTHROPIC", "OPENAI", "GEMINI", "OPENROUTER", "OFOX")
 
@@ -37,6 +37,12 @@ def refused(*arguments: str) -> TierwiseError:
     with pytest.raises(TierwiseError) as caught:
         CliRunner().invoke(command, arguments, catch_exceptions=False)
     return caught.value
+
+
+def misused(*arguments: str) -> str:
+    result = CliRunner().invoke(command, arguments, catch_exceptions=False)
+    assert result.exit_code == 2
+    return result.output
 
 
 def by_tier(workload: Any, field: str) -> dict[str, str]:
@@ -151,22 +157,11 @@ def test_bad_rows_and_options_are_named(tmp_path: Path) -> None:
     assert "calls.csv:2" in refused("--file", str(file)).message
     file.write_text("input_tokens,output_tokens\n1,1\n")
     assert "times" in refused("--file", str(file), "--prefix", "10").message
-    assert "three numbers" in refused("--input", "5").message
-    assert "--prefix" in refused("--arrivals-per-minute", "1").message
-    assert "how many calls" in refused("--prefix", "5").message
-    nan = refused(
-        "--calls-per-day",
-        "1",
-        "--input",
-        "1",
-        "--output",
-        "1",
-        "--prefix",
-        "1",
-        "--arrivals-per-minute",
-        "nan",
-    )
-    assert isinstance(nan, BadRequest)
+    assert "three numbers" in misused("--input", "5")
+    assert "--prefix" in misused("--arrivals-per-minute", "1")
+    assert "how many calls" in misused("--prefix", "5")
+    whole = ("--calls-per-day", "1", "--input", "1", "--output", "1", "--prefix", "1")
+    assert "no number" in misused(*whole, "--arrivals-per-minute", "nan")
     unknown = refused("--models", "hiaku")
     assert isinstance(unknown, UnknownModel)
     assert "'haiku'" in unknown.hint

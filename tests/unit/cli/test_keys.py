@@ -151,3 +151,8 @@ def test_the_database_is_read_from_the_configuration(url: str, tmp_path: Path) -
 def test_help_shows_an_example(name: str) -> None:
     said = CliRunner().invoke(keys.command, [name, "--help"]).output
     assert f"Example: tierwise keys {name}" in said
+
+
+def test_a_cap_is_shown_to_its_last_decimal(url: str) -> None:
+    run("create", "small", "--db", url, "--budget-usd", "0.0105")
+    assert "$0.0105 total" in " ".join(run("list", "--db", url).split())

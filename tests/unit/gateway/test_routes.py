@@ -5,7 +5,7 @@ import itertools
 import pytest
 from msgspec import structs
 
-from tierwise.errors import NoTier, UnknownModel
+from tierwise.errors import NoTier, Unfit, UnknownModel
 from tierwise.gateway.routes import Routes
 from tierwise.nouns import (
     Abilities,
@@ -50,7 +50,7 @@ def table():
 def told(decide, *given):
     try:
         return decide(*given)
-    except (NoTier, UnknownModel) as error:
+    except (NoTier, Unfit, UnknownModel) as error:
         return (error.message, error.hint)
 
 

@@ -3,7 +3,7 @@
 import pytest
 from msgspec import structs
 
-from tierwise.errors import NoTier, UnknownModel
+from tierwise.errors import NoTier, Unfit, UnknownModel
 from tierwise.nouns import Ladder, Model, Outline, Policy, Rule, Skipped, Task, Tier, TierHealth
 from tierwise.routing import Question, Table, choose, model_of
 
@@ -188,10 +188,10 @@ def test_unknown_abilities_never_exclude(make_table):
 def test_nothing_fits_and_the_error_says_why_for_each(make_table):
     blind = {"vision": False}
     table = make_table(haiku=blind, sonnet=blind, opus=blind)
-    with pytest.raises(NoTier) as caught:
+    with pytest.raises(Unfit) as caught:
         ask("tier/haiku", table, images=True)
     assert "haiku: no vision; sonnet: no vision; opus: no vision" in caught.value.message
-    assert caught.value.status == 503
+    assert caught.value.status == 400  # the same request will never be served
 
 
 def test_the_callers_own_fallback_serves_when_no_tier_fits(make_table):
@@ -208,7 +208,7 @@ def test_a_prompt_whose_estimate_may_be_too_high_is_served_when_nothing_larger_i
     assert "context 200000, needs about 230000 tokens" in route.reason
     larger = ask("task/coding", make_table(opus={"context": 10**6}), tokens=230_000)
     assert tiers(larger) == ["opus"]
-    with pytest.raises(NoTier):
+    with pytest.raises(Unfit):
         ask("task/coding", table, tokens=260_000)
 
 
@@ -237,7 +237,7 @@ def test_forced_tools_prefer_a_tier_that_takes_them(make_table):
 
 def test_the_prompt_is_estimated_when_no_estimate_is_given(table):
     assert tiers(ask("task/coding", table, prompt_bytes=3 * 200_000))[0] == "sonnet"
-    with pytest.raises(NoTier):
+    with pytest.raises(Unfit):
         ask("task/coding", table, prompt_bytes=5 * 200_000)
 
 

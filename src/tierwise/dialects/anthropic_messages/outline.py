@@ -127,6 +127,8 @@ def bad_request(error: Exception, within: str = "") -> BadRequest:
     param = ".".join(filter(None, (within, path, missing[1] if missing else ""))) or None
     if isinstance(error, RecursionError):
         return BadRequest("The body is nested too deeply.", param=param)
+    if not isinstance(error, msgspec.ValidationError):
+        return BadRequest(f"The request body is not valid JSON: {error}.", "Send one JSON object, UTF-8.")
     what = "field required" if missing else _WHERE.sub("", text)
     return BadRequest(f"{param}: {what}." if param else f"{what}.", param=param)
 

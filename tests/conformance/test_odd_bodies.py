@@ -1,0 +1,106 @@
+"""Odd bodies from clients and providers: the right status in the caller's words, and every row closed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import live
+from provider import Provider, Sent, chat, message, whole
+
+HI = [{"role": "user", "content": "hi"}]
+CALLS: dict[str, tuple[str, dict[str, Any]]] = {
+    "chat": ("/v1/chat/completions", {"messages": HI}),
+    "messages": ("/v1/messages", {"messages": HI, "max_tokens": 9}),
+    "responses": ("/v1/responses", {"input": "hi"}),
+}
+MOST = {"chat": "max_tokens", "messages": "max_tokens", "responses": "max_output_tokens"}
+
+
+class World:
+    def __init__(self, folder: Path, dialect: str) -> None:
+        self.reply: bytes | None = None
+        self.provider = Provider(self.answer)
+        self.gateway = live.Gateway(folder, live.config(dialect, self.provider.port))
+        self.key = self.gateway.key()
+        self.anthropic = dialect == "anthropic_messages"
+
+    def answer(self, sent: Sent) -> list[bytes]:
+        return [whole(200, self.reply or (message() if self.anthropic else chat()))]
+
+    def post(self, path: str, body: Any) -> live.Got:
+        return live.post(self.gateway.port, path, body, self.key)
+
+
+@pytest.fixture(scope="module", params=["openai_chat", "anthropic_messages"])
+def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    world = World(tmp_path_factory.mktemp(request.param), request.param)
+    yield world
+    rows = world.gateway.rows()
+    assert len([row for row in rows if row["event"] == "open"]) == len(world.gateway.closes())
+    assert world.gateway.verify() == ""
+    assert world.gateway.stop() == 0
+    assert "Traceback" not in world.gateway.log.read_text()
+    world.provider.close()
+
+
+@pytest.mark.parametrize("path", [*(path for path, _ in CALLS.values()), "/v1/embeddings"])
+@pytest.mark.parametrize("body", [b'{"model": "\xff"}', b"", b'{"model": ', b"[" * 5000])
+def test_what_is_no_json_is_a_bad_request(world: World, path: str, body: bytes) -> None:
+    got = world.post(path, body)
+    assert got.status == 400, got.body
+    assert got.headers["x-should-retry"] == "false"
+    assert got.json()["error"]["type"] == "invalid_request_error"
+
+
+def test_it_is_called_no_json_in_every_dialect(world: World) -> None:
+    for path, _ in CALLS.values():
+        assert "not valid JSON" in world.post(path, b'{"model": ').json()["error"]["message"]
+
+
+@pytest.mark.parametrize("kind", list(CALLS))
+def test_a_reply_nested_too_deeply_is_the_providers_fault(world: World, kind: str) -> None:
+    path, body = CALLS[kind]
+    world.reply = b'{"x":' * 3000 + b"1" + b"}" * 3000
+    got = world.post(path, {"model": "tier/haiku", **body})
+    world.reply = None
+    assert got.status == 502, got.body
+    assert "inside the gateway" not in got.body.decode()
+
+
+@pytest.mark.parametrize("kind", list(CALLS))
+def test_what_no_tier_can_serve_is_not_to_be_asked_again(world: World, kind: str) -> None:
+    path, body = CALLS[kind]
+    got = world.post(path, {"model": "task/coding", **body, MOST[kind]: 200_000})
+    assert (got.status, got.headers["x-should-retry"]) == (400, "false")
+    assert "opus: output limit 128000, asked 200000" in got.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("kind", list(CALLS))
+def test_more_than_one_call_can_cost_is_a_bad_request(world: World, kind: str) -> None:
+    path, body = CALLS[kind]
+    got = world.post(path, {"model": "anthropic/claude-haiku-4", **body, MOST[kind]: 10**18})
+    assert got.status == 400, got.body
+    assert "output tokens" in got.json()["error"]["message"]
+
+
+def test_the_task_in_the_metadata_is_not_shown_to_anthropic(world: World) -> None:
+    """Its API refuses any member of `metadata` but user_id."""
+    if not world.anthropic:
+        pytest.skip("OpenAI's metadata are the caller's own")
+    for metadata, left in (
+        ({"task": "qa"}, b""),
+        ({"task": "qa", "user_id": "u"}, b', "metadata": {"user_id": "u"}'),
+        ({"user_id": "u", "task": "qa"}, b', "metadata": {"user_id": "u"}'),
+        ({"user_id": "u"}, b', "metadata": {"user_id": "u"}'),
+    ):
+        body = {"model": "auto", "messages": HI, "metadata": metadata, "max_tokens": 9}
+        got = world.post("/v1/messages", body)
+        served = "haiku-4" if "task" in metadata else "sonnet-4.6"
+        assert got.headers["x-tierwise-model"].endswith(served)
+        opening = f'{{"model": "anthropic/claude-{served}", "messages": {json.dumps(HI)}'.encode()
+        assert world.provider.sent[-1].body == opening + left + b', "max_tokens": 9}'
