@@ -11,12 +11,13 @@ import signal
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from time import process_time
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
 from tierwise.batches import BatchStore
-from tierwise.clock import now_us
+from tierwise.clock import now_us, tick_us
 from tierwise.config import RuleBlock, Settings, load
 from tierwise.dialects import registry
 from tierwise.errors import ConfigError, StoreError, TierwiseError
@@ -38,6 +39,10 @@ _SEED_EVENTS = 40_000
 _SWEEP_US = 60_000_000
 _ROLL_S = 5.0
 _ROLL_NEXT_S = 0.1
+# Under full load rolling up waits for a lull, so long at most; reports read the rows that wait one by one.
+_ROLL_LATE_S = 30.0
+_LOOK_S = 1.0
+_BUSY = 0.6
 # What a form adds to the file in it.
 _FORM_BYTES = 65_536
 # No call lasts longer than this: what is still open then has lost its owner.
@@ -339,7 +344,21 @@ async def _roll(running: Running) -> None:
         if said and said != told:
             log.warning("not rolled up now: %s", said)
         told = said
-        await asyncio.sleep(_ROLL_NEXT_S if more else _ROLL_S)
+        if more:
+            await asyncio.sleep(_ROLL_NEXT_S)
+        else:
+            await asyncio.sleep(_ROLL_S)
+            await _lull(_ROLL_LATE_S)
+
+
+async def _lull(longest_s: float) -> None:
+    """Waits until this process has time to spare, for so long at most."""
+    until_us = tick_us() + int(longest_s * 1e6)
+    while tick_us() < until_us:
+        before_s = process_time()
+        await asyncio.sleep(_LOOK_S)
+        if process_time() - before_s < _BUSY * _LOOK_S:
+            return
 
 
 def _stamps(running: Running) -> tuple[tuple[str, int, int], ...]:

@@ -71,7 +71,13 @@ def m003_rollups(database: sqlite3.Connection) -> None:
         database.execute(statement)
 
 
-MIGRATIONS: tuple[Migration, ...] = (m001_events_and_budgets, m002_prefix, m003_rollups)
+def m004_without_times(database: sqlite3.Connection) -> None:
+    """The index of when calls ended: the roll-ups know where an hour's rows are, and every call paid for
+    it."""
+    database.execute("DROP INDEX close_rows_at")
+
+
+MIGRATIONS: tuple[Migration, ...] = (m001_events_and_budgets, m002_prefix, m003_rollups, m004_without_times)
 
 
 def migrate(database: sqlite3.Connection, migrations: tuple[Migration, ...] = MIGRATIONS) -> int:

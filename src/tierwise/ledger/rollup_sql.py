@@ -121,11 +121,21 @@ def rows_query(flavour: Flavour, facet: Facet) -> str:
     """Sums of the rows numbered after `:low` up to `:high` that ended in [:since, :until), by period of
     `:width`, the facet's words and outcome. Columns: start, words, outcome, COLUMNS, ttft and total listed.
     """
+    words = ["t.value" if word == "tag" else f"o.{word}" for word in FACETS[facet]]
+    return _sums_by(flavour, words, f"{flavour.tags} WHERE o.tags <> '[]'" if facet == "tag" else "")
+
+
+def slice_query(flavour: Flavour) -> str:
+    """As `rows_query`, by the words of every facet at once, in the order of FACETS; tags as they are stored,
+    a JSON array."""
+    words = ["o.tags" if word == "tag" else f"o.{word}" for facet in FACETS for word in FACETS[facet]]
+    return _sums_by(flavour, words, "")
+
+
+def _sums_by(flavour: Flavour, words: Sequence[str], join: str) -> str:
     its_close = flavour.same_day.format("c", "e")
     posted = _POSTED.format(day="e.day" if its_close else "0 AS day", its_close=its_close)
-    words = ["t.value" if word == "tag" else f"o.{word}" for word in FACETS[facet]]
     lists = [flavour.listed.format(_cut(name)) for name in ("s.ttft", "s.total")]
-    join = f"{flavour.tags} WHERE o.tags <> '[]'" if facet == "tag" else ""
     numbers = ", ".join(map(str, range(1, len(words) + 3)))
     return flavour.text(
         f"SELECT s.at_us / :width, {', '.join(words)}, s.outcome, {_SUMMED}, {', '.join(lists)}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -14,6 +14,7 @@ from .rollup import (
     HOUR_US,
     NUMBERS,
     SLICE,
+    Facet,
     Group,
     Slice,
     Tally,
@@ -21,12 +22,13 @@ from .rollup import (
     unpacked,
 )
 from .rollup_read import Sums, add_row
-from .rollup_sql import Ask, Flavour, insert, spans_query
+from .rollup_sql import Ask, Flavour, insert, slice_query, spans_query
 
 WriteMany = Callable[[str, Sequence[tuple[Any, ...]]], int]
 """Runs one statement for each row of values; how many rows it changed."""
 
 _encode = msgspec.json.Encoder().encode
+_tags = msgspec.json.Decoder(tuple[str, ...]).decode
 _WORDS = tuple(word for words in FACETS.values() for word in words)
 _IDS = "SELECT digest, id FROM rollup_group"
 _KEPT = (
@@ -53,17 +55,27 @@ def waiting(sums: Sums, safe: int) -> tuple[int, int] | None:
 
 
 def sliced(sums: Sums, ask: Ask, flavour: Flavour, numbers: tuple[int, int]) -> Slice:
-    """What the events of a slice add up to."""
+    """What the events of a slice add up to: the rows are read once, for every facet."""
     hours: dict[int, dict[Group, Tally]] = {}
-    for facet in FACETS:
-        count = len(FACETS[facet])
-        for row in sums.rows(facet, numbers, HOUR_US, (0, FOREVER_US)):
-            group = Group(facet, tuple(row[1 : count + 1]), row[count + 1])
-            tally = hours.setdefault(int(row[0]), {}).setdefault(group, Tally())
-            add_row(tally, row[count + 2 :])
-    given = {"low": numbers[0], "high": numbers[1], "width": HOUR_US}
+    given = {"low": numbers[0], "high": numbers[1], "width": HOUR_US, "since": 0, "until": FOREVER_US}
+    for row in ask(slice_query(flavour), given):
+        groups, part = hours.setdefault(int(row[0]), {}), Tally()
+        add_row(part, row[len(_WORDS) + 2 :])
+        for facet, words in _worded(row[1 : len(_WORDS) + 1]):
+            groups.setdefault(Group(facet, words, row[len(_WORDS) + 1]), Tally()).merge(part)
     spans = {int(hour): (first, last) for hour, first, last in ask(spans_query(flavour), given)}
     return Slice(*numbers, hours, spans)
+
+
+def _worded(values: Sequence[str]) -> Iterator[tuple[Facet, tuple[str, ...]]]:
+    """The facets that a row with these values of _WORDS belongs to, with its words there: one of each, and
+    one for each tag."""
+    said = dict(zip(_WORDS, values, strict=True))
+    for facet, words in FACETS.items():
+        if words != ("tag",):
+            yield facet, tuple([said[word] for word in words])
+        elif said["tag"] != "[]":
+            yield from ((facet, (tag,)) for tag in _tags(said["tag"]))
 
 
 def change_of(made: Slice, ask: Ask, flavour: Flavour) -> Change:
