@@ -34,6 +34,14 @@ class Callers:
 
         Raises Unauthenticated when no key was sent, or it is unknown or revoked; which of these is not told.
         """
+        known: Caller | None = request.alike.get("caller")
+        # Asked of the ledger each time: a key that was revoked or changed is another one, or none.
+        if known is not None and self._ledger.find(known.key.digest) is known.key:
+            return known
+        caller = request.alike["caller"] = self._found(request)
+        return caller
+
+    def _found(self, request: Request) -> Caller:
         secret = secret_of(request)
         if secret is None:
             raise Unauthenticated(_NO_KEY, _HOW)
@@ -43,7 +51,6 @@ class Callers:
             secret.encode("utf-8", "surrogatepass"), digest_size=32, key=self._salt
         ).digest()
         caller = self._known.get(mark)
-        # Asked of the ledger each time: a key that was revoked or changed is another one, or none.
         if caller is None or self._ledger.find(caller.key.digest) is not caller.key:
             self._known.pop(mark, None)
             caller = self._known[mark] = caller_of(self._ledger, secret)

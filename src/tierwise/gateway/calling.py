@@ -24,7 +24,7 @@ from tierwise.errors import (
     UpstreamError,
     UpstreamStatus,
 )
-from tierwise.http1 import Pool, Response
+from tierwise.http1 import Block, Pool, Response
 from tierwise.nouns import (
     Abilities,
     Answer,
@@ -238,8 +238,7 @@ def write(walk: Walk, deployment: Deployment, candidate: Candidate) -> Sent:
     Raises LossRefused in strict mode when something would be dropped.
     """
     dialect, outline = deployment.dialect, walk.outline
-    client: list[Header] | None = None
-    extra: tuple[Header, ...] = ()
+    headers: list[Header] | Block
     if walk.losses:
         walk.losses = []
     if walk.kind.errand is not None:
@@ -247,10 +246,10 @@ def write(walk: Walk, deployment: Deployment, candidate: Candidate) -> Sent:
     ask = own_thinking(walk, walk.signed, deployment) if walk.signed is not None else None
     if dialect.name == walk.surface.name:
         body = same_dialect(walk, deployment, ask)
-        client = walk.request.headers
+        headers = deployment.passing(walk.request)
     else:
         written = dialect.write_request(ask or walk.ask(), deployment.model)
-        body, extra = written.body, written.headers
+        body, headers = written.body, deployment.headers(None, written.headers)
         walk.losses += written.losses
         betas = walk.request.header(_BETAS)
         if betas:
@@ -264,7 +263,7 @@ def write(walk: Walk, deployment: Deployment, candidate: Candidate) -> Sent:
     tier = walk.snapshot.catalog.tiers.get(candidate.tier)
     if tier is not None and tier.settings:
         body = lay_over(body, tier.settings)
-    return Sent(deployment.path(outline.stream), deployment.headers(client, extra), body)
+    return Sent(deployment.path(outline.stream), headers, body)
 
 
 def own_thinking(walk: Walk, signed: Signed, deployment: Deployment) -> Ask | None:

@@ -19,7 +19,8 @@ from .snapshot import Snapshot
 
 # What one image or document is reserved at, in tokens, before the provider says.
 _MEDIA_TOKENS = 1600
-_X = ord("x")
+_OURS = b"x-tierwise-"
+_CLAUDE_CODE = b"x-claude-code-session-id"
 _NO_OUTLINE = Outline(model="")
 
 
@@ -112,16 +113,20 @@ class Walk:
         self._read_headers()
 
     def _read_headers(self) -> None:
-        for name, value in self.request.headers:
-            if name[0] != _X:
-                continue
-            if name.startswith(b"x-tierwise-"):
-                self._read_ours(name[11:], value.decode("latin1").strip())
-            elif name == b"x-claude-code-session-id" and not self.session:
-                self.session = value.decode("latin1")[:200]
+        said: list[tuple[bytes, str]] | None = self.request.alike.get("said")
+        if said is None:
+            said = self.request.alike["said"] = [
+                (name.removeprefix(_OURS), value.decode("latin1").strip())
+                for name, value in self.request.headers
+                if name.startswith(_OURS) or name == _CLAUDE_CODE
+            ]
+        for name, value in said:
+            self._read_ours(name, value)
 
     def _read_ours(self, name: bytes, value: str) -> None:
-        if name == b"task":
+        if name == _CLAUDE_CODE:
+            self.session = self.session or value[:200]
+        elif name == b"task":
             self.asked_task = value or None
         elif name == b"session":
             self.session = value[:200]

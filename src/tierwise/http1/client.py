@@ -12,7 +12,7 @@ import msgspec
 
 from tierwise.errors import BadHeader, UpstreamBroke, UpstreamRefused
 
-from .head import Headers, header_block
+from .head import Block, Headers, header_block
 from .origin import Origin
 from .outbound import Outbound
 from .response import Response
@@ -42,7 +42,7 @@ class Call(msgspec.Struct):
     origin: Origin
     method: str
     path: str
-    headers: Headers
+    headers: Headers | Block
     body: bytes = b""
     connect_timeout_s: float = 10.0
     first_byte_timeout_s: float = 600.0
@@ -131,9 +131,10 @@ class Pool:
         host = self._hosts.get(call.origin)
         if host is None:
             host = self._hosts[call.origin] = b" HTTP/1.1\r\nhost: " + call.origin.authority() + b"\r\n"
-        body = call.body
+        body, headers = call.body, call.headers
+        block = headers.lines if isinstance(headers, Block) else header_block(headers)
         length = b"content-length: %d\r\n" % len(body) if body or call.method in _BODIED else b""
-        head = b"".join((line, host, header_block(call.headers), length, b"\r\n"))
+        head = b"".join((line, host, block, length, b"\r\n"))
         if not body:
             return (head,)
         return (head + body,) if len(body) <= _SMALL else (head, body)

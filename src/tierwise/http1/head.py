@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from http import HTTPStatus
+from typing import Any
 
 import httptools
 
@@ -20,6 +21,8 @@ _LINE = re.compile(rb"([A-Z-]+) ([A-Za-z0-9\-._~%!$&'()*+,;=:@/?\[\]]+) HTTP/1\.
 _ANY_LINE = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+) [!-~]+ HTTP/([0-9])\.[0-9]\r\n")
 _ABSOLUTE = re.compile(rb"[Hh][Tt][Tt][Pp][Ss]?://([^/?@]+)(/[^?]*)?(?:\?(.*))?")
 _HOST = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9\-._~%!$&'()*+,;=]*)(?::[0-9]*)?")
+_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]+)[ \t]*\r\n", re.IGNORECASE)
+_LENGTH_DIGITS = 15
 _TARGET_LIMIT = 16384
 _FRAMING = frozenset(
     spelling
@@ -31,10 +34,14 @@ _STATUS = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode()
 
 
 class Head:
-    """A request head that passed every check. `length` is the body's size in bytes; None: chunked."""
+    """A request head that passed every check. `length` is the body's size in bytes; None: chunked.
+
+    `alike` is scratch for whoever reads the head: heads of one connection that differ in their length alone
+    share it.
+    """
 
     __slots__ = (
-        "expects", "first", "headers", "keep_alive", "length", "method", "minor", "path", "query",
+        "alike", "expects", "first", "headers", "keep_alive", "length", "method", "minor", "path", "query",
     )  # fmt: skip
 
     method: str
@@ -48,9 +55,48 @@ class Head:
     def __init__(self) -> None:
         self.headers: list[tuple[bytes, bytes]] = []
         self.first: dict[bytes, bytes] = {}
+        self.alike: dict[str, Any] = {}
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self.headers.append((name.lower(), value.rstrip()))
+
+    def with_length(self, digits: bytes) -> Head:
+        """The same head but for its Content-Length, of which it has one."""
+        head = Head.__new__(Head)
+        head.method, head.minor, head.path, head.query = self.method, self.minor, self.path, self.query
+        head.expects, head.keep_alive, head.alike = self.expects, self.keep_alive, self.alike
+        head.length = int(digits)
+        head.first = first = self.first.copy()
+        head.headers = headers = self.headers.copy()
+        headers[headers.index((b"content-length", first[b"content-length"]))] = (b"content-length", digits)
+        first[b"content-length"] = digits
+        return head
+
+
+class Last:
+    """The last head of a connection. Most clients send the same one with every request but for the length of
+    the body, and need not be read again then."""
+
+    __slots__ = ("_after", "_before", "_digits", "_head")
+
+    def __init__(self, raw: bytes, head: Head) -> None:
+        found = _LENGTH.search(raw)
+        start, end = found.span(1) if found is not None else (len(raw), len(raw))
+        self._before, self._digits, self._after = raw[:start], raw[start:end], raw[end:]
+        self._head = head
+
+    def again(self, raw: bytes) -> Head | None:
+        """The same head, with the length of this one; None where anything else differs."""
+        start, end = len(self._before), len(raw) - len(self._after)
+        if start > end or not (raw.startswith(self._before) and raw.endswith(self._after)):
+            return None
+        digits = raw[start:end]
+        if digits == self._digits:
+            return self._head
+        if not self._digits or not digits.isdigit() or len(digits) > _LENGTH_DIGITS:
+            return None
+        self._head, self._digits = self._head.with_length(digits), digits
+        return self._head
 
 
 def read_head(raw: bytes, max_headers: int) -> Head:
@@ -186,6 +232,16 @@ def header_block(headers: Headers) -> bytes:
     if len(block) - len(block.translate(None, b"\r\n\0")) != 2 * len(headers):
         raise BadHeader("A header to be sent has a CR, LF or NUL in it.")
     return block
+
+
+class Block:
+    """Header lines that are checked and written once, for calls that are sent again and again. BadHeader as
+    for `header_block`."""
+
+    __slots__ = ("lines",)
+
+    def __init__(self, headers: Headers) -> None:
+        self.lines = header_block(headers)
 
 
 def status_line(status: int) -> bytes:

@@ -14,7 +14,7 @@ import msgspec
 
 from tierwise.errors import BadRequest, Overloaded, TierwiseError, TooLarge
 
-from .head import Head, Headers, head_too_long, read_head
+from .head import Head, Headers, Last, head_too_long, read_head
 from .intake import Chunked, Fixed
 from .reply import Reply
 from .request import Request
@@ -24,6 +24,7 @@ _logger = logging.getLogger("tierwise.http1")
 _AHEAD = 65536  # bytes read beyond the current request before reading pauses
 _BODY_AHEAD = 262144  # bytes of body read before the handler asks for it
 _SKIM = 65536  # bytes of an unread body that are thrown away to keep the connection
+_REMEMBERED = 4096  # bytes of a head worth keeping for the requests after it
 _LINGER_S = 2.0
 _PROGRESS = 4096  # bytes of body that restart the clock of a slow client
 
@@ -74,8 +75,8 @@ class Inbound(asyncio.Protocol):
     """One client connection. Knows at most one request at a time; bytes beyond it wait in `_held`."""
 
     __slots__ = (
-        "_begun", "_blocked", "_closing", "_front", "_held", "_keep", "_loop", "_lost", "_marked", "_peer",
-        "_reading", "_reply", "_request", "_scanned", "_skimming", "_stalled", "_sweeper", "_task",
+        "_begun", "_blocked", "_closing", "_front", "_held", "_keep", "_last", "_loop", "_lost", "_marked",
+        "_peer", "_reading", "_reply", "_request", "_scanned", "_skimming", "_stalled", "_sweeper", "_task",
         "_transport", "_unsent", "_wanted", "deadline",
     )  # fmt: skip
 
@@ -87,6 +88,7 @@ class Inbound(asyncio.Protocol):
         self._sweeper = sweeper
         self._peer = ""
         self._held = b""
+        self._last: Last | None = None
         self._scanned = 0  # bytes of _held known not to hold the end of a head
         self._request: Request | None = None
         self._reply: Reply | None = None
@@ -176,7 +178,11 @@ class Inbound(asyncio.Protocol):
         try:
             if end > limits.max_header_bytes:
                 raise head_too_long(limits.max_header_bytes)
-            head = read_head(data[:end], limits.max_headers)
+            raw = data[:end]
+            head = self._last.again(raw) if self._last is not None else None
+            if head is None:
+                head = read_head(raw, limits.max_headers)
+                self._last = Last(raw, head) if end <= _REMEMBERED else None
             intake, self._held = self._take_body(head, data, end)
         except BadRequest as error:
             return self._refuse(error)

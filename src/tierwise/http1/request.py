@@ -19,11 +19,15 @@ class Giver(Protocol):
 
 
 class Request:
-    """One request. `headers` have lower-case names; `path` as sent, without the query; `peer` an address."""
+    """One request. `headers` have lower-case names; `path` as sent, without the query; `peer` an address.
+
+    `alike` is scratch that the requests of a connection share while their heads differ in the body's length
+    alone: what was worked out from one head need not be again.
+    """
 
     __slots__ = (
-        "_fault", "_first", "_giver", "_waiter", "headers", "intake", "keep_alive", "method", "minor", "path",
-        "peer", "query", "unanswered_expect",
+        "_fault", "_first", "_giver", "_waiter", "alike", "headers", "intake", "keep_alive", "method",
+        "minor", "path", "peer", "query", "unanswered_expect",
     )  # fmt: skip
 
     def __init__(self, head: Head, intake: Fixed | Chunked, peer: str, giver: Giver) -> None:
@@ -31,6 +35,7 @@ class Request:
         self.path = head.path
         self.query = head.query
         self.headers = head.headers
+        self.alike = head.alike
         self.keep_alive = head.keep_alive
         self.minor = head.minor
         self.peer = peer

@@ -9,7 +9,7 @@ from __future__ import annotations
 from tierwise.costing import PricedModel
 from tierwise.dialects import registry
 from tierwise.dialects.base import Dialect
-from tierwise.http1 import Origin
+from tierwise.http1 import Block, Origin, Request
 from tierwise.nouns import Model, Provider
 
 Header = tuple[bytes, bytes]
@@ -17,12 +17,14 @@ Header = tuple[bytes, bytes]
 # What a client may send that never goes upstream: credentials, cookies, hop-by-hop, proxies' traces, framing.
 _WITHHELD = frozenset(
     b"authorization x-api-key x-goog-api-key cookie proxy-authorization proxy-connection connection "
-    b"keep-alive te trailer transfer-encoding upgrade host content-length content-type accept-encoding "
+    b"keep-alive te trailer transfer-encoding upgrade host content-length content-type accept-encoding date "
     b"expect forwarded via x-forwarded-for x-forwarded-host x-forwarded-proto x-forwarded-port x-real-ip "
     b"idempotency-key".split()
 )
 _OURS = b"x-tierwise-"
 _VERSIONS = ("v1", "v1beta")
+# How many Deployments' headers one client's connection may keep.
+_BLOCKS = 8
 _JSON_HEADERS: tuple[Header, ...] = (
     (b"content-type", b"application/json"),
     (b"accept-encoding", b"identity"),
@@ -74,6 +76,16 @@ class Deployment:
         if client is not None:
             headers += [pair for pair in client if pair[0] not in withheld and not pair[0].startswith(_OURS)]
         return headers
+
+    def passing(self, request: Request) -> Block:
+        """`headers` with what of this request's may pass. Requests that are alike share it."""
+        blocks: dict[Deployment, Block] | None = request.alike.get("blocks")
+        if blocks is None or len(blocks) > _BLOCKS:
+            blocks = request.alike["blocks"] = {}
+        block = blocks.get(self)
+        if block is None:
+            block = blocks[self] = Block(self.headers(request.headers))
+        return block
 
 
 def _configured(provider: Provider) -> list[Header]:

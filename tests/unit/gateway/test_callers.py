@@ -14,6 +14,7 @@ class Asking:
 
     def __init__(self, secret: str) -> None:
         self.headers = [(b"authorization", b"Bearer " + secret.encode())]
+        self.alike = {}
 
 
 @pytest.fixture
@@ -50,3 +51,14 @@ def test_what_is_no_key_is_refused_each_time(ledger, secret):
     for _ in range(2):
         with pytest.raises(Unauthenticated):
             callers.of(Asking(secret))
+
+
+def test_who_asks_alike_is_known_until_the_key_is_revoked(ledger):
+    key, secret = ledger.create_key("laptop")
+    callers, first = Callers(ledger), Asking(secret)
+    second = Asking("nothing that is looked at again")
+    second.alike = first.alike
+    assert callers.of(first).key.id == callers.of(second).key.id == key.id
+    ledger.revoke_key(key.id)
+    with pytest.raises(Unauthenticated):
+        callers.of(first)

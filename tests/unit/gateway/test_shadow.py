@@ -125,7 +125,7 @@ class World:
     def walk(self, model: str = "task/classification", kind: Kind = GENERATION, **fields: Any) -> Walk:
         """A request that was read and routed."""
         body = json.dumps({"model": model, "messages": HELLO, "max_tokens": 50, **fields}).encode()
-        request: Any = SimpleNamespace(headers=[(b"x-odd", b"1")], header=lambda name: None)
+        request: Any = SimpleNamespace(headers=[(b"x-odd", b"1")], header=lambda name: None, alike={})
         surface = registry.get("openai_chat")
         walk = Walk(request, surface, self.snapshot, Payer(Key("key_1", "test", "d", "h")))
         walk.kind = kind

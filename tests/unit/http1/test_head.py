@@ -1,7 +1,7 @@
 import pytest
 
 from tierwise.errors import BadHeader, BadRequest, TooLarge
-from tierwise.http1.head import header_block, read_head, status_line
+from tierwise.http1.head import Block, Last, header_block, read_head, status_line
 
 
 def read(line: bytes, *headers: bytes):
@@ -192,3 +192,58 @@ def test_a_426_may_name_its_upgrade():
 def test_status_line():
     assert status_line(200) == b"HTTP/1.1 200 OK\r\n"
     assert status_line(529) == b"HTTP/1.1 529 \r\n"
+
+
+def raw(length: bytes, more: bytes = b"") -> bytes:
+    return b"POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: %b\r\nX-One: 1\r\n%b\r\n" % (length, more)
+
+
+def test_a_head_that_differs_in_its_length_alone_is_not_read_again():
+    head = read_head(raw(b"5"), 64)
+    head.alike["seen"] = True
+    last = Last(raw(b"5"), head)
+    assert last.again(raw(b"5")) is head
+    for digits in (b"17", b"17", b"5", b"0"):
+        again, fresh = last.again(raw(digits)), read_head(raw(digits), 64)
+        assert again is not None
+        assert again.alike is head.alike
+        for name in set(head.__slots__) - {"alike"}:
+            assert getattr(again, name) == getattr(fresh, name), name
+    assert (head.length, head.first[b"content-length"]) == (5, b"5")
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        raw(b"5", b"X-Two: 2\r\n"),
+        raw(b"5").replace(b"/a", b"/b"),
+        raw(b"5").replace(b"X-One: 1", b"X-One: 2"),
+        raw(b"-5"),
+        raw(b"+5"),
+        raw(b""),
+        raw(b"5 "),
+        raw(b"5\r\nContent-Length: 6"),
+        raw(b"5, 6"),
+        raw(b"9" * 16),
+        raw(b"5").replace(b"Content-Length: 5\r\n", b""),
+        b"POST /a HTTP/1.1\r\nHost: h\r\n\r\n",
+        b"",
+    ],
+)
+def test_any_other_head_is_read_for_itself(other):
+    assert Last(raw(b"5"), read_head(raw(b"5"), 64)).again(other) is None
+
+
+def test_a_head_without_a_length_is_the_same_only_byte_by_byte():
+    get = b"GET /a HTTP/1.1\r\nHost: h\r\n\r\n"
+    head = read_head(get, 64)
+    last = Last(get, head)
+    assert last.again(get) is head
+    assert last.again(raw(b"5")) is None
+    assert last.again(get.replace(b"/a", b"/a/a")) is None
+
+
+def test_a_block_is_checked_as_its_headers_are():
+    assert Block([(b"x-one", b"1")]).lines == header_block([(b"x-one", b"1")])
+    with pytest.raises(BadHeader):
+        Block([(b"x-one", b"1\r\nx-two: 2")])

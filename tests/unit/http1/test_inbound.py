@@ -36,6 +36,24 @@ async def test_the_request_that_the_handler_sees():
     assert sent == b"HTTP/1.1 204 No Content\r\n\r\n"
 
 
+async def test_requests_alike_but_for_their_bodies():
+    seen = []
+
+    async def handle(request: Request, reply: Reply) -> None:
+        seen.append((request.header(b"content-length"), await request.body()))
+        request.alike["asked"] = request.alike.get("asked", 0) + 1
+        reply.send(200, [], b"%d" % request.alike["asked"])
+
+    wire = Wire(handle)
+    told = []
+    for body in (b"abc", b"de", b"fghij", b""):
+        post = b"POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+        told.append((await wire.feed(post))[-1:])
+    told.append((await wire.feed(GET))[-1:])
+    assert seen == [(b"3", b"abc"), (b"2", b"de"), (b"5", b"fghij"), (b"0", b""), (None, b"")]
+    assert told == [b"1", b"2", b"3", b"4", b"1"]
+
+
 async def test_pipelined_requests_are_answered_in_order():
     order = []
 

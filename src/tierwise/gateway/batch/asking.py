@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import cast
+from typing import Any, cast
 
 from msgspec import Struct
 
@@ -70,6 +70,7 @@ class Kept:
         self.path = path
         self.query = ""
         self.headers = [(name.encode("latin1"), value.encode("latin1")) for name, value in headers]
+        self.alike: dict[str, Any] = {}
         self._body = body
 
     def header(self, name: bytes) -> bytes | None:
