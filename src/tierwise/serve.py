@@ -90,6 +90,8 @@ class Running:
         self.http = Server(self.app.handle, limits, write_error)
         self.alerts = Alerts(ledger, book.metrics, self.pool)
         self.local_token = secrets.token_urlsafe(24)
+        self._seeding: asyncio.Task[None] | None = None
+        self._seeded = False
 
     async def start(self) -> None:
         """Opens the model port. Raises ConfigError when it is taken or may not be opened."""
@@ -128,6 +130,23 @@ class Running:
         log.info("configuration reloaded: policy %s", settings.policy.hash or "prior")
         for note in settings.notes:
             log.info("%s", note)
+        self._seeding = asyncio.get_running_loop().create_task(self.seed())
+
+    async def seed(self) -> None:
+        """Lets the placing of cache breakpoints learn from recorded calls, once a task asks for it."""
+        tasks = self.settings.policy.tasks.values()
+        if self._seeded or all(task.cache_breakpoints == "off" for task in tasks):
+            return
+        self._seeded = True
+        db = self.options.db or self.settings.server.db
+        try:
+            calls = await asyncio.to_thread(lambda: read_ledger(db).prefixed(_SEED_EVENTS))
+        except StoreError as error:
+            self._seeded = False
+            log.warning("cache breakpoints start without the ledger's calls: %s", error.sentence())
+            return
+        self.gate.caller.placing.seed(calls)
+        log.info("cache breakpoints: learned from %d recorded calls", len(calls))
 
     async def close(self, timeout_s: float) -> int:
         """Stops accepting, waits for running requests, flushes the ledger. Gives how many requests were cut
@@ -208,7 +227,7 @@ async def serve(options: Options, environ: Mapping[str, str]) -> int:
         raise
     for note in settings.notes:
         log.info("%s", note)
-    await _seed(running)
+    await running.seed()
     _first_key(running)
     _control_plane(running)
     # What is loaded now lives as long as the process: the collector need not look at it again and again.
@@ -245,20 +264,6 @@ def _signals(running: Running, environ: Mapping[str, str]) -> asyncio.Event:
         loop.add_signal_handler(number, stop.set)
     loop.add_signal_handler(signal.SIGHUP, running.reload, environ)
     return stop
-
-
-async def _seed(running: Running) -> None:
-    """Lets the placing of cache breakpoints learn from the last recorded calls, where a task asks for it."""
-    settings = running.settings
-    if all(task.cache_breakpoints == "off" for task in settings.policy.tasks.values()):
-        return
-    db = running.options.db or settings.server.db
-    try:
-        calls = await asyncio.to_thread(lambda: read_ledger(db).prefixed(_SEED_EVENTS))
-    except StoreError as error:
-        log.warning("cache breakpoints start without the ledger's calls: %s", error.sentence())
-        return
-    running.gate.caller.placing.seed(calls)
 
 
 def _first_key(running: Running) -> None:

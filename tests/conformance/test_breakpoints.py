@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 import live
+import provider
 from tierwise.costing.edits import SeenEdit
 from tierwise.ledger import read_edits, read_ledger
 
@@ -166,3 +168,47 @@ def test_calls_at_once_wait_for_the_one_that_writes(worlds: dict[str, World]) ->
     text = live.request(admin_port, "GET", "/metrics").body.decode()
     assert 'tierwise_cache_breakpoints_total{place="head",lifetime="5m"}' in text
     assert 'tierwise_cache_waits_total{ended="over"}' in text
+
+
+def test_a_task_that_asks_for_them_by_a_reload_learns_from_the_ledger(tmp_path: Path) -> None:
+    world = World(tmp_path / "reloaded", "off")
+    for i in range(6):
+        assert (
+            "x-tierwise-breakpoints" not in world.post(ANTHROPIC, messages(RULES, f"Question {i}?")).headers
+        )
+    file = world.gateway.folder / "tierwise.toml"
+    file.write_text(file.read_text().replace('"off"', '"auto"'))
+    world.gateway.child.send_signal(signal.SIGHUP)
+
+    assert live.wait_for(lambda: "learned from" in world.gateway.log.read_text())
+    # Without the ledger the first call with a prefix is not marked.
+    assert world.post(ANTHROPIC, messages(RULES, "Now?")).headers["x-tierwise-breakpoints"] == "head=5m"
+    world.close()
+
+
+def test_a_wait_leaves_half_of_the_deadline(tmp_path: Path) -> None:
+    def answer(sent: provider.Sent) -> Iterator[Any]:
+        if b"hang" in sent.body:
+            yield provider.HANG
+        yield provider.whole(200, provider.message())
+
+    upstream = provider.Provider(answer)
+    gateway = live.Gateway(
+        tmp_path, live.config("anthropic_messages", upstream.port, [MODEL], extra=TASKS.format(auto="auto"))
+    )
+    key = gateway.key()
+
+    def post(question: str, deadline: str) -> live.Got:
+        headers = {**VERSION, "x-tierwise-deadline": deadline}
+        return live.post(gateway.port, ANTHROPIC, messages(RULES, question), key, headers)
+
+    assert "x-tierwise-breakpoints" not in post("Hello?", "60s").headers
+    with ThreadPoolExecutor(1) as pool:
+        # The one that writes hangs until the other's deadline is over, and cache_wait_s would let it wait.
+        writer = pool.submit(post, "hang", "14s")
+        assert live.wait_for(lambda: any(b"hang" in sent.body for sent in upstream.sent))
+        reader = post("Now?", "8s")
+        assert (reader.status, reader.headers["x-tierwise-breakpoints"]) == (200, "head=5m")
+        assert writer.result().status == 504
+    assert gateway.stop() == 0
+    upstream.close()

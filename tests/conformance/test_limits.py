@@ -67,3 +67,16 @@ def test_a_request_that_never_fits_is_not_to_be_retried(gateway: live.Gateway) -
     assert "may use 1000 a minute" in got.json()["error"]["message"]
     assert int(got.headers.get("retry-after", "1")) <= 1
     assert ask(gateway, key, tokens=10).status == 200
+
+
+def test_what_a_call_uses_beyond_its_estimate_is_charged_when_it_is_over(gateway: live.Gateway) -> None:
+    key = gateway.key("--tpm", "1000")
+    body = {"model": "tier/haiku", "messages": HELLO}  # says nothing of its answer; 850 tokens are reported
+    assert live.post(gateway.port, CHAT, body, key).status == 200
+    got = ask(gateway, key, tokens=300)
+    assert (got.status, got.headers["x-should-retry"]) == (429, "true")
+    assert int(got.headers["x-ratelimit-remaining-tokens"]) < 250
+    assert live.post(gateway.port, CHAT, body, key).status == 200
+    got = live.post(gateway.port, CHAT, body, key)
+    assert got.status == 429
+    assert 1 <= int(got.headers["retry-after"]) <= 60

@@ -202,3 +202,29 @@ def test_a_cap_on_one_request_counts_the_attempts_that_failed(tmp_path: Path) ->
     assert 6_100_000_000 < spent < 6_100_000_000 + 20 * 15_000_000  # one piece at most above
     assert gateway.stop() == 0
     upstream.close()
+
+
+def test_a_budget_cannot_be_kept_where_no_price_is_known(tmp_path: Path) -> None:
+    upstream = provider.Provider(lambda _sent: [provider.whole(200, provider.chat())])
+    config = live.config("openai_chat", upstream.port, ["openai/gpt-5.4", "nobody/knows", "own/free"])
+    free = '\n[[price]]\nmodel = "agg/own/free"\ninput = 0\noutput = 0\n'
+    gateway = live.Gateway(tmp_path, config + free)
+    capped, without = gateway.key("--budget-usd", "1"), gateway.key()
+
+    def ask(model: str, key: str, tags: str = "") -> live.Got:
+        body = {"model": f"agg/{model}", "messages": [{"role": "user", "content": "x"}], "max_tokens": 9}
+        return live.post(gateway.port, CHAT, body, key, {"x-tierwise-tags": tags})
+
+    refused = ask("nobody/knows", capped)
+    assert refused.status == 402
+    assert "no known price" in refused.json()["error"]["message"]
+    assert upstream.sent == []
+    assert ask("openai/gpt-5.4", capped).status == ask("own/free", capped).status == 200
+    assert ask("nobody/knows", without, "web").status == 200
+    assert gateway.command("budgets", "set", "tag:web", "1").returncode == 0
+    assert ask("nobody/knows", without, "web").status == 402
+    assert ask("nobody/knows", without).status == 200
+    assert sum(row["cost_pico"] or 0 for row in gateway.closes()) == 800 * 2_500_000 + 50 * 15_000_000
+    assert gateway.verify() == ""
+    assert gateway.stop() == 0
+    upstream.close()

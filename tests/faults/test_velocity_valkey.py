@@ -87,6 +87,27 @@ async def test_tokens_a_minute_are_one_limit_for_all_replicas(replicas: list[Sha
     assert not await charge(replicas[0], key(tpm=1000, digest="e" * 64), 1001), "more than a minute's tokens"
 
 
+async def test_tokens_used_beyond_the_estimate_are_charged_to_all_replicas(
+    replicas: list[SharedAdmission],
+) -> None:
+    who = key(tpm=1000)
+    assert await charge(replicas[0], who, 10)
+    replicas[0].settle_tokens(who, 900)
+    for _ in range(200):
+        if not await charge(replicas[1], who, 95):
+            break
+        await asyncio.sleep(0.01)
+    assert not await charge(replicas[1], who, 500)
+    replicas[0].settle_tokens(who, 10**9)
+    for _ in range(200):
+        with pytest.raises(LimitRefused) as refused:
+            await replicas[1].charge_tokens(who, 990)
+        if refused.value.retry_after_s == 60:
+            break
+        await asyncio.sleep(0.01)
+    assert refused.value.retry_after_s == 60
+
+
 async def test_a_limit_recovers_with_time_at_its_rate(replicas: list[SharedAdmission]) -> None:
     who = key(rpm=100)
     assert sum(await asyncio.gather(*[enter(replicas[0], who) for _ in range(100)])) >= 100

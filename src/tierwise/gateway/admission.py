@@ -2,7 +2,7 @@
 
 Requests and tokens per minute by GCRA (the generic cell rate algorithm): one number per key, the time at
 which its bucket would be empty again. Tokens are charged as estimated before the call, so that a burst
-cannot slip through.
+cannot slip through, and what a call used beyond that when it is over.
 """
 
 from __future__ import annotations
@@ -74,6 +74,14 @@ class Admission:
         if key.tpm is not None:
             self._take(key, "tokens", key.tpm, tokens)
         return None
+
+    def settle_tokens(self, key: Key, tokens: int) -> None:
+        """Charges what a call used beyond its charge beforehand. Refuses nothing: the key waits for it, two
+        minutes at most."""
+        if key.tpm is not None:
+            now = tick_us()
+            due = max(self._due.get((key.id, "tokens"), 0.0), now) + _MINUTE_US * tokens / max(key.tpm, 1)
+            self._due[(key.id, "tokens")] = min(due, now + 2.0 * _MINUTE_US)
 
     def _take(self, key: Key, what: str, per_minute: int, amount: int) -> None:
         now = tick_us()

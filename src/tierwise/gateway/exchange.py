@@ -31,7 +31,7 @@ from .edited import Edits
 from .holdout import TAG, drawn, kept_back, on_reference
 from .idempotency import Replays
 from .metrics import Metrics
-from .recording import Entry
+from .recording import Entry, credible
 from .sessions import Sessions, bound_for_us, name_of
 from .signers import Signed, Signers, signer_of
 from .snapshot import Snapshot
@@ -70,6 +70,11 @@ class Gate:
         finally:
             if heard is not None and reply.started:
                 self.aside.consider(walk, heard)
+            if walk.caller.key.tpm is not None and live.entry.usage is not None:
+                used = live.entry.usage.prompt + live.entry.usage.output
+                beyond = used - walk.prompt_tokens - (walk.outline.max_output or 0)
+                if beyond > 0 and credible(live.entry.usage):
+                    self.admission.settle_tokens(walk.caller.key, beyond)
         remember(self, walk, live.entry)
         return live.entry
 

@@ -14,7 +14,7 @@ from msgspec import structs
 
 from tierwise.clock import now_us, tick_us
 from tierwise.costing import estimate_tokens
-from tierwise.errors import TierwiseError, UpstreamRefused, UpstreamStatus
+from tierwise.errors import BudgetRefused, TierwiseError, UpstreamRefused, UpstreamStatus
 from tierwise.ledger import Ledger
 from tierwise.nouns import Candidate, Close, Open, Outcome, Provider, Usage
 from tierwise.nouns.answer import tier_billed
@@ -62,9 +62,12 @@ class Book:
         return entry
 
     def row(self, walk: Walk, deployment: Deployment, candidate: Candidate, attempt: str, at_us: int) -> Open:
-        """The OPEN row of an Attempt."""
+        """The OPEN row of an Attempt. Raises BudgetRefused for a budget that no known price can keep."""
         route, priced = walk.route, deployment.priced
         assert route is not None
+        price_id = priced.price_id(at_us)
+        if not price_id and (scope := self.ledger.capped(walk.scopes)):
+            raise unpriced(deployment.name, scope)
         # By position, in the order of the noun: by name it takes five times as long.
         return Open(
             walk.id,  # exchange
@@ -78,7 +81,7 @@ class Book:
             walk.surface.name,  # dialect_in
             deployment.dialect.name,  # dialect_out
             walk.outline.stream,
-            priced.price_id(at_us),  # price_id
+            price_id,
             walk.reservation(deployment, at_us),  # reserved_pico
             walk.scopes,
             route.asked,
@@ -251,6 +254,14 @@ class Entry:
             metrics.ttft_s[label].add((self.first_us - self.sent_us) / 1e6)
         if self.id.endswith("-1"):  # a later one waited for those before it
             metrics.overhead_s.add((self.sent_us - self.walk.began_us) / 1e6)
+
+
+def unpriced(model: str, scope: str) -> BudgetRefused:
+    """The refusal of a call whose cost nobody could take off the budget of `scope`."""
+    return BudgetRefused(
+        f"{model} has no known price, so the budget of {scope} cannot be kept.",
+        "Give it a [[price]] (0 where it is free), name another model, or remove the budget.",
+    )
 
 
 def _refused(error: TierwiseError | None) -> bool:

@@ -11,7 +11,8 @@ import asyncio
 import contextlib
 import os
 import secrets
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Coroutine
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -66,6 +67,14 @@ return {0, 0}
 """,
     # KEYS: tokens. ARGV: tokens a minute, tokens. Answers microseconds to wait.
     "tokens": _NOW + _GCRA + "return math.ceil(take(KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2])))",
+    # KEYS: tokens. ARGV: tokens a minute, tokens. Charges them whatever is left, two minutes' worth at most.
+    "settle": _NOW
+    + """
+local due = math.max(tonumber(redis.call('GET', KEYS[1]) or '0'), now) + 60000000 * ARGV[2] / ARGV[1]
+due = math.min(due, now + 120000000)
+redis.call('SET', KEYS[1], string.format('%.0f', due), 'PX', math.ceil((due - now) / 1000) + 1)
+return 0
+""",
     # KEYS: places. ARGV: lease's names.
     "leave": "return redis.call('ZREM', KEYS[1], unpack(ARGV))",
     # KEYS: places. ARGV: seconds, lease's names. A place that was lost meanwhile is taken again.
@@ -108,7 +117,7 @@ class SharedAdmission(Admission):
         self._leases: dict[str, list[str]] = {}
         """Places held in Valkey, by the key of their set."""
         self._renewing: asyncio.Task[None] | None = None
-        self._leaving: set[asyncio.Task[None]] = set()
+        self._unawaited: set[asyncio.Task[None]] = set()
         self._owed: list[tuple[str, str]] = []
         """Places that may still be held in Valkey though nobody is in them."""
 
@@ -163,6 +172,21 @@ class SharedAdmission(Admission):
             self._charge_here(key, tokens)
             return None
         return self._charge_there(key, tokens)
+
+    def settle_tokens(self, key: Key, tokens: int) -> None:
+        """See Admission."""
+        if key.tpm is None:
+            return
+        if self.valkey.away:
+            super().settle_tokens(self._share(key), tokens)
+        else:
+            self._behind(self._settle_there(key, tokens))
+
+    async def _settle_there(self, key: Key, tokens: int) -> None:
+        try:
+            await self.valkey.ask("settle", (_place(key, "tokens"),), key.tpm or 0, tokens)
+        except Away:
+            super().settle_tokens(self._share(key), tokens)
 
     async def _enter_there(self, key: Key) -> None:
         self._count += 1
@@ -222,10 +246,13 @@ class SharedAdmission(Admission):
         return replace(key, rpm=part(key.rpm), tpm=part(key.tpm), max_concurrent=part(key.max_concurrent))
 
     def _give_back(self, places: str, lease: str) -> None:
+        self._behind(self._leave_there(places, lease))
+
+    def _behind(self, work: Coroutine[Any, Any, None]) -> None:
         # Nobody waits for it.
-        giving = asyncio.get_running_loop().create_task(self._leave_there(places, lease))
-        self._leaving.add(giving)
-        giving.add_done_callback(self._leaving.discard)
+        task = asyncio.get_running_loop().create_task(work)
+        self._unawaited.add(task)
+        task.add_done_callback(self._unawaited.discard)
 
     async def _leave_there(self, places: str, lease: str) -> None:
         try:

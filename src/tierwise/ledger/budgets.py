@@ -95,6 +95,10 @@ class Book:
         """Takes the budget of a scope out of force; whether there was one. Its windows keep their sums."""
         return self._meters.pop(scope, None) is not None
 
+    def capped(self, scopes: Sequence[str]) -> str:
+        """The first of `scopes` that has a budget, "" where none has."""
+        return next((scope for scope in scopes if scope in self._meters), "")
+
     def prepare(self, budget: Budget, at_us: int) -> None:
         """Asks the store what `set` will need, so that `set` cannot fail."""
         self._window(budget, at_us)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import hmac
 import os
-from collections.abc import Awaitable, Iterable, Mapping
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from typing import TypedDict, Unpack
 
 from msgspec.structs import replace
@@ -234,6 +234,10 @@ class Ledger:
     def budgets(self) -> list[Balance]:
         """Every budget and where it stands now, by scope."""
         return self._store.balances()
+
+    def capped(self, scopes: Sequence[str]) -> str:
+        """The first of `scopes` that has a budget, "" where none has. From memory."""
+        return self._store.capped(scopes)
 
     def backlog(self) -> tuple[int, int]:
         """Rows that wait to be written, and for how long the oldest has, microseconds. From any thread."""

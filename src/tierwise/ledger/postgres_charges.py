@@ -62,6 +62,10 @@ class Charges:
                 found.append(spot)
         return found
 
+    def capped(self, scopes: Sequence[str]) -> str:
+        """The first of `scopes` that has a budget, "" where none has."""
+        return next((scope for scope in scopes if scope in self._budgets), "")
+
     def id_of(self, spot: Spot) -> int | None:
         """The id of a window, None until `know` was told."""
         return self._ids.get(spot)

@@ -179,6 +179,10 @@ class PostgresJournal:
                 await self._learn_budgets()
         raise TimeoutError("the ledger is changed too often by others")
 
+    def capped(self, scopes: Sequence[str]) -> str:
+        """The first of `scopes` that has a budget, "" where none has."""
+        return self._charges.capped(scopes)
+
     @property
     def lost(self) -> bool:
         """Whether there is no connection."""

@@ -162,6 +162,10 @@ class PostgresStore:
         with self._held() as database:
             return balances(database, now_us())
 
+    def capped(self, scopes: Sequence[str]) -> str:
+        """See Store."""
+        return self._journal.capped(scopes)
+
     def word(self, name: str, make: Callable[[], str]) -> str:
         """See Store."""
         with self._held() as database:

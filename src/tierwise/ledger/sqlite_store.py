@@ -171,6 +171,10 @@ class SqliteStore:
         with self._gate:
             return self._journal.book.balances(now_us())
 
+    def capped(self, scopes: Sequence[str]) -> str:
+        """See Store."""
+        return self._journal.book.capped(scopes)
+
     def word(self, name: str, make: Callable[[], str]) -> str:
         """See Store."""
         with self._held() as database:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
@@ -44,6 +44,10 @@ class Store(Protocol):
 
     def balances(self) -> list[Balance]:
         """Every budget and where it stands now."""
+
+    def capped(self, scopes: Sequence[str]) -> str:
+        """The first of `scopes` that has a budget, as far as this process knows; "" where none has. From
+        memory."""
 
     def word(self, name: str, make: Callable[[], str]) -> str:
         """A word kept under `name`: the one stored, else what `make` gives, stored."""
