@@ -34,12 +34,16 @@ async def running() -> AsyncIterator[simulator.Running]:
 
 
 async def post(
-    running: simulator.Running, path: str, body: Any, headers: dict[str, str] | None = None
+    running: simulator.Running,
+    path: str,
+    body: Any,
+    headers: dict[str, str] | None = None,
+    method: str = "POST",
 ) -> tuple[int, dict[str, str], bytes]:
     def send() -> tuple[int, dict[str, str], bytes]:
         link = http.client.HTTPConnection("127.0.0.1", running.port, timeout=10)
         raw = body if isinstance(body, bytes) else msgspec.json.encode(body)
-        link.request("POST", path, raw, {"content-type": "application/json", **(headers or {})})
+        link.request(method, path, raw, {"content-type": "application/json", **(headers or {})})
         reply = link.getresponse()
         found = reply.status, {k.lower(): v for k, v in reply.getheaders()}, reply.read()
         link.close()
@@ -264,6 +268,18 @@ async def test_gemini_plain_and_streamed_agree(running: simulator.Running) -> No
     assert (status, msgspec.json.decode(raw)["error"]["status"]) == (400, "INVALID_ARGUMENT")
     _, _, raw = await post(running, f"{path}:countTokens", {"contents": body["contents"]})
     assert msgspec.json.decode(raw) == {"totalTokens": 5}
+
+
+async def test_gemini_bills_what_its_usage_can_say(running: simulator.Running) -> None:
+    """Its cache is written for nothing, whatever the model: its usage has no word for writes."""
+    model = "gpt-6-luna"
+    body = {"contents": [{"parts": [{"text": "ship " * 3000}]}]}
+    _, _, raw = await post(running, f"/v1beta/models/{model}:generateContent", body)
+    told = msgspec.json.decode(raw)["usageMetadata"]
+    _, _, raw = await post(running, "/simulator/totals", None, method="GET")
+    used = msgspec.json.decode(raw)["usage"][model]
+    assert used["cache_write_5m"] == used["cache_write_1h"] == 0
+    assert used["input"] == told["promptTokenCount"]
 
 
 async def test_every_dialect_hears_the_same_words_and_says_the_same(running: simulator.Running) -> None:

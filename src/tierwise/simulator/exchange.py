@@ -141,7 +141,7 @@ class Exchange:
         """The answer with its usage; the prompt cache is read now and written when the reply begins."""
         world = self._world
         scope = blake2b(prompt.model.encode() + b"\x00" + credential(self._request), digest_size=16).digest()
-        writes = bills_writes(prompt.model)
+        writes = bills_writes(prompt.model) and not prompt.writes_free
         if prompt.automatic:
             self._looked = world.cache.automatic(scope, prompt.blocks, how.cache_minimum, writes)
         else:

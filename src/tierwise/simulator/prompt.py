@@ -116,6 +116,8 @@ class Prompt(Struct):
     blocks: list[Block] = []
     automatic: bool = False
     """Whether a long prefix is cached without breakpoints."""
+    writes_free: bool = False
+    """Whether writing to the cache costs nothing whatever the model, since usage has no word for it."""
     asked: dict[str, Any] = {}
     """The decoded body, for what a face echoes."""
     prefix: bytes = b""

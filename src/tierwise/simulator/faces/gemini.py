@@ -57,7 +57,7 @@ class Gemini:
             for name in body:
                 if name not in _FIELDS:
                     raise Rejected(400, f'Invalid JSON payload. Unknown name "{name}": Cannot find field.')
-        prompt = Prompt(model=head.model, stream=head.stream, asked=body, automatic=True)
+        prompt = Prompt(model=head.model, stream=head.stream, asked=body, automatic=True, writes_free=True)
         _read_tools(prompt, body)
         reading = _Reading(prompt)
         system = table_of(body.get("systemInstruction"), "system_instruction")
