@@ -56,6 +56,21 @@ def odd(said: dict[str, Wire], kinds: dict[str, str]) -> tuple[dict[str, Wire], 
 
 BESIDE = [
     Row(
+        "a signed call",
+        {
+            "C": choice(
+                "tool_calls",
+                tool_calls=[{**call("C"), "extra_content": {"google": {"thought_signature": "sigG"}}}],
+            ),
+            "G": candidate({**call("G"), "thoughtSignature": "sigG"}),
+        },
+        {
+            **dict.fromkeys("CG", carried),
+            "A": changed("unsigned", blocks(call("A"), reason="tool_use"), "tool_call.signature"),
+            "R": changed("unsigned", output(called()), "tool_call.signature"),
+        },
+    ),
+    Row(
         "unknown fields of the answer",
         *odd(dict.fromkeys("CRAG", _ODD), dict.fromkeys("CRAG", "answer_extra.odd")),
     ),

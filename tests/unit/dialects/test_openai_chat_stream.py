@@ -238,12 +238,13 @@ def test_a_free_text_call_and_a_signature_and_the_deprecated_form() -> None:
             {"tool_calls": [{"index": 1, "id": "d", "function": {"name": "f"},
                              "extra_content": {"google": {"thought_signature": "sig"}}}]}
         ),
+        chunk({"tool_calls": [{"index": 1, "extra_content": {"google": {"thought_signature": "late"}}}]}),
     )  # fmt: skip
     assert found[1:] == [
         BlockStart(0, "tool_call", ToolCall("c", "p", "", custom=True)),
         Delta(0, "free"),
-        BlockStart(1, "tool_call", ToolCall("d", "f", "")),
-        Signed(1, "sig"),
+        BlockStart(1, "tool_call", ToolCall("d", "f", "", signature="sig")),
+        Signed(1, "late"),
     ]
     found = events(
         chunk({"function_call": {"name": "f", "arguments": ""}}),

@@ -156,6 +156,8 @@ def answer_block(part: Part, ask: Ask, losses: Losses) -> list[Block]:
         case Thinking():
             return thinking_block(part, ask, losses)
         case ToolCall():
+            if part.signature:
+                losses.add("tool_call.signature")
             return [tool_use(part, arguments_object(part, losses))]
         case Opaque():
             if part.dialect == NAME:

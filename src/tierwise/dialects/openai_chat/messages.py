@@ -107,16 +107,22 @@ def _arguments(fields: Fields) -> str:
     return value if isinstance(value, str) else json_text(value)
 
 
-def _signature(fields: Fields) -> str:
-    """Gemini's thought signature, as its OpenAI-compatible endpoint writes it."""
-    extra = fields.any("extra_content")
+def signature_in(extra: Any) -> str:
+    """Gemini's thought signature in `extra_content`, as its OpenAI-compatible endpoint writes it; "" when
+    there is none.
+    """
     google = extra.get("google") if isinstance(extra, dict) else None
     value = google.get("thought_signature") if isinstance(google, dict) else None
-    if isinstance(value, str):
-        return value
-    if extra is not None:
+    return value if isinstance(value, str) else ""
+
+
+def _signature(fields: Fields) -> str:
+    """The signature of a call; any other content beside it stays an unknown field."""
+    extra = fields.any("extra_content")
+    signature = signature_in(extra)
+    if extra is not None and not signature:
         fields.put_back("extra_content", extra)
-    return ""
+    return signature
 
 
 def left_over(fields: Fields) -> list[Part]:

@@ -38,6 +38,7 @@ from .answer import KNOWN, KNOWN_CHOICE, finish, made_up_id, thinking_text
 from .citations import LISTS, listed_pages, read_annotations
 from .errors import failed
 from .fields import LEGACY_ID, NAME
+from .messages import signature_in
 from .usage import from_object
 
 Prose = Literal["text", "thinking", "refusal"]
@@ -214,6 +215,7 @@ class ChatReader(PieceReader[sse.Frame]):
         call.name = call.name or name
         more = inner.get("input" if custom else "arguments")
         text = more if isinstance(more, str) else "" if more is None else json_text(more)
+        signature = signature_in(piece.get("extra_content"))
         if call.index is None:
             call.waiting += text
             if not call.name:
@@ -224,14 +226,12 @@ class ChatReader(PieceReader[sse.Frame]):
                 _opaque(choice, f"part.{field}", {field: piece[field]}, events)
             call.index = choice.blocks
             choice.blocks += 1
-            part = ToolCall(call.id, call.name, "", call.custom)
+            part = ToolCall(call.id, call.name, "", call.custom, signature=signature)
             events.append(BlockStart(call.index, "tool_call", part, choice.number))
+            signature = ""
         if text:
             events.append(Delta(call.index, text, choice.number))
-        extra = piece.get("extra_content")
-        google = extra.get("google") if isinstance(extra, dict) else None
-        signature = google.get("thought_signature") if isinstance(google, dict) else None
-        if isinstance(signature, str) and signature:
+        if signature:
             events.append(Signed(call.index, signature, choice=choice.number))
 
     def _close(self, events: list[Event]) -> None:
