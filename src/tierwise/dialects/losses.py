@@ -171,6 +171,10 @@ class Losses:
                 if name not in answer.cited:
                     self.add(f"answer_extra.{name}")
 
+    def has(self, name: str) -> bool:
+        """Whether a loss of this name was noted."""
+        return any(loss.name == name for loss in self._seen)
+
     def tuple(self) -> tuple[Loss, ...]:
         return tuple(self._seen)
 

@@ -117,3 +117,30 @@ def _nearest(effort: str, taken: tuple[str, ...]) -> str | None:
     known = [word for word in EFFORTS if word in taken]
     below = [word for word in known if EFFORTS.index(word) < EFFORTS.index(effort)] if known else []
     return below[-1] if below else (known[0] if known else None)
+
+
+def drop_unfounded(body: Body, losses: Losses) -> None:
+    """Takes thinking by budget out of `body` in the middle of a tool loop that began without thinking:
+    Anthropic refuses that. It thinks again in the next turn of the user's.
+    """
+    thinking = body.get("thinking")
+    if thinking is None or thinking["type"] != "enabled" or began_thinking(body["messages"]):
+        return
+    del body["thinking"]
+    losses.add("thinking.mode", "the calls being answered came without thinking that Anthropic signed")
+
+
+def began_thinking(messages: list[Body]) -> bool:
+    """Whether the calls that the last message answers began with thinking; True when it answers none."""
+    began, turns = True, [message for message in messages if message["role"] != "system"]
+    for answers, calls in zip(turns[::-2], turns[-2::-2], strict=False):
+        if answers["role"] != "user" or calls["role"] != "assistant" or _first(answers) != "tool_result":
+            break
+        began = _first(calls) in ("thinking", "redacted_thinking")
+    return began
+
+
+def _first(message: Body) -> str | None:
+    """The type of a message's first block."""
+    content = message["content"]
+    return content[0]["type"] if content and isinstance(content, list) else None

@@ -11,7 +11,7 @@ from ...nouns import Abilities, Ask, Model, Reasoning, Tool
 from .. import custom_tools
 from ..base import Written
 from ..losses import Losses
-from .thinking import write_thinking
+from .thinking import drop_unfounded, write_thinking
 from .turns import NAME, Marks, Turns
 
 VERSION = b"2023-06-01"
@@ -50,6 +50,8 @@ def write_request(ask: Ask, model: Model) -> Written:
         body["tool_choice"] = choice
     forced = choice is not None and choice["type"] in ("any", "tool")
     write_thinking(body, _unforced(ask, forced, losses), abilities, same, losses)
+    if not same or losses.has("thinking.replay"):
+        drop_unfounded(body, losses)
     _output(body, ask, abilities, same, losses)
     _sampling(body, ask, abilities, same, losses)
     _rest(body, ask, same, losses)

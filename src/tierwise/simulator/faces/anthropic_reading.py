@@ -65,10 +65,12 @@ class Reading:
         self._names: dict[str, str] = {}
         self._open: list[str] = []
         self._drop_changed = False
+        self._began: tuple[int, str] | None = None  # the first assistant's message since the user spoke
 
     def whole(self, body: dict[str, Any]) -> None:
         prompt = self._prompt
-        binding = table_of(body.get("thinking"), "thinking").get("block_binding")
+        thinking = table_of(body.get("thinking"), "thinking")
+        binding = thinking.get("block_binding")
         self._drop_changed = (
             isinstance(binding, dict) and binding.get("prefix_mismatch_behavior") == "drop_block"
         )
@@ -78,6 +80,8 @@ class Reading:
             raise Rejected(400, "messages: at least one message is required")
         for i, message in enumerate(messages):
             system += self._message(table_of(message, f"messages.{i}"), i, i == len(messages) - 1)
+        if thinking.get("type") == "enabled" and self._began is not None:
+            self._thought_first(*self._began)
         if self._open:
             raise Rejected(400, self._unanswered(len(messages) - 1))
         prompt.system = "\n".join(system)
@@ -99,6 +103,23 @@ class Reading:
                 _add(self._prompt, b"system", block, text.encode(errors="surrogatepass"))
         return texts
 
+    def _turn(self, role: str, blocks: list[Any], i: int) -> None:
+        """Notes with what the turn that is being answered began."""
+        kind = str(blocks[0].get("type")) if blocks and isinstance(blocks[0], dict) else ""
+        if role == "user" and kind != "tool_result":
+            self._began = None
+        elif role == "assistant" and self._began is None:
+            self._began = (i, kind)
+
+    def _thought_first(self, i: int, kind: str) -> None:
+        if kind not in ("thinking", "redacted_thinking"):
+            raise Rejected(
+                400,
+                f"messages.{i}.content.0.type: Expected `thinking` or `redacted_thinking`, but found "
+                f"`{kind}`. When `thinking` is enabled, a final `assistant` message must start with a "
+                "thinking block (preceeding the lastmost set of `tool_use` and `tool_result` blocks).",
+            )
+
     def _message(self, message: dict[str, Any], i: int, last: bool) -> list[str]:
         """Reads one message; gives back what it adds to the system text."""
         role, content = message.get("role"), message.get("content")
@@ -113,6 +134,7 @@ class Reading:
                 "assistant message",
             )
         blocks = [{"type": "text", "text": content}] if isinstance(content, str) else content
+        self._turn(str(role), list_of(blocks, f"messages.{i}.content"), i)
         if role == "user":
             self._answered(list_of(blocks, f"messages.{i}.content"), i)
         elif self._open:
