@@ -35,6 +35,11 @@ class World:
         self.gateway = live.Gateway(folder / "g", toml)
         self.url = ("--base-url", f"{self.gateway.url}/v1", "--key", self.gateway.key())
 
+    def speak(self, dialect: str) -> tuple[str, ...]:
+        """The options by which the run asks the simulator itself, in another dialect."""
+        (self.folder / f"{dialect}.toml").write_text(live.config(dialect, self.simulator.port))
+        return "--config", f"{dialect}.toml"
+
     def eval(self, *arguments: str, suite: bool = True) -> subprocess.CompletedProcess[str]:
         tiers = "tier/haiku,tier/opus" if "--base-url" in arguments else "haiku,opus"
         given = ("tickets.csv", "--tiers", tiers, "--system", SYSTEM) if suite else ()
@@ -80,10 +85,14 @@ def test_through_the_gateway_the_verdict_is_the_same_and_every_row_is_in_its_led
     assert any("by batch" in note for note in said["notes"])
 
 
-def test_a_providers_own_batch_is_billed_at_its_batch_price(world: World) -> None:
-    plain = world.found("--margin", "0.1")
-    said = world.found("--batch", "--margin", "0.1")
+@pytest.mark.parametrize("dialect", ["openai_chat", "openai_responses", "anthropic_messages"])
+def test_a_providers_own_batch_is_billed_at_its_batch_price(world: World, dialect: str) -> None:
+    there = world.speak(dialect)
+    plain = world.found("--margin", "0.1", *there)
+    before = world.calls()
+    said = world.found("--batch", "--margin", "0.1", *there)
     assert counts(said) == counts(plain)
+    assert world.calls() == before + 2 * N
     prices = {tier["card"]["name"]: tier["card"]["price"] for tier in said["tiers"]}
     assert set(prices) == {"haiku", "opus"}
     spent = {tier["card"]["name"]: tier["cost_pico"] for tier in said["tiers"]}
@@ -94,8 +103,12 @@ def test_a_providers_own_batch_is_billed_at_its_batch_price(world: World) -> Non
     assert any(spent.values())
 
 
-def test_a_run_that_was_cut_off_collects_its_batch_and_hands_nothing_in_twice(world: World) -> None:
-    said = world.found(*world.url, "--batch", "--margin", "0.2")
+@pytest.mark.parametrize("dialect", ["", "anthropic_messages"])
+def test_a_run_that_was_cut_off_collects_its_batch_and_hands_nothing_in_twice(
+    world: World, dialect: str
+) -> None:
+    there = world.speak(dialect) if dialect else world.url
+    said = world.found(*there, "--batch", "--margin", "0.2")
     folder = world.folder / ".tierwise/runs" / said["run"]
     # As kill -9 leaves it between handing in and collecting: no Trial, the batches not collected.
     handed = [json.loads(line) for line in (folder / "batches.jsonl").read_text().splitlines()]
@@ -104,10 +117,19 @@ def test_a_run_that_was_cut_off_collects_its_batch_and_hands_nothing_in_twice(wo
     )
     (folder / "trials.jsonl").write_text("")
     before = world.calls()
-    again = world.found("--resume", said["run"], "--key", world.url[3], suite=False)
+    again = world.found("--resume", said["run"], *(there if dialect else there[2:]), suite=False)
     assert world.calls() == before
     assert counts(again) == counts(said)
     assert again["spent_usd"] == said["spent_usd"]
+
+
+def test_a_provider_whose_batches_are_not_spoken_is_refused_unspent(world: World) -> None:
+    before = world.calls()
+    done = world.eval("--batch", *world.speak("gemini"))
+    assert done.returncode == 1
+    assert "not spoken here" in done.stderr
+    assert "--base-url" in done.stderr
+    assert world.calls() == before
 
 
 @pytest.mark.parametrize(

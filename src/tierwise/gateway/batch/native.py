@@ -16,7 +16,7 @@ from msgspec import Struct, structs
 from tierwise.batches import Batch, BatchStore, Job, Row, RowState, jobs
 from tierwise.clock import new_id, now_us, tick_us
 from tierwise.errors import BudgetRefused, TierwiseError, UpstreamError, UpstreamRefused, UpstreamStatus
-from tierwise.upstream import Deployment
+from tierwise.upstream import ENDPOINTS, Deployment, Item, Place, Said, Ticket, place_of
 
 from .. import calling
 from ..exchange import Gate, choosing
@@ -24,7 +24,6 @@ from ..walk import Walk
 from . import pages
 from .asking import walk_of
 from .paths import asked_as
-from .places import Item, Place, Said, Ticket, place_of
 from .written import answered_line, ended_line
 
 log = logging.getLogger("tierwise")
@@ -37,7 +36,6 @@ _LEAST_LOOK_US, _MOST_LOOK_US = 500_000, 60_000_000
 _HOUR_US = 3_600_000_000
 _GROUP = 50
 _AGAIN = (408, 409, 429, 500, 502, 503, 504, 529)
-_SUFFIXES = {"openai_chat": "/v1/chat/completions", "openai_responses": "/v1/responses"}
 T = TypeVar("T")
 
 
@@ -139,7 +137,7 @@ class Native:
 
     def _place(self, batch: Batch, deployment: Deployment) -> Place:
         _, kind = asked_as(batch.endpoint)
-        endpoint = _SUFFIXES.get(deployment.dialect.name, "")
+        endpoint = ENDPOINTS.get(deployment.dialect.name, "")
         if kind.errand is not None:
             endpoint = f"/v1{kind.errand.suffix}"
         return place_of(self._gate.caller.pool, deployment, endpoint)

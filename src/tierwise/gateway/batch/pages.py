@@ -15,7 +15,7 @@ from tierwise.costing import batch_share
 from tierwise.errors import StoreError, TierwiseError
 from tierwise.http1 import Request
 from tierwise.nouns import Loss, Outcome, Route, Usage
-from tierwise.upstream import Deployment
+from tierwise.upstream import Deployment, Said
 
 from ..auth import caller_for
 from ..exchange import Gate
@@ -24,7 +24,6 @@ from ..reply import own_words, presentable
 from ..walk import Walk
 from .asking import Answered, Kept
 from .paths import asked_as
-from .places import Said
 
 log = logging.getLogger("tierwise")
 

@@ -12,7 +12,9 @@ from msgspec import Raw, Struct
 
 from tierwise.errors import UpstreamBroke
 from tierwise.http1 import Call, Pool
-from tierwise.upstream import Deployment, Header, read_refusal
+
+from .attempt import read_refusal
+from .deployment import Deployment, Header
 
 T = TypeVar("T")
 _MOST_BYTES = 512 << 20
@@ -20,6 +22,10 @@ _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}")
 _JSON = b"application/json"
 _BOUNDARY = "tierwise-batch-form"
 _OVER = ("completed", "failed", "expired", "cancelled")
+ENDPOINTS: Mapping[str, str] = {
+    "openai_chat": "/v1/chat/completions", "openai_responses": "/v1/responses", "anthropic_messages": "",
+}  # fmt: skip
+"""Dialects whose vendors take batches, and where OpenAI's rows of generation calls go."""
 # Sent where the configuration names no version; the batch endpoints are the same in all.
 _VERSION: Header = (b"anthropic-version", b"2023-06-01")
 
@@ -41,12 +47,15 @@ class Said(Struct, frozen=True):
 
 
 class Ticket(Struct, frozen=True):
-    """A provider's batch: its id, the file it was made from, and whether it has ended."""
+    """A provider's batch: its id, the files of its rows' outcomes, and whether it has ended. `done`: rows
+    answered so far.
+    """
 
     id: str
     ended: bool = False
     files: tuple[str, ...] = ()
     failed: str = ""
+    done: int = 0
 
 
 class Place(Protocol):
@@ -101,6 +110,13 @@ class _Faults(Struct, frozen=True):
     data: list[_Fault] = []
 
 
+class _Counts(Struct, frozen=True):
+    """Of either vendor's batch: rows answered."""
+
+    completed: int = 0
+    succeeded: int = 0
+
+
 class _Status(Struct, frozen=True):
     """Of either vendor's batch: how far it is."""
 
@@ -110,6 +126,7 @@ class _Status(Struct, frozen=True):
     output_file_id: str | None = None
     error_file_id: str | None = None
     errors: _Faults | None = None
+    request_counts: _Counts | None = None
     metadata: dict[str, Any] | None = None
 
 
@@ -232,7 +249,7 @@ class OpenAIPlace:
             faults = told.errors.data if told.errors is not None else []
             failed = (faults[0].message if faults else None) or "it does not say why"
         files = tuple(name for name in (told.output_file_id, told.error_file_id) if name)
-        return Ticket(id, told.status in _OVER, files, failed[:300])
+        return Ticket(id, told.status in _OVER, files, failed[:300], _done(told))
 
     async def cancel(self, id: str) -> None:
         """See Place."""
@@ -283,7 +300,7 @@ class AnthropicPlace:
     async def look(self, id: str) -> Ticket:
         """See Place."""
         told = await self._post.read("GET", f"{self._PATH}/{_safe(id)}", _Status)
-        return Ticket(id, told.processing_status == "ended")
+        return Ticket(id, told.processing_status == "ended", done=_done(told))
 
     async def cancel(self, id: str) -> None:
         """See Place."""
@@ -323,6 +340,11 @@ def place_of(pool: Pool, deployment: Deployment, endpoint: str) -> Place:
         named = any(name == _VERSION[0] for name, _ in deployment.headers(None))
         return AnthropicPlace(Post(pool, deployment, () if named else (_VERSION,)))
     return OpenAIPlace(Post(pool, deployment), endpoint)
+
+
+def _done(told: _Status) -> int:
+    counts = told.request_counts or _Counts()
+    return counts.completed + counts.succeeded
 
 
 def _status(error: bytes) -> int:
