@@ -29,7 +29,7 @@ from tierwise.ledger import Ledger, open_ledger, read_ledger
 from tierwise.upstream import Health
 
 if TYPE_CHECKING:
-    from tierwise.lab.replay import Replayed
+    from tierwise.costing import Replayed
 
 log = logging.getLogger("tierwise")
 

@@ -120,7 +120,7 @@ def test_a_policy_is_rehearsed_on_recorded_calls(world: World) -> None:
         assert live.post(world.port, "/v1/chat/completions", body, key).status == 200
     spent = sum(row["cost_pico"] for row in world.closes() if row["task"] == "coding")
     cheaper = world.send("POST", "/api/v1/policy/plan", {"text": RULE.format("haiku"), "last": "24h"}).json()
-    [move] = [move for move in cheaper["moves"] if move["task"] == "coding"]
+    [move] = [move for move in cheaper["tasks"] if move["task"] == "coding"]
     assert (move["old"], move["new"], move["calls"], move["old_pico"]) == ("sonnet", "haiku", 3, spent)
     assert cheaper["delta_pico"] < 0
     assert "unmeasured" in move["fault"]

@@ -18,10 +18,11 @@ from rich.table import Table
 from ..clock import now_us, rfc3339
 from ..config import RuleBlock, Settings, load, read_blocks
 from ..config.shadowfile import shadow_by_task
+from ..costing import Replayed
 from ..errors import SuiteError
 from ..judging.alarm import Record
 from ..lab.publish import EXPIRES_DAYS, Proposal, proposal, propose, rule_of
-from ..lab.replay import Replayed, replay, whole_file
+from ..lab.replay import replay, whole_file
 from ..lab.results import read_evaluation
 from ..lab.store import RUNS, find_run
 from ..lab.wording import money
@@ -189,7 +190,7 @@ def _evidence(rule: Rule) -> str:
 
 def _replayed_json(found: Replayed) -> dict[str, Any]:
     whole: dict[str, Any] = msgspec.to_builtins(found)
-    return {**whole, "faults": found.faults, "no_worse": not found.faults}
+    return {**whole, "no_worse": not found.faults}
 
 
 def _replayed_text(found: Replayed, span: str) -> str:

@@ -10,54 +10,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from msgspec import Struct
-
 from ..config import RuleBlock, Settings, read_blocks
-from ..costing import PricedModel
+from ..costing import PricedModel, Quality, Replayed, TaskMove
 from ..nouns import Usage
-from .results import Span
 
 _BUCKETS = ("input", "cache_read", "cache_write_5m", "cache_write_1h", "output", "reasoning")
-
-
-class TaskMove(Struct, frozen=True):
-    """One task under the new policy. Pico-dollars; `quality` the difference per call in 0..1, new − old, None
-    without evidence. `fault` says why quality cannot be vouched for, "" when it can.
-    """
-
-    task: str
-    old: str
-    new: str
-    calls: int
-    old_pico: int
-    new_pico: int
-    unpriced: int
-    quality: Span | None
-    fault: str = ""
-
-
-class Replayed(Struct, frozen=True):
-    """The whole of it. `calls` counts every closed call of the span, `moved` those whose tier changes;
-    `delta_pico` new − old over those. `quality`: mean over all `calls`; None when a moved task has no
-    evidence.
-    """
-
-    calls: int
-    moved: int
-    delta_pico: int
-    unpriced: int
-    quality: Span | None
-    tasks: tuple[TaskMove, ...]
-
-    @property
-    def faults(self) -> list[str]:
-        """Why continuous integration should stop: dearer, or quality not vouched for."""
-        found = [f"{move.task}: {move.fault}" for move in self.tasks if move.fault]
-        if self.delta_pico > 0:
-            found.append("the new policy is dearer")
-        if self.unpriced:
-            found.append(f"{self.unpriced} calls could not be priced")
-        return found
 
 
 def replay(
@@ -86,15 +43,27 @@ def replay(
                 task, old, new, total.calls, total.old_pico, total.new_pico, total.unpriced, quality, fault
             )
         )
-    moved = sum(move.calls for move in found)
+    delta = sum(move.new_pico - move.old_pico for move in found)
+    unpriced = sum(move.unpriced for move in found)
     return Replayed(
         calls=calls,
-        moved=moved,
-        delta_pico=sum(move.new_pico - move.old_pico for move in found),
-        unpriced=sum(move.unpriced for move in found),
+        moved=sum(move.calls for move in found),
+        delta_pico=delta,
+        unpriced=unpriced,
         quality=_overall(found, calls),
         tasks=tuple(found),
+        faults=_faults(found, delta, unpriced),
     )
+
+
+def _faults(moves: Iterable[TaskMove], delta_pico: int, unpriced: int) -> tuple[str, ...]:
+    """Why continuous integration should stop: dearer, or quality not vouched for."""
+    found = [f"{move.task}: {move.fault}" for move in moves if move.fault]
+    if delta_pico > 0:
+        found.append("the new policy is dearer")
+    if unpriced:
+        found.append(f"{unpriced} calls could not be priced")
+    return tuple(found)
 
 
 def whole_file(blocks: Sequence[RuleBlock], settings: Settings) -> tuple[RuleBlock, ...]:
@@ -148,7 +117,9 @@ def _by_policy(row: Mapping[str, Any]) -> bool:
     return asked == "auto" or asked.startswith("task/")
 
 
-def _quality(block: RuleBlock, old: str, new: str, settings: Settings, today: str) -> tuple[Span | None, str]:
+def _quality(
+    block: RuleBlock, old: str, new: str, settings: Settings, today: str
+) -> tuple[Quality | None, str]:
     """(difference per call with interval, what is wrong)."""
     ladder = settings.catalog.ladder.tiers
     dearer = old in ladder and new in ladder and ladder.index(new) > ladder.index(old)
@@ -157,9 +128,9 @@ def _quality(block: RuleBlock, old: str, new: str, settings: Settings, today: st
         return None, "" if dearer else f"{new} is unmeasured for it"
     low, high = verdict.interval
     if (verdict.cheap, verdict.reference) == (new, old):
-        span = Span(verdict.difference, low, high)
+        span = Quality(verdict.difference, low, high)
     elif (verdict.cheap, verdict.reference) == (old, new):
-        span = Span(-verdict.difference, -high, -low)
+        span = Quality(-verdict.difference, -high, -low)
     else:
         return None, "" if dearer else f"its verdict is not of {new} against {old}"
     if dearer:
@@ -171,7 +142,7 @@ def _quality(block: RuleBlock, old: str, new: str, settings: Settings, today: st
     return span, "" if verdict.decision == "switch" else f"its verdict says {verdict.decision}"
 
 
-def _overall(moves: Iterable[TaskMove], calls: int) -> Span | None:
+def _overall(moves: Iterable[TaskMove], calls: int) -> Quality | None:
     """Mean over all calls; the ends are added up as they are, which is wider than they could be together."""
     moves = [move for move in moves if move.calls]
     if not calls:
@@ -181,4 +152,4 @@ def _overall(moves: Iterable[TaskMove], calls: int) -> Span | None:
     ends = []
     for pick in ("value", "low", "high"):
         ends.append(sum(move.calls * (getattr(move.quality, pick) or 0.0) for move in moves) / calls)
-    return Span(*ends)
+    return Quality(*ends)

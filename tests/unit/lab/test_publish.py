@@ -179,7 +179,7 @@ def test_a_measured_move_to_a_cheaper_tier_saves_exactly_and_is_no_fault(tmp_pat
     assert (found.calls, found.moved) == (20, 10)
     # Haiku: 1,000 × $1/M + 100 × $5/M = $0.0015 a call.
     assert found.delta_pico == 10 * (1_500_000_000 - 4_500_000_000)
-    assert found.faults == []
+    assert found.faults == ()
     assert found.quality is not None
     assert found.quality.value == pytest.approx(-0.01 * 10 / 20)
     assert found.quality.low == pytest.approx(-0.03 * 10 / 20)
@@ -211,9 +211,9 @@ def test_dearer_is_a_fault_and_the_same_policy_is_none(tmp_path: Path) -> None:
     dearer = RuleBlock("coding", ["opus"])
     found = replay(rows("coding", 2), [dearer], settings(tmp_path), TODAY)
     assert found.delta_pico == 2 * (7_500_000_000 - 4_500_000_000)
-    assert found.faults == ["the new policy is dearer"]
+    assert found.faults == ("the new policy is dearer",)
     same = replay(rows("coding", 2), [RuleBlock("coding", ["sonnet", "opus"])], settings(tmp_path), TODAY)
-    assert (same.moved, same.delta_pico, same.faults) == (0, 0, [])
+    assert (same.moved, same.delta_pico, same.faults) == (0, 0, ())
 
 
 def test_unpriced_calls_are_not_counted_as_free(tmp_path: Path) -> None:
