@@ -21,7 +21,19 @@ from tierwise.clock import now_us, tick_us
 from tierwise.config import RuleBlock, Settings, load
 from tierwise.dialects import registry
 from tierwise.errors import ConfigError, StoreError, TierwiseError
-from tierwise.gateway import Admission, Answers, App, Book, Caller, Desk, Gate, Metrics, Runner, Snapshot
+from tierwise.gateway import (
+    Admission,
+    Answers,
+    App,
+    Book,
+    Caller,
+    Desk,
+    Gate,
+    Metrics,
+    Replays,
+    Runner,
+    Snapshot,
+)
 from tierwise.gateway.alerts import Alerts
 from tierwise.gateway.telemetry import Feed, JsonLines, Telemetry, write_lines
 from tierwise.http1 import Limits, Pool, Request, Server
@@ -81,7 +93,8 @@ class Running:
         redis = options.redis or server.redis
         self.admission = admission_of(server.max_in_flight, redis)
         self.answers = Answers(book, self.pool, redis)
-        self.gate = Gate(Snapshot(settings), caller, self.admission, self.answers)
+        self.replays = Replays(bytes.fromhex(ledger.digest_of("replays")), redis)
+        self.gate = Gate(Snapshot(settings), caller, self.admission, self.answers, self.replays)
         batches = BatchStore(options.db or server.db)
         self.batches = Runner(self.gate, batches)
         self.app = App(self.gate, Desk(self.gate, batches, self.batches))
@@ -101,7 +114,7 @@ class Running:
                 'Set [server] admin_secret = "env:TIERWISE_ADMIN_SECRET", or listen on 127.0.0.1.',
             )
         self.answers.use(self.gate.snapshot.keeping)
-        await asyncio.gather(self.admission.start(), self.answers.start())
+        await asyncio.gather(self.admission.start(), self.answers.start(), self.replays.start())
         try:
             await self.http.start(self.host, self.port)
         except OSError as error:
@@ -158,7 +171,7 @@ class Running:
         await self.gate.aside.close()
         await self.alerts.close()
         await self.pool.close()
-        await asyncio.gather(self.admission.close(), self.answers.close())
+        await asyncio.gather(self.admission.close(), self.answers.close(), self.replays.close())
         await self.ledger.shutdown()
         if self.telemetry is not None:
             await asyncio.to_thread(self.telemetry.close)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +15,7 @@ import pytest
 
 import live
 import provider
+from redis_server import RedisServer, redis_server  # noqa: F401  a fixture
 
 CHAT = "/v1/chat/completions"
 
@@ -24,10 +28,11 @@ class World:
     """A gateway before a provider that fails its first `fail`, breaks off its first `break`, and is slow at
     `slow`; every answer has another number."""
 
-    def __init__(self, folder: Path) -> None:
-        self.provider = provider.Provider(self.answer)
-        self.gateway = live.Gateway(folder, live.config("openai_chat", self.provider.port))
-        self.key = self.gateway.key()
+    def __init__(self, folder: Path, *options: str, of: World | None = None) -> None:
+        """`of`: another replica of that one."""
+        self.provider = of.provider if of else provider.Provider(self.answer)
+        self.gateway = live.Gateway(folder, live.config("openai_chat", self.provider.port), None, *options)
+        self.key, self.other = (of.key, of.other) if of else (self.gateway.key(), self.gateway.key())
         self.failed: set[str] = set()
 
     def answer(self, sent: provider.Sent) -> Iterator[Any]:
@@ -139,3 +144,65 @@ def test_a_caller_that_leaves_lets_the_next_one_ask(world: World) -> None:
     got = world.ask("left", body("slow leaving"))
     assert got.status == 200
     assert world.calls("slow leaving") == 2
+
+
+@pytest.fixture
+def replicas(tmp_path: Path, redis_server: RedisServer) -> Iterator[list[World]]:  # noqa: F811
+    """Two gateways with one Valkey and one secret; the second's ledger is a copy of the first's."""
+    first = World(tmp_path / "one", "--redis", redis_server.url)
+    assert first.gateway.stop() == 0
+    shutil.copytree(tmp_path / "one", tmp_path / "two")
+    first.gateway.start()
+    second = World(tmp_path / "two", "--redis", redis_server.url, of=first)
+    yield [first, second]
+    for each in (first, second):
+        if each.gateway.child.poll() is None:
+            assert each.gateway.stop() == 0
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
+def test_another_replica_gives_the_same_bytes(replicas: list[World], stream: bool) -> None:
+    first, second = replicas
+    sent = body("same at two", stream)
+    told = first.ask("two", sent)
+    again = [second.ask("two", sent), second.ask("two", sent), first.ask("two", sent)]
+    assert {each.body for each in again} == {told.body}
+    assert {each.headers.get("x-tierwise-replayed") for each in again} == {"true"}
+    assert first.calls("same at two") == 1
+    assert [each.ask("two", body("other words")).status for each in replicas] == [422, 422]
+    assert second.ask("two", sent, second.other).headers.get("x-tierwise-replayed") is None
+
+
+def test_replicas_wait_for_one_another(replicas: list[World]) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        asked = [pool.submit(replicas[n % 2].ask, "slow", body("slow at two")) for n in range(8)]
+        got = [each.result() for each in asked]
+    assert {each.status for each in got} == {200}
+    assert len({each.body for each in got}) == 1
+    assert replicas[0].calls("slow at two") == 1
+    # What failed is asked anew, wherever.
+    assert [each.ask("fails", body("fail at two")).status for each in replicas] == [400, 200]
+
+
+def test_a_replica_that_dies_lets_another_ask(replicas: list[World]) -> None:
+    first, second = replicas
+    with ThreadPoolExecutor(2) as pool:
+        lost = pool.submit(first.ask, "dies", body("slow dies"))
+        assert live.wait_for(lambda: first.calls("slow dies") == 1)
+        first.gateway.kill()
+        with pytest.raises((OSError, HTTPException)):
+            lost.result()
+        assert second.ask("dies", body("slow dies")).status == 200
+    assert first.calls("slow dies") == 2
+
+
+def test_without_the_server_each_has_its_own(
+    replicas: list[World],
+    redis_server: RedisServer,  # noqa: F811
+) -> None:
+    redis_server.hang()
+    try:
+        got = [each.ask("hung", body("hung")) for each in (*replicas, *replicas)]
+    finally:
+        redis_server.wake()
+    assert [each.headers.get("x-tierwise-replayed") for each in got] == [None, None, "true", "true"]

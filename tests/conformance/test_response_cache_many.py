@@ -156,6 +156,27 @@ def test_replicas_share_answers(replicas: list[World], redis_server: RedisServer
     assert first.calls() == 1
 
 
+@pytest.mark.parametrize("words", ["many of two", "length of two"], ids=["kept", "may not be kept"])
+def test_one_call_for_many_of_all_replicas(replicas: list[World], words: str) -> None:
+    held, world = Held(), replicas[0]
+
+    def script(sent: provider.Sent) -> Iterator[Any]:
+        while not held.release.is_set():
+            yield 0.01
+        yield from cut(sent) if "length" in words else answer(sent)
+
+    world.provider.script = script
+    with ThreadPoolExecutor(12) as pool:
+        asked = [pool.submit(replicas[n % 2].chat, words) for n in range(12)]
+        assert live.wait_for(lambda: world.calls() > 0 and sum(map(in_flight, replicas)) == 12)
+        held.release.set()
+        got = sorted(cached(each.result()) for each in asked)
+    if "length" in words:
+        assert (world.calls(), got) == (12, ["miss"] * 12)
+    else:
+        assert (world.calls(), got) == (1, ["hit"] * 11 + ["miss"])
+
+
 def test_a_server_that_hangs_or_dies_delays_nobody(
     replicas: list[World],
     redis_server: RedisServer,  # noqa: F811

@@ -20,7 +20,7 @@ import click
 @click.option("--port", type=click.IntRange(0, 65535), help="Model port (default 4000; 0: any free one).")
 @click.option("--admin-port", type=click.IntRange(0, 65535), help="Control port (default 4001).")
 @click.option("--db", help="Ledger, sqlite:///PATH or postgres://… (default sqlite:///tierwise.db).")
-@click.option("--redis", help="Valkey or Redis for limits shared by several replicas, redis://HOST:PORT.")
+@click.option("--redis", help="Valkey or Redis for what replicas share: limits, answers.")
 @click.option(
     "--log-format",
     type=click.Choice(["text", "json"]),

@@ -247,7 +247,8 @@ class ServerRow(Struct, frozen=True):
     db: str = "sqlite:///tierwise.db"
     """The ledger: `sqlite:///PATH` or `postgresql://…` (`pip install 'tierwise[postgres]'`)."""
     redis: str | None = None
-    """Redis or Valkey that replicas share limits in: `redis://HOST:6379/0` (`tierwise[redis]`)."""
+    """Redis or Valkey in which replicas share limits, cached answers and replies to an `Idempotency-Key`:
+    `redis://HOST:6379/0` (`tierwise[redis]`)."""
     max_in_flight: int = 4000
     """Requests served at once; more are refused with 503."""
     drain_timeout_s: float = 30.0

@@ -118,7 +118,7 @@ class Alerts:
             self._webhook.close()
 
     async def _look_on(self) -> None:
-        took_us = 0
+        took_us, told = 0, ""
         while True:
             await asyncio.sleep(max(_EVERY_S, took_us * _REST / 1e6))
             metrics = self._metrics
@@ -128,9 +128,12 @@ class Alerts:
             began = tick_us()
             try:
                 await self._look()
-                self._seen = seen
+                self._seen, said = seen, ""
             except StoreError as error:
-                log.warning("budgets not looked at now: %s", error.sentence())
+                said = error.sentence()
+                if said != told:
+                    log.warning("budgets not looked at now: %s", said)
+            told = said
             took_us = tick_us() - began
 
     async def _look(self) -> None:

@@ -42,7 +42,14 @@ from .walk import GENERATION, Kind, Walk
 class Gate:
     """What every Exchange shares. `snapshot` is replaced whole by a reload."""
 
-    def __init__(self, snapshot: Snapshot, caller: Caller, admission: Admission, answers: Answers) -> None:
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        caller: Caller,
+        admission: Admission,
+        answers: Answers,
+        replays: Replays,
+    ) -> None:
         self.ledger = caller.book.ledger
         self.snapshot = snapshot
         self.caller = caller
@@ -53,7 +60,7 @@ class Gate:
         self.signers = Signers()
         self.factors = Factors()
         self.aside = Aside(caller)
-        self.replays = Replays()
+        self.replays = replays
         self.edits = Edits(caller.book.ledger)
 
     async def ask(self, walk: Walk, reply: Reply) -> Entry:

@@ -1,8 +1,8 @@
 """`Idempotency-Key`: a request that is sent again under its key is answered once and paid once.
 
 While the first is under way the others wait for it; afterwards they get the same bytes. A reply that failed
-or broke off is not kept: the next one is asked anew. Replies are held in this process alone, for 24 hours at
-most and in bounded memory: a replica or a restart knows nothing of them.
+or broke off is not kept: the next one is asked anew. Replies are held for 24 hours at most: in this process,
+in bounded memory, and with `redis` also in a server that replicas share. While that is away each has its own.
 """
 
 from __future__ import annotations
@@ -11,14 +11,20 @@ import asyncio
 import hashlib
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import cast
+
+import msgspec
+from msgspec import Struct
 
 from tierwise.clock import now_us
 from tierwise.errors import BadRequest, Unprocessable
 from tierwise.http1 import Reply
 from tierwise.upstream import Header
 
+from .claims import SCRIPTS, Claims
 from .passing import Passing
+from .valkey import Away, Valkey
 from .walk import Walk
 
 KEEP_US = 24 * 3600 * 1_000_000
@@ -32,25 +38,60 @@ Answer = Callable[[Walk, Reply], Awaitable[bool]]
 """Answers a Walk; whether it was answered whole."""
 
 
-class _Told:
-    """A reply as it was sent: whole, or a stream in one piece. `done` once it is known whether it is kept."""
+class Told(Struct, array_like=True):
+    """A reply as it was sent: whole, or a stream in one piece. `mark` says to which request, `at_us` when
+    that came."""
 
-    def __init__(self, mark: bytes, done: asyncio.Future[None]) -> None:
-        self.mark = mark
-        self.done = done
-        self.at_us = now_us()
-        self.streamed = False
-        self.status = 0
-        self.headers: list[Header] = []
-        self.body = b""
+    mark: bytes
+    at_us: int
+    streamed: bool = False
+    status: int = 0
+    headers: list[tuple[bytes, bytes]] = []
+    body: bytes = b""
+
+
+class _Slot:
+    """What is told under one name. `done` once it is known whether it is kept."""
+
+    def __init__(self, mark: bytes) -> None:
+        self.told = Told(mark, now_us())
+        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+
+_ENCODER = msgspec.msgpack.Encoder()
+_DECODER = msgspec.msgpack.Decoder(Told)
 
 
 class Replays:
     """Replies by caller and Idempotency-Key, the oldest first. `held` is their size in bytes."""
 
-    def __init__(self) -> None:
-        self._told: OrderedDict[tuple[str, bytes], _Told] = OrderedDict()
+    def __init__(self, secret: bytes = b"", redis: str | None = None) -> None:
+        """`secret` is that of the ledger: gateways with another share nothing on one server. Raises
+        ConfigError where `redis` cannot be used at all."""
+        self._slots: OrderedDict[tuple[str, bytes], _Slot] = OrderedDict()
+        self._secret = secret
+        self._valkey: Valkey | None = None
+        self._claims: Claims | None = None
+        if redis is not None:
+            self._valkey = Valkey(
+                redis,
+                SCRIPTS,
+                "each replica knows its own replies to an Idempotency-Key",
+                "replies to an Idempotency-Key are shared between replicas",
+            )
+            self._claims = Claims(self._valkey, "tierwise:again:", "tierwise:asking:")
         self.held = 0
+
+    async def start(self) -> None:
+        """Connects to the server; where it is away, replies are this replica's own until it comes."""
+        if self._valkey is not None:
+            await self._valkey.start()
+
+    async def close(self) -> None:
+        """Lets go of the server."""
+        if self._claims is not None and self._valkey is not None:
+            await self._claims.close()
+            await self._valkey.close()
 
     async def once(self, walk: Walk, token: bytes, reply: Reply, answer: Answer) -> None:
         """Answers `walk` by `answer`, or with what it was told before under this key. Raises Unprocessable
@@ -58,50 +99,73 @@ class Replays:
         if not 0 < len(token) <= _LONGEST:
             raise BadRequest(f"Idempotency-Key has {len(token)} bytes.", f"Send 1 to {_LONGEST}.")
         name, mark = (walk.caller.key.id, token), _mark(walk)
-        while (told := self._told.get(name)) is not None and now_us() - told.at_us < KEEP_US:
-            if told.mark != mark:
-                raise Unprocessable(
-                    "This Idempotency-Key came with another request before.",
-                    "Use a new key for a new request.",
-                )
-            if told.done.done():
-                await _replay(told, reply)
+        while (slot := self._slots.get(name)) is not None and now_us() - slot.told.at_us < KEEP_US:
+            _same(slot.told, mark)
+            if slot.done.done():
+                await _replay(slot.told, reply)
                 return
-            await asyncio.shield(told.done)
-        await self._first(name, mark, walk, reply, answer)
-
-    async def _first(
-        self, name: tuple[str, bytes], mark: bytes, walk: Walk, reply: Reply, answer: Answer
-    ) -> None:
+            await asyncio.shield(slot.done)
         self._drop(name)
-        told = self._told[name] = _Told(mark, asyncio.get_running_loop().create_future())
-        heard = _Recorder(reply, told)
-        whole = False
+        slot = self._slots[name] = _Slot(mark)
+        kept = False
         try:
-            whole = await answer(walk, cast(Reply, heard))
+            known = await self._elsewhere(name)
+            if known is not None:
+                _same(known, mark)
+                slot.told, kept = known, True
+                await _replay(known, reply)
+            else:
+                heard = _Recorder(reply, slot.told)
+                try:
+                    kept = await answer(walk, cast(Reply, heard)) and heard.size <= _LARGEST
+                finally:
+                    slot.told.body = heard.body()
+                    self._leave(name, slot.told if kept else None)
         finally:
-            told.done.set_result(None)
-            told.body = heard.body()
-            self.held += len(told.body)
-            if not whole or heard.size > _LARGEST:
+            self._settle(name, slot, kept)
+
+    def _settle(self, name: tuple[str, bytes], slot: _Slot, kept: bool) -> None:
+        slot.done.set_result(None)
+        if self._slots.get(name) is slot:
+            self.held += len(slot.told.body)
+            if not kept:
                 self._drop(name)
-            while self.held > MOST_BYTES or self._stale():
-                self._drop(next(iter(self._told)))
+        while self.held > MOST_BYTES or self._stale():
+            self._drop(next(iter(self._slots)))
+
+    async def _elsewhere(self, name: tuple[str, bytes]) -> Told | None:
+        """What another replica told, after a wait while it does; None: this one is to ask."""
+        if self._claims is None:
+            return None
+        with suppress(Away, msgspec.DecodeError):
+            word = await self._claims.take(self._word(name))
+            return None if word is None else _DECODER.decode(word)
+        return None
+
+    def _leave(self, name: tuple[str, bytes], told: Told | None) -> None:
+        if self._claims is not None:
+            word = b"" if told is None else _ENCODER.encode(told)
+            self._claims.leave(self._word(name), word, KEEP_US // 1000)
+
+    def _word(self, name: tuple[str, bytes]) -> str:
+        """The name in the server, which tells nothing of the key and its token."""
+        said = name[0].encode() + b"\0" + name[1]
+        return hashlib.blake2b(said, digest_size=32, key=self._secret).hexdigest()
 
     def _stale(self) -> bool:
-        oldest = next(iter(self._told.values()), None)
-        return oldest is not None and oldest.done.done() and now_us() - oldest.at_us >= KEEP_US
+        oldest = next(iter(self._slots.values()), None)
+        return oldest is not None and oldest.done.done() and now_us() - oldest.told.at_us >= KEEP_US
 
     def _drop(self, name: tuple[str, bytes]) -> None:
-        told = self._told.pop(name, None)
-        if told is not None:
-            self.held -= len(told.body)
+        slot = self._slots.pop(name, None)
+        if slot is not None:
+            self.held -= len(slot.told.body)
 
 
 class _Recorder(Passing):
     """Stands before a Reply, has its methods, and keeps what passes, up to what is worth keeping."""
 
-    def __init__(self, reply: Reply, told: _Told) -> None:
+    def __init__(self, reply: Reply, told: Told) -> None:
         super().__init__(reply)
         self._told = told
         self._pieces: list[bytes] = []
@@ -140,13 +204,20 @@ class _Recorder(Passing):
             self._pieces.append(data)
 
 
-async def _replay(told: _Told, reply: Reply) -> None:
+async def _replay(told: Told, reply: Reply) -> None:
     headers = [*told.headers, _AGAIN]
     if told.streamed:
         reply.start(told.status, headers)
         reply.end(told.body)
     else:
         reply.send(told.status, headers, told.body)
+
+
+def _same(told: Told, mark: bytes) -> None:
+    if told.mark != mark:
+        raise Unprocessable(
+            "This Idempotency-Key came with another request before.", "Use a new key for a new request."
+        )
 
 
 def _mark(walk: Walk) -> bytes:

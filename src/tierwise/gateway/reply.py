@@ -10,7 +10,7 @@ import msgspec
 
 from tierwise.clock import new_id
 from tierwise.dialects.base import Dialect
-from tierwise.errors import TierwiseError, UpstreamBroke, UpstreamStatus
+from tierwise.errors import StoreError, TierwiseError, UpstreamBroke, UpstreamStatus
 from tierwise.http1 import Reply
 from tierwise.money import PICO_PER_USD, pico_to_usd
 from tierwise.nouns import Delta, DialectName, Ended, Event, Failed, Started, UsageSeen
@@ -250,9 +250,16 @@ def own_words(error: TierwiseError, dialect: DialectName) -> bytes | None:
 
 
 def presentable(error: TierwiseError) -> TierwiseError:
-    """`error` as a caller may see it: a provider that refuses *our* credential is not to be quoted."""
+    """`error` as a caller may see it: a provider that refuses *our* credential is not to be quoted, and
+    where the ledger lies is for the log.
+    """
     if isinstance(error, UpstreamStatus) and error.status in (401, 403):
         return UpstreamStatus(502, "The provider refused this gateway's credential.", "provider_credential")
+    if isinstance(error, StoreError):
+        return StoreError(
+            "The gateway cannot write its ledger now, and makes no call without a row in it.",
+            "Try again in a moment; its log says what is wrong.",
+        )
     return error
 
 

@@ -10,6 +10,7 @@ never blocked by it.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import sqlite3
 import threading
@@ -29,6 +30,8 @@ from .opening import Opening
 from .records import audit, load_keys, remove_budget, replace_word, save_budget, save_key, word
 from .rows import check_open, swept, tamed_close, tamed_open
 from .sqlite_rollup import next_change, post_change, read_only
+
+log = logging.getLogger("tierwise")
 
 CHECKPOINT_PAGES = 4000
 """About 16 MB of log; a commit writes some 4 pages and one more for every 8 rows."""
@@ -298,7 +301,9 @@ class SqliteStore:
         else:
             self._weight += 4 + len(batch) // 8
             self._fault = None
-            self._retry_s = 0.0
+            if self._retry_s:
+                self._retry_s = 0.0
+                log.info("the ledger can be written again")
             for (_, future), verdict in zip(batch, verdicts, strict=True):
                 if future is not None and not future.done():
                     if verdict is None:
@@ -332,6 +337,8 @@ class SqliteStore:
             "Look at its disk; calls resume by themselves when it can be.",
         )
         if self._fault is None:
+            if not self._retry_s:
+                log.warning("%s", fault.sentence())
             self._retry_s = min(max(self._retry_s * 2, RETRY_FIRST_S), RETRY_MOST_S)
             loop.call_later(self._retry_s, self._retry, loop)
         self._fault = fault

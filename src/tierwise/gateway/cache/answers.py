@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import cast
+from typing import Literal, cast
 
 from tierwise.clock import now_us
 from tierwise.http1 import Pool, Reply
@@ -106,11 +106,12 @@ class Answers:
         self._flights.begin(key)
         landed: Landed = "failed"
         try:
-            kept = await self._shared.get(key) if self._shared is not None else None
+            found = await self._elsewhere(asking)
+            kept = found if isinstance(found, Kept) else None
             if kept is not None:
                 self._memory.put(key, kept)
                 self._count()
-            elif (least := asking.terms.similarity(_task(asking.walk))) is not None:
+            elif found is None and (least := asking.terms.similarity(_task(asking.walk))) is not None:
                 asking.question = await self._question(asking)
                 if asking.question is not None:
                     kept = self._near.find(asking.question, least)
@@ -118,6 +119,13 @@ class Answers:
             return kept
         finally:
             self._flights.end(key, landed)
+            if self._shared is not None:
+                self._shared.land(key, landed)
+
+    async def _elsewhere(self, asking: Asking) -> Kept | Literal["unkept"] | None:
+        if self._shared is None:
+            return None
+        return await self._shared.take(asking.want.key, asking.terms.said.wait_s)
 
     async def _question(self, asking: Asking) -> Question | None:
         """The question with its vector; None where only these very words will do, or there is no vector."""
