@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import live
-from provider import Provider, Sent, chat, message, whole
+from provider import RESET, Provider, Sent, chat, chat_frames, message, piece, stream_head, whole
 
 HI = [{"role": "user", "content": "hi"}]
 CALLS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -104,3 +104,18 @@ def test_the_task_in_the_metadata_is_not_shown_to_anthropic(world: World) -> Non
         assert got.headers["x-tierwise-model"].endswith(served)
         opening = f'{{"model": "anthropic/claude-{served}", "messages": {json.dumps(HI)}'.encode()
         assert world.provider.sent[-1].body == opening + left + b', "max_tokens": 9}'
+
+
+def test_the_estimate_of_a_broken_stream_is_within_what_was_asked_for(tmp_path: Path) -> None:
+    frames = chat_frames("word " * 400)[:2]
+    provider = Provider(lambda sent: [stream_head(), *map(piece, frames), RESET])
+    gateway = live.Gateway(tmp_path, live.config("openai_chat", provider.port))
+    body = {"model": "tier/haiku", "messages": HI, "stream": True, "max_tokens": 10}
+    got = live.post(gateway.port, "/v1/chat/completions", body, gateway.key())
+    assert b"word" in got.body
+    assert b"[DONE]" not in got.body
+    (row,) = gateway.closes()
+    assert (row["outcome"], row["usage_source"], row["usage"]["output"]) == ("truncated", "estimated", 10)
+    assert row["cost_pico"] <= row["reserved_pico"]
+    assert gateway.stop() == 0
+    provider.close()

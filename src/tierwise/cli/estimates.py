@@ -224,11 +224,10 @@ def _of_file(asked: Asked, path: Path, models: Sequence[Listed]) -> Answer:
         rows.append(Row(each, Estimate(None, total.pico, total.unpriced)))
     span = f", over {days} day{'s' * (days != 1)}" if days else ""
     work = [Work(f"{number:,} calls of {path.name}{span}", tuple(rows), days, by_day=False)]
-    if asked.calls_per_day:
-        scaled = tuple(Row(row.listed, _scaled(row.cost, number, asked)) for row in rows)
-        what = (
-            f"{asked.calls_per_day:,} calls a day like those of {path.name} (mean, rounded to a pico-dollar)"
-        )
+    a_day = Fraction(asked.calls_per_day) if asked.calls_per_day else Fraction(number, days) if days else None
+    if a_day is not None:
+        scaled = tuple(Row(row.listed, _scaled(row.cost, a_day / number, asked.days)) for row in rows)
+        what = f"{float(a_day):,g} calls a day like those of {path.name} (mean, rounded to a pico-dollar)"
         work.append(Work(what, scaled, asked.days))
     cache: tuple[Cache, ...] = ()
     if asked.prefix:
@@ -239,7 +238,8 @@ def _of_file(asked: Asked, path: Path, models: Sequence[Listed]) -> Answer:
             )
         hits, basis = _hits(asked, calls.times_s, number)
         cache = tuple(_caches(models, _Shared(asked.prefix, number, hits, basis, asked.ttl)))
-    return Answer(tuple(work), cache, _waiting(number, models), asked.batch)
+    waiting = _waiting(max(round(a_day), 1), models) if a_day is not None else ()
+    return Answer(tuple(work), cache, waiting, asked.batch)
 
 
 def _hits(asked: Asked, times_s: Sequence[float], number: int) -> tuple[int, str]:
@@ -252,11 +252,12 @@ def _hits(asked: Asked, times_s: Sequence[float], number: int) -> tuple[int, str
     ), f"{share:.1%} hits at {asked.arrivals_per_minute:g} arrivals a minute"
 
 
-def _scaled(cost: Estimate, number: int, asked: Asked) -> Estimate:
-    if cost.total_pico is None or asked.calls_per_day is None:
+def _scaled(cost: Estimate, share: Fraction, days: int) -> Estimate:
+    """The cost of that `share` of the calls each day."""
+    if cost.total_pico is None:
         return cost
-    day = round(Fraction(cost.total_pico * asked.calls_per_day, number))
-    return Estimate(day, day * asked.days)
+    day = round(cost.total_pico * share)
+    return Estimate(day, day * days)
 
 
 def _work(what: str, work: Workload, models: Sequence[Listed]) -> Work:

@@ -22,6 +22,7 @@ from ..ledger import DEFAULT_URL, By, Line, Report, read_ledger
 from ..ledger.parquet import require_parquet, write_parquet
 from ..money import usd_text
 from .ledger_bars import show_bars
+from .ledger_table import fitted, short_name
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -194,7 +195,6 @@ def show(made: Report) -> None:
 
     A long name is cut, an amount never.
     """
-    from rich.cells import cell_len, set_cell_size
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -209,9 +209,7 @@ def show(made: Report) -> None:
     for heading, width in zip(HEADINGS, amounts, strict=True):
         table.add_column(heading, justify="right", no_wrap=True, min_width=width)
     for line, row in zip(lines, rows, strict=True):
-        name = "".join(c if c.isprintable() else "�" for c in line.label) or "(none)"
-        if cell_len(name) > room:
-            name = set_cell_size(name, room - 1) + "…"
+        name = fitted(short_name(line.label), room)
         table.add_row(*map(Text, (name, *row)), style="bold" if line is made.all else "")
     console = Console(highlight=False)
     console.print(table)
@@ -247,6 +245,8 @@ def notes(line: Line) -> list[str]:
 def _cells(line: Line) -> list[str]:
     share = line.cache_share
     spend = usd_text(line.spend_pico) + ("*" if line.unpriced else "")
+    if line.unpriced and not line.spend_pico:
+        spend = "unpriced"
     return [
         str(line.calls) if line.calls < 10**6 else _short(line.calls),
         str(line.errors) if line.errors < 10**6 else _short(line.errors),

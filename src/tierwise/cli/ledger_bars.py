@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..ledger import Report
 from ..money import usd_text
 from .bars import bar, sparkline
-from .ledger_table import WIDTH, short_name
+from .ledger_table import WIDTH, fitted, short_name
 
 MOST = 10
 DAYS = 60
@@ -14,7 +14,7 @@ _NAME, _BAR = 22, 36
 
 def show_bars(made: Report, by_day: Report | None) -> None:
     """Prints each group's share of the spend, the dearest first, and the spend of the last days."""
-    from rich.cells import cell_len, set_cell_size
+    from rich.cells import set_cell_size
     from rich.console import Console
     from rich.text import Text
 
@@ -25,10 +25,9 @@ def show_bars(made: Report, by_day: Report | None) -> None:
     if made.by != "day" and len(made.lines) > 1:
         console.print(Text("share of the spend", "bold"))
         for line in made.lines[:MOST]:
-            name = short_name(line.label)
-            name = (
-                set_cell_size(name, _NAME - 1) + "…" if cell_len(name) > _NAME else set_cell_size(name, _NAME)
-            )
+            if line.unpriced and not line.spend_pico:
+                continue
+            name = set_cell_size(fitted(short_name(line.label), _NAME), _NAME)
             share = max(line.spend_pico, 0) / whole
             drawn = Text(f"{bar(min(share, 1.0), _BAR):<{_BAR}}", "cyan")
             amount = f"{usd_text(line.spend_pico):>{WIDTH - _NAME - _BAR - 9}}"

@@ -12,7 +12,7 @@ def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]], left: in
     """Prints rows under headings: the first `left` columns are text, cut to the room there is; the others are
     amounts.
     """
-    from rich.cells import cell_len, set_cell_size
+    from rich.cells import cell_len
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -28,11 +28,22 @@ def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]], left: in
             min_width=widths[n] if n else min(widths[n], room),
         )
     for row in rows:
-        first = row[0]
-        if cell_len(first) > room:
-            first = set_cell_size(first, room - 1) + "…"
-        table.add_row(*map(Text, (first, *row[1:])))
+        table.add_row(*map(Text, (fitted(row[0], room), *row[1:])))
     Console(highlight=False).print(table)
+
+
+def fitted(name: str, room: int) -> str:
+    """`name` in at most `room` columns: where it is too long its beginning, or, of `provider/model`, its end,
+    by which models differ."""
+    from rich.cells import cell_len, set_cell_size
+
+    if cell_len(name) <= room:
+        return name
+    if "/" not in name or " " in name:
+        return set_cell_size(name, room - 1) + "…"
+    while cell_len(name) > room - 1:
+        name = name[1:]
+    return "…" + name
 
 
 def short_name(name: str) -> str:

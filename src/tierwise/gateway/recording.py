@@ -165,16 +165,20 @@ class Entry:
             return self._estimated()
         # A stream that broke off has told its input, but of its output only what had come by then; some
         # providers never tell one of the two.
-        seen, prompt = (
-            estimate_tokens(self.text_bytes),
-            usage.input if usage.prompt else self.walk.prompt_tokens,
-        )
-        return structs.replace(usage, input=prompt, output=max(usage.output, seen), source="partial")
+        prompt = usage.input if usage.prompt else self.walk.prompt_tokens
+        return structs.replace(usage, input=prompt, output=max(usage.output, self._seen()), source="partial")
 
     def _estimated(self) -> Usage:
-        walk, seen = self.walk, estimate_tokens(self.text_bytes)
+        walk = self.walk
         tier = tier_billed(walk.outline.service_tier)
-        return Usage(walk.prompt_tokens, output=seen, source="estimated", service_tier=tier)
+        return Usage(walk.prompt_tokens, output=self._seen(), source="estimated", service_tier=tier)
+
+    def _seen(self) -> int:
+        """Tokens of the answer so far, by its bytes; never more than were asked for, nor than is reserved."""
+        seen, outline = estimate_tokens(self.text_bytes), self.walk.outline
+        if outline.max_output is None:
+            return seen
+        return min(seen, max(outline.max_output, 0) * max(outline.choices, 1))
 
     def _close(
         self, outcome: Outcome, status: int, error: TierwiseError | None, model: str | None

@@ -182,3 +182,17 @@ def test_the_helps_examples_run() -> None:
         "--arrivals-per-minute",
         "0.5",
     )
+
+
+def test_a_log_with_times_says_what_a_day_and_a_month_like_it_cost(tmp_path: Path) -> None:
+    file = tmp_path / "calls.csv"
+    days = "".join(f"2026-11-0{day}T0{hour}:00:00Z,800,50\n" for day in (1, 2) for hour in range(5))
+    file.write_text("at,input_tokens,output_tokens\n" + days)
+    answer = found("--file", str(file))
+    whole, daily = answer["workloads"]
+    assert (by_tier(whole, "total_usd")["haiku"], whole["days"]) == ("0.0105", 2)
+    assert (by_tier(daily, "day_usd")["haiku"], by_tier(daily, "month_usd")["haiku"]) == ("0.00525", "0.1575")
+    assert answer["latency"][0]["calls_per_day"] == 5
+    file.write_text("input_tokens,output_tokens\n800,50\n")
+    answer = found("--file", str(file))
+    assert (len(answer["workloads"]), answer["latency"]) == (1, [])

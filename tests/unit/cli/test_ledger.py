@@ -169,3 +169,25 @@ def test_export_to_parquet_and_backup(url: str, tmp_path: Path, monkeypatch: pyt
     monkeypatch.chdir(tmp_path)
     assert "10 events are in copy.db" in run("backup", "copy.db", "--db", url)
     assert run("report", "--json", "--db", "sqlite:///copy.db") == run("report", "--json", "--db", url)
+
+
+def test_models_with_long_names_stay_apart_and_what_has_no_price_costs_no_zero(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/ledger.db"
+
+    async def fill() -> None:
+        ledger = open_ledger(url, {})
+        for n, model in enumerate(("claude-haiku-4", "claude-opus-4.7", "nobody-knows-1")):
+            cost = 10**12 if n < 2 else None
+            await ledger.open(opened(f"a{n}", model=f"aggregator/anthropic/{model}"))
+            await ledger.close(closed(f"a{n}", cost, unpriced="no price" if cost is None else ""))
+        await ledger.shutdown()
+
+    asyncio.run(fill())
+    table, bars = run("report", "--by", "model", "--db", url).split("share of the spend")
+    for said in (table, bars):
+        assert "haiku-4 " in said
+        assert "opus-4.7 " in said
+    assert "$0.000000" not in table
+    (line,) = [line for line in table.splitlines() if "knows-1" in line]
+    assert "unpriced" in line
+    assert "knows-1" not in bars
