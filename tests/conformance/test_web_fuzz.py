@@ -19,7 +19,7 @@ schemathesis = pytest.importorskip(
 from tierwise.web.openapi import document  # noqa: E402
 
 SECRET = "open-sesame"
-# A call of the playground is a call of a provider; the streams are tested by themselves.
+# A call of the playground is a call of a provider: its streams are tested by themselves.
 schema = schemathesis.openapi.from_dict(document("tierwise")).exclude(path_regex="/playground/ask$")
 CHECKS = [
     schemathesis.checks.not_a_server_error,

@@ -212,10 +212,7 @@ class Dashboard:
     async def quote(self, request: Request) -> Response:
         """What a prompt may cost."""
         pool, secret, prompt = await self.prompted(request)
-        told = await playground.quote(pool, secret, self.site, prompt)
-        if isinstance(told, playground.Stream):
-            return StreamingResponse(told.pieces(), told.status, told.headers)
-        return in_json(told)
+        return in_json(await playground.quote(pool, secret, self.site, prompt))
 
     async def prompted(self, request: Request) -> tuple[Pool, str, playground.Prompt]:
         """What it takes to send the prompt that was asked for."""
@@ -233,16 +230,21 @@ class Dashboard:
         """No such path or method. Said to everyone alike: the paths are no secret."""
         assert isinstance(error, HTTPException)
         if error.status_code == 405:
-            allow = (error.headers or {}).get("Allow", "")
+            allow = ", ".join(sorted(self.answered(request.url.path)))
             fault: TierwiseError = MethodNotAllowed(
-                f"{request.method} is not answered at {request.url.path[:200]}.", f"Use {allow or 'GET'}."
+                f"{request.method} is not answered at {request.url.path[:200]}.", f"Use {allow}."
             )
         else:
             fault = NotFound(f"There is no page {request.url.path[:200]}.", "Start at the overview: /")
         reply = self.said(request, fault)
-        if error.status_code == 405 and error.headers:
-            reply.headers["allow"] = error.headers.get("Allow", "GET")
+        if error.status_code == 405:
+            reply.headers["allow"] = ", ".join(sorted(self.answered(request.url.path)))
         return reply
+
+    def answered(self, path: str) -> set[str]:
+        """The methods of a path: its page and its acts are routes of their own."""
+        ours = [route for route in self.app.routes if isinstance(route, Route)]
+        return {method for route in ours if route.path_regex.match(path) for method in route.methods or ()}
 
     async def broken(self, request: Request, error: Exception) -> Response:
         """What nobody expected: the log has it, the reader gets no traceback."""

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from tierwise.costing import price_at
-from tierwise.errors import BadRequest
+from tierwise.errors import BadRequest, TierwiseError
 from tierwise.http1 import Call, Origin, Pool, Response
 
 from ..shown import iso
@@ -73,6 +73,29 @@ class Quote(Struct, frozen=True):
     tiers: list[QuotedTier]
 
 
+class Refused(TierwiseError):
+    """What the data plane refused, in this port's words."""
+
+    kind = "data_plane"
+
+    def __init__(self, status: int, body: bytes) -> None:
+        try:
+            fault = msgspec.json.decode(body, type=_Refusal).error
+        except msgspec.DecodeError:
+            fault = _Fault("The data plane gave no reason.")
+        super().__init__(fault.message, f"The data plane calls this `{fault.code}`." if fault.code else "")
+        self.status = status
+
+
+class _Fault(Struct):
+    message: str
+    code: str | None = None
+
+
+class _Refusal(Struct):
+    error: _Fault
+
+
 class Stream:
     """The data plane's reply, passed on as it comes."""
 
@@ -84,6 +107,10 @@ class Stream:
             word = name.decode("latin1")
             if word == "content-type" or word.startswith("x-tierwise-"):
                 self.headers[word] = value.decode("latin1")
+
+    async def whole(self) -> bytes:
+        """All of the body."""
+        return b"".join([piece async for piece in self.pieces()])
 
     async def pieces(self) -> AsyncIterator[bytes]:
         """The body; the data plane's call is cut when nobody listens any more."""
@@ -107,16 +134,15 @@ def playground(site: Site, asked: Nothing) -> Playground:
 
 
 async def send(pool: Pool, secret: str, site: Site, prompt: Prompt) -> Stream:
-    """Sends a prompt as a stream of OpenAI chat. Raises UpstreamError when the data plane does not answer."""
+    """Sends a prompt as a stream of OpenAI chat. Raises Refused, and UpstreamError when the data plane
+    does not answer."""
     return await _post(pool, secret, site, ("/v1/chat/completions", _body(prompt)))
 
 
-async def quote(pool: Pool, secret: str, site: Site, prompt: Prompt) -> Quote | Stream:
-    """What the prompt may cost on each tier, or the data plane's refusal. Nothing is sent or booked."""
+async def quote(pool: Pool, secret: str, site: Site, prompt: Prompt) -> Quote:
+    """What the prompt may cost on each tier. Nothing is sent or booked. Raises Refused, UpstreamError."""
     stream = await _post(pool, secret, site, ("/v1/quote", _body(prompt)))
-    if stream.status != 200:
-        return stream
-    return msgspec.json.decode(b"".join([piece async for piece in stream.pieces()]), type=Quote)
+    return msgspec.json.decode(await stream.whole(), type=Quote)
 
 
 def _body(prompt: Prompt) -> bytes:
@@ -144,7 +170,10 @@ async def _post(pool: Pool, secret: str, site: Site, asked: tuple[str, bytes]) -
         (b"content-type", b"application/json"),
         (b"x-tierwise-tags", b"playground"),
     ]
-    return Stream(await pool.send(Call(origin, "POST", f"{prefix}{path}", headers, body)))
+    stream = Stream(await pool.send(Call(origin, "POST", f"{prefix}{path}", headers, body)))
+    if stream.status != 200:
+        raise Refused(stream.status, await stream.whole())
+    return stream
 
 
 def secret_of(site: Site) -> str:
