@@ -46,7 +46,8 @@ class TierLine(Struct, frozen=True):
 
 
 class Screen(Struct, frozen=True):
-    """One look: calls that ended in the last `window_s` seconds. `over_time`: calls per twentieth of it."""
+    """One look: calls that ended in the last `window_s` seconds. `over_time`: calls per twentieth of it.
+    `cached` requests were answered from the response cache: no calls, so in no other figure but `last`."""
 
     window_s: int
     calls: int
@@ -57,10 +58,12 @@ class Screen(Struct, frozen=True):
     tiers: tuple[TierLine, ...]
     last: tuple[Ended, ...]
     gateway: Gateway | None
+    cached: int = 0
 
 
-def screen_of(calls: Sequence[Ended], now_us: int, window_s: int, gateway: Gateway | None) -> Screen:
-    """The figures of `calls`, newest first."""
+def screen_of(ended: Sequence[Ended], now_us: int, window_s: int, gateway: Gateway | None) -> Screen:
+    """The figures of `ended`, newest first."""
+    calls = [each for each in ended if each.outcome != "cached"]
     by_tier: dict[str, list[Ended]] = {}
     for call in calls:
         by_tier.setdefault(call.tier or "pinned", []).append(call)
@@ -77,8 +80,9 @@ def screen_of(calls: Sequence[Ended], now_us: int, window_s: int, gateway: Gatew
         spend_pico=sum(call.cost_pico or 0 for call in calls),
         over_time=tuple(steps),
         tiers=tuple(sorted(lines, key=lambda line: (-line.calls, line.tier))),
-        last=tuple(calls[:LAST]),
+        last=tuple(ended[:LAST]),
         gateway=gateway,
+        cached=len(ended) - len(calls),
     )
 
 
@@ -101,8 +105,9 @@ def picture(screen: Screen) -> RenderableType:
     from rich.console import Group
     from rich.text import Text
 
+    hits = f", {screen.cached} more from the response cache" if screen.cached else ""
     return Group(
-        Text.assemble(("tierwise", "bold"), f"  calls that ended in the last {screen.window_s} s"),
+        Text.assemble(("tierwise", "bold"), f"  calls that ended in the last {screen.window_s} s{hits}"),
         Text(_totals(screen)),
         _state(screen.gateway),
         Text(""),

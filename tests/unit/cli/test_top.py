@@ -55,6 +55,17 @@ def test_a_window_of_calls_in_eighty_columns() -> None:
     assert len([line for line in lines if line.startswith("11:59:") or line.startswith("12:00:")]) == 10
 
 
+def test_what_the_response_cache_answered_is_no_call() -> None:
+    calls = [ended(n, outcome="cached", cost=0) for n in range(6)] + [ended(8), ended(9, outcome="error")]
+    screen = screen_of(calls, NOON, 60, UP)
+    assert (screen.calls, screen.cached, screen.errors, sum(screen.over_time)) == (2, 6, 1, 2)
+    assert [line.share for line in screen.tiers] == [1.0]
+    lines = shown(screen)
+    assert lines[0] == "tierwise  calls that ended in the last 60 s, 6 more from the response cache"
+    assert "errors 50.0%" in lines[1]
+    assert sum("cached" in line for line in lines[6:]) == 6
+
+
 def test_no_calls_and_no_server() -> None:
     screen = screen_of([], NOON, 60, None)
     assert (screen.calls, screen.spend_pico, screen.tiers, sum(screen.over_time)) == (0, 0, (), 0)
