@@ -110,6 +110,11 @@ class History:
             floor = max(0, last_seq(ask, self.flavour) - 10 * limit)
             return ask(self.flavour.text(query), {"floor": floor, "since": since_us, "limit": limit})
 
+    def events(self) -> int:
+        """How many events the ledger has, about: the number of the newest."""
+        with self.asking() as ask:
+            return last_seq(ask, self.flavour)
+
     def audits(self, limit: int = 30) -> list[tuple[Any, ...]]:
         """The administrators' last acts: at_us, act, subject, note."""
         with self.asking() as ask:

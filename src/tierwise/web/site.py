@@ -24,6 +24,7 @@ class Site:
         self.doors = doors
         self.policy_lock = threading.Lock()
         self.playground_lock = threading.Lock()
+        self.walking = threading.Lock()
         self.playground_secret = ""
         self._lock = threading.Lock()
         self._books: tuple[str, History, Rollup] | None = None

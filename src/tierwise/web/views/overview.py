@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from tierwise.errors import Overloaded
+
 from ..history import Wanted
 from ..rollup import DAY_US, HOUR_US, Slot
 from ..site import Site, month_start_us, now
@@ -26,7 +28,7 @@ from .ranges import (
 _LATEST = 12
 _NEAR = 0.9
 _WALKED = 20_000
-"""Calls that are gone through one by one on each look, at most."""
+"""Events of a ledger that is gone through on each look, at most."""
 
 
 class Series(Struct, frozen=True):
@@ -53,8 +55,8 @@ class Net(Struct, frozen=True):
 
 class Overview(Struct, frozen=True):
     """The front page. Days and months are UTC. `causal`: what routing saved by the calls of the range that
-    were held out at random, with its interval; none where no task holds any out, or there are too many calls
-    to go through on each look (`/api/v1/savings` does).
+    were held out at random, with its interval; none where no task holds any out, or the ledger is too long to
+    go through on each look (`/api/v1/savings` does).
     """
 
     span: Span
@@ -95,7 +97,7 @@ def overview(site: Site, asked: Ranged) -> Overview:
         shown=shown,
         month_net=net(month_groups),
         shown_net=net(groups),
-        causal=walked.saved(site, asked).causal if _few(site, shown) else [],
+        causal=_causal(site, asked),
         series=series(site, groups, span),
         latest=latest,
         notices=notices(site, shown, empty=not latest),
@@ -118,8 +120,14 @@ def _served(slot: Slot) -> bool:
     return slot.kind in ("call", "batch") and slot.outcome != "error"
 
 
-def _few(site: Site, shown: Figures) -> bool:
-    return shown.calls <= _WALKED and any(task.holdout_share for task in site.policy.tasks.values())
+def _causal(site: Site, asked: Ranged) -> list[walked.Caused]:
+    held_out = any(task.holdout_share for task in site.policy.tasks.values())
+    if not held_out or site.history.events() > _WALKED:
+        return []
+    try:
+        return walked.saved(site, asked).causal
+    except Overloaded:
+        return []
 
 
 def series(site: Site, groups: Groups, span: Span) -> Series:

@@ -7,13 +7,12 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct, structs
 
 from tierwise.costing import Replayed
-from tierwise.ledger import read_ledger
 
 from ..shown import iso
 from ..site import Site, now
 from .policies import LONGEST, checked
 from .ranges import SPAN_US
-from .walked import in_time
+from .walked import rows_since
 
 
 class Rehearsal(Struct, frozen=True, forbid_unknown_fields=True):
@@ -35,6 +34,6 @@ def rehearse(site: Site, wish: Rehearsal) -> Rehearsed:
     there are too many calls to go through while somebody waits, StoreError."""
     blocks = checked(site, wish.text)
     since = now() - SPAN_US[wish.last]
-    rows = in_time(read_ledger(site.control.ledger_url).rows(since))
+    rows = rows_since(site, since)
     found = site.control.lab.replay(rows, blocks, site.settings, iso(now())[:10])
     return Rehearsed(**structs.asdict(found), last=wish.last, since_us=since)

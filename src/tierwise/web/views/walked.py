@@ -5,7 +5,7 @@ The ledger's rows are gone through while somebody waits, for LONGEST_S at most.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from msgspec import Struct
@@ -166,17 +166,25 @@ def _prefix(one: Series) -> Prefix:
 
 
 def _calls(site: Site, since_us: int) -> Iterator[Settled]:
-    return settled(in_time(read_ledger(site.control.ledger_url).rows(since_us)))
+    return settled(rows_since(site, since_us))
 
 
-def in_time(rows: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
-    """The rows, as long as somebody may be kept waiting. Raises Overloaded."""
-    until = tick_us() + LONGEST_S * 1e6
-    for number, row in enumerate(rows):
-        if number % 1000 == 0 and tick_us() > until:
-            raise Overloaded(
-                f"There are more calls in that time than can be gone through in {LONGEST_S:.0f} s.",
-                "Choose a shorter time, or use the command line: `policy plan`, `ledger report --savings`, "
-                "`cache advise`.",
-            )
-        yield row
+def rows_since(site: Site, since_us: int) -> Iterator[Mapping[str, Any]]:
+    """The ledger's rows, as long as somebody may be kept waiting, and for one at a time: the data plane is in
+    the same process. Raises StoreError, Overloaded."""
+    if not site.walking.acquire(blocking=False):
+        raise Overloaded(
+            "Another page is going through the ledger's calls just now.", "Load this one again in a moment."
+        )
+    try:
+        until = tick_us() + LONGEST_S * 1e6
+        for number, row in enumerate(read_ledger(site.control.ledger_url).rows(since_us)):
+            if number % 1000 == 0 and tick_us() > until:
+                raise Overloaded(
+                    f"There are more calls in that time than can be gone through in {LONGEST_S:.0f} s.",
+                    "Choose a shorter time, or use the command line: `tierwise policy plan`, "
+                    "`tierwise ledger report --savings`, `tierwise cache advise`.",
+                )
+            yield row
+    finally:
+        site.walking.release()
