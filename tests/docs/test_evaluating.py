@@ -81,7 +81,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     asked = [([{"role": "user", "content": row[TEXT]}], row[LABEL]) for row in ROWS]
     kept = [Sample("", f"ex_{i}", "sonnet", "", *pair) for i, pair in enumerate(asked)]
     lines = [sample_line(sample, Secrets({})) for sample in kept]
-    keep_samples(samples_folder(place / "policy.toml", "classification"), "2026-11-22", lines)
+    keep_samples(samples_folder(place / "policy.toml", "classification"), "2026-11-22", lines, len(lines))
     yield place
     server.close()
 

@@ -190,7 +190,7 @@ class TaskRow(Struct, frozen=True):
     sample_share: float | None = None
     """Share of calls whose prompt and answer are kept for `tierwise eval --from-ledger`, 0 to 1."""
     sample_daily: int | None = None
-    """Samples kept a day at most."""
+    """Samples kept a day at most, by all gateways that share the folder."""
     cache: bool | None = None
     """Keep its answers, at whatever temperature (true), or none (false). Absent: as `[cache]`."""
     cache_ttl_s: float | None = None

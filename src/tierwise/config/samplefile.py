@@ -5,6 +5,7 @@ The ledger holds no texts; these files do. Only their owner may read them, and d
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import re
@@ -56,13 +57,33 @@ def sample_line(sample: Sample, secrets: Secrets) -> bytes:
     return _CREDENTIAL.sub(MASK, secrets.masked(msgspec.json.encode(sample))) + b"\n"
 
 
-def keep_samples(folder: Path, day: str, lines: Sequence[bytes]) -> None:
-    """Appends to the file of `day` (2026-11-22), and removes days that are too old. Raises ConfigError."""
+class Kept(Struct, frozen=True):
+    """How many samples the first `size` bytes of a day's file hold, and how many of them were just added."""
+
+    size: int = 0
+    count: int = 0
+    added: int = 0
+
+
+_NOTHING = Kept()
+
+
+def keep_samples(folder: Path, day: str, lines: Sequence[bytes], most: int, seen: Kept = _NOTHING) -> Kept:
+    """Appends to the file of `day` (2026-11-22) as many lines as leave `most` in it, whoever wrote the
+    others, and removes days that are too old. Gives how the file stands, to be `seen` the next time. Raises
+    ConfigError.
+    """
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        file = os.open(folder / f"{day}.jsonl", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        file = os.open(folder / f"{day}.jsonl", os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
         try:
-            os.write(file, b"".join(lines))
+            # Several gateways may share the folder: they count together.
+            fcntl.flock(file, fcntl.LOCK_EX)
+            kept = _counted(file, seen)
+            told = b"".join(lines[: max(0, most - kept.count)])
+            os.write(file, told)
+            added = told.count(b"\n")
+            kept = Kept(kept.size + len(told), kept.count + added, added)
         finally:
             os.close(file)
         oldest = str(date.fromisoformat(day) - timedelta(days=KEPT_DAYS))
@@ -73,14 +94,18 @@ def keep_samples(folder: Path, day: str, lines: Sequence[bytes]) -> None:
         raise ConfigError(
             f"No sample can be kept in {folder}: {error}.", "Check the folder's permissions."
         ) from None
+    return kept
 
 
-def kept_on(folder: Path, day: str) -> int:
-    """How many samples the file of `day` holds."""
-    try:
-        return (folder / f"{day}.jsonl").read_bytes().count(b"\n")
-    except OSError:
-        return 0
+def _counted(file: int, seen: Kept) -> Kept:
+    """How the file stands now: only what came since it was `seen` is read."""
+    size = os.fstat(file).st_size
+    if size < seen.size:
+        seen = _NOTHING
+    at, count = seen.size, seen.count
+    while piece := os.pread(file, min(size - at, 1 << 20), at):
+        at, count = at + len(piece), count + piece.count(b"\n")
+    return Kept(at, count)
 
 
 def read_samples(folder: Path) -> Iterator[Sample]:

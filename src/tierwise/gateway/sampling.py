@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Struct
 
 from tierwise.clock import now_us, rfc3339
-from tierwise.config.samplefile import Sample, keep_samples, kept_on, sample_line, samples_folder
+from tierwise.config.samplefile import Kept, Sample, keep_samples, sample_line, samples_folder
 from tierwise.dialects import registry
 from tierwise.errors import TierwiseError
 from tierwise.judging.alarm import Said
@@ -56,7 +56,7 @@ class Samples:
         self._tasks: Mapping[str, Task] = MappingProxyType({})
         self._waiting: deque[Heard] = deque()
         self._writing: asyncio.Task[None] | None = None
-        self._days: dict[str, tuple[int, int]] = {}
+        self._days: dict[str, tuple[int, Kept]] = {}
         self._full: dict[str, int] = {}
 
     def use(self, snapshot: Snapshot) -> None:
@@ -120,22 +120,23 @@ class Samples:
             by_task.setdefault(heard.task.name, []).append(heard)
         for name, several in by_task.items():
             folder = samples_folder(several[0].walk.snapshot.settings.policy_path, name)
-            known, count = self._days.get(name, (0, 0))
-            count = count if known == today else kept_on(folder, day)
-            room = max(0, several[0].task.sample_daily - count)
-            if len(several) > room:
-                self._counts[name, "capped"] += len(several) - room
+            known, seen = self._days.get(name, (0, Kept()))
+            seen = seen if known == today else Kept()
+            most = several[0].task.sample_daily
+            lines = [line for each in several if (line := self._line(each))]
+            if not lines:
+                continue
+            try:
+                now = keep_samples(folder, day, lines, most, seen)
+            except TierwiseError as error:
+                self._counts[name, "failed"] += len(lines)
+                log.error("%s", error.sentence())
+                continue
+            self._days[name] = (today, now)
+            self._counts[name, "kept"] += now.added
+            if now.added < len(lines):
+                self._counts[name, "capped"] += len(lines) - now.added
                 self._full[name] = today
-            lines = [line for each in several[:room] if (line := self._line(each))]
-            if lines:
-                try:
-                    keep_samples(folder, day, lines)
-                except TierwiseError as error:
-                    self._counts[name, "failed"] += len(lines)
-                    log.error("%s", error.sentence())
-                    continue
-            self._counts[name, "kept"] += len(lines)
-            self._days[name] = (today, count + len(lines))
 
     def _line(self, heard: Heard) -> bytes:
         try:

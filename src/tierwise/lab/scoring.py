@@ -92,7 +92,8 @@ def judge_of(spec: Spec, cases: Sequence[Case], allow_code: bool = False) -> Jud
         try:
             scorer(spec.name, options)
         except SuiteError as error:
-            raise SuiteError(error.message, f"{error.hint} Known: {known}.") from None
+            near = "" if error.hint.startswith("Known") else f"{error.hint} "
+            raise SuiteError(error.message, f"{near}Known: {known}.") from None
     return scorer(spec.name, options)
 
 
