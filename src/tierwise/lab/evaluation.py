@@ -267,7 +267,7 @@ class _Bench:
             bar=bar,
             seed=options.seed,
             n=len(order),
-            repeats=_positive(options.repeats or 1, "repeats"),
+            repeats=_positive(1 if options.repeats is None else options.repeats, "repeats"),
             sequential=options.sequential,
             max_tokens=options.max_tokens,
             temperature=options.temperature,

@@ -46,3 +46,5 @@ async def test_evaluate_gives_the_verdict_and_refuses_unknown_options() -> None:
         await evaluate(suite_of(CASES), MODELS, marginn=0.1)
     with pytest.raises(SuiteError, match="margin of 0"):
         await evaluate(suite_of(CASES), MODELS, margin=0.0)
+    with pytest.raises(SuiteError, match="repeats cannot be 0"):
+        await evaluate(suite_of(CASES), MODELS, repeats=0)
