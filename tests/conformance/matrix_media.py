@@ -179,6 +179,62 @@ MEDIA = [
         {**ALL, "C": loss("media.document_url", fragment=BARE["C"])},
     ),
     Row(
+        "PDF by URL, with a title",
+        {
+            "A": look("A", {"type": "document", "title": "T", "source": {"type": "url", "url": READ}}),
+            "G": look(
+                "G", {"fileData": {"fileUri": READ, "mimeType": "application/pdf", "displayName": "T"}}
+            ),
+        },
+        {
+            "C": loss("media.document_url", fragment=BARE["C"]),
+            "R": changed(
+                "without it",
+                look("R", {"type": "input_file", "file_url": READ}),
+                "media.document.context",
+            ),
+            "A": carried,
+            "G": changed(
+                "without it",
+                look("G", {"fileData": {"fileUri": READ, "mimeType": "application/pdf"}}),
+                "media.document.context",
+            ),
+        },
+    ),
+    Row(
+        "the file name of an image",
+        {"G": look("G", {"inlineData": {"mimeType": "image/png", "data": PNG, "displayName": "seen.png"}})},
+        {
+            "G": carried,
+            **{
+                code: changed("without it", image(code, f"data:image/png;base64,{PNG}"), "media.name")
+                for code in "CRA"
+            },
+        },
+    ),
+    Row(
+        "a document's detail",
+        {
+            "R": look(
+                "R",
+                {
+                    "type": "input_file",
+                    "filename": "a.pdf",
+                    "detail": "high",
+                    "file_data": f"data:application/pdf;base64,{PDF}",
+                },
+            )
+        },
+        {
+            "R": carried,
+            "C": changed("without it", file("C", "application/pdf", PDF, "a.pdf"), "media.detail"),
+            "A": changed("without it", file("A", "application/pdf", PDF, "a.pdf"), "media.detail"),
+            "G": changed(
+                "without it", file("G", "application/pdf", PDF), "media.detail", "media.document.context"
+            ),
+        },
+    ),
+    Row(
         "PDF by file id",
         {
             "C": look("C", {"type": "file", "file": {"file_id": "file-1"}}),

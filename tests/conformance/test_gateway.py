@@ -232,7 +232,9 @@ def test_other_paths(chat: World) -> None:
     assert live.request(port, "GET", "/healthz").status == 200
     assert live.request(port, "GET", "/readyz").status == 200
     assert live.request(port, "HEAD", "/").status == 200
-    assert live.request(port, "HEAD", "/anthropic/api/hello").status == 200
+    for method in ("HEAD", "GET"):
+        assert live.request(port, method, "/anthropic/api/hello").status == 200
+        assert live.request(port, method, "/api/hello").status == 200
     assert live.request(port, "GET", CHAT).status == 405
     assert live.request(port, "POST", "/v2/nothing").status == 404
     upgrade = {"connection": "Upgrade", "upgrade": "websocket"}

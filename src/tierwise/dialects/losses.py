@@ -78,6 +78,7 @@ CATALOG = MappingProxyType(
         "media.file_id": "a file known to one vendor only was not sent",
         "media.mime": "a media type that the caller did not say was guessed",
         "media.detail": "an image's detail was not sent",
+        "media.name": "the file name of an image, audio or video was not sent",
         "media.output": "media in the answer was dropped",
         # thinking
         "thinking.replay": "another vendor's or unsigned thinking in the history was dropped",

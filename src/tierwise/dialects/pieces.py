@@ -1,11 +1,13 @@
-"""What the readers of all streams share: pieces come one by one, and a malformed one must not cost what came
-before it.
+"""What the readers of all replies share. Pieces of a stream come one by one, and a malformed one must not
+cost what came before it.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from typing import Any, Generic, Protocol, TypeVar
+
+import msgspec
 
 from ..errors import UpstreamBroke
 from ..nouns import Ended, Event
@@ -67,6 +69,17 @@ class PieceReader(ABC, Generic[Piece]):
 
     def _last(self, events: list[Event]) -> None:
         """Appends what is due at the end."""
+
+
+def whole_reply(body: bytes) -> dict[str, Any]:
+    """The object that a whole reply is. UpstreamBroke when it is none."""
+    try:
+        whole = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise UpstreamBroke("The provider's reply is not valid JSON.") from error
+    if not isinstance(whole, dict):
+        raise UpstreamBroke("The provider's reply is not a JSON object.")
+    return whole
 
 
 def string_of(value: Any) -> str:

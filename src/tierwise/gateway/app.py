@@ -31,6 +31,7 @@ KINDS: dict[str, tuple[DialectName, Kind]] = {
     **{path: ("openai_chat", Kind(errand=errand)) for path, errand in ERRANDS.items()},
 }
 _GEMINI = "/gemini/"
+_READS = ("GET", "HEAD")
 _KNOWN = {prefix + path: kind for path, kind in KINDS.items() for prefix in ("", *PREFIXES)}
 
 
@@ -69,15 +70,15 @@ class App:
         if path in ("/healthz", "/readyz"):
             ok = path == "/healthz" or (self.ready and not self.gate.admission.draining)
             writing.plain(reply, 200 if ok else 503, b"ok\n" if ok else b"not ready\n")
-        elif method == "HEAD" and (path == "/" or path.endswith("/api/hello")):
+        elif (method == "HEAD" and path == "/") or (method in _READS and path.endswith("/api/hello")):
             reply.send(200, [])
         elif method == "POST" and bare(path) == "/quote":
             await quote(self.gate, request, reply, surface_of(request))
         elif path.startswith(_GEMINI) and method == "POST":
             await self._gemini(request, reply, path)
-        elif method in ("GET", "HEAD") and path.startswith(_GEMINI):
+        elif method in _READS and path.startswith(_GEMINI):
             self._models(request, reply, path.removeprefix("/gemini/v1beta").removeprefix("/gemini/v1"))
-        elif method in ("GET", "HEAD") and bare(path).startswith("/models"):
+        elif method in _READS and bare(path).startswith("/models"):
             self._models(request, reply, bare(path))
         elif self.batches is not None and self.batches.knows(path):
             await self.batches.answer(request, reply, surface_of(request))

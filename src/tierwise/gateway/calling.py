@@ -10,8 +10,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+from typing import TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
 from tierwise.clock import tick_us
 from tierwise.dialects.base import Dialect, StreamReader, Tap
@@ -38,7 +40,7 @@ from tierwise.nouns import (
     Thinking,
     ToolCall,
 )
-from tierwise.nouns.answer import BlockStart, Delta, Ended, Finished
+from tierwise.nouns.answer import BlockStart, Delta, Ended, Finished, Started
 from tierwise.routing import GiveUp, Plan, Try, decide, failure_of, plan_of
 from tierwise.routing.retry import Moment
 from tierwise.upstream import Deployment, Header, Health, Sent, seconds, send
@@ -50,6 +52,7 @@ from .signers import Signed, moved, signer_of, without_foreign
 from .walk import Walk
 
 log = logging.getLogger("tierwise")
+Told = TypeVar("Told", Answer, Started)
 
 # A plain reply is held whole until its CLOSE row is durable.
 _PLAIN_LIMIT = 64 << 20
@@ -207,9 +210,14 @@ async def read(live: Live) -> None:
         refuse_false_success(live, body)
         entry.text_bytes = 0 if errand is not None else said(dialect, body)
     if live.crossed and errand is None:
-        live.answer = dialect.read_answer(body)
+        live.answer = dated(dialect.read_answer(body), entry.walk)
     else:
         live.body = body
+
+
+def dated(told: Told, walk: Walk) -> Told:
+    """`told` with the time the request came, in seconds since 1970, where the provider's dialect has none."""
+    return told if told.created else replace(told, created=walk.at_us // 1_000_000)
 
 
 def said(dialect: Dialect, body: bytes) -> int:
@@ -363,7 +371,7 @@ async def peek_events(live: Live) -> None:
     while True:
         data = await live.response.chunk()
         events = reader.feed(data) if data else reader.finish()
-        live.events += events
+        live.events += [dated(event, entry.walk) if isinstance(event, Started) else event for event in events]
         for event in events:
             if isinstance(event, Failed):
                 raise error_of(event)

@@ -33,6 +33,8 @@ def media_block(media: Media, role: str, same: bool, losses: Losses) -> Block | 
         return None
     if media.detail not in ("", "auto"):
         losses.add("media.detail", media.detail)
+    if media.name and media.kind == "image":
+        losses.add("media.name", media.name)
     return _image(media, losses) if media.kind == "image" else _document(media, losses)
 
 

@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from types import MappingProxyType
 from typing import Any
 
-import msgspec
 from msgspec.structs import replace
 
 from ...errors import BadRequest, UpstreamBroke
 from ...nouns import Answer, Choice, FinishReason, Part, Refusal, Text, ToolCall
+from ..pieces import whole_reply
 from .citations import read_citations, within
 from .errors import read_error_object
 from .fields import NAME, Wire
@@ -45,12 +45,7 @@ def read_answer(body: bytes) -> Answer:
     """The Answer a reply holds. UpstreamBroke when it is malformed, UpstreamStatus when it is an error in
     disguise.
     """
-    try:
-        whole = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise UpstreamBroke("The provider's reply is not valid JSON.") from error
-    if not isinstance(whole, dict):
-        raise UpstreamBroke("The provider's reply is not a JSON object.")
+    whole = whole_reply(body)
     listed = whole.get("candidates")
     listed = listed if isinstance(listed, list) else []
     blocked = block_reason(whole)

@@ -12,6 +12,7 @@ from ...nouns import Answer, Choice, Citation, FinishReason, Opaque, Part, Refus
 from ..citations import cite, own
 from ..logprobs import read_logprobs
 from ..members import json_text
+from ..pieces import whole_reply
 from .citations import listed_pages, read_annotations
 from .errors import read_error_object
 from .fields import LEGACY_ID, NAME, Fields
@@ -27,12 +28,7 @@ def read_answer(body: bytes) -> Answer:
     """The Answer a reply holds. UpstreamBroke when it is malformed, UpstreamStatus when it is an error in
     disguise.
     """
-    try:
-        whole = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise UpstreamBroke("The provider's reply is not valid JSON.") from error
-    if not isinstance(whole, dict):
-        raise UpstreamBroke("The provider's reply is not a JSON object.")
+    whole = whole_reply(body)
     listed = whole.get("choices")
     if not isinstance(listed, list) or not listed:
         if whole.get("error"):

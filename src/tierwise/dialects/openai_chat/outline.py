@@ -9,10 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec import Raw, Struct
+from msgspec.json import Decoder
 
 from ...errors import BadRequest
 from ...nouns import Outline
@@ -27,6 +28,10 @@ _ABSENT = Raw(b"null")
 # Bytes of JSON below which no model caches a prompt: 512 tokens.
 _CACHEABLE = 1500
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
+Top = TypeVar("Top")
+Entry = TypeVar("Entry")
 
 
 class _Options(Struct):
@@ -115,12 +120,7 @@ _MEDIA: Mapping[str, tuple[str, str]] = MappingProxyType(
 
 def outline(body: bytes) -> Outline:
     """The Outline of a request. BadRequest with `param` when it cannot be understood."""
-    try:
-        top = _BODY.decode(body)
-    except msgspec.ValidationError as error:
-        raise invalid(error) from error
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise not_json(error) from error
+    top = decode(_BODY, body)
     if not top.messages:
         raise BadRequest("`messages` must hold at least one message.", param="messages")
     seen = _look(top.messages)
@@ -151,17 +151,45 @@ def outline(body: bytes) -> Outline:
         schema,  # output_schema
         seen.size - seen.base64,  # prompt_bytes
         top.n or 1,  # choices
-        _text(metadata.get("task")) if metadata else None,  # task
+        text_or_none(metadata.get("task")) if metadata else None,  # task
         _first_text(metadata.get("session_id"), top.prompt_cache_key),  # session
         _first_text(top.user, top.safety_identifier),  # user
         top.stream_options is not None and top.stream_options.include_usage is True,  # include_usage
         seen.marks,  # cache_marks
-        None if top.service_tier is None else _text(top.service_tier),  # service_tier
+        None if top.service_tier is None else text_or_none(top.service_tier),  # service_tier
         fallback,
         preference,
         *(_beginning(top) if seen.size > _CACHEABLE else _SHORT),  # head, opening
         top.usage is not None and asks_cost(top.usage),  # usage_cost
     )
+
+
+def decode(decoder: Decoder[Top], body: bytes) -> Top:
+    """The top level of a request. BadRequest in words that an OpenAI client knows."""
+    try:
+        return decoder.decode(body)
+    except msgspec.ValidationError as error:
+        raise invalid(error) from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise not_json(error) from error
+
+
+def decode_list(decoder: Decoder[list[Entry]], raw: Raw, where: str) -> list[Entry]:
+    """An array inside a request that stands at `where`. BadRequest likewise."""
+    try:
+        return decoder.decode(raw)
+    except msgspec.ValidationError as error:
+        raise invalid(error, where) from error
+
+
+def decode_parts(decoder: Decoder[list[Entry]], raw: Raw) -> list[Entry]:
+    """A message's parts; [] when they are of another shape, which the full reading, or the provider, will
+    tell.
+    """
+    try:
+        return decoder.decode(raw)
+    except msgspec.ValidationError:
+        return []
 
 
 def _beginning(top: _Body) -> tuple[tuple[Raw, ...], Raw]:
@@ -174,7 +202,8 @@ def _beginning(top: _Body) -> tuple[tuple[Raw, ...], Raw]:
     return tuple(head), _ABSENT
 
 
-def _text(value: Any) -> str | None:
+def text_or_none(value: Any) -> str | None:
+    """`value` if it is a text that says something."""
     return value if isinstance(value, str) and value else None
 
 
@@ -185,7 +214,7 @@ def _speaks(modalities: Any) -> bool:
 def _first_text(value: Any, other: Any) -> str | None:
     if value is None and other is None:
         return None
-    return _text(value) or _text(other)
+    return text_or_none(value) or text_or_none(other)
 
 
 def _count(raw: Raw, name: str, seen: _Seen) -> int:
@@ -194,10 +223,7 @@ def _count(raw: Raw, name: str, seen: _Seen) -> int:
     if size < 5 and bytes(raw) == b"null":
         return 0
     seen.size += size
-    try:
-        tools = _TOOLS.decode(raw)
-    except msgspec.ValidationError as error:
-        raise invalid(error, name) from error
+    tools = decode_list(_TOOLS, raw, name)
     seen.marks = seen.marks or any(tool.cache_control for tool in tools)
     return len(tools)
 
@@ -233,11 +259,7 @@ def _look(messages: list[_Message]) -> _Seen:
 
 
 def _look_at_parts(raw: Raw, seen: _Seen) -> None:
-    try:
-        parts = _PARTS.decode(raw)
-    except msgspec.ValidationError:
-        return  # of another shape: the full reading, or the provider, will say what is wrong
-    for part in parts:
+    for part in decode_parts(_PARTS, raw):
         if part.prompt_cache_breakpoint is not None or part.cache_control is not None:
             seen.marks = True
         if not isinstance(part.type, str) or part.type not in _MEDIA:

@@ -275,6 +275,8 @@ class MessageWriter:
             self._losses.add("cache.mark")
 
     def _media(self, part: Media) -> Wire | None:
+        if part.name and part.kind != "document":
+            self._losses.add("media.name", part.name)
         match part.kind, part.source:
             case "image", "url" | "base64":
                 image: Wire = {"url": _url(part)}
@@ -303,6 +305,8 @@ class MessageWriter:
             return {"type": "text", "text": f"{head}\n\n{part.value}" if head else part.value}
         if part.context:
             self._losses.add("media.document.context")
+        if part.detail not in ("", "auto"):
+            self._losses.add("media.detail", part.detail)
         if part.source == "file_id":
             if not self._ask.dialect.startswith("openai"):
                 self._losses.add("media.file_id", part.kind)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
-
 from ...errors import BadRequest, UpstreamBroke
 from ...nouns import Answer, Choice, FinishReason, Media, Opaque, Part, Refusal, Text, ToolCall
 from ..logprobs import tokens_of
+from ..pieces import whole_reply
 from . import usage as usages
 from .errors import failed
 from .from_chat import Fields
@@ -31,12 +30,7 @@ KNOWN = frozenset(_ECHOED.split())
 
 def read_answer(body: bytes) -> Answer:
     """The Answer a reply holds. UpstreamBroke when it is malformed, UpstreamStatus when it failed."""
-    try:
-        whole = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise UpstreamBroke("The provider's reply is not valid JSON.") from error
-    if not isinstance(whole, dict):
-        raise UpstreamBroke("The provider's reply is not a JSON object.")
+    whole = whole_reply(body)
     output = whole.get("output")
     if whole.get("status") == "failed" or (whole.get("error") and not output):
         raise failed(whole.get("error"), body)

@@ -10,8 +10,8 @@ from msgspec import Raw, Struct
 from ...errors import BadRequest
 from ...nouns import Outline
 from ..base import asks_cost
-from ..members import not_json, wrong
-from .from_chat import invalid, is_extension, read_extension
+from ..members import wrong
+from .from_chat import decode, decode_list, decode_parts, is_extension, read_extension, text_or_none
 
 _ABSENT = Raw(b"null")
 
@@ -98,12 +98,7 @@ _TOOLS = msgspec.json.Decoder(list[_Tool])
 
 def outline(body: bytes) -> Outline:
     """The Outline of a request. BadRequest with `param` when it cannot be understood."""
-    try:
-        top = _BODY.decode(body)
-    except msgspec.ValidationError as error:
-        raise invalid(error) from error
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise not_json(error) from error
+    top = decode(_BODY, body)
     seen = _Seen()
     _look(top, seen)
     seen.size += _size(top.instructions)
@@ -127,21 +122,17 @@ def outline(body: bytes) -> Outline:
         json=form is not None and form.type in ("json_object", "json_schema"),
         output_schema=form.schema if form is not None else None,
         prompt_bytes=seen.size - seen.base64,
-        task=_text(metadata.get("task")),
-        session=_text(metadata.get("session_id")) or _text(top.prompt_cache_key),
-        user=_text(top.user) or _text(top.safety_identifier),
+        task=text_or_none(metadata.get("task")),
+        session=text_or_none(metadata.get("session_id")) or text_or_none(top.prompt_cache_key),
+        user=text_or_none(top.user) or text_or_none(top.safety_identifier),
         cache_marks=seen.marks,
-        service_tier=_text(top.service_tier),
+        service_tier=text_or_none(top.service_tier),
         fallback=fallback,
         preference=preference,
         head=(top.tools, top.instructions, *seen.head),
         opening=seen.opening,
         usage_cost=asks_cost(top.usage),
     )
-
-
-def _text(value: Any) -> str | None:
-    return value if isinstance(value, str) and value else None
 
 
 def _size(raw: Raw) -> int:
@@ -161,10 +152,7 @@ def _count(raw: Raw, where: str, seen: _Seen) -> None:
     if not (size := _size(raw)):
         return
     seen.size += size
-    try:
-        tools = _TOOLS.decode(raw)
-    except msgspec.ValidationError as error:
-        raise invalid(error, where) from error
+    tools = decode_list(_TOOLS, raw, where)
     seen.tools += sum(len(tool.tools or ()) if tool.type == "namespace" else 1 for tool in tools)
 
 
@@ -173,10 +161,7 @@ def _look(top: _Body, seen: _Seen) -> None:
     first = memoryview(top.input)[0]
     items: list[_Item] = []
     if first == 0x5B:
-        try:
-            items = _ITEMS.decode(top.input)
-        except msgspec.ValidationError as error:
-            raise invalid(error, "input") from error
+        items = decode_list(_ITEMS, top.input, "input")
     elif first == 0x22:
         seen.size += len(memoryview(top.input))
         seen.opening = top.input
@@ -214,11 +199,7 @@ def _look_at(item: _Item, i: int, seen: _Seen) -> None:
 
 
 def _look_at_parts(raw: Raw, seen: _Seen) -> None:
-    try:
-        parts = _PARTS.decode(raw)
-    except msgspec.ValidationError:
-        return  # of another shape: the full reading, or the provider, will say what is wrong
-    for part in parts:
+    for part in decode_parts(_PARTS, raw):
         if part.prompt_cache_breakpoint is not None:
             seen.marks = True
         match part.type:

@@ -268,6 +268,8 @@ class TurnWriter:
         if part.source == "file_id" and not self._ask.dialect.startswith("openai"):
             self._losses.add("media.file_id", part.kind)
             return None
+        if part.name and part.kind != "document":
+            self._losses.add("media.name", part.name)
         if part.kind == "image" and part.source != "text":
             place = {"file_id": part.value} if part.source == "file_id" else {"image_url": _url(part)}
             detail = part.detail or ("" if self._own else "auto")
@@ -287,8 +289,9 @@ class TurnWriter:
             head = "\n".join(line for line in (part.name, part.context) if line)
             self._losses.add("media.document.as_text", part.name)
             return {"type": "input_text", "text": f"{head}\n\n{part.value}" if head else part.value}
-        if part.context:
-            self._losses.add("media.document.context")
+        unnamed = part.source == "url" and not self._own  # a name stands beside data only
+        if part.context or (part.name and unnamed):
+            self._losses.add("media.document.context", part.name)
         wire: Wire = {"type": "input_file"}
         if part.source == "file_id":
             wire["file_id"] = part.value
@@ -298,7 +301,7 @@ class TurnWriter:
             wire["file_data"] = _url(part)
             if not self._own:
                 wire["filename"] = document_name(part)
-        if part.name and not (part.source == "url" and not self._own):
+        if part.name and not unnamed:
             wire["filename"] = part.name
         if part.detail:
             wire["detail"] = part.detail
