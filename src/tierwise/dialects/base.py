@@ -23,6 +23,13 @@ def asks_cost(usage: Any) -> bool:
     return isinstance(usage, dict) and usage.get("include") is True
 
 
+def loosest(*limits: float | None) -> int | None:
+    """The limit of an answer, in tokens, of a request that may name it more than once: the largest, or a
+    negative one, which some servers take for none. None: none is named."""
+    told = [int(limit) for limit in limits if limit is not None]
+    return None if not told else min(told) if min(told) < 0 else max(told)
+
+
 class Written(Struct, frozen=True):
     """Bytes for the wire, headers that must go with them, and what could not be carried."""
 

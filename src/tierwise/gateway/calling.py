@@ -147,8 +147,7 @@ class Caller:
 
     def _affords(self, walk: Walk, candidate: Candidate) -> bool:
         """Whether one more Attempt fits under the cap of `walk`, beside those that failed."""
-        need = walk.least(walk.snapshot.deployment(candidate.model))
-        return walk.spent_pico + need <= (walk.max_cost_pico or 0)
+        return walk.spent_pico + walk.least(candidate) <= (walk.max_cost_pico or 0)
 
     async def _attempt(self, attempt: Attempt, retry: bool) -> Live:
         walk, deployment = attempt.walk, attempt.deployment

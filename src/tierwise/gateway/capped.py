@@ -55,7 +55,7 @@ def admit(walk: Walk, most_pico: int) -> None:
     kept = []
     for number, candidate in enumerate(route.candidates):
         priced = snapshot.deployment(candidate.model).priced
-        may_cost = walk.least(snapshot.deployment(candidate.model))
+        may_cost = walk.least(candidate)
         unpriced = priced.cost(Usage(input=1, output=1), walk.at_us).unpriced
         if not unpriced and may_cost <= most_pico:
             kept.append(candidate)

@@ -78,8 +78,7 @@ class Gate:
             if heard is not None and reply.started:
                 self.aside.consider(walk, heard)
             if walk.caller.key.tpm is not None and live.entry.usage is not None:
-                used = live.entry.usage.prompt + live.entry.usage.output
-                beyond = used - walk.prompt_tokens - (walk.outline.max_output or 0)
+                beyond = live.entry.usage.prompt + live.entry.usage.output - walk.tokens()
                 if beyond > 0 and credible(live.entry.usage):
                     self.admission.settle_tokens(walk.caller.key, beyond)
         remember(self, walk, live.entry)
@@ -170,8 +169,7 @@ async def reading(gate: Gate, walk: Walk, kind: Kind) -> None:
     walk.kind = kind
     walk.read(body, outline)
     if walk.caller.key.tpm is not None:
-        tokens = walk.prompt_tokens + (outline.max_output or 0)
-        pending = gate.admission.charge_tokens(walk.caller.key, tokens)
+        pending = gate.admission.charge_tokens(walk.caller.key, walk.tokens())
         if pending is not None:
             await pending
 

@@ -21,7 +21,7 @@ from tierwise.errors import BadRequest, TierwiseError
 from tierwise.http1 import Reply, Request
 from tierwise.ledger import Balance
 from tierwise.ledger.periods import FOREVER_US
-from tierwise.nouns import DialectName, Outline, Usage
+from tierwise.nouns import Candidate, DialectName, Outline, Usage
 from tierwise.nouns.answer import tier_billed
 
 from .exchange import Gate, choosing, door, refuse
@@ -116,17 +116,18 @@ def quoted(gate: Gate, walk: Walk) -> Body:
                 "model": model,
                 "chosen": (tier, model) == (chosen.tier, chosen.model),
                 "skipped": skipped.get(tier),
-                **interval(walk, model),
+                **interval(walk, Candidate(model, tier)),
             }
             for tier, model in names
         ],
     }
 
 
-def interval(walk: Walk, model: str) -> Body:
-    """What the request costs at `model`: `low` its prompt alone, `high` what a budget reserves. Both None
+def interval(walk: Walk, candidate: Candidate) -> Body:
+    """What the request costs at `candidate`: `low` its prompt alone, `high` what a budget reserves. Both None
     when it cannot be priced, and `unpriced` says why."""
-    deployment, outline, at_us = walk.snapshot.deployment(model), walk.outline, walk.at_us
+    model, at_us = candidate.model, walk.at_us
+    deployment, outline = walk.snapshot.deployment(model), walk.as_set(candidate)
     task = walk.snapshot.policy.tasks.get(walk.route.task) if walk.route else None
     default = task.default_output_tokens if task else None
     priced = deployment.priced
@@ -134,7 +135,7 @@ def interval(walk: Walk, model: str) -> Body:
     low = high = None
     if not both.unpriced:
         low = min(_lows(walk, model, outline))
-        high = max(low, walk.reservation(deployment, at_us))
+        high = max(low, walk.reservation(deployment, at_us, outline))
     return {
         "price_id": priced.price_id(at_us),
         "output_tokens": output_bound(outline, default, deployment.model.abilities.max_output),

@@ -82,7 +82,7 @@ class Book:
             deployment.dialect.name,  # dialect_out
             walk.outline.stream,
             price_id,
-            walk.reservation(deployment, at_us),  # reserved_pico
+            walk.reservation(deployment, at_us, walk.as_set(candidate)),  # reserved_pico
             walk.scopes,
             route.asked,
             route.reason,  # route

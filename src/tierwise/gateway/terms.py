@@ -1,4 +1,4 @@
-"""A task's longest answer, asked for where the caller named no limit. The only change that
+"""A task's longest answer, asked for where the caller named none. The only change that
 `max_output_tokens` makes to a body."""
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ def bound_output(walk: Walk, most: int) -> None:
     assert walk.route is not None
     match walk.surface.name:
         case "openai_chat":
+            if b'"max_' in walk.body:  # null or without end
+                walk.body = walk.surface.strip(walk.body, ("max_tokens", "max_completion_tokens"))
             newer = openai_model(walk.route.candidates[0].model.rpartition("/")[2])
             fields: dict[str, object] = {"max_completion_tokens" if newer else "max_tokens": most}
         case "openai_responses":
@@ -26,7 +28,9 @@ def bound_output(walk: Walk, most: int) -> None:
         case "gemini":
             said = _FIELDS.decode(walk.body)
             name = "generation_config" if "generation_config" in said else "generationConfig"
-            fields = {name: {**_FIELDS.decode(said.get(name, b"{}")), "maxOutputTokens": most}}
+            settings = _FIELDS.decode(said.get(name, b"{}"))
+            settings.pop("max_output_tokens", None)
+            fields = {name: {**settings, "maxOutputTokens": most}}
         case _:
             fields = {"max_tokens": most}
     walk.body = lay_over(walk.body, fields)

@@ -6,11 +6,11 @@ from msgspec import Struct, structs
 
 from tierwise.clock import new_id, now_us, tick_us
 from tierwise.costing import estimate_tokens
-from tierwise.dialects.base import Dialect
+from tierwise.dialects.base import Dialect, loosest
 from tierwise.errors import BadRequest
 from tierwise.http1 import Request
 from tierwise.money import PICO_PER_USD, NotMoney, usd_to_pico
-from tierwise.nouns import Ask, Caller, Close, DialectName, Loss, Outline, Route
+from tierwise.nouns import Ask, Caller, Candidate, Close, DialectName, Loss, Outline, Route
 from tierwise.upstream import Deployment
 
 from .errand import Errand
@@ -21,6 +21,7 @@ from .snapshot import Snapshot
 _MEDIA_TOKENS = 1600
 _OURS = b"x-tierwise-"
 _CLAUDE_CODE = b"x-claude-code-session-id"
+_LIMITS = ("max_completion_tokens", "max_tokens", "max_output_tokens")
 _NO_OUTLINE = Outline(model="")
 
 
@@ -142,10 +143,17 @@ class Walk:
     def read(self, body: bytes, outline: Outline) -> None:
         """Takes in the body and its Outline."""
         self.body = body
+        if outline.max_output is not None and outline.max_output < 0:
+            # Some servers take it for "without end", which must not be reserved as nothing.
+            outline = structs.replace(outline, max_output=None)
         self.outline = outline
         self.prompt_tokens = estimate_tokens(outline.prompt_bytes) + _MEDIA_TOKENS * outline.media
         if not self.session and outline.session:
             self.session = outline.session[:200]
+
+    def tokens(self) -> int:
+        """Tokens of the prompt, by estimate, and of all answers that are asked for."""
+        return self.prompt_tokens + (self.outline.max_output or 0) * max(self.outline.choices, 1)
 
     def ask(self) -> Ask:
         """The whole request in no vendor's words, read once and only when a dialect must be crossed."""
@@ -172,10 +180,24 @@ class Walk:
             self.prompt_tokens, outline or self.outline, at_us, default_output
         )
 
-    def least(self, deployment: Deployment) -> int:
-        """Pico-dollars for which a capped call must have room at `deployment`: what it may cost, or, of a
+    def as_set(self, candidate: Candidate) -> Outline:
+        """The Outline with what the settings of the candidate's tier lay over the request."""
+        tier = self.snapshot.catalog.tiers.get(candidate.tier)
+        if tier is None or not tier.settings:
+            return self.outline
+        settings, outline = tier.settings, self.outline
+        google = settings.get("generationConfig")
+        told = [settings.get(name) for name in _LIMITS] + [(google or {}).get("maxOutputTokens")]
+        limit = loosest(*(value for value in told if isinstance(value, int | float)))
+        if limit is not None:
+            outline = structs.replace(outline, max_output=limit if limit >= 0 else None)
+        billed = settings.get("service_tier", settings.get("serviceTier"))
+        return structs.replace(outline, service_tier=billed) if isinstance(billed, str) else outline
+
+    def least(self, candidate: Candidate) -> int:
+        """Pico-dollars for which a capped call must have room at `candidate`: what it may cost, or, of a
         stream whose answer is not bounded, since it is stopped at the cap, what its prompt may."""
-        outline = self.outline
+        deployment, outline = self.snapshot.deployment(candidate.model), self.as_set(candidate)
         if outline.stream and outline.max_output is None:
             outline = structs.replace(outline, max_output=1)
         return self.reservation(deployment, self.at_us, outline)

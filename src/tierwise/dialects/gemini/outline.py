@@ -14,7 +14,7 @@ from msgspec import Raw, Struct, field
 
 from ...errors import BadRequest
 from ...nouns import Outline
-from ..base import asks_cost
+from ..base import asks_cost, loosest
 from ..members import not_json
 from .fields import STAND_INS
 from .schema import to_json_schema
@@ -164,8 +164,8 @@ def outline(body: bytes) -> Outline:
         raise invalid(error) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise not_json(error) from error
-    config = top.config or top.config_ or _Config()
-    limit = config.limit if config.limit is not None else config.limit_
+    configs = [each for each in (top.config, top.config_) if each is not None]
+    config = configs[0] if configs else _Config()
     choice = top.choice or top.choice_ or _ToolConfig()
     calling = choice.calling or choice.calling_ or _Calling()
     schema = config.json or config.json_ or to_json_schema(config.schema or config.schema_)
@@ -175,7 +175,7 @@ def outline(body: bytes) -> Outline:
     spoken = config.modalities or config.modalities_ or ()
     return Outline(
         model="",
-        max_output=None if limit is None else int(limit),
+        max_output=loosest(*(limit for each in configs for limit in (each.limit, each.limit_))),
         images=found.images,
         documents=found.documents,
         audio=found.audio or any(word.upper() == "AUDIO" for word in spoken),
@@ -188,7 +188,7 @@ def outline(body: bytes) -> Outline:
         json=schema is not None or (config.mime or config.mime_) == "application/json",
         output_schema=schema,
         prompt_bytes=size - found.base64,
-        choices=config.choices or config.choices_ or 1,
+        choices=max(count or 1 for each in configs or [config] for count in (each.choices, each.choices_)),
         task=task if isinstance(task, str) and task else None,
         service_tier=top.service_tier or top.service_tier_,
         fallback=provider.fallback or (),

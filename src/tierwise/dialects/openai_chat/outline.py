@@ -17,7 +17,7 @@ from msgspec.json import Decoder
 
 from ...errors import BadRequest
 from ...nouns import Outline
-from ..base import asks_cost
+from ..base import asks_cost, loosest
 from ..members import not_json
 from .provider import is_extension, read_extension
 
@@ -127,7 +127,11 @@ def outline(body: bytes) -> Outline:
     tools = 0
     if top.tools is not _ABSENT or top.functions is not _ABSENT:
         tools = _count(top.tools, "tools", seen) + _count(top.functions, "functions", seen)
-    newer = top.max_completion_tokens if top.max_completion_tokens is not None else top.max_tokens
+    limit = top.max_completion_tokens
+    if limit is None:
+        limit = top.max_tokens
+    elif top.max_tokens is not None:
+        limit = loosest(limit, top.max_tokens)
     form = top.response_format
     schema = form.json_schema.schema if form is not None and form.json_schema is not None else None
     metadata = top.metadata if isinstance(top.metadata, dict) else _NOTHING
@@ -137,7 +141,7 @@ def outline(body: bytes) -> Outline:
     return Outline(
         top.model,
         top.stream is True,  # stream
-        None if newer is None else int(newer),  # max_output
+        None if limit is None else int(limit),  # max_output
         seen.images,
         seen.documents,
         seen.audio or _speaks(top.modalities),

@@ -48,7 +48,8 @@ def leaf_of(gate: Gate, walk: Walk, deployment: Deployment) -> bytes:
     assert walk.route is not None
     walk.attempts += 1
     at_us = now_us()
-    reserved = batch_share(walk.reservation(deployment, at_us), deployment.priced.price(at_us))
+    may_cost = walk.reservation(deployment, at_us, walk.as_set(walk.route.candidates[0]))
+    reserved = batch_share(may_cost, deployment.priced.price(at_us))
     leaf = Leaf(
         walk.id, f"{walk.id}-{walk.attempts}", at_us, deployment.name, walk.route, walk.scopes, reserved,
         walk.loss_names(),
