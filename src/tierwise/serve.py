@@ -10,6 +10,7 @@ import secrets
 import signal
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from time import process_time
 from typing import TYPE_CHECKING, Any
@@ -113,6 +114,7 @@ class Running:
                 f"Listening on {self.host} needs an admin secret.",
                 'Set [server] admin_secret = "env:TIERWISE_ADMIN_SECRET", or listen on 127.0.0.1.',
             )
+        self.answers.renew(self.ledger.answers_since())
         self.answers.use(self.gate.snapshot.keeping)
         await asyncio.gather(self.admission.start(), self.answers.start(), self.replays.start())
         try:
@@ -333,7 +335,8 @@ def _control_plane(running: Running) -> None:
 
 
 async def _watch(running: Running, environ: Mapping[str, str]) -> None:
-    """Reloads when configuration or policy change; now and then sweeps rows whose CLOSE was lost."""
+    """Reloads when configuration or policy change, forgets cached answers when they are cleared; now and then
+    sweeps rows whose CLOSE was lost."""
     seen = _stamps(running)
     swept_us = now_us()
     while True:
@@ -344,6 +347,9 @@ async def _watch(running: Running, environ: Mapping[str, str]) -> None:
                 await running.ledger.sweep(swept_us - _LONGEST_US)
             except StoreError as error:
                 log.warning("not swept now: %s", error.sentence())
+        if running.gate.snapshot.keeping is not None:
+            with suppress(StoreError):
+                running.answers.renew(await asyncio.to_thread(running.ledger.answers_since))
         now = _stamps(running)
         if now != seen:
             seen = now

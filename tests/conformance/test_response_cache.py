@@ -232,3 +232,24 @@ def test_a_hit_in_the_log(tmp_path: Path) -> None:
 
     assert live.wait_for(lambda: told() == ["miss", "hit"])
     assert world.gateway.stop() == 0
+
+
+def test_it_is_shown_and_cleared(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    assert [cached(world.chat("clear")) for _ in range(2)] == ["miss", "hit"]
+    shown = world.gateway.command("cache", "show", "--json")
+    assert json.loads(shown.stdout)["total"] == {
+        "task": "", "requests": 2, "hits": 1, "saved_pico": SAVED,
+    }  # fmt: skip
+    assert "hits" in world.gateway.command("cache", "show").stdout
+    done = world.gateway.command("cache", "clear")
+    assert (done.returncode, done.stderr) == (0, "")
+    # A hit does not keep an answer that was cleared, and the first miss keeps a new one.
+    assert live.wait_for(lambda: cached(world.chat("clear")) == "miss")
+    assert cached(world.chat("clear")) == "hit"
+    assert world.gateway.stop() == 0
+    assert world.gateway.command("cache", "clear").returncode == 0
+    world.gateway.start()
+    assert cached(world.chat("clear")) == "miss"
+    assert world.gateway.verify() == ""
+    assert world.gateway.stop() == 0

@@ -1,4 +1,6 @@
-"""`tierwise cache`: what prompt caching saved and wasted, and which lifetime pays."""
+"""`tierwise cache`: what prompt caching saved and wasted, and which lifetime pays; the response cache's own
+commands are in `cache_answers`.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +23,7 @@ from ..errors import ConfigError
 from ..ledger import read_edits, read_ledger
 from ..money import usd_text
 from ..nouns import Price
+from .cache_answers import clear, show_hits
 from .cache_file import advise_file
 from .ledger import database_options, database_url, instant
 from .ledger_prices import models_of, settings_for_prices
@@ -35,7 +38,11 @@ UNSAID = (
 
 @click.group()
 def command() -> None:
-    """Prompt caching: what it saved and wasted. The response cache: how near is the same."""
+    """Prompt caching: what it saved and wasted. The response cache: hits, nearness, clearing."""
+
+
+command.add_command(clear)
+command.add_command(show_hits)
 
 
 @command.command("tune", epilog="Example: tierwise cache tune pairs.csv --task tickets")

@@ -84,6 +84,9 @@ def _ledger_on(store: Store, environ: Mapping[str, str]) -> Ledger:
         raise
 
 
+_ANSWERS = "answers_since"
+
+
 class Ledger:
     """One process's ledger. `open`, `close`, `sweep` and `shutdown` belong to one event loop; the rest to
     any thread.
@@ -255,6 +258,14 @@ class Ledger:
         """True for the first of all processes, ever, that claims `name`. From any thread. StoreError."""
         mine = new_id("claim")
         return self._store.word(name, lambda: mine) == mine
+
+    def answers_since(self) -> str:
+        """Changes when the response cache is cleared. From any thread. StoreError."""
+        return self._store.word(_ANSWERS, lambda: "")
+
+    def clear_answers(self) -> None:
+        """No answer that was kept before is given again, by any replica. StoreError."""
+        self._store.replace_word(_ANSWERS, new_id("answers"), "response cache cleared")
 
     def announce(self, admin_url: str, token: str) -> None:
         """Into the lock file, so that the command line can ask this process."""

@@ -19,6 +19,7 @@ KEYS = "/api/v1/local/keys"
 REVOKE = "/api/v1/local/keys/revoke"
 BUDGETS = "/api/v1/local/budgets"
 REMOVE_BUDGET = "/api/v1/local/budgets/remove"
+CLEAR_ANSWERS = "/api/v1/local/answers/clear"
 SIGN_IN = "/api/v1/local/sign-in"
 TOKEN_HEADER = "x-tierwise-local"  # noqa: S105  the header's name, no secret
 
@@ -58,7 +59,7 @@ def apply_local(ledger: Ledger, path: str, body: Any) -> dict[str, Any]:
     """Does what `path` says with the decoded JSON `body` and gives the JSON reply.
 
     KEYS → {"id", "key", "name"}; REVOKE → {"id", "name", "revoked": true}; BUDGETS → {"scope", "note"};
-    REMOVE_BUDGET → {"scope", "removed": true}.
+    REMOVE_BUDGET → {"scope", "removed": true}; CLEAR_ANSWERS → {"cleared": true}.
     Raises BadRequest, NotFound, ConfigError, StoreError. The caller checks TOKEN_HEADER first.
     """
     if path == KEYS:
@@ -87,6 +88,9 @@ def apply_local(ledger: Ledger, path: str, body: Any) -> dict[str, Any]:
         scope = ledger.scope_named(_read(body, _Remove).scope)
         ledger.remove_budget(scope)
         return {"scope": scope, "removed": True}
+    if path == CLEAR_ANSWERS:
+        ledger.clear_answers()
+        return {"cleared": True}
     raise NotFound(f"Nothing local is at {path!r}.", f"Use {KEYS}, {REVOKE} or {BUDGETS}.")
 
 

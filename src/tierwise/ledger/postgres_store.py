@@ -171,10 +171,12 @@ class PostgresStore:
         with self._held() as database:
             return word(database, name, make)
 
-    def replace_word(self, name: str, value: str) -> None:
+    def replace_word(self, name: str, value: str, act: str = "") -> None:
         """See Store."""
-        with self._held() as database:
+        with self._held() as database, database.transaction():
             replace_word(database, name, value)
+            if act:
+                audit(database, act, name, value)
 
     def backlog(self) -> tuple[int, int]:
         """See Store."""

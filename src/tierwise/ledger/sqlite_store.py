@@ -187,9 +187,15 @@ class SqliteStore:
             self.replace_word(name, found)
         return found
 
-    def replace_word(self, name: str, value: str) -> None:
+    def replace_word(self, name: str, value: str, act: str = "") -> None:
         """See Store."""
-        self._administer(lambda database: replace_word(database, name, value), None)
+
+        def write(database: sqlite3.Connection) -> None:
+            replace_word(database, name, value)
+            if act:
+                audit(database, act, name, value)
+
+        self._administer(write, None)
 
     def backlog(self) -> tuple[int, int]:
         """See Store."""

@@ -52,8 +52,8 @@ class Store(Protocol):
     def word(self, name: str, make: Callable[[], str]) -> str:
         """A word kept under `name`: the one stored, else what `make` gives, stored."""
 
-    def replace_word(self, name: str, value: str) -> None:
-        """Stores another word under `name`."""
+    def replace_word(self, name: str, value: str, act: str = "") -> None:
+        """Stores another word under `name`; an administrator's `act` is audited."""
 
     def backlog(self) -> tuple[int, int]:
         """Rows that wait to be written, and when the oldest was made (microseconds; 0: none)."""

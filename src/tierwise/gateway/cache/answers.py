@@ -32,7 +32,8 @@ class Answers:
         self._book = records
         self._redis = redis
         self._metrics = records.metrics
-        self._secret = bytes.fromhex(records.ledger.digest_of("answers"))
+        self._since = ""
+        self._secret = b""
         self._memory = Memory(0)
         self._near = Near(self._memory)
         self._vectors = Vectors(pool, records)
@@ -47,6 +48,18 @@ class Answers:
         if terms is not None and self._redis is not None and self._shared is None:
             self._shared = Shared(self._redis, self._metrics)
             self._starting = asyncio.get_running_loop().create_task(self._shared.start())
+
+    def renew(self, since: str) -> None:
+        """Forgets every answer, here and on the server, kept before `since` was another word."""
+        if self._secret and since == self._since:
+            return
+        self._since = since
+        # Other keys for the same questions: what is kept under the old ones is never found, and expires.
+        self._secret = bytes.fromhex(self._book.ledger.digest_of(f"answers {since}".rstrip()))
+        most = self._memory.most
+        self._memory.bound(0)
+        self._memory.bound(most)
+        self._count()
 
     async def start(self) -> None:
         """Waits until the server is connected, or seen to be away."""
