@@ -39,13 +39,15 @@ class TierLine(Struct, frozen=True):
     total: Quantiles
     tokens_per_s: float | None
     over_time: list[int | None]
+    p95_over_time: list[int | None]
+    p99_over_time: list[int | None]
 
 
 class Tiers(Struct, frozen=True):
     """All tiers in the ladder's order, then "pinned". `over_time` holds each step's median total, in
-    microseconds, from `starts_us[0]`; `sampled_from_us`: the oldest call sampled. Of the calls
-    since the start, half spent at most `own_p50_us` in the gateway before they went upstream and 99 % at most
-    `own_p99_us`; None: no call yet, or longer than is told apart.
+    microseconds, from `starts_us[0]`, and beside it its P95 and P99; `sampled_from_us`: the oldest call
+    sampled. Of the calls since the start, half spent at most `own_p50_us` in the gateway before they went
+    upstream and 99 % at most `own_p99_us`; None: no call yet, or longer than is told apart.
     """
 
     span: Span
@@ -98,6 +100,7 @@ def _line(site: Site, name: str, sums: Figures, sampled: tuple[list[tuple[Any, .
     price = price_at(model.prices, iso(now())[:10]) if model else None
     health = site.health.get(tier.model) if tier else None
     total = array("q", [row[4] for row in rows])
+    steps = _steps(rows, since_us, width)
     return TierLine(
         tier=name,
         model=tier.model if tier else "models named by the caller",
@@ -112,7 +115,9 @@ def _line(site: Site, name: str, sums: Figures, sampled: tuple[list[tuple[Any, .
         ttft=quantiles([row[3] for row in rows if row[3] is not None]),
         total=quantiles(total),
         tokens_per_s=_speed(rows),
-        over_time=_medians(rows, since_us, width),
+        over_time=[sorted(step)[len(step) // 2] if step else None for step in steps],
+        p95_over_time=[quantiles(step).p95 for step in steps],
+        p99_over_time=[quantiles(step).p99 for step in steps],
     )
 
 
@@ -136,8 +141,9 @@ def _speed(rows: Sequence[tuple[Any, ...]]) -> float | None:
     return speeds[len(speeds) // 2] if len(speeds) >= 8 else None
 
 
-def _medians(rows: Sequence[tuple[Any, ...]], since_us: int, width: int) -> list[int | None]:
+def _steps(rows: Sequence[tuple[Any, ...]], since_us: int, width: int) -> list[list[int]]:
+    """The totals of each step of the span."""
     steps: list[list[int]] = [[] for _ in range(_STEPS)]
     for row in rows:
         steps[min(_STEPS - 1, max(0, (row[0] - since_us) // width))].append(row[4])
-    return [sorted(step)[len(step) // 2] if step else None for step in steps]
+    return steps
