@@ -187,6 +187,16 @@ def test_a_judge_that_is_always_outside_its_scale_gives_no_verdict(world: Callab
         made.run("suite.jsonl", *TIERS)
 
 
+@pytest.mark.parametrize("scorer", ["judge", "pairwise"])
+def test_a_judge_that_cannot_be_read_is_not_paid_to_the_end(world: Callable[..., World], scorer: str) -> None:
+    made = world(lambda asked: "Splendid!")
+    with pytest.raises(SuiteError, match="None of the first 20 judgements can be read") as caught:
+        made.run("suite.jsonl", *TIERS, "-j", "1", scorer=scorer)
+    assert "another judge" in caught.value.hint
+    # A pair is asked about twice.
+    assert len(made.provider.sent) <= 2 * 20 + 2
+
+
 def test_judgements_are_kept_and_not_paid_for_twice(world: Callable[..., World]) -> None:
     made = world(fair)
     first = made.found("suite.jsonl", *TIERS, "-j", "1")

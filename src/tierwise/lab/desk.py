@@ -26,6 +26,8 @@ JUDGEMENTS = "judgements.jsonl"
 OUTPUT_SAID = 60
 """Answer tokens a judgement is reckoned at before any has been seen."""
 _LONGEST = 500
+_UNREADABLE = 20
+"""A judge none of whose first so many judgements can be read is not asked further."""
 
 
 class Judgement(Struct, frozen=True, omit_defaults=True):
@@ -72,6 +74,8 @@ class Desk:
         self._draw = random.Random(asking.seed)
         self._reserved = 0
         self._output = OUTPUT_SAID
+        self._readable = False
+        self._unreadable = 0
         if folder is not None:
             for line in folder.other_lines(JUDGEMENTS):
                 said = msgspec.json.decode(line, type=Judgement)
@@ -120,6 +124,18 @@ class Desk:
                 finally:
                     self._locks.pop(key, None)
         return self._known[key]
+
+    def heard(self, why: str) -> None:
+        """To be told of each judgement why it could not be read, "" when it could. Raises NoJudge when none
+        of the first 20 could: the rest would be paid for nothing.
+        """
+        self._readable = self._readable or not why
+        self._unreadable += bool(why)
+        if not self._readable and self._unreadable >= _UNREADABLE:
+            raise NoJudge(
+                f"None of the first {self._unreadable} judgements can be read: {why}.",
+                "Begin a new run with another judge, or say in the rubric what to reply.",
+            )
 
     async def _call(self, key: str, case: Case) -> None:
         asking = self._asking

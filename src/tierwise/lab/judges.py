@@ -13,7 +13,7 @@ from ..errors import SuiteError, UpstreamError
 from ..judging.calibration import Preference, both_orders
 from ..judging.scorers_json import read_json
 from ..nouns import Case, Score
-from .desk import Desk, unread
+from .desk import Desk, Judgement, unread
 from .scoring import Spec
 from .suites import messages_text
 
@@ -64,6 +64,7 @@ class PointwiseJudge:
         except UpstreamError as error:
             return Score(None, f"{UNJUDGED}: {error.sentence()[:200]}")
         score = Score(None, unread(said)) if unread(said) else read_mark(said.text)
+        self.desk.heard(score.why if score.value is None else "")
         if score.value is None or self._pass_at is None:
             return score
         return structs.replace(score, value=float(score.value >= self._pass_at))
@@ -92,14 +93,9 @@ class PairwiseJudge:
             )
         except UpstreamError as error:
             return Score(None, f"{UNJUDGED}: {error.sentence()[:200]}")
-        for said in (shown, swapped):
-            if unread(said):
-                return Score(None, unread(said))
-        found = read_preference(shown.text), read_preference(swapped.text)
-        if found[0] is None or found[1] is None:
-            wrong = shown if found[0] is None else swapped
-            return Score(None, f"the judge preferred none of A, B, tie: {wrong.text[:100]!r}")
-        return Score(_VALUE[both_orders(found[0], found[1])])
+        score = _preferred(shown, swapped)
+        self.desk.heard(score.why if score.value is None else "")
+        return score
 
 
 class Similarity:
@@ -199,6 +195,18 @@ def read_preference(text: str) -> Preference | None:
     said = str(found.get("better")).strip().lower() if isinstance(found, dict) else ""
     words: dict[str, Preference] = {"a": "first", "b": "second", "tie": "tie"}
     return words.get(said)
+
+
+def _preferred(shown: Judgement, swapped: Judgement) -> Score:
+    """The score of a pair from both orders' judgements."""
+    for said in (shown, swapped):
+        if unread(said):
+            return Score(None, unread(said))
+    found = read_preference(shown.text), read_preference(swapped.text)
+    if found[0] is None or found[1] is None:
+        wrong = shown if found[0] is None else swapped
+        return Score(None, f"the judge preferred none of A, B, tie: {wrong.text[:100]!r}")
+    return Score(_VALUE[both_orders(found[0], found[1])])
 
 
 def _asked(case: Case) -> list[tuple[str, str]]:
