@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Iterator
+from http.client import HTTPResponse
 from pathlib import Path
 from typing import Any
 
@@ -119,3 +121,45 @@ def test_the_estimate_of_a_broken_stream_is_within_what_was_asked_for(tmp_path: 
     assert row["cost_pico"] <= row["reserved_pico"]
     assert gateway.stop() == 0
     provider.close()
+
+
+SHAPES: dict[str, set[str]] = {
+    "/v1/chat/completions": {"error"},
+    "/v1/messages": {"type", "error", "request_id"},
+    "/anthropic/v1/messages/count_tokens": {"type", "error", "request_id"},
+    "/gemini/v1beta/models/auto:generateContent": {"error"},
+}
+
+
+@pytest.mark.parametrize("path", list(SHAPES))
+@pytest.mark.parametrize(
+    ("header", "status"),
+    [
+        ("content-length: 99999999", 413),
+        ("x-tierwise-task: a\x00b", 400),
+        ("x-tierwise-task: a\nb: c", 400),
+        ("content-length: 1\r\ncontent-length: 2", 400),
+        ("x-long: " + "y" * 40_000, 431),
+    ],
+)
+def test_what_http_itself_refuses_is_told_in_the_words_of_its_path(
+    world: World, path: str, header: str, status: int
+) -> None:
+    with socket.create_connection(("127.0.0.1", world.gateway.port), timeout=30) as client:
+        head = f"POST {path} HTTP/1.1\r\nhost: x\r\nx-api-key: {world.key}\r\n{header}\r\n\r\n"
+        client.sendall(head.encode("latin1"))
+        reply = HTTPResponse(client)
+        reply.begin()
+        told = json.loads(reply.read())
+    assert (reply.status, set(told)) == (status, SHAPES[path])
+    assert ("code" in told["error"]) is not path.endswith(("messages", "tokens"))
+    assert (told["error"].get("status") == "INVALID_ARGUMENT") is path.startswith("/gemini")
+
+
+def test_a_models_name_may_be_quoted_in_a_path(world: World) -> None:
+    for name in ("anthropic%2Fclaude-haiku-4", "anthropic/claude-haiku-4", "tier%2Fhaiku"):
+        for prefix in ("/v1", "/anthropic/v1"):
+            got = live.request(
+                world.gateway.port, "GET", f"{prefix}/models/{name}", None, {"x-api-key": world.key}
+            )
+            assert (got.status, got.json()["id"]) == (200, name.replace("%2F", "/"))

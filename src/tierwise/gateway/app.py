@@ -32,6 +32,10 @@ KINDS: dict[str, tuple[DialectName, Kind]] = {
 }
 _GEMINI = "/gemini/"
 _READS = ("GET", "HEAD")
+_PATHS = (
+    "Base URLs: /v1 for OpenAI's SDKs, /anthropic for Anthropic's and Claude Code, /gemini for Google's; "
+    "GET /v1/models lists what can be asked."
+)
 _KNOWN = {prefix + path: kind for path, kind in KINDS.items() for prefix in ("", *PREFIXES)}
 
 
@@ -87,7 +91,7 @@ class App:
                 raise UpgradeRequired("WebSocket is not spoken here.", "POST the request instead.")
             raise MethodNotAllowed(f"{method} is not answered at {path}.", "Use POST.")
         else:
-            raise NotFound(f"Nothing answers {method} {path[:200]}.", "See the paths in the README.")
+            raise NotFound(f"Nothing answers {method} {path[:200]}.", _PATHS)
 
     async def _gemini(self, request: Request, reply: Reply, path: str) -> None:
         # Some SDKs leave `models/` out where the model's name has a slash of its own.
@@ -104,7 +108,7 @@ class App:
     def _models(self, request: Request, reply: Reply, path: str) -> None:
         self.gate.callers.of(request)
         body = listing.models(
-            self.gate.snapshot, surface_of(request).name, path.removeprefix("/models").strip("/")
+            self.gate.snapshot, surface_of(request).name, unquote(path.removeprefix("/models").strip("/"))
         )
         writing.plain(reply, 200, body, b"application/json")
 

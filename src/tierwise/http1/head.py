@@ -136,6 +136,21 @@ def read_head(raw: bytes, max_headers: int) -> Head:
     return head
 
 
+def line_only(raw: bytes) -> Head | None:
+    """A Head that knows its request line alone, for a refusal in the words of its path; None where not even
+    that can be read."""
+    head, line = Head(), _LINE.match(raw)
+    if line is None:
+        return None
+    head.method, head.minor, head.length = line[1].decode("ascii"), 1, 0
+    head.expects = head.keep_alive = False
+    try:
+        _read_target(head, line[2])
+    except BadRequest:
+        return None
+    return head
+
+
 def _keeps(connection: bytes, minor: int) -> bool:
     if connection == b"keep-alive":
         return True

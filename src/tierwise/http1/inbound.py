@@ -14,7 +14,7 @@ import msgspec
 
 from tierwise.errors import BadRequest, Overloaded, TierwiseError, TooLarge
 
-from .head import Head, Headers, Last, head_too_long, read_head
+from .head import Head, Headers, Last, head_too_long, line_only, read_head
 from .intake import Chunked, Fixed
 from .reply import Reply
 from .request import Request
@@ -175,17 +175,17 @@ class Inbound(asyncio.Protocol):
             return self._partial(data)
         self._scanned = 0
         limits = self._front.limits
+        raw, head = data[:end], None
         try:
             if end > limits.max_header_bytes:
                 raise head_too_long(limits.max_header_bytes)
-            raw = data[:end]
             head = self._last.again(raw) if self._last is not None else None
             if head is None:
                 head = read_head(raw, limits.max_headers)
                 self._last = Last(raw, head) if end <= _REMEMBERED else None
             intake, self._held = self._take_body(head, data, end)
         except BadRequest as error:
-            return self._refuse(error)
+            return self._refuse(error, head or line_only(raw))
         request = self._request = Request(head, intake, self._peer, self)
         reply = self._reply = Reply(self, head.method == "HEAD", head.minor)
         self._begun = False
@@ -205,13 +205,13 @@ class Inbound(asyncio.Protocol):
     def _partial(self, data: bytes) -> None:
         limit = self._front.limits.max_header_bytes
         if len(data) > limit:
-            return self._refuse(head_too_long(limit))
+            return self._refuse(head_too_long(limit), line_only(data))
         # Refused at once, since the blank line that would end such a head may never come.
         if data and data != b"\r" and not data[:1].isalpha():
             return self._refuse(BadRequest("This is not an HTTP request."))
         fresh = self._scanned
         if data.count(b"\n", fresh) != data.count(b"\r\n", max(0, fresh - 1)):
-            return self._refuse(BadRequest("A line of the request head ends without CR."))
+            return self._refuse(BadRequest("A line of the request head ends without CR."), line_only(data))
         if data and not self._held:
             self._set_deadline(self._front.limits.header_timeout_s)
         self._held = data
@@ -368,11 +368,12 @@ class Inbound(asyncio.Protocol):
         if not self._reading and len(self._held) <= _AHEAD:
             self._resume()
 
-    def _refuse(self, error: TierwiseError) -> None:
-        """Answers a fault of the protocol itself, and ends the connection."""
+    def _refuse(self, error: TierwiseError, head: Head | None = None) -> None:
+        """Answers a fault of the protocol itself, in the words of its path, and ends the connection."""
         self._closing = True
         self._held = b""
-        Reply(self, head_only=False, minor=1).send(*self._front.error_parts(None, error))
+        asked = None if head is None else Request(head, Fixed.whole(b""), self._peer, self)
+        Reply(self, head_only=False, minor=1).send(*self._front.error_parts(asked, error))
         self._linger()
 
     def _linger(self) -> None:
