@@ -55,6 +55,15 @@ def test_client(world: World, script: str, errors: dict[str, list[object]]) -> N
     run.assert_billed()
 
 
+def test_files_and_batches(worlds: Worlds) -> None:
+    seen = worlds("anthropic_messages").node(HERE / "batches.mjs").out
+    assert seen["chat"].keys() == seen["messages"].keys() == {"a", "b"}
+    told = [*seen["chat"].values(), *seen["messages"].values()]
+    assert all(text.startswith(STREAMED) for text in told)
+    assert seen["counts"] == {"total": 2, "completed": 2, "failed": 0}
+    assert (seen["listed"][0], seen["deleted"], seen["gone"]) == (True, True, "message_batch_deleted")
+
+
 @pytest.mark.parametrize("code", SNIPPETS, ids=range(len(SNIPPETS)))
 def test_a_snippet_of_the_docs_runs(worlds: Worlds, code: str) -> None:
     world = worlds("openai_chat")
