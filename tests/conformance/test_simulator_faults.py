@@ -95,7 +95,7 @@ async def test_a_client_that_leaves_is_billed_for_what_it_got(
     writer.write(request(chat("gpt-slow")))
     await reader.readuntil(b'"content":"S')
     writer.transport.abort()
-    for _ in range(200):
+    for _ in range(6000):
         if running.requests:
             break
         await asyncio.sleep(0.01)
@@ -106,7 +106,7 @@ async def test_a_client_that_leaves_is_billed_for_what_it_got(
 
 async def test_a_hanging_call_never_answers(running: simulator.Running, tmp_path: Path) -> None:
     with pytest.raises(TimeoutError):
-        await asyncio.wait_for(ask(running, chat("gpt-hang")), 0.2)
+        await asyncio.wait_for(ask(running, chat("gpt-hang")), 1.0)
     await running.drain(0)
     (row,) = bill(tmp_path)
     assert (row["outcome"], row["status"], row["usage"]["output"]) == ("client_gone", 0, 0)

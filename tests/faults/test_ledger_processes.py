@@ -82,7 +82,7 @@ async def main():
             failed += 1
     assert failed == 2, failed
     resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-    for _ in range(300):
+    for _ in range(3000):
         if [row["attempt"] for row in read_ledger(url).rows() if row["event"] == "close"] == ["a", "b"]:
             break
         await asyncio.sleep(0.02)
@@ -162,7 +162,7 @@ async def test_a_file_locked_by_another_program_fails_and_recovers(tmp_path: Pat
     assert ledger.budgets()[0].reserved_pico == 100
     meddler.execute("ROLLBACK")
     meddler.close()
-    for _ in range(200):
+    for _ in range(3000):
         if len(list(read_ledger(url).rows())) == 2:
             break
         await asyncio.sleep(0.02)

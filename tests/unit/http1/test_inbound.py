@@ -103,7 +103,7 @@ async def test_a_large_body_is_not_read_before_it_is_asked_for():
     await wire.feed(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 600000\r\n\r\n", bytes(300_000))
     assert not wire.transport.reading
     gate.set()
-    await asyncio.sleep(0.001)
+    await asyncio.sleep(0.02)
     assert wire.transport.reading
     assert (await wire.feed(bytes(300_000))).endswith(b"600000")
 

@@ -11,6 +11,7 @@ import pytest
 from msgspec.structs import replace
 
 import live
+from tierwise.clock import now_us, rfc3339
 from tierwise.config import RuleBlock, Settings, load, read_blocks, write_policy
 from tierwise.errors import SuiteError
 from tierwise.lab.publish import propose, rule_of
@@ -122,7 +123,8 @@ def test_no_rule_from_no_evidence_no_task_or_an_unknown_tier(tmp_path: Path) -> 
 def test_the_proposal_shows_the_difference_writes_it_whole_and_keeps_other_rules(tmp_path: Path) -> None:
     (tmp_path / "policy.toml").write_text('[[rule]]\ntask = "qa"\ntiers = ["sonnet"]\nnote = "by hand"\n')
     found = settings(tmp_path)
-    proposed = propose(rule_of(evaluation(), found), found)
+    one = replace(evaluation(), created=rfc3339(now_us()))  # a rule is in force until some months after
+    proposed = propose(rule_of(one, found), found)
     assert '+task = "classification"' in proposed.diff()
     assert not (tmp_path / "policy.toml").read_text().count("classification")
     proposed.write()
@@ -130,7 +132,7 @@ def test_the_proposal_shows_the_difference_writes_it_whole_and_keeps_other_rules
     assert [block.task for block in blocks] == ["classification", "qa"]
     again = settings(tmp_path)
     assert again.policy.rules["classification"].state == "measured"
-    assert not propose(rule_of(evaluation(), again), again).changes
+    assert not propose(rule_of(one, again), again).changes
     expired = replace(blocks[0], verdict=replace(blocks[0].verdict, expires="2026-11-01"))
     propose(expired, again).write()
     assert settings(tmp_path).policy.rules["classification"].state == "expired"
