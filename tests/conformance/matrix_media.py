@@ -7,6 +7,7 @@ from conformance.matrix_words import (
     PDF,
     PNG,
     WAV,
+    WORDS,
     Wire,
     call,
     chat,
@@ -20,6 +21,7 @@ from conformance.matrix_words import (
     said,
     tools,
     user,
+    worded,
 )
 
 ALL = dict.fromkeys("CRAG", carried)
@@ -271,6 +273,41 @@ MEDIA = [
             **{
                 code: changed("as text", words(code, "notes\nof May\n\nIt rains."), "media.document.as_text")
                 for code in "CRG"
+            },
+        },
+    ),
+    Row(
+        "document of text blocks",
+        {"A": look("A", {"type": "document", "title": "T", "source": {"type": "content", "content": WORDS}})},
+        {
+            "A": carried,
+            **{
+                code: changed("as text", look(code, part), "media.document.as_text")
+                for code, part in worded("T\n\nIt rains.\n\nIt pours.").items()
+            },
+        },
+    ),
+    Row(
+        "search result",
+        {
+            "A": look(
+                "A",
+                {
+                    "type": "search_result",
+                    "source": READ,
+                    "title": "T",
+                    "content": WORDS,
+                    "citations": {"enabled": True},
+                },
+            )
+        },
+        {
+            "A": carried,
+            **{
+                code: changed(
+                    "as text", look(code, part), "media.document.as_text", "media.document.citations"
+                )
+                for code, part in worded(f"T\n{READ}\n\nIt rains.\n\nIt pours.").items()
             },
         },
     ),

@@ -15,6 +15,7 @@ SCHEMA: Wire = {
 PNG = "iVBORw0KGgoAAAANSUhEUg=="
 PDF = "JVBERi0xLjcKJeLjz9MK"
 WAV = "UklGRiQAAABXQVZF"
+WORDS = [{"type": "text", "text": "It rains."}, {"type": "text", "text": "It pours."}]
 
 
 def chat(*messages: Wire, **more: Any) -> Wire:
@@ -157,3 +158,12 @@ def form(code: str, name: str = "", strict: bool | None = None, schema: Wire = S
             return {"output_config": {"format": {"type": "json_schema", "schema": titled, **more}}}
     titled = {"title": name, **schema} if name else schema
     return config(responseMimeType="application/json", responseJsonSchema=titled)
+
+
+def worded(words: str) -> dict[str, Wire]:
+    """`words` as a part of a user's message, for those who are sent a document as text."""
+    return {
+        "C": {"type": "text", "text": words},
+        "R": {"type": "input_text", "text": words},
+        "G": {"text": words},
+    }

@@ -58,6 +58,8 @@ class Media(Struct, frozen=True, tag="media"):
     cache: CacheMark | None = None
     citations_enabled: bool | None = None
     context: str = ""
+    raw: dict[str, Any] | None = None
+    """The part as Anthropic's caller wrote it, where its words alone are in `value`."""
 
 
 class Thinking(Struct, frozen=True, tag="thinking"):

@@ -127,6 +127,7 @@ class _Top(Struct):
 
 
 _EVERY = frozenset(("type", "cache_control"))
+_WORDED = frozenset(("type", "cache_control", "source", "title", "context", "content", "citations"))
 _TOP_LEVEL = frozenset((*_Top.__struct_fields__, "provider"))
 
 
@@ -239,7 +240,7 @@ def read_blocks(blocks: list[Any], where: str = "content", answer: bool = False)
             raise BadRequest(f"{at}: a block with a `type` is expected.", param=at)
         part = _part(block, at, answer)
         parts.append(part)
-        if isinstance(part, Opaque):
+        if isinstance(part, Opaque) or (isinstance(part, Media) and part.raw is not None):
             continue
         known = _BLOCKS[block["type"]].__struct_fields__
         for key, value in block.items():
@@ -286,7 +287,8 @@ def _part(block: Block, where: str, answer: bool) -> Part:
             media = _media(block, told, mark)
             if media is not None:
                 return media
-    return Opaque(NAME, kind, block, mark)
+    words = None if answer else _in_words(block)
+    return Opaque(NAME, kind, block, mark) if words is None else replace(words, cache=mark)
 
 
 def _media(block: Block, told: _Image | _Document, mark: CacheMark | None) -> Media | None:
@@ -302,6 +304,31 @@ def _media(block: Block, told: _Image | _Document, mark: CacheMark | None) -> Me
         return media
     enabled = None if told.citations is None else told.citations.enabled
     return replace(media, name=told.title or "", citations_enabled=enabled, context=told.context or "")
+
+
+def _in_words(block: Block) -> Media | None:
+    """A search result, or a document of text blocks, as the text document that others can be sent; None for
+    any other block.
+    """
+    source = block.get("source")
+    if block.keys() - _WORDED:
+        return None
+    if block["type"] == "search_result" and isinstance(source, str):
+        content, context = block.get("content"), source
+    elif block["type"] == "document" and isinstance(source, dict) and source.get("type") == "content":
+        content, context = source.get("content"), text_or_empty(block.get("context"))
+    else:
+        return None
+    given = [{"type": "text", "text": content}] if isinstance(content, str) else content
+    listed = given if isinstance(given, list) else []
+    plain = [each for each in listed if isinstance(each, dict) and each.keys() == {"type", "text"}]
+    texts = [each["text"] for each in plain if isinstance(each["text"], str)]
+    if not texts or len(texts) != len(listed):
+        return None
+    cited = block.get("citations")
+    enabled = cited.get("enabled") is True if isinstance(cited, dict) else None
+    title, value = text_or_empty(block.get("title")), "\n\n".join(texts)
+    return Media("document", "text", value, name=title, context=context, citations_enabled=enabled, raw=block)
 
 
 def cache_mark(block: Block) -> CacheMark | None:

@@ -266,6 +266,8 @@ class Turns:
                 self._losses.add("message.refusal")
                 return self._text(Text(part.text), role)
             case Media():
+                if part.raw is not None and self._same:
+                    return [part.raw]
                 block = media_block(part, role, self._same, self._losses)
                 return [] if block is None else [self._marks.put(block, part)]
             case Thinking():
