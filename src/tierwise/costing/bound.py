@@ -36,19 +36,26 @@ def upper_bound(prompt_tokens: int, output_tokens: int, price: Price | None, out
     """Pico-dollars a call of so many tokens costs at most at `price`; 0 when it cannot be priced.
 
     All prompt tokens are reckoned as fresh, or as the dearest kind of cache write when the request marks a
-    prefix to be cached. A service tier that is dearer than the standard one counts, a cheaper one does not.
+    prefix to be cached, or the vendor writes unasked. A service tier that is dearer than the standard one
+    counts, a cheaper one does not.
     """
     if price is None:
         return 0
     rates = step_at(price, prompt_tokens)
     fresh = rates.input or 0
-    if outline.cache_marks:
+    if outline.cache_marks or writes_unasked(price):
         fresh = max(fresh, rates.cache_write_5m or 0, rates.cache_write_1h or 0)
     pico = prompt_tokens * fresh + output_tokens * (rates.output or 0)
     ratio = price.service_tiers.get(outline.service_tier.lower()) if outline.service_tier else None
     if ratio is not None and ratio[0] > ratio[1]:
         pico = -(-pico * ratio[0] // ratio[1])
     return pico
+
+
+def writes_unasked(price: Price) -> bool:
+    """Whether prompts may be written to the cache without a mark, at a price of its own: OpenAI's are. It has
+    one lifetime where Anthropic has two."""
+    return price.cache_write_5m is not None and price.cache_write_1h is None
 
 
 def batch_share(pico: int, price: Price | None) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from ..nouns import Model, Outline, Price, Usage
-from .bound import output_bound, upper_bound
+from .bound import output_bound, upper_bound, writes_unasked
 from .cost import Cost, cost, price_at
 
 _DAY_US = 86_400_000_000
@@ -106,6 +106,7 @@ class PricedModel:
         self._fast = compile_price(self._price)
         # Fresh and answer rates where they are all that a plain call's bound depends on.
         price = self._price
-        self._flat = (price.input or 0, price.output or 0) if price is not None and not price.steps else None
+        flat = price is not None and not price.steps and not writes_unasked(price)
+        self._flat = (price.input or 0, price.output or 0) if price is not None and flat else None
         self._from_us = at_us - at_us % _DAY_US
         self._until_us = self._from_us + _DAY_US

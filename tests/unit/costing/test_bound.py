@@ -60,3 +60,13 @@ def test_a_dearer_service_tier_counts_and_a_cheaper_one_does_not() -> None:
 
 def test_an_unpriced_model_reserves_nothing() -> None:
     assert PricedModel(Model("a/b", "a", "b")).upper_bound(100, Outline("m"), 0) == 0
+
+
+def test_a_vendor_that_writes_its_cache_unasked_may_charge_the_write() -> None:
+    """OpenAI's cache has one lifetime and needs no mark; Anthropic's has two and writes what is marked."""
+    plain, source = Outline("m", max_output=10), Source("list", "2026-11-22")
+    unasked = Price("openai", source, input=4, cache_write_5m=5, output=20)
+    marked = Price("anthropic", source, input=4, cache_write_5m=5, cache_write_1h=8, output=20)
+    for price, expected in ((unasked, 100 * 5 + 10 * 20), (marked, 100 * 4 + 10 * 20)):
+        model = Model("p/m", "p", "m", prices=(price,))
+        assert PricedModel(model).upper_bound(100, plain, 0) == expected
