@@ -12,7 +12,18 @@ from typing import Any
 import pytest
 
 import live
-from provider import RESET, Provider, Sent, chat, chat_frames, message, piece, stream_head, whole
+from provider import (
+    RESET,
+    Provider,
+    Sent,
+    chat,
+    chat_frames,
+    message,
+    message_frames,
+    piece,
+    stream_head,
+    whole,
+)
 
 HI = [{"role": "user", "content": "hi"}]
 CALLS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -163,3 +174,17 @@ def test_a_models_name_may_be_quoted_in_a_path(world: World) -> None:
                 world.gateway.port, "GET", f"{prefix}/models/{name}", None, {"x-api-key": world.key}
             )
             assert (got.status, got.json()["id"]) == (200, name.replace("%2F", "/"))
+
+
+def test_a_frame_nested_too_deeply_breaks_no_stream_of_the_same_dialect(tmp_path: Path) -> None:
+    deep = b'event: odd\ndata: {"type":"odd","x":' + b"[" * 3000 + b"]" * 3000 + b"}\n\n"
+    first, *rest = message_frames("Bil", "ling")
+    frames = [first, deep, *rest]
+    provider = Provider(lambda sent: [stream_head(), *map(piece, frames), piece(b"")])
+    gateway = live.Gateway(tmp_path, live.config("anthropic_messages", provider.port))
+    body = {"model": "anthropic/claude-haiku-4", "messages": HI, "stream": True, "max_tokens": 50}
+    got = live.post(gateway.port, "/v1/messages", body, gateway.key())
+    assert (got.status, got.body) == (200, b"".join(frames))
+    assert [row["outcome"] for row in gateway.closes()] == ["ok"]
+    assert gateway.stop() == 0
+    provider.close()

@@ -125,7 +125,7 @@ class Tap:
                 self._used(_DELTA.decode(body).usage)
             elif b"message_stop" not in head:
                 self._other(body)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             self.malformed = True
 
     def _started(self, message: _Message) -> None:

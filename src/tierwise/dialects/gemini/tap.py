@@ -93,7 +93,7 @@ class Tap:
         if self._usage is None and self._told is not _ABSENT:
             try:
                 wire = _USAGE.decode(self._told)
-            except msgspec.DecodeError:
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                 return None
             if wire.said():
                 searches = searches_of(sum(self._queries.values()), self.model or "")
