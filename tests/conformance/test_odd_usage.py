@@ -163,6 +163,20 @@ def test_who_breaks_off_may_bill_and_who_refuses_does_not(tmp_path: Path, case: 
     upstream.close()
 
 
+def test_a_refused_call_costs_nothing_though_nobody_knows_its_price(tmp_path: Path) -> None:
+    upstream = provider.Provider(lambda _sent: [provider.whole(400, {"error": {"message": "no"}})])
+    gateway = live.Gateway(tmp_path, live.config("openai_chat", upstream.port, ["nobody/knows"]))
+    body = {"model": "agg/nobody/knows", "messages": [{"role": "user", "content": "x"}]}
+    assert live.post(gateway.port, CHAT, body, gateway.key()).status == 400
+    assert [(row["cost_pico"], row["unpriced"]) for row in gateway.closes()] == [(0, "")]
+    upstream.script = lambda _sent: [provider.whole(200, provider.chat())]
+    assert live.post(gateway.port, CHAT, body, gateway.key()).status == 200
+    assert [row["cost_pico"] for row in gateway.closes()] == [0, None]
+    assert gateway.verify() == ""
+    assert gateway.stop() == 0
+    upstream.close()
+
+
 def test_a_cap_on_one_request_counts_the_attempts_that_failed(tmp_path: Path) -> None:
     def cut(_sent: provider.Sent) -> Iterator[Any]:
         yield provider.whole(200, provider.chat())[:-20]

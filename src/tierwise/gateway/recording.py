@@ -13,7 +13,7 @@ from collections.abc import Awaitable
 from msgspec import structs
 
 from tierwise.clock import now_us, tick_us
-from tierwise.costing import estimate_tokens
+from tierwise.costing import Cost, estimate_tokens
 from tierwise.errors import BudgetRefused, TierwiseError, UpstreamRefused, UpstreamStatus
 from tierwise.ledger import Ledger
 from tierwise.nouns import Candidate, Close, Open, Outcome, Provider, Usage
@@ -25,6 +25,8 @@ from .prefix import LEAST, Prefixes
 from .walk import Tried, Walk
 from .witness import Witness
 
+_NOTHING, _FREE = Usage(), Cost(0)
+"""What a call came to that the provider refused."""
 _MOST_PICO = 2**63 - 1
 """What the ledger holds of one call: 9.2 million dollars."""
 
@@ -161,7 +163,7 @@ class Entry:
             return usage
         if usage is None or not (usage.prompt or usage.output):
             if outcome == "error" and _refused(error) and not (stream and self.text_bytes):
-                return Usage()
+                return _NOTHING
             return self._estimated()
         # A stream that broke off has told its input, but of its output only what had come by then; some
         # providers never tell one of the two.
@@ -190,7 +192,9 @@ class Entry:
         at_us = now_us()
         usage = self.final_usage(outcome, error)
         cost = deployment.priced.cost(usage, at_us)
-        if (cost.pico is None or cost.pico > _MOST_PICO) and not credible(usage):
+        if usage is _NOTHING:
+            cost = _FREE  # also where the model has no price
+        elif (cost.pico is None or cost.pico > _MOST_PICO) and not credible(usage):
             usage = self._estimated()
             cost = deployment.priced.cost(usage, at_us)
         self.cost_pico = cost.pico
