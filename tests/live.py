@@ -43,6 +43,16 @@ def config(dialect: str, port: int, models: list[str] = MODELS, extra: str = "")
     )
 
 
+def each_dialect(port: int, models: list[str]) -> str:
+    """A tierwise.toml with one provider of each dialect, called by its name, under that name on a port."""
+    return "".join(
+        f'[[provider]]\nname = "{name}"\ndialect = "{name}"\n'
+        f'base_url = "http://127.0.0.1:{port}/{name}{base}"\n'
+        f'key = "env:UPSTREAM_KEY"\nmodels = {json.dumps(models)}\n'
+        for name, base in BASES.items()
+    )
+
+
 class Process:
     """A tierwise command that prints `ready URL`; its stderr goes to a file in `folder`."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Protocol
 
@@ -96,3 +96,12 @@ STORES: dict[str, Callable[[Path, pytest.FixtureRequest], Stores]] = {
     "sqlite": SqliteStores,
     "postgres": PostgresStores,
 }
+
+
+@pytest.fixture(params=sorted(STORES))
+async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Stores]:
+    """A place of each kind in turn; the ledgers opened there are shut down after the test."""
+    stores = STORES[request.param](tmp_path, request)
+    yield stores
+    for ledger in stores.owned:
+        await ledger.shutdown()

@@ -28,12 +28,7 @@ class World:
 
     def __init__(self, folder: Path) -> None:
         self.provider = provider.Provider(self.answer)
-        toml = "".join(
-            f'[[provider]]\nname = "{name}"\ndialect = "{name}"\n'
-            f'base_url = "http://127.0.0.1:{self.provider.port}/{name}{live.BASES[name]}"\n'
-            f'key = "env:UPSTREAM_KEY"\nmodels = {json.dumps(MODELS)}\n'
-            for name in DIALECTS
-        )
+        toml = live.each_dialect(self.provider.port, MODELS)
         toml += "".join(
             f'[[tier]]\nname = "{tier}"\nmodel = "openai_chat/{model}"\n'
             for tier, model in zip(("haiku", "sonnet", "opus", "dark"), MODELS, strict=True)

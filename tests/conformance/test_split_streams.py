@@ -27,12 +27,7 @@ class World:
 
     def __init__(self, folder: Path) -> None:
         self.provider = provider.Provider(self.answer)
-        toml = "".join(
-            f'[[provider]]\nname = "{name}"\ndialect = "{name}"\n'
-            f'base_url = "http://127.0.0.1:{self.provider.port}/{name}{live.BASES[name]}"\n'
-            f'key = "env:UPSTREAM_KEY"\nmodels = ["{MODEL}"]\n'
-            for name in DIALECTS
-        )
+        toml = live.each_dialect(self.provider.port, [MODEL])
         self.gateway = live.Gateway(folder, toml)
         self.key = self.gateway.key()
 

@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
-import pytest
-
+import stores
 from postgres import postgres  # noqa: F401  a fixture
-from stores import STORES, Stores
+from stores import Stores
 from tierwise.costing.settled import settled
 from tierwise.nouns import Budget, Usage
 from unit.ledger.made import closed, opened
 
-
-@pytest.fixture(params=sorted(STORES))
-async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Stores]:
-    stores = STORES[request.param](tmp_path, request)
-    yield stores
-    for ledger in stores.owned:
-        await ledger.shutdown()
+place = stores.place
 
 
 async def test_hits_of_the_response_cache_stand_apart(place: Stores) -> None:

@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
-import pytest
-
+import stores
 from postgres import postgres  # noqa: F401  a fixture
-from stores import STORES, Stores
+from stores import Stores
 from tierwise.costing.edits import SeenEdit
 from tierwise.ledger import read_edits
 from unit.ledger.made import NOON, closed, opened
 
-
-@pytest.fixture(params=sorted(STORES))
-async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Stores]:
-    stores = STORES[request.param](tmp_path, request)
-    yield stores
-    for ledger in stores.owned:
-        await ledger.shutdown()
+place = stores.place
 
 
 async def test_calls_with_a_prefix_are_found_oldest_first(

@@ -5,16 +5,17 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import defaultdict
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
+import stores
 from postgres import postgres  # noqa: F401  a fixture
-from stores import STORES, Stores
+from stores import Stores
 from tierwise.errors import BadRequest, BudgetRefused, NotFound, StoreError, StoreLocked
 from tierwise.nouns import Budget, Usage
 from unit.ledger.made import NOON, closed, opened
+
+place = stores.place
 
 DAY_US = 86_400_000_000
 HOSTILE = [
@@ -26,14 +27,6 @@ HOSTILE = [
     "𝕌𝕟𝕚𝕔𝕠𝕕𝕖 \u202e",
     "x" * 100_000,
 ]
-
-
-@pytest.fixture(params=sorted(STORES))
-async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Stores]:
-    stores = STORES[request.param](tmp_path, request)
-    yield stores
-    for ledger in stores.owned:
-        await ledger.shutdown()
 
 
 async def test_an_open_and_its_close_are_exported_in_order_with_the_opens_identity(

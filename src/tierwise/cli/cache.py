@@ -16,13 +16,12 @@ import msgspec
 from msgspec import structs
 
 from ..config import load
-from ..costing.advice import Series, advise
+from ..costing.advice import Series, advise_by
 from ..costing.edits import WORDS, SeenEdit
-from ..costing.settled import Settled, settled
+from ..costing.settled import settled
 from ..errors import ConfigError
 from ..ledger import read_edits, read_ledger
 from ..money import usd_text
-from ..nouns import Price
 from .cache_answers import clear, show_hits
 from .cache_file import advise_file
 from .ledger import database_options, database_url, instant
@@ -96,16 +95,8 @@ def advise_series(
         advise_file(file, find, as_json)
         return
 
-    def price(call: Settled) -> Price | None:
-        priced = find(call.model)
-        return priced.price(call.at_us) if priced is not None else None
-
-    def least(call: Settled) -> int | None:
-        priced = find(call.model)
-        return priced.model.abilities.cache_minimum if priced is not None else None
-
     reader = read_ledger(database_url(db, config))
-    found = advise(settled(reader.rows(instant(span["since"]), instant(span["until"]))), price, least)
+    found = advise_by(settled(reader.rows(instant(span["since"]), instant(span["until"]))), find)
     edits = read_edits(reader)
     if as_json:
         told = {"series": [_object(one) for one in found], "edits": edits, "unsaid": UNSAID}

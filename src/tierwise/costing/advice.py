@@ -19,6 +19,7 @@ from msgspec import Struct
 
 from ..nouns import Price
 from .cost import step_at
+from .priced import PricedModel
 from .promptcache import LIFETIME_S, Lifetime, break_even_reads
 from .settled import Settled
 
@@ -71,6 +72,20 @@ class Series(Struct, frozen=True):
     def hit_rate(self) -> Fraction | None:
         """Share of prompt tokens read from the cache; None without prompt tokens."""
         return Fraction(self.read, self.prompt) if self.prompt else None
+
+
+def advise_by(calls: Iterable[Settled], find: Callable[[str], PricedModel | None]) -> list[Series]:
+    """`advise` by the prices and least cacheable tokens of the models that `find` gives by name."""
+
+    def price(call: Settled) -> Price | None:
+        priced = find(call.model)
+        return priced.price(call.at_us) if priced is not None else None
+
+    def least(call: Settled) -> int | None:
+        priced = find(call.model)
+        return priced.model.abilities.cache_minimum if priced is not None else None
+
+    return advise(calls, price, least)
 
 
 def advise(calls: Iterable[Settled], prices: Prices, least: Least = lambda _: None) -> list[Series]:

@@ -41,7 +41,7 @@ async def ask(caller: Caller, walk: Walk, candidate: Candidate, scope: str) -> S
     deployment = walk.snapshot.deployment(candidate.model)
     sent = write(walk, deployment, candidate)
     row = await _opened(caller.book.ledger, walk, deployment, candidate, scope)
-    page = _Page(caller.book, walk, deployment, row)
+    page = _Page(caller.book, deployment, row)
     try:
         async with asyncio.timeout(LONGEST_S):
             response = await send(caller.pool, deployment, sent)
@@ -97,11 +97,10 @@ def refuse_acts(walk: Walk, request: Ask) -> None:
 class _Page:
     """The rows of one such call."""
 
-    def __init__(self, book: Book, walk: Walk, deployment: Deployment, row: Open) -> None:
+    def __init__(self, book: Book, deployment: Deployment, row: Open) -> None:
         self._book = book
         self._deployment = deployment
         self._row = row
-        self._walk = walk
         self._sent_us = tick_us()
 
     def close(

@@ -13,13 +13,12 @@ from msgspec import Struct
 from tierwise.clock import tick_us
 from tierwise.config import model_for
 from tierwise.costing import PricedModel
-from tierwise.costing.advice import Choice, Series, advise
+from tierwise.costing.advice import Choice, Series, advise_by
 from tierwise.costing.savings import Baseline, savings
 from tierwise.costing.settled import Settled, settled
 from tierwise.errors import Overloaded
 from tierwise.judging.held import LEVEL, caused
 from tierwise.ledger import read_ledger
-from tierwise.nouns import Price
 
 from ..site import Site
 from .ranges import Range, Ranged, Span, span_of
@@ -136,15 +135,7 @@ def prefixes(site: Site, asked: Ranged) -> Prefixes:
             known[name] = PricedModel(model) if model is not None else None
         return known[name]
 
-    def price(call: Settled) -> Price | None:
-        priced = find(call.model)
-        return priced.price(call.at_us) if priced is not None else None
-
-    def least(call: Settled) -> int | None:
-        priced = find(call.model)
-        return priced.model.abilities.cache_minimum if priced is not None else None
-
-    found = advise(_calls(site, span.since_us), price, least)
+    found = advise_by(_calls(site, span.since_us), find)
     return Prefixes(span, asked.range, [_prefix(one) for one in found[:_MOST]], max(0, len(found) - _MOST))
 
 
