@@ -42,7 +42,7 @@ class World:
             yield provider.piece(whole[at:])
         yield provider.piece(b"")
 
-    def ask(self, dialect: str, at: int) -> bytes:
+    def ask(self, dialect: str, at: int, **more: Any) -> bytes:
         text = f"cut at {at}"
         body: dict[str, Any] = {"model": f"{dialect}/{MODEL}", "stream": True}
         if dialect == "gemini":
@@ -51,7 +51,7 @@ class World:
             body["input"] = text
         else:
             body |= {"max_tokens": 50, "messages": [{"role": "user", "content": text}]}
-        got = live.post(self.gateway.port, PATHS[dialect], body, self.key)
+        got = live.post(self.gateway.port, PATHS[dialect], {**body, **more}, self.key)
         assert got.status == 200, got.body
         return got.body
 
@@ -75,3 +75,13 @@ def test_the_bytes_arrive_wherever_they_are_cut(world: World, dialect: str) -> N
     # Every place in the last hundred bytes, where the stream's end is known by; else every eleventh.
     for at in sorted({*range(1, len(whole), 11), *range(max(1, len(whole) - 100), len(whole) + 1)}):
         assert world.ask(dialect, at) == whole, f"cut at {at}"
+
+
+# The chat stream here tells no usage, which a cost could stand beside.
+@pytest.mark.parametrize("dialect", [dialect for dialect in DIALECTS if dialect != "openai_chat"])
+def test_the_cost_is_told_wherever_they_are_cut(world: World, dialect: str) -> None:
+    whole = whole_of(dialect)
+    for at in range(len(whole) - 300, len(whole) + 1, 7):
+        told = world.ask(dialect, at, usage={"include": True})
+        assert told.count(b'"cost":') == 1, f"cut at {at}"
+        assert re.sub(rb',? ?"cost": ?[^,}\s]+', b"", told) == whole, f"cut at {at}"

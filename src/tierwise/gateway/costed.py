@@ -45,8 +45,8 @@ class CostShown(Passing):
         super().__init__(reply)
         self._live = live
         self._rest = b""
-        gemini = live.entry.walk.surface.name == "gemini"
-        self._name = "usageMetadata" if gemini else "usage"
+        self._gemini = live.entry.walk.surface.name == "gemini"
+        self._name = "usageMetadata" if self._gemini else "usage"
         self._mark = f'"{self._name}"'.encode()
 
     def send(self, status: int, headers: list[Header], body: bytes = b"") -> None:
@@ -55,20 +55,28 @@ class CostShown(Passing):
 
     async def write(self, data: bytes) -> None:
         """Frames that `data` completes; at most one is held back."""
-        if self._name != "usage":  # every frame tells it, and only the last word on usage has a cost
-            await self._reply.write(data)
-        elif told := self._told(data):
+        frames = self._whole(data)
+        if not self._gemini:  # whose every frame tells it, and only the last word on usage has a cost
+            frames = list(map(self._shown, frames))
+        if told := b"".join(frames):
             await self._reply.write(told)
 
     def end(self, last: bytes = b"") -> None:
         """The end of the stream, with whatever was held back."""
-        self._reply.end(self._told(last) + self._rest)
+        frames = self._whole(last)
+        words = [place for place, frame in enumerate(frames) if self._mark in frame]
+        for place in words[-1:] if self._gemini else words:
+            frames[place] = self._frame(frames[place])
+        self._reply.end(b"".join(frames) + self._rest)
 
-    def _told(self, data: bytes) -> bytes:
+    def _whole(self, data: bytes) -> list[bytes]:
         frames = Frames(self._rest + data)
-        told = b"".join([self._frame(frame) if self._mark in frame else frame for frame in frames])
+        whole = list(frames)
         self._rest = frames.rest
-        return told
+        return whole
+
+    def _shown(self, frame: bytes) -> bytes:
+        return self._frame(frame) if self._mark in frame else frame
 
     def _frame(self, frame: bytes) -> bytes:
         start, end = frame.find(b"{"), frame.rfind(b"}") + 1
