@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -47,9 +48,10 @@ def scripted(sent: provider.Sent) -> Iterator[Any]:
     yield provider.whole(200, {"data": rows, "model": "vectors", "usage": {"prompt_tokens": 7}})
 
 
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    made = World(tmp_path_factory.mktemp("near"), TERMS)
+@contextmanager
+def running(folder: Path, terms: str) -> Iterator[World]:
+    """A world that serves vectors, too."""
+    made = World(folder, terms)
     config = made.gateway.folder / "tierwise.toml"
     config.write_text(config.read_text().replace('models = ["served"]', 'models = ["served", "vectors"]'))
     assert made.gateway.stop() == 0
@@ -58,6 +60,12 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     yield made
     assert made.gateway.verify() == ""
     assert made.gateway.stop() == 0
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    with running(tmp_path_factory.mktemp("near"), TERMS) as made:
+        yield made
 
 
 def ask(world: World, words: str, **fields: Any) -> live.Got:
@@ -103,19 +111,65 @@ def test_vectors_have_rows_of_their_own(world: World) -> None:
     assert vector["exchange"] == hit["exchange"]
 
 
-def test_without_a_vector_the_question_is_asked(world: World) -> None:
-    def broken(sent: provider.Sent) -> Iterator[Any]:
+def without_vectors(instead: Any) -> provider.Script:
+    """As scripted, with something else in the place of vectors."""
+
+    def script(sent: provider.Sent) -> Iterator[Any]:
         if sent.path.endswith("/embeddings"):
-            yield provider.whole(500, {"error": {"message": "no"}})
+            yield instead
         else:
             yield from answer(sent)
 
-    world.provider.script = broken
+    return script
+
+
+REFUSED = provider.whole(500, {"error": {"message": "no"}})
+
+
+def vectors(world: World) -> list[dict[str, Any]]:
+    """The CLOSE rows of what was asked for vectors."""
+    return [row for row in world.gateway.closes() if row["kind"] == "embedding"]
+
+
+def test_without_a_vector_the_question_is_asked(world: World) -> None:
+    world.provider.script = without_vectors(REFUSED)
     try:
         assert cached(ask(world, "reset, without a vector")) == "miss"
         assert cached(ask(world, "reset, without a vector")) == "hit"
     finally:
         world.provider.script = scripted
+
+
+def test_a_vector_call_that_breaks_off_may_be_billed(world: World) -> None:
+    """Refused, it costs nothing; cut, it may have been done, and its tokens are estimated."""
+    words = "reset, and then a connection is cut"
+    before = len(vectors(world))
+    try:
+        for instead in (REFUSED, provider.RESET, provider.whole(200, b"{nonsense")):
+            world.provider.script = without_vectors(instead)
+            assert cached(ask(world, words, max_completion_tokens=100 + len(vectors(world)))) == "miss"
+    finally:
+        world.provider.script = scripted
+    refused, *cut = vectors(world)[before:]
+    assert (refused["outcome"], refused["status"], refused["cost_pico"]) == ("error", 500, 0)
+    for row in cut:
+        assert (row["outcome"], row["usage_source"]) == ("error", "estimated")
+        assert row["cost_pico"] == row["usage"]["input"] * 10**6 > 0
+    assert [row["error"] for row in cut] == ["upstream_broke", "upstream_broke"]
+
+
+def test_a_vector_call_without_a_price(tmp_path: Path) -> None:
+    """It is unpriced, and 0 where the provider refused it; a budget that could not be kept lets none out."""
+    price = TERMS[TERMS.index("[[price]]") : TERMS.index("[[tier]]")]
+    with running(tmp_path, TERMS.replace(price, "")) as world:
+        assert cached(ask(world, "reset it")) == "miss"
+        world.provider.script = without_vectors(REFUSED)
+        assert cached(ask(world, "delete it")) == "miss"
+        told = [(row["outcome"], row["cost_pico"]) for row in vectors(world)]
+        assert told == [("ok", None), ("error", 0)]
+        capped = world.gateway.key("--budget-usd", "1")
+        assert cached(ask(world, "reset it, within a budget", key=capped)) == "miss"
+        assert len(vectors(world)) == 2
 
 
 def test_tune(world: World, tmp_path: Path) -> None:

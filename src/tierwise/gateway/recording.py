@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 
 from msgspec import structs
 
@@ -25,7 +25,7 @@ from .prefix import LEAST, Prefixes
 from .walk import Tried, Walk
 from .witness import Witness
 
-_NOTHING, _FREE = Usage(), Cost(0)
+NOTHING, _FREE = Usage(), Cost(0)
 """What a call came to that the provider refused."""
 _MOST_PICO = 2**63 - 1
 """What the ledger holds of one call: 9.2 million dollars."""
@@ -162,8 +162,8 @@ class Entry:
         if usage is not None and usage.source == "reported" and (outcome == "ok" or not stream):
             return usage
         if usage is None or not (usage.prompt or usage.output):
-            if outcome == "error" and _refused(error) and not (stream and self.text_bytes):
-                return _NOTHING
+            if outcome == "error" and refused(error) and not (stream and self.text_bytes):
+                return NOTHING
             return self._estimated()
         # A stream that broke off has told its input, but of its output only what had come by then; some
         # providers never tell one of the two.
@@ -191,12 +191,7 @@ class Entry:
         walk, deployment, now = self.walk, self.deployment, tick_us()
         at_us = now_us()
         usage = self.final_usage(outcome, error)
-        cost = deployment.priced.cost(usage, at_us)
-        if usage is _NOTHING:
-            cost = _FREE  # also where the model has no price
-        elif (cost.pico is None or cost.pico > _MOST_PICO) and not credible(usage):
-            usage = self._estimated()
-            cost = deployment.priced.cost(usage, at_us)
+        usage, cost = charge(deployment, usage, at_us, self._estimated)
         self.cost_pico = cost.pico
         if walk.max_cost_pico is not None:
             walk.spent_pico += cost.pico or 0
@@ -272,10 +267,23 @@ def unpriced(model: str, scope: str) -> BudgetRefused:
     )
 
 
-def _refused(error: TierwiseError | None) -> bool:
+def refused(error: BaseException | None) -> bool:
     """Whether the provider did nothing for the call and bills nothing: it said so, or was not reached. Who
     falls silent or breaks off may bill."""
     return isinstance(error, UpstreamStatus | UpstreamRefused)
+
+
+def charge(
+    deployment: Deployment, usage: Usage, at_us: int, estimated: Callable[[], Usage]
+) -> tuple[Usage, Cost]:
+    """What a call is booked with, and what that costs: `usage`, or the estimate where nobody could pay it."""
+    if usage is NOTHING:
+        return usage, _FREE  # also where the model has no price
+    cost = deployment.priced.cost(usage, at_us)
+    if (cost.pico is None or cost.pico > _MOST_PICO) and not credible(usage):
+        usage = estimated()
+        cost = deployment.priced.cost(usage, at_us)
+    return usage, cost
 
 
 def credible(usage: Usage) -> bool:

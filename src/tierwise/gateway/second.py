@@ -10,18 +10,16 @@ import asyncio
 
 from msgspec import structs
 
-from tierwise.clock import now_us, tick_us
-from tierwise.costing import estimate_tokens
+from tierwise.clock import now_us
 from tierwise.dialects.spans import lay_over
-from tierwise.errors import LossRefused, TierwiseError
+from tierwise.errors import LossRefused, UpstreamTimeout
 from tierwise.judging.alarm import Said
-from tierwise.ledger import Ledger
-from tierwise.nouns import Ask, Candidate, Close, Open, Outcome, Usage
+from tierwise.nouns import Answer, Ask, Candidate, Open
 from tierwise.upstream import Deployment, Sent, send
 
+from .apart import Apart
 from .calling import Caller
 from .overheard import MOST_BYTES, said
-from .recording import Book
 from .walk import Walk
 
 LONGEST_S = 180.0
@@ -40,8 +38,14 @@ async def ask(caller: Caller, walk: Walk, candidate: Candidate, scope: str) -> S
     """
     deployment = walk.snapshot.deployment(candidate.model)
     sent = write(walk, deployment, candidate)
-    row = await _opened(caller.book.ledger, walk, deployment, candidate, scope)
-    page = _Page(caller.book, deployment, row)
+    row = _row(walk, deployment, candidate, scope)
+    async with Apart(caller.book, deployment, row, walk.prompt_tokens) as call:
+        answer = await _answer(caller, deployment, sent, call)
+        call.answered(answer.usage, answer.model)
+    return said(answer)
+
+
+async def _answer(caller: Caller, deployment: Deployment, sent: Sent, call: Apart) -> Answer:
     try:
         async with asyncio.timeout(LONGEST_S):
             response = await send(caller.pool, deployment, sent)
@@ -49,22 +53,10 @@ async def ask(caller: Caller, walk: Walk, candidate: Candidate, scope: str) -> S
                 body = await response.read(MOST_BYTES)
             finally:
                 response.close()
-        answer = deployment.dialect.read_answer(body)
     except TimeoutError:
-        await page.close("error", 504, Usage(), "upstream_timeout")
-        return None
-    except TierwiseError as error:
-        await page.close("error", error.status, Usage(), error.kind)
-        raise
-    except asyncio.CancelledError:
-        # Queued, not waited for: whoever cancels is in a hurry.
-        page.close("cancelled", 499, Usage(input=walk.prompt_tokens, source="estimated"), "")
-        raise
-    usage = answer.usage or Usage(
-        input=walk.prompt_tokens, output=estimate_tokens(len(body)), source="estimated"
-    )
-    await page.close("ok", 200, usage, "", answer.model)
-    return said(answer)
+        raise UpstreamTimeout(f"The second answer was not whole after {LONGEST_S:.0f} s.") from None
+    call.seen = len(body)
+    return deployment.dialect.read_answer(body)
 
 
 def write(walk: Walk, deployment: Deployment, candidate: Candidate) -> Sent:
@@ -94,48 +86,13 @@ def refuse_acts(walk: Walk, request: Ask) -> None:
         raise LossRefused(f"Not asked twice: {', '.join(acts)} would act twice.")
 
 
-class _Page:
-    """The rows of one such call."""
-
-    def __init__(self, book: Book, deployment: Deployment, row: Open) -> None:
-        self._book = book
-        self._deployment = deployment
-        self._row = row
-        self._sent_us = tick_us()
-
-    def close(
-        self, outcome: Outcome, status: int, usage: Usage, error: str, model: str = ""
-    ) -> asyncio.Future[None]:
-        """Queues the CLOSE row; the future is done when it is durable."""
-        at_us, took = now_us(), tick_us() - self._sent_us
-        cost = self._deployment.priced.cost(usage, at_us)
-        row = Close(
-            exchange=self._row.exchange,
-            attempt=self._row.attempt,
-            at_us=at_us,
-            outcome=outcome,
-            status=status,
-            usage=usage,
-            cost_pico=cost.pico,
-            unpriced=cost.unpriced,
-            error=error,
-            total_us=took,
-            upstream_us=took,
-            served_model=model,
-        )
-        self._book.metrics.shadow_cost_pico[self._row.task] += cost.pico or 0
-        return asyncio.ensure_future(self._book.ledger.close(row))
-
-
-async def _opened(
-    ledger: Ledger, walk: Walk, deployment: Deployment, candidate: Candidate, scope: str
-) -> Open:
+def _row(walk: Walk, deployment: Deployment, candidate: Candidate, scope: str) -> Open:
     assert walk.route is not None
     walk.attempts += 1
     at_us, outline = now_us(), walk.outline
     if outline.max_output is None:
         outline = structs.replace(outline, max_output=LONGEST_ANSWER)
-    row = Open(
+    return Open(
         exchange=walk.id,
         attempt=f"{walk.id}-{walk.attempts}",
         at_us=at_us,
@@ -154,5 +111,3 @@ async def _opened(
         route=f"shadow of {walk.route.task}",
         kind="shadow",
     )
-    await ledger.open(row)
-    return row

@@ -14,7 +14,7 @@ import provider
 from tierwise.config import load, read_blocks
 from tierwise.config.shadowfile import contradict, read_shadow, shadow_path
 from tierwise.dialects import registry
-from tierwise.errors import BudgetRefused, ConfigError, UpstreamRefused
+from tierwise.errors import BudgetRefused, ConfigError, UpstreamBroke, UpstreamRefused
 from tierwise.gateway.metrics import Metrics
 from tierwise.gateway.shadow import Shadow, drawn
 from tierwise.gateway.snapshot import Snapshot
@@ -64,6 +64,9 @@ class Books:
 
     def open(self, row: Open) -> Any:
         return self._open(row)
+
+    def capped(self, scopes: tuple[str, ...]) -> str:
+        return next((scope for scope in scopes if scope in self.caps), "")
 
     def close(self, row: Close) -> Any:
         self.closes.append(row)
@@ -272,15 +275,32 @@ async def test_the_days_money_spent_it_rests(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    ("reply", "outcome"),
-    [(UpstreamRefused("no connection"), "error"), (b"{nonsense", "error"), (RuntimeError("a bug"), None)],
+    ("reply", "error", "source"),
+    [
+        (UpstreamRefused("no connection"), "upstream_refused", "reported"),
+        (UpstreamBroke("cut"), "upstream_broke", "estimated"),
+        (TimeoutError(), "upstream_timeout", "estimated"),
+        (b"{nonsense", "upstream_broke", "estimated"),
+        (RuntimeError("a bug"), "", "estimated"),
+    ],
 )
-async def test_a_failure_is_nobodys_but_its_own(tmp_path: Path, reply: Any, outcome: str | None) -> None:
+async def test_a_failure_is_nobodys_but_its_own(tmp_path: Path, reply: Any, error: str, source: str) -> None:
+    """And its row is closed: with nothing where the provider refused, else with what may be billed."""
     world = await World(tmp_path, reply=reply).start()
     assert await world.serve()
     assert world.counted("failed") == 1
     assert world.shadow.records()[0].n == 0
-    assert [row.outcome for row in world.books.closes] == ([outcome] if outcome else [])
+    [row] = world.books.closes
+    assert (row.outcome, row.error, row.usage.source) == ("error", error, source)
+    assert (row.cost_pico == 0) == (source == "reported")
+    assert world.metrics.shadow_cost_pico["classification"] == row.cost_pico
+
+
+async def test_an_answer_that_tells_more_tokens_than_there_are_is_estimated(tmp_path: Path) -> None:
+    world = await World(tmp_path, reply=body_of("Billing", output=2**60)).start()
+    assert await world.serve()
+    [row] = world.books.closes
+    assert (row.outcome, row.usage.source) == ("ok", "estimated")
 
 
 async def test_a_provider_that_is_down_is_not_asked(world: World) -> None:

@@ -12,20 +12,21 @@ import logging
 import math
 import re
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from operator import mul
 from typing import Any
 
 from msgspec.structs import replace
 
-from tierwise.clock import now_us, tick_us
+from tierwise.clock import now_us
 from tierwise.costing import estimate_tokens
 from tierwise.errors import ConfigError, TierwiseError
 from tierwise.http1 import Pool
-from tierwise.nouns import Close, Open, Outcome, Outline, Usage
+from tierwise.nouns import Open, Outline
 from tierwise.upstream import Deployment
 from tierwise.upstream.embedding import embed
 
+from ..apart import Apart
 from ..recording import Book
 from ..walk import Walk
 from .canonical import Canonical
@@ -145,46 +146,17 @@ class Vectors:
         return None
 
     async def _ask(self, walk: Walk, deployment: Deployment, text: str) -> Sequence[float]:
-        walk.attempts += 1
-        row, began = _opening(walk, deployment, text), tick_us()
-        await self._book.ledger.open(row)
-
-        def close(outcome: Outcome, usage: Usage, model: str = "") -> Awaitable[None]:
-            cost, took = deployment.priced.cost(usage, now_us()), tick_us() - began
-            if cost.pico is not None:
-                metrics = self._book.metrics
-                metrics.cost_pico[metrics.label_of(deployment.name)] += cost.pico
-            return self._book.ledger.close(
-                Close(
-                    exchange=row.exchange,
-                    attempt=row.attempt,
-                    at_us=now_us(),
-                    outcome=outcome,
-                    status=200 if outcome == "ok" else 502,
-                    usage=usage,
-                    cost_pico=cost.pico,
-                    unpriced=cost.unpriced,
-                    total_us=took,
-                    upstream_us=took,
-                    served_model=model,
-                )
-            )
-
-        try:
+        tokens = estimate_tokens(len(text.encode()))
+        async with Apart(self._book, deployment, _row(walk, deployment, tokens), tokens) as call:
             found = await embed(self._pool, deployment, [text])
-        except TierwiseError:
-            await close("error", Usage())
-            raise
-        except asyncio.CancelledError:
-            close("cancelled", Usage(estimate_tokens(len(text.encode())), source="estimated"))
-            raise
-        await close("ok", found.usage, found.model)
+            call.answered(found.usage, found.model)
         return found.vectors[0]
 
 
-def _opening(walk: Walk, deployment: Deployment, text: str) -> Open:
+def _row(walk: Walk, deployment: Deployment, tokens: int) -> Open:
     assert walk.route is not None
-    at_us, tokens = now_us(), estimate_tokens(len(text.encode()))
+    walk.attempts += 1
+    at_us = now_us()
     return Open(
         exchange=walk.id,
         attempt=f"{walk.id}-{walk.attempts}",
