@@ -123,3 +123,24 @@ def test_prefixes_are_those_of_the_advice(world: World) -> None:
     text = world.get("/caching/prefixes").body.decode()
     assert "<img" not in text.partition("<main")[2]
     assert "By prefix" in world.get("/caching").body.decode()
+
+
+def test_a_provider_that_has_another_name_now(world: World) -> None:
+    """Calls made under its old name find their model by its id, on the pages as in the commands."""
+    key = world.gateway.key()
+    exchanges = [world.call(key, f"{number}").headers["x-tierwise-exchange"] for number in range(3)]
+    config = world.gateway.folder / "tierwise.toml"
+    config.write_text(config.read_text().replace('name = "agg"', 'name = "hub"'))
+    assert world.gateway.stop() == 0
+    world.gateway.start()
+    assert live.wait_for(lambda: live.request(world.admin, "GET", "/healthz").status == 200)
+
+    [line] = world.get("/api/v1/caching").json()["lines"]
+    assert line["model"].startswith("agg/")
+    assert line["break_even"] is not None
+    told = json.loads(world.gateway.command("cache", "advise", "--json").stdout)["series"]
+    found = world.get("/api/v1/caching/prefixes").json()["series"]
+    assert found
+    assert [each["advice"] for each in found] == [each["advice"] for each in told]
+    [attempt] = world.get(f"/api/v1/requests/{exchanges[0]}").json()["attempts"]
+    assert attempt["arithmetic"]["agrees"] is True

@@ -15,7 +15,7 @@ import click
 import msgspec
 from msgspec import structs
 
-from ..config import load
+from ..config import load, prices_recorded
 from ..costing.advice import Series, advise_by
 from ..costing.edits import WORDS, SeenEdit
 from ..costing.settled import settled
@@ -25,7 +25,7 @@ from ..money import usd_text
 from .cache_answers import clear, show_hits
 from .cache_file import advise_file
 from .ledger import database_options, database_url, instant
-from .ledger_prices import models_of, settings_for_prices
+from .ledger_prices import settings_for_prices
 from .ledger_table import print_table, short_name
 
 _SHOWN = 20
@@ -90,7 +90,7 @@ def advise_series(
     prices; the break-even of each model's own prices is in --json. With --file, where the beginnings of
     the requests in a file part: the exact first place, such as a time of day in the system text.
     """
-    find = models_of(settings_for_prices(config))
+    find = prices_recorded(settings_for_prices(config).catalog)
     if file is not None:
         advise_file(file, find, as_json)
         return

@@ -9,13 +9,14 @@ from typing import Any
 import click
 import msgspec
 
+from ..config import prices_recorded
 from ..costing import Cost
 from ..costing.savings import savings
 from ..costing.settled import Settled, settled
 from ..costing.waste import waste
 from ..ledger import Reader
 from ..money import usd_text
-from .ledger_prices import cost_at, models_of, settings_for_prices
+from .ledger_prices import cost_at, settings_for_prices
 from .ledger_savings import savings_json, show_savings, show_waste, waste_json
 
 Span = tuple[int | None, int | None]
@@ -40,7 +41,7 @@ def show(reader: Reader, config: Path | None, span: Span, options: Mapping[str, 
                 kept = f"{hits.cached} requests answered from it, in no other figure"
                 click.echo(f"response cache: {usd_text(hits.cached_saved_pico)} saved ({kept})")
     if options["waste"]:
-        find = models_of(settings_for_prices(config))
+        find = prices_recorded(settings_for_prices(config).catalog)
 
         def elsewhere(call: Settled, model: str) -> Cost:
             return cost_at(find, call, model)

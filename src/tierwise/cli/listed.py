@@ -12,7 +12,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from ..clock import now_us, rfc3339
-from ..config import VENDORS, Settings, load, model_at, model_for, published
+from ..config import VENDORS, Settings, load, model_at, model_for, model_of_vendor, published
 from ..config.strict import nearest
 from ..costing import price_at
 from ..errors import UnknownModel
@@ -122,9 +122,5 @@ def _maker(published_id: str) -> Provider:
 
 def _unserved(name: str) -> Model | None:
     """A model of a vendor that is not configured here, where its price is known."""
-    head, _, rest = name.partition("/")
-    vendor = next((each for each in VENDORS if each.name == head), None)
-    if vendor is None or not rest:
-        return None
-    model = model_at(Provider(vendor.name, vendor.dialect, vendor.base_url), rest)
-    return model if model.prices else None
+    model = model_of_vendor(name)
+    return model if model is not None and model.prices else None

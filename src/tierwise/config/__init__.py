@@ -17,11 +17,12 @@ from .policyfile import (
 )
 from .prior import PRIOR
 from .providers import VENDORS
+from .recorded import model_of_vendor, model_recorded, prices_recorded
 from .settings import Batches, Secrets, Server, Settings
 
 __all__ = [
     "DEFAULT_FILE", "PRIOR", "VENDORS", "Batches", "Entry", "Library", "Published", "PublishedFacts",
     "RuleBlock", "Secrets", "Server", "Settings", "VerdictBlock", "WorkloadRow", "family_of", "library",
-    "load", "merge_policy", "model_at", "model_for", "policy_text", "published", "read_blocks", "read_policy",
-    "write_policy",
+    "load", "merge_policy", "model_at", "model_for", "model_of_vendor", "model_recorded", "policy_text",
+    "prices_recorded", "published", "read_blocks", "read_policy", "write_policy",
 ]  # fmt: skip

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from tierwise.config import model_recorded
 from tierwise.costing import break_even_reads, price_at
 from tierwise.nouns import Price
 
@@ -83,7 +84,7 @@ def caching(site: Site, asked: Ranged) -> Caching:
 
 def _cache_line(site: Site, task: str, model_name: str, groups: Groups) -> CacheLine:
     sums = figures(groups)
-    model = site.catalog.models.get(model_name)
+    model = model_recorded(site.catalog, model_name)
     price = price_at(model.prices, iso(now())[:10]) if model else None
     minimum = (model.abilities.cache_minimum if model else None) or 1024
     mean = sums.prompt // sums.calls if sums.calls else 0

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from msgspec import Meta, Struct, convert
 
+from tierwise.config import model_recorded
 from tierwise.costing import cost
 from tierwise.costing.cost import step_at
 from tierwise.errors import NotFound
@@ -267,5 +268,5 @@ def _arithmetic(site: Site, row: dict[str, Any]) -> Arithmetic:
 
 
 def _price(site: Site, model_name: str, price_id: str) -> Price | None:
-    model = site.catalog.models.get(model_name)
+    model = model_recorded(site.catalog, model_name)
     return next((price for price in model.prices if price.id == price_id), None) if model else None

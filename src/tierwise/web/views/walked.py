@@ -11,8 +11,7 @@ from typing import Any
 from msgspec import Struct
 
 from tierwise.clock import tick_us
-from tierwise.config import model_for
-from tierwise.costing import PricedModel
+from tierwise.config import prices_recorded
 from tierwise.costing.advice import Choice, Series, advise_by
 from tierwise.costing.savings import Baseline, savings
 from tierwise.costing.settled import Settled, settled
@@ -127,15 +126,7 @@ def saved(site: Site, asked: Ranged) -> Saved:
 def prefixes(site: Site, asked: Ranged) -> Prefixes:
     """Prompt caching by prefix, or by session, or by key and task. Raises StoreError, Overloaded."""
     span = span_of(asked.range, site.rollup)
-    known: dict[str, PricedModel | None] = {}
-
-    def find(name: str) -> PricedModel | None:
-        if name not in known:
-            model = model_for(site.catalog, name)
-            known[name] = PricedModel(model) if model is not None else None
-        return known[name]
-
-    found = advise_by(_calls(site, span.since_us), find)
+    found = advise_by(_calls(site, span.since_us), prices_recorded(site.catalog))
     return Prefixes(span, asked.range, [_prefix(one) for one in found[:_MOST]], max(0, len(found) - _MOST))
 
 
