@@ -31,6 +31,8 @@ KINDS: dict[str, tuple[DialectName, Kind]] = {
     **{path: ("openai_chat", Kind(errand=errand)) for path, errand in ERRANDS.items()},
 }
 _GEMINI = "/gemini/"
+_HICCUP_US = 1_000_000
+"""How long the ledger may fail before a load balancer is told: one failed commit is tried again in 50 ms."""
 _READS = ("GET", "HEAD")
 _PATHS = (
     "Base URLs: /v1 for OpenAI's SDKs, /anthropic for Anthropic's and Claude Code, /gemini for Google's; "
@@ -71,9 +73,11 @@ class App:
 
     async def _other(self, request: Request, reply: Reply, path: str) -> None:
         method = request.method
-        if path in ("/healthz", "/readyz"):
-            ok = path == "/healthz" or (self.ready and not self.gate.admission.draining)
-            writing.plain(reply, 200 if ok else 503, b"ok\n" if ok else b"not ready\n")
+        if path == "/healthz":
+            writing.plain(reply, 200, b"ok\n")
+        elif path == "/readyz":
+            why = self._unready()
+            writing.plain(reply, 503 if why else 200, why or b"ok\n")
         elif (method == "HEAD" and path == "/") or (method in _READS and path.endswith("/api/hello")):
             reply.send(200, [])
         elif method == "POST" and bare(path) == "/quote":
@@ -92,6 +96,14 @@ class App:
             raise MethodNotAllowed(f"{method} is not answered at {path}.", "Use POST.")
         else:
             raise NotFound(f"Nothing answers {method} {path[:200]}.", _PATHS)
+
+    def _unready(self) -> bytes:
+        """Why no calls should be sent here, b"" when they should."""
+        if not self.ready or self.gate.admission.draining:
+            return b"not ready\n"
+        if self.gate.ledger.failing_us() > _HICCUP_US:
+            return b"not ready: the ledger cannot be written\n"
+        return b""
 
     async def _gemini(self, request: Request, reply: Reply, path: str) -> None:
         # Some SDKs leave `models/` out where the model's name has a slash of its own.

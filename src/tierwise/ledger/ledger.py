@@ -10,7 +10,7 @@ from typing import TypedDict, Unpack
 
 from msgspec.structs import replace
 
-from ..clock import new_id, now_us
+from ..clock import new_id, now_us, tick_us
 from ..costing.edits import SeenEdit
 from ..errors import BadRequest, NotFound, TierwiseError
 from ..money import usd_text
@@ -246,6 +246,12 @@ class Ledger:
         """Rows that wait to be written, and for how long the oldest has, microseconds. From any thread."""
         rows, oldest_us = self._store.backlog()
         return rows, max(0, now_us() - oldest_us) if rows else 0
+
+    def failing_us(self) -> int:
+        """For how long the ledger could not be written, microseconds; 0: it can be, as far as is known. From
+        memory and any thread: nothing is tried."""
+        since_us = self._store.failing_since()
+        return max(1, tick_us() - since_us) if since_us else 0
 
     def roll(self) -> bool:
         """Rolls up the next slice of rows, behind the calls, in the calling thread: some tenths of a second.

@@ -199,6 +199,11 @@ class PostgresJournal:
             self.epoch = int(found[0][0])
             await self._learn_budgets()
 
+    async def beat(self) -> None:
+        """Renews the lease: the least that can be written. Raises what `commit` does."""
+        await self.connect()
+        await self._ask("UPDATE epochs SET beat = clock_timestamp() WHERE epoch = %s", self.epoch)
+
     async def disconnect(self) -> None:
         """Drops the connection, whatever state it is in."""
         link, self._link = self._link, None

@@ -51,11 +51,18 @@ class PostgresKeeper:
     """The thread. `stop` ends it within a moment."""
 
     def __init__(
-        self, terms: Terms, journal: PostgresJournal, learn: Callable[[list[Key]], None], lease_s: float
+        self,
+        terms: Terms,
+        journal: PostgresJournal,
+        learn: Callable[[list[Key]], None],
+        doubt: Callable[[], None],
+        lease_s: float,
     ) -> None:
+        """`doubt` is called, from the thread, whenever Postgres did not answer."""
         self._terms = terms
         self._journal = journal
         self._learn = learn
+        self._doubt = doubt
         self._lease_s = lease_s
         self._known = 0
         self._stopped = False
@@ -89,6 +96,7 @@ class PostgresKeeper:
                     if not said and not self._stopped:
                         log.warning("the ledger's Postgres is away: %s", first_line(error))
                     said = True
+                    self._doubt()
                     self._wait(None, 1.0)
 
     def _keep(self, database: Database) -> None:

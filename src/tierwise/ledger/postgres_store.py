@@ -15,7 +15,7 @@ from typing import Any
 
 import psycopg
 
-from ..clock import now_us
+from ..clock import now_us, tick_us
 from ..errors import StoreError, TierwiseError
 from ..nouns import Budget, Close, Key, Open
 from .budgets import Balance
@@ -68,6 +68,9 @@ class PostgresStore:
         self._timer: asyncio.TimerHandle | None = None
         self._fault: StoreError | None = None
         self._retry_s = 0.0
+        self._failing_us = 0
+        self._probing = False
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._closing = False
         try:
             with self._held() as database:
@@ -82,7 +85,7 @@ class PostgresStore:
 
         It also renews this replica's lease and sweeps replicas whose lease is over.
         """
-        self._keeper = PostgresKeeper(self.terms, self._journal, learn, LEASE_S)
+        self._keeper = PostgresKeeper(self.terms, self._journal, learn, self._doubt, LEASE_S)
         self._keeper.start()
 
     def open(self, row: Open) -> Awaitable[None]:
@@ -183,6 +186,10 @@ class PostgresStore:
         waiting = self._queue[:]
         return len(waiting), waiting[0][0].at_us if waiting else 0
 
+    def failing_since(self) -> int:
+        """See Store."""
+        return self._failing_us
+
     def roll(self) -> bool:
         """See Store. One replica does it at a time."""
         if self._closing:
@@ -255,13 +262,26 @@ class PostgresStore:
 
     def _wake(self) -> None:
         if self._writing is None:
-            self._writing = asyncio.get_running_loop().create_task(self._write_all())
+            self._loop = asyncio.get_running_loop()
+            self._writing = self._loop.create_task(self._write_all())
+
+    def _doubt(self) -> None:
+        """Postgres does not answer the keeper, in whose thread this is called: this side is to look too."""
+        if self._loop is not None and not self._closing:
+            with suppress(RuntimeError):  # the loop is closed
+                self._loop.call_soon_threadsafe(self._probe)
+
+    def _probe(self) -> None:
+        """Finds out, where nobody waits for a row, whether the ledger can be written."""
+        if self._fault is None and not self._closing:
+            self._probing = True
+            self._wake()
 
     async def _write_all(self) -> None:
         """Writes batch after batch until nothing is queued or Postgres fails."""
         loop = asyncio.get_running_loop()
         try:
-            while (self._queue or self._doubtful) and self._fault is None:
+            while (self._queue or self._doubtful or self._probing) and self._fault is None:
                 batch = self._next_batch()
                 slow = loop.call_later(SLOW_S, self._slow, batch)
                 try:
@@ -291,6 +311,8 @@ class PostgresStore:
         """One transaction; if a row of it cannot be written, one transaction each, so that it fails alone."""
         try:
             await self._settle_doubts()
+            if not batch:
+                await self._journal.beat()
             verdicts = await self._journal.commit([row for row, _ in batch])
         except OF_THE_ROW as error:
             await self._isolate(batch, error)
@@ -307,6 +329,8 @@ class PostgresStore:
         else:
             self._fault = None
             self._retry_s = 0.0
+            self._failing_us = 0
+            self._probing = False
             for (row, future), verdict in zip(batch, verdicts, strict=True):
                 self._resolve(row, future, verdict)
 
@@ -347,6 +371,9 @@ class PostgresStore:
                 self._abandon(row)
 
     async def _isolate(self, batch: list[Entry], error: Exception) -> None:
+        if not batch:
+            self._fail(error)
+            return
         if len(batch) > 1:
             for entry in batch:
                 if self._fault is None:
@@ -393,6 +420,7 @@ class PostgresStore:
         if self._fault is None:
             words = unreachable if self._journal.lost else unusable
             self._fault = error if isinstance(error, StoreError) else words(self.terms, error)
+            self._failing_us = self._failing_us or tick_us()
         for _, future in self._queue:
             self._reject(future)
         owed: list[Entry] = [(row, None) for row, _ in self._queue if isinstance(row, Close)]
@@ -406,9 +434,7 @@ class PostgresStore:
     def _retry(self) -> None:
         self._timer = None
         self._fault = None
-        if not self._queue and not self._doubtful:
-            return
-        self._wake()
+        self._probe()
 
     def _abandon(self, row: Open) -> None:
         """Nobody waited for this OPEN, so nothing was sent: unless its caller closed it, it is swept at no

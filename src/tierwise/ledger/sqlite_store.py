@@ -18,7 +18,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 
-from ..clock import now_us
+from ..clock import now_us, tick_us
 from ..errors import StoreError, TierwiseError
 from ..nouns import Budget, Close, Key, Open
 from .budgets import Balance
@@ -65,6 +65,7 @@ class SqliteStore:
         self._scheduled = False
         self._sweeping = False
         self._retry_s = 0.0
+        self._failing_us = 0
         self._fault: StoreError | None = None
         self._weight = 0
         self._thread: ThreadPoolExecutor | None = None
@@ -202,6 +203,10 @@ class SqliteStore:
         waiting = self._queue[:]
         return len(waiting), waiting[0][0].at_us if waiting else 0
 
+    def failing_since(self) -> int:
+        """See Store."""
+        return self._failing_us
+
     def roll(self) -> bool:
         """See Store. Only the sums are written on the connection that the calls use."""
         if self._closing:
@@ -267,7 +272,7 @@ class SqliteStore:
 
     def _flush(self, loop: asyncio.AbstractEventLoop) -> None:
         self._scheduled = False
-        if not self._queue:
+        if not self._queue and (self._closing or not self._retry_s):
             self._fault = None
             return
         if not self._gate.acquire(blocking=False):
@@ -297,6 +302,9 @@ class SqliteStore:
             return
         try:
             self._reconnect()
+            if not batch and self._database is not None:
+                # Nobody waits: whether the ledger can be written again is found out by a word of its own.
+                replace_word(self._database, "closed_below", str(self._journal.oldest_open))
             verdicts = self._journal.commit([row for row, _ in batch])
         except OF_THE_ROW as error:
             self._isolate(batch, error, loop)
@@ -309,6 +317,7 @@ class SqliteStore:
             self._fault = None
             if self._retry_s:
                 self._retry_s = 0.0
+                self._failing_us = 0
                 log.info("the ledger can be written again")
             for (_, future), verdict in zip(batch, verdicts, strict=True):
                 if future is not None and not future.done():
@@ -318,6 +327,9 @@ class SqliteStore:
                         future.set_exception(verdict)
 
     def _isolate(self, batch: list[Entry], error: Exception, loop: asyncio.AbstractEventLoop) -> None:
+        if not batch:
+            self._postpone(batch, error, loop)
+            return
         if len(batch) > 1:
             for entry in batch:
                 self._post([entry], loop)
@@ -344,6 +356,7 @@ class SqliteStore:
         )
         if self._fault is None:
             if not self._retry_s:
+                self._failing_us = tick_us()
                 log.warning("%s", fault.sentence())
             self._retry_s = min(max(self._retry_s * 2, RETRY_FIRST_S), RETRY_MOST_S)
             loop.call_later(self._retry_s, self._retry, loop)

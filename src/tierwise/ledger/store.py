@@ -58,6 +58,10 @@ class Store(Protocol):
     def backlog(self) -> tuple[int, int]:
         """Rows that wait to be written, and when the oldest was made (microseconds; 0: none)."""
 
+    def failing_since(self) -> int:
+        """When the ledger could be written no more (monotonic, microseconds); 0: it can, as far as is known.
+        While it cannot, the store tries again by itself, whether or not rows wait."""
+
     def roll(self) -> bool:
         """Rolls up the next slice of rows, behind the calls. True: another one may wait. StoreError."""
 

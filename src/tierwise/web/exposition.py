@@ -92,6 +92,8 @@ def _shared(lines: list[str], gate: Gate) -> None:
     for name, kind, text, amount in (
         ("tierwise_ledger_waiting_rows", "gauge", "Rows that wait to be written.", waiting),
         ("tierwise_ledger_lag_seconds", "gauge", "How long the oldest waiting row has waited.", age_us / 1e6),
+        ("tierwise_ledger_failing_seconds", "gauge",
+         "For how long the ledger could not be written; 0: it can be.", gate.ledger.failing_us() / 1e6),
         ("tierwise_admission_away", "gauge",
          "1 while the store of limits that replicas share cannot be reached.", int(admission.away)),
         ("tierwise_admission_local_total", "counter",
