@@ -250,6 +250,52 @@ def test_max_cost_is_refused_beforehand(chat: World) -> None:
     assert chat.post(CHAT, body, {"x-tierwise-max-cost-usd": "1"}).status == 200
 
 
+@pytest.mark.parametrize(
+    ("said", "strict"),
+    [
+        ("true", True),
+        ("1", True),
+        ("Yes", True),
+        ("TRUE", True),
+        ("false", False),
+        ("0", False),
+        ("NO", False),
+    ],
+)
+def test_strict_is_said_in_words_that_are_understood(claude: World, said: str, strict: bool) -> None:
+    body = {"model": "tier/haiku", "messages": HELLO, "max_tokens": 9, "seed": 4}
+    assert claude.post(CHAT, body, {"x-tierwise-strict": said}).status == (400 if strict else 200)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "hint"),
+    [
+        ("strict", "maybe", "Send true or false"),
+        ("strict", "", "Send true or false"),
+        ("tags", ",".join(f"t{n}" for n in range(17)), "at most 16"),
+        ("session", "s" * 201, "at most 200"),
+        ("max-cost-usd", "free", "Send dollars"),
+        ("deadline", "soon", "Send seconds"),
+    ],
+)
+@pytest.mark.parametrize(
+    "path", [CHAT, "/anthropic/v1/messages", "/gemini/v1beta/models/auto:generateContent"]
+)
+def test_headers_of_ours_that_are_not_understood(
+    chat: World, path: str, name: str, value: str, hint: str
+) -> None:
+    """Refused in the caller's dialect, with what to send; nothing goes out."""
+    body = {"model": "auto", "messages": HELLO, "max_tokens": 9}
+    if path.startswith("/gemini"):
+        body = {"contents": [{"role": "user", "parts": [{"text": "hello"}]}]}
+    got = chat.post(path, body, {f"x-tierwise-{name}": value})
+    assert got.status == 400
+    error = got.json()["error"]
+    assert hint in error["message"]
+    assert {CHAT: "code", "/anthropic/v1/messages": "type"}.get(path, "status") in error
+    assert not chat.provider.sent
+
+
 def test_requests_per_minute(chat: World) -> None:
     key = chat.gateway.key("--rpm", "3")
     got = [live.post(chat.gateway.port, CHAT, {"model": "auto", "messages": HELLO}, key) for _ in range(5)]

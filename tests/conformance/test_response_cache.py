@@ -27,6 +27,10 @@ from conformance.cache_world import (
 from conformance.matrix import DIRECTIONS
 from conformance.matrix_replies import HELLO_REPLY
 from conformance.matrix_streams import assembled
+from tierwise.http1 import Pool
+from tierwise.lab.asking import Knobs
+from tierwise.lab.tiers import Places, open_tiers
+from tierwise.nouns import Case
 
 
 @pytest.fixture(scope="module")
@@ -115,6 +119,18 @@ def test_no_cache_asks_anew_and_keeps(world: World) -> None:
     fresh = {"headers": {"cache-control": "no-cache"}}
     before = world.calls()
     assert [cached(world.chat("fresh", **more)) for more in ({}, fresh, {})] == ["miss", "miss", "hit"]
+    assert world.calls() == before + 2
+
+
+async def test_the_laboratory_is_answered_by_models(world: World) -> None:
+    pool = Pool()
+    url = f"http://127.0.0.1:{world.gateway.port}/v1"
+    places = Places(pool, base_url=url, key=world.key, knobs=Knobs(temperature=0))
+    [tier] = open_tiers(["C/served"], places)
+    before = world.calls()
+    replies = [await tier.answer(Case("1", "asked by the laboratory"), n) for n in range(2)]
+    await pool.close()
+    assert [reply.cached for reply in replies] == [False, False]
     assert world.calls() == before + 2
 
 

@@ -22,6 +22,9 @@ _MEDIA_TOKENS = 1600
 _OURS = b"x-tierwise-"
 _CLAUDE_CODE = b"x-claude-code-session-id"
 _LIMITS = ("max_completion_tokens", "max_tokens", "max_output_tokens")
+_MOST_TAGS = 16
+_LONGEST_SESSION = 200
+_TRUTH = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 _NO_OUTLINE = Outline(model="")
 
 
@@ -130,11 +133,11 @@ class Walk:
         elif name == b"task":
             self.asked_task = value or None
         elif name == b"session":
-            self.session = value[:200]
+            self.session = _short(value)
         elif name == b"tags":
-            self.tags = tuple(tag for tag in (part.strip() for part in value.split(",")) if tag)[:16]
+            self.tags = _tags(value)
         elif name == b"strict":
-            self.strict = value.lower() in ("true", "1", "yes")
+            self.strict = _truth(value)
         elif name == b"max-cost-usd":
             self.max_cost_pico = _positive_usd(value)
         elif name == b"deadline":
@@ -205,6 +208,30 @@ class Walk:
     def loss_names(self) -> tuple[str, ...]:
         """Names of everything dropped so far, in order, each once."""
         return tuple(dict.fromkeys(loss.name for loss in self.losses)) if self.losses else ()
+
+
+def _truth(value: str) -> bool:
+    said = _TRUTH.get(value.lower())
+    if said is None:
+        raise BadRequest(f"x-tierwise-strict is {value[:40]!r}.", "Send true or false (or 1, 0, yes, no).")
+    return said
+
+
+def _tags(value: str) -> tuple[str, ...]:
+    # A tag left out would be money left out of its budget.
+    tags = tuple(tag for tag in (part.strip() for part in value.split(",")) if tag)
+    if len(tags) > _MOST_TAGS:
+        raise BadRequest(f"x-tierwise-tags has {len(tags)} words.", f"Send at most {_MOST_TAGS}.")
+    return tags
+
+
+def _short(session: str) -> str:
+    # Two sessions that begin alike must not be taken for one.
+    if len(session) > _LONGEST_SESSION:
+        raise BadRequest(
+            f"x-tierwise-session has {len(session)} characters.", f"Send at most {_LONGEST_SESSION}."
+        )
+    return session
 
 
 def _positive_usd(value: str) -> int:

@@ -36,7 +36,7 @@ from ..upstream import Deployment, Header, Sent, send
 from .records import TierCard
 from .replies import Reply
 
-_UNCACHED: tuple[Header, ...] = ((b"x-tierwise-cache", b"off"),)
+_UNCACHED: tuple[Header, ...] = ((b"cache-control", b"no-store"),)
 _TURNS = ("system", "user", "assistant")
 _LEAST_FIELDS = 4
 _CARRIED = ("tools", "tool_choice", "response_format")
