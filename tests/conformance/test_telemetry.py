@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import json
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -15,6 +17,8 @@ import pytest
 
 import live
 import provider
+from tierwise.config import load
+from tierwise.serve import telemetry_of
 
 metrics_service = pytest.importorskip(
     "opentelemetry.proto.collector.metrics.v1.metrics_service_pb2", reason="the extra otel is not installed"
@@ -206,3 +210,10 @@ def test_log_lines_are_json_with_one_per_exchange(tmp_path: Path) -> None:
     assert line["tags"] == ["night"]
     assert any("draining" in each.get("message", "") for each in found)
     assert SECRET not in text
+
+
+def test_without_telemetry_nobody_is_told_and_no_sdk_is_loaded() -> None:
+    assert telemetry_of(load(None, {}), "text") is None
+    code = "import sys, tierwise.serve; print([m for m in sys.modules if 'opentelemetry' in m])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -15,7 +15,8 @@ import pytest
 
 import live
 from tierwise.errors import StoreError, StoreLocked
-from tierwise.ledger import open_ledger, read_ledger
+from tierwise.ledger import announcement, open_ledger, read_ledger
+from tierwise.ledger.location import database_path
 from tierwise.nouns import Budget
 from unit.ledger.made import closed, opened
 
@@ -219,3 +220,26 @@ async def test_checkpoints_happen_beside_the_writer_and_lose_nothing(tmp_path: P
     assert len(list(read_ledger(url).rows())) == 2400
     await ledger.shutdown()
     assert not (tmp_path / "ledger.db-wal").exists()
+
+
+async def test_a_link_to_the_file_is_the_same_ledger(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/ledger.db"
+    ledger = open_ledger(url, {})
+    (tmp_path / "other.db").symlink_to(database_path(url))
+    with pytest.raises(StoreLocked) as refused:
+        open_ledger(f"sqlite:///{tmp_path}/other.db", {})
+    assert str(os.getpid()) in str(refused.value)
+    assert "--db" in refused.value.hint
+    await ledger.shutdown()
+
+
+async def test_a_lock_file_that_holds_rubbish_is_an_owner_without_a_name(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/ledger.db"
+    ledger = open_ledger(url, {})
+    Path(str(database_path(url)) + ".lock").write_text('{"pid": ')
+    told = announcement(url)
+    assert told is not None
+    assert told.pid == 0
+    with pytest.raises(StoreLocked, match="Another process"):
+        open_ledger(url, {})
+    await ledger.shutdown()

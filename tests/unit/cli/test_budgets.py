@@ -8,8 +8,7 @@ from click.testing import CliRunner
 
 from tierwise.cli import budgets, keys
 from tierwise.errors import BadRequest, ConfigError, NotFound
-from tierwise.ledger import Ledger, read_ledger
-from unit.cli.test_keys import served  # noqa: F401  a fixture
+from tierwise.ledger import read_ledger
 
 
 @pytest.fixture
@@ -49,13 +48,6 @@ def test_every_kind_of_scope_is_set_listed_and_removed_with_no_server(url: str) 
     for scope in ("key:tea", "project:web", "task:qa"):
         assert "no cap" in run("remove", scope, "--db", url)
     assert scopes(url) == ["tag:a b"]
-
-
-def test_they_are_set_and_removed_by_a_running_server(url: str, served: Ledger) -> None:  # noqa: F811
-    assert json.loads(run("set", "project:web", "1", "--db", url, "--json"))["scope"] == "project:web"
-    assert [balance.budget.scope for balance in served.budgets()] == ["project:web"]
-    run("remove", "project:web", "--db", url)
-    assert served.budgets() == []
 
 
 def test_what_cannot_be_a_budget_is_refused_with_what_to_do(url: str) -> None:

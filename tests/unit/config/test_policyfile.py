@@ -5,14 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from tierwise.config import (
     RuleBlock,
     VerdictBlock,
     load,
-    policy_text,
     read_blocks,
     read_policy,
     write_policy,
@@ -119,32 +116,3 @@ def test_mistakes_are_named(tmp_path: Path, text: str, words: list[str]) -> None
     with pytest.raises(ConfigError) as caught:
         read_policy(path, TIERS, "2026-11-22")
     assert [word for word in ["policy.toml", *words] if word not in caught.value.sentence()] == []
-
-
-texts = st.text(st.characters(blacklist_categories=("Cs",)), max_size=12)
-floats = st.floats(allow_nan=False)
-
-
-verdicts = st.builds(
-    VerdictBlock,
-    decision=st.just("keep"),
-    difference=floats,
-    interval=st.tuples(floats, floats),
-    level=floats,
-    n=st.integers(0, 2**62),
-    method=texts,
-    date=st.just("2026-01-01"),
-    models=st.dictionaries(texts, texts, max_size=3),
-    reasons=st.lists(texts, max_size=3),
-    counts=st.none() | st.just((1, 2, 3, 4)),
-    ln_e_keep=st.none() | floats,
-)
-
-
-@given(st.builds(RuleBlock, task=texts.filter(bool), tiers=st.just(["opus"]), verdict=verdicts, note=texts))
-def test_any_text_and_number_survives_the_file(
-    tmp_path_factory: pytest.TempPathFactory, block: RuleBlock
-) -> None:
-    path = tmp_path_factory.mktemp("policy") / "policy.toml"
-    path.write_text(policy_text([block]))
-    assert read_blocks(path) == [block]

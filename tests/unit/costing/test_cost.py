@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from tierwise.costing import PricedModel, compile_price, cost, price_at
 from tierwise.nouns import Model, Price, PriceStep, Source, Usage
@@ -125,34 +123,6 @@ def test_a_step_has_its_own_ratio() -> None:
     )  # fmt: skip
     assert cost(Usage(input=10), price, service_tier="priority").pico == 2000
     assert cost(Usage(input=11), price, service_tier="priority").pico == 2200
-
-
-counts = st.integers(0, 10**7)
-usages = st.builds(
-    Usage, input=counts, cache_read=counts, cache_write_5m=counts, cache_write_1h=counts, output=counts
-)
-
-
-@given(usages, usages)
-def test_cost_is_additive_where_there_are_no_steps(a: Usage, b: Usage) -> None:
-    both = Usage(
-        a.input + b.input, a.cache_read + b.cache_read, a.cache_write_5m + b.cache_write_5m,
-        a.cache_write_1h + b.cache_write_1h, a.output + b.output,
-    )  # fmt: skip
-    apart = [cost(each, HAIKU).pico for each in (a, b)]
-    assert cost(both, HAIKU).pico == sum(pico for pico in apart if pico is not None)
-
-
-prices = st.builds(
-    Price, id=st.just("p"), source=st.just(SOURCE), input=st.none() | counts, cache_read=st.none() | counts,
-    cache_write_5m=st.none() | counts, cache_write_1h=st.none() | counts, output=st.none() | counts,
-    steps=st.just(()) | st.just((PriceStep(1000, 1, 2, 3, 4, 5),)),
-)  # fmt: skip
-
-
-@given(usages, prices)
-def test_the_compiled_price_says_what_the_formula_says(usage: Usage, price: Price) -> None:
-    assert compile_price(price)(usage) == cost(usage, price)
 
 
 def test_the_first_price_that_holds_on_the_day_is_taken() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from typing import Any
 
 
@@ -72,3 +73,67 @@ FULL = wire(
     stop(6),
     *ending("tool_use", cache_read_input_tokens=3, server_tool_use={"web_search_requests": 1}),
 )
+
+
+def chunks(data: bytes, cuts: list[int]) -> list[bytes]:
+    edges = [0, *sorted(cut % (len(data) + 1) for cut in cuts), len(data)]
+    return [data[a:b] for a, b in pairwise(edges)]
+
+
+def parsed(data: bytes) -> list[dict[str, Any]]:
+    """The frames of a written stream, each checked for its event name."""
+    found = []
+    for frame in data.decode().split("\n\n")[:-1]:
+        name, _, body = frame.partition("\n")
+        found.append(json.loads(body.removeprefix("data: ")))
+        assert name == f"event: {found[-1]['type']}"
+    return found
+
+
+def message(data: bytes) -> dict[str, Any]:
+    """What an SDK makes of a stream; fails on anything that would break one."""
+    frames = [frame for frame in parsed(data) if frame["type"] != "ping"]
+    assert frames[0]["type"] == "message_start"
+    assert [frame["type"] for frame in frames[-2:]] == ["message_delta", "message_stop"]
+    content: list[dict[str, Any]] = []
+    live: dict[str, Any] | None = None
+    pieces = ""
+    for frame in frames[1:-2]:
+        kind = frame["type"]
+        if kind == "content_block_start":
+            assert live is None
+            assert frame["index"] == len(content)
+            live, pieces = dict(frame["content_block"]), ""
+            assert live["type"] != "text" or live["text"] == ""
+            assert "tool_use" not in live["type"] or live["input"] == {}
+        elif kind == "content_block_delta":
+            assert live is not None
+            assert frame["index"] == len(content)
+            change = frame["delta"]
+            match change["type"]:
+                case "text_delta":
+                    assert change["text"]
+                    live["text"] += change["text"]
+                case "thinking_delta":
+                    live["thinking"] += change["thinking"]
+                case "signature_delta":
+                    live["signature"] = change["signature"]
+                case "citations_delta":
+                    live.setdefault("citations", []).append(change["citation"])
+                case "input_json_delta":
+                    pieces += change["partial_json"]
+        else:
+            assert kind == "content_block_stop"
+            assert live is not None
+            assert frame["index"] == len(content)
+            if pieces:
+                live["input"] = json.loads(pieces)
+            assert live["type"] != "text" or live["text"] or live.get("citations")
+            content.append(live)
+            live = None
+    assert live is None
+    return {"content": content, "start": frames[0]["message"], "end": frames[-2]}
+
+
+SAID = ["hmm — ü", "The answer\n", 'is "event: message_stop"', '{"query"', ':"x"}', '{"a":', "1}"]
+"""The deltas of FULL that count as text."""

@@ -4,8 +4,6 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from tierwise.dialects.anthropic_messages.marks import marked, places
 
@@ -102,28 +100,3 @@ def test_sizes_follow_the_order_of_the_cache_whatever_the_order_of_the_members()
     ]
     assert one.head.size < one.opening.size < one.end.size
     assert put(turned, "head", "opening", "end") == put(body, "head", "opening", "end")
-
-
-texts = st.text(min_size=1, max_size=20)
-blocks = st.lists(st.builds(lambda text: {"type": "text", "text": text}, texts), min_size=1, max_size=4)
-
-
-@given(st.one_of(texts, blocks), st.lists(st.one_of(texts, blocks), min_size=1, max_size=5), st.booleans())
-def test_taking_the_marks_out_gives_what_was_there(system, contents, ascii_only) -> None:
-    body = ask(system, *contents)
-    raw = json.dumps(body, ensure_ascii=ascii_only).encode("utf-8", "surrogatepass")
-    found = places(raw)
-    chosen = [(place, "5m") for place in (found.head, found.opening, found.end) if place is not None]
-    written = json.loads(marked(raw, chosen))
-    count = json.dumps(written).count('"cache_control": {')  # a text may say the words
-    assert count == len(chosen)
-
-    def plain(content: Any) -> Any:
-        if isinstance(content, str):
-            return [{"type": "text", "text": content}]
-        return [{key: value for key, value in block.items() if key != "cache_control"} for block in content]
-
-    assert plain(written["system"]) == plain(body["system"])
-    assert [plain(turn["content"]) for turn in written["messages"]] == [
-        plain(turn["content"]) for turn in body["messages"]
-    ]

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from tierwise.dialects import registry
 from tierwise.dialects.anthropic_messages.read import read_citation
@@ -37,7 +34,18 @@ from tierwise.nouns import (
     Usage,
     UsageSeen,
 )
-from unit.dialects.anthropic_frames import CITATION, FULL, delta, ending, opening, start, stop, wire
+from unit.dialects.anthropic_frames import (
+    CITATION,
+    FULL,
+    delta,
+    ending,
+    message,
+    opening,
+    parsed,
+    start,
+    stop,
+    wire,
+)
 
 SCHEMA = Path(__file__).parents[4] / "shared/data/schemas/anthropic-2.12.0-RawMessageStreamEvent.schema.json"
 DIALECT = registry.get("anthropic_messages")
@@ -77,69 +85,9 @@ EVENTS: list[Event] = [
 ]
 
 
-def chunks(data: bytes, cuts: list[int]) -> list[bytes]:
-    edges = [0, *sorted(cut % (len(data) + 1) for cut in cuts), len(data)]
-    return [data[a:b] for a, b in pairwise(edges)]
-
-
 def read(*pieces: bytes) -> list[Event]:
     reader = DIALECT.reader()
     return [event for piece in pieces for event in reader.feed(piece)] + reader.finish()
-
-
-def parsed(data: bytes) -> list[dict[str, Any]]:
-    """The frames of a written stream, each checked for its event name."""
-    found = []
-    for frame in data.decode().split("\n\n")[:-1]:
-        name, _, body = frame.partition("\n")
-        found.append(json.loads(body.removeprefix("data: ")))
-        assert name == f"event: {found[-1]['type']}"
-    return found
-
-
-def message(data: bytes) -> dict[str, Any]:
-    """What an SDK makes of a stream; fails on anything that would break one."""
-    frames = [frame for frame in parsed(data) if frame["type"] != "ping"]
-    assert frames[0]["type"] == "message_start"
-    assert [frame["type"] for frame in frames[-2:]] == ["message_delta", "message_stop"]
-    content: list[dict[str, Any]] = []
-    live: dict[str, Any] | None = None
-    pieces = ""
-    for frame in frames[1:-2]:
-        kind = frame["type"]
-        if kind == "content_block_start":
-            assert live is None
-            assert frame["index"] == len(content)
-            live, pieces = dict(frame["content_block"]), ""
-            assert live["type"] != "text" or live["text"] == ""
-            assert "tool_use" not in live["type"] or live["input"] == {}
-        elif kind == "content_block_delta":
-            assert live is not None
-            assert frame["index"] == len(content)
-            change = frame["delta"]
-            match change["type"]:
-                case "text_delta":
-                    assert change["text"]
-                    live["text"] += change["text"]
-                case "thinking_delta":
-                    live["thinking"] += change["thinking"]
-                case "signature_delta":
-                    live["signature"] = change["signature"]
-                case "citations_delta":
-                    live.setdefault("citations", []).append(change["citation"])
-                case "input_json_delta":
-                    pieces += change["partial_json"]
-        else:
-            assert kind == "content_block_stop"
-            assert live is not None
-            assert frame["index"] == len(content)
-            if pieces:
-                live["input"] = json.loads(pieces)
-            assert live["type"] != "text" or live["text"] or live.get("citations")
-            content.append(live)
-            live = None
-    assert live is None
-    return {"content": content, "start": frames[0]["message"], "end": frames[-2]}
 
 
 def write(*events: Event, ask: Ask = ASK) -> tuple[bytes, list[str]]:
@@ -150,12 +98,6 @@ def write(*events: Event, ask: Ask = ASK) -> tuple[bytes, list[str]]:
 
 def test_a_stream_becomes_events() -> None:
     assert read(FULL) == EVENTS
-
-
-@given(st.lists(st.integers(0, 1 << 20), max_size=40))
-@settings(max_examples=60, deadline=None)
-def test_any_chunking_reads_the_same(cuts: list[int]) -> None:
-    assert read(*chunks(FULL, cuts)) == EVENTS
 
 
 def test_other_framings_read_the_same() -> None:
@@ -359,53 +301,3 @@ def test_refusals_and_free_text_calls() -> None:
         {"type": "tool_use", "id": "t", "name": "f", "input": {"input": 'say "x"'}},
     ]
     assert losses == ["answer.refusal"]
-
-
-@st.composite
-def interleavings(draw: st.DrawFn) -> tuple[list[Event], list[dict[str, Any]]]:
-    """Blocks' events shuffled in any order that keeps each block's own, and what the blocks hold."""
-    scripts: list[list[Event]] = []
-    content: list[tuple[int, dict[str, Any] | None]] = []
-    for index in draw(st.permutations(range(draw(st.integers(0, 5))))):
-        kind = draw(st.sampled_from(["text", "tool_call", "thinking"]))
-        pieces = draw(st.lists(st.text(max_size=4), max_size=4))
-        text = "".join(pieces)
-        if kind == "tool_call":
-            text = json.dumps({"k": text})
-            cut = draw(st.integers(0, len(text)))
-            pieces = [text[:cut], text[cut:]]
-            script: list[Event] = [BlockStart(index, "tool_call", ToolCall(f"t{index}", "f", ""))]
-            held: Any = {"type": "tool_use", "id": f"t{index}", "name": "f", "input": json.loads(text)}
-        elif kind == "thinking":
-            script = [BlockStart(index, "thinking", Thinking(origin=OURS))]
-            held = {"type": "thinking", "thinking": text, "signature": f"s{index}"}
-        else:
-            script = [BlockStart(index, "text")]
-            held = {"type": "text", "text": text} if text else None
-        script += [Delta(index, piece) for piece in pieces]
-        if kind == "thinking":
-            script.append(Signed(index, f"s{index}"))
-        if draw(st.booleans()):
-            script.append(BlockStop(index))
-        scripts.append(script)
-        content.append((index, held))
-    held_by = dict(content)
-    events: list[Event] = []
-    order = []
-    while any(scripts):
-        script = draw(st.sampled_from([script for script in scripts if script]))
-        event = script.pop(0)
-        if isinstance(event, BlockStart):
-            order.append(event.index)
-        events.append(event)
-    return events, [held for index in order if (held := held_by[index]) is not None]
-
-
-@given(interleavings(), st.booleans())
-@settings(max_examples=200, deadline=None)
-def test_any_interleaving_is_written_in_sequence(made: Any, finished: bool) -> None:
-    events, content = made
-    tail: list[Event] = [Finished("stop")] if finished else []
-    out, losses = write(Started("c", "gpt"), *events, *tail, UsageSeen(Usage(1, output=2)), Ended())
-    assert message(out)["content"] == content
-    assert losses == []

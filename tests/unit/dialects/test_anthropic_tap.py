@@ -3,53 +3,13 @@
 from __future__ import annotations
 
 import json
-from itertools import pairwise
 from typing import Any
-
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from tierwise.dialects import registry
 from tierwise.nouns import Usage
-from unit.dialects.anthropic_frames import FULL, delta, opening, start, wire
+from unit.dialects.anthropic_frames import FULL, SAID, delta, opening, start, wire
 
 DIALECT = registry.get("anthropic_messages")
-
-
-def chunks(data: bytes, cuts: list[int]) -> list[bytes]:
-    edges = [0, *sorted(cut % (len(data) + 1) for cut in cuts), len(data)]
-    return [data[a:b] for a, b in pairwise(edges)]
-
-
-SAID = ["hmm — ü", "The answer\n", 'is "event: message_stop"', '{"query"', ':"x"}', '{"a":', "1}"]
-
-
-@given(st.lists(st.integers(0, 1 << 20), max_size=30), st.booleans())
-@settings(max_examples=150, deadline=None)
-def test_the_tap_sees_the_same_in_any_chunking(cuts: list[int], crlf: bool) -> None:
-    stream = FULL.replace(b"\n", b"\r\n") if crlf else FULL
-    where = stream.rindex(b"event: message_stop")
-    tap = DIALECT.tap(True)
-    passed = 0
-    for piece in chunks(stream, cuts):
-        ended = tap.ended
-        hold = tap.feed(piece)
-        assert 0 <= hold <= len(piece)
-        if not ended and tap.ended:
-            # The frame's end is held back; its start is too unless an earlier chunk had brought it.
-            assert passed + hold >= where
-            assert hold in (0, where - passed)
-            assert passed + len(piece) >= where + len("event: message_stop")
-        elif not ended:
-            assert hold == len(piece)
-        passed += len(piece)
-    assert tap.ended
-    assert tap.content
-    assert not tap.malformed
-    assert tap.error is None
-    assert tap.model == "claude-x"
-    assert tap.usage == Usage(10, 3, 2, 4, 9, extra={"web_search": 1})
-    assert tap.text_bytes == sum(len(json.dumps(text)) - 2 for text in SAID)
 
 
 def test_the_tap_tells_content_usage_and_damage_as_they_come() -> None:

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import base64
-import itertools
 from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from tierwise.dialects import registry
 from tierwise.dialects.gemini import ArrayForm
 from tierwise.errors import UpstreamBroke, UpstreamStatus
 from tierwise.nouns import (
@@ -36,70 +32,13 @@ from tierwise.nouns import (
     Usage,
     UsageSeen,
 )
+from unit.dialects.gemini_frames import FORMS, GEMINI, LINE, STREAM, Piece, array, piece, read, sse, tap_over
 
-GEMINI = registry.get("gemini")
 STAND_IN = base64.b64encode(b"skip_thought_signature_validator").decode()
-Piece = dict[str, Any]
-LINE = " \u2028 – \u0085 ü\r\n"
 
 
 def ask(summary: str | None = "auto") -> Ask:
     return Ask("gemini", "tier/x", (Message("user", (Text("hi"),)),), reasoning=Reasoning(summary=summary))
-
-
-def piece(
-    *parts: Piece, finish: str | None = None, usage: tuple[int, ...] | None = None, index: int = 0
-) -> Piece:
-    candidate: Piece = {"content": {"parts": list(parts), "role": "model"}, "index": index}
-    if finish:
-        candidate["finishReason"] = finish
-    whole: Piece = {"candidates": [candidate], "modelVersion": "gemini-3.1-flash-lite", "responseId": "r1"}
-    if usage:
-        whole["usageMetadata"] = {
-            "promptTokenCount": usage[0],
-            "candidatesTokenCount": usage[1],
-            "totalTokenCount": sum(usage),
-        }
-        if len(usage) > 2:
-            whole["usageMetadata"]["thoughtsTokenCount"] = usage[2]
-    return whole
-
-
-STREAM = [
-    piece({"text": "let me", "thought": True}, usage=(9, 0, 4)),
-    piece({"text": " see" + LINE, "thought": True}, usage=(9, 0, 6)),
-    piece({"text": 'Hel"lo{}[]\\'}, usage=(9, 2, 6)),
-    piece({"text": " \\world" + LINE}, usage=(9, 3, 6)),
-    piece({"functionCall": {"name": "f", "args": {"a": '}"\\'}}, "thoughtSignature": "SIG"}, usage=(9, 8, 6)),
-    piece({"functionCall": {"name": "f", "id": "x9", "args": {}}}, usage=(9, 9, 6)),
-    piece({"text": ""}, finish="STOP", usage=(9, 10, 6)),
-]
-
-
-def sse(pieces: list[Piece], end: bytes = b"\r\n\r\n") -> bytes:
-    return b"".join(b"data: " + msgspec.json.encode(each) + end for each in pieces)
-
-
-def array(pieces: list[Piece]) -> bytes:
-    texts = [msgspec.json.format(msgspec.json.encode(each), indent=2) for each in pieces]
-    return b"[" + b"\n,\r\n".join(texts) + b"\n]\n"
-
-
-FORMS = {"crlf": sse(STREAM), "lf": sse(STREAM, b"\n\n"), "array": array(STREAM)}
-
-
-def read(pieces: list[bytes]) -> list[Event]:
-    reader = GEMINI.reader()
-    events = [event for data in pieces for event in reader.feed(data)]
-    return events + reader.finish()
-
-
-def cut(data: bytes, at: list[int]) -> list[bytes]:
-    edges = sorted({0, len(data), *(point % (len(data) + 1) for point in at)})
-    return [data[a:b] for a, b in itertools.pairwise(edges)]
-
-
-cuts = st.lists(st.integers(0, 10**6), max_size=40)
 
 
 def test_reader() -> None:
@@ -136,11 +75,6 @@ def test_reader() -> None:
     assert all(event.usage.source == "partial" for event in usages[:-1])
 
 
-@given(at=cuts, form=st.sampled_from(sorted(FORMS)))
-def test_reader_survives_any_cut(at: list[int], form: str) -> None:
-    assert read(cut(FORMS[form], at)) == read([FORMS["crlf"]])
-
-
 @pytest.mark.parametrize("form", sorted(FORMS))
 def test_reader_byte_by_byte(form: str) -> None:
     data = FORMS[form]
@@ -151,11 +85,6 @@ def test_reader_byte_by_byte(form: str) -> None:
 def test_a_stream_without_finish_reason_is_not_whole(kept: int) -> None:
     events = read([sse(STREAM[:kept])])
     assert not any(isinstance(event, Ended | Finished) for event in events)
-
-
-@given(cut_at=st.integers(0, len(FORMS["crlf"]) - 8))
-def test_a_stream_cut_inside_its_last_piece_is_not_whole(cut_at: int) -> None:
-    assert Ended() not in read([FORMS["crlf"][:cut_at]])
 
 
 def test_a_last_piece_without_its_blank_line_counts() -> None:
@@ -355,37 +284,6 @@ def test_writer_error_ends_the_stream() -> None:
     assert writer.write(Ended()) == b""
 
 
-def tap_over(pieces: list[bytes]) -> tuple[Any, bytes, bytes]:
-    """The tap, the bytes a client has before the end is committed, and those held back."""
-    tap = GEMINI.tap(True)
-    sent = b""
-    for i, data in enumerate(pieces):
-        offset = tap.feed(data)
-        sent += data[:offset]
-        if tap.ended:
-            return tap, sent, data[offset:] + b"".join(pieces[i + 1 :])
-        assert offset == len(data)
-    return tap, sent, b""
-
-
-@given(at=cuts, form=st.sampled_from(sorted(FORMS)))
-def test_tap_holds_the_end_at_any_cut(at: list[int], form: str) -> None:
-    data = FORMS[form]
-    tap, sent, held = tap_over(cut(data, at))
-    assert tap.ended
-    assert sent + held == data
-    seen = [e.usage.output for e in GEMINI.reader().feed(sent) if isinstance(e, UsageSeen)]
-    assert 16 not in seen  # the last piece is not whole at the client
-    assert tap.usage == Usage(input=9, output=16, reasoning=6)
-    assert (tap.content, tap.malformed, tap.error) == (True, False, None)
-    assert tap.model == "gemini-3.1-flash-lite"
-    words = "".join(
-        part.get("text", "") for each in STREAM for part in each["candidates"][0]["content"]["parts"]
-    )
-    extra = 2 if form != "array" else 0
-    assert tap.text_bytes >= len(words.encode()) + extra
-
-
 @pytest.mark.parametrize("form", sorted(FORMS))
 def test_tap_byte_by_byte(form: str) -> None:
     data = FORMS[form]
@@ -431,13 +329,6 @@ def test_tap_takes_large_images_in_small_pieces() -> None:
     assert tap.content
     assert tap.ended
     assert sent + held == data
-
-
-@given(at=cuts)
-def test_array_form_at_any_cut(at: list[int]) -> None:
-    form = ArrayForm()
-    out = b"".join(form.feed(data) for data in cut(FORMS["crlf"], at)) + form.close()
-    assert msgspec.json.decode(out) == STREAM
 
 
 def test_array_form_gives_each_element_as_soon_as_it_is_whole() -> None:

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from tierwise.errors import BadRequest
 from tierwise.http1 import form
@@ -62,17 +58,3 @@ def test_a_bent_form_is_refused_or_empty(body: bytes) -> None:
 def test_another_type_is_refused(kind: bytes | None) -> None:
     with pytest.raises(BadRequest):
         form(kind, field("a", b"x") + b"--xyz--")
-
-
-@given(
-    st.binary(max_size=200).filter(lambda body: b"\r\n--xyz" not in body and not body.startswith(b"--xyz"))
-)
-def test_any_bytes_come_back(body: bytes) -> None:
-    assert form(TYPE, field("file", body) + b"--xyz--")["file"].body == body
-
-
-@given(st.binary(max_size=400))
-def test_nothing_but_a_refusal_comes_of_noise(noise: bytes) -> None:
-    for body in (noise, b"--xyz\r\n" + noise, b"--xyz\r\n" + noise + b"\r\n--xyz--"):
-        with contextlib.suppress(BadRequest):
-            form(TYPE, body)

@@ -152,14 +152,3 @@ def test_what_the_verdict_explains_is_allowed() -> None:
     pairs = [0.0 if n % 8 == 0 else 1.0 for n in range(1200)]
     assert any(plain.add(Score(value), "t") for value in pairs)
     assert not any(allowed.add(Score(value), "t") for value in pairs)
-
-
-def test_at_the_margin_false_alarms_stay_below_alpha() -> None:
-    """Read after every pair of 500, with a disagreement of exactly the margin: at most 5 % of 500 runs, and
-    three standard errors."""
-    draw = random.Random(11)
-    false = 0
-    for _ in range(500):
-        bets = Bets(0.05)
-        false += any(bets.add(-float(draw.random() < 0.05)) >= math.log(20) for _ in range(500))
-    assert 0 < false / 500 <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / 500)

@@ -23,27 +23,6 @@ def test_needed_labels_of_the_facts():
     assert needed_labels(0.05, 0.02) == pytest.approx(770, abs=4)
 
 
-def test_the_certificate_breaks_its_bound_in_at_most_delta_of_resamples():
-    broken, shares = 0, 0.0
-    for seed in range(150):
-        found = certify(*labels(800, seed), GRID, margin=0.05)
-        threshold = found.threshold or 0.0
-        broken += threshold**2 / 2 > 0.05
-        shares += found.cheap_share
-    assert broken / 150 <= 0.08
-    assert shares / 150 > 0.15
-
-
-@pytest.mark.parametrize(("psi", "margin"), [(0.05, 0.02), (0.10, 0.05), (0.20, 0.05)])
-def test_equal_tiers_are_certified_at_better_than_even_odds(psi, margin):
-    n, certified = needed_labels(psi, margin), 0
-    for seed in range(120):
-        draw = random.Random(seed)
-        losses = draw.choices([1.0, -1.0, 0.0], [psi / 2, psi / 2, 1 - psi], k=n)
-        certified += ln_capital(losses, margin) >= ln_threshold(0.05)
-    assert certified / 120 >= 0.48
-
-
 def test_too_few_labels_are_refused():
     found = certify(*labels(40, 1), GRID, margin=0.02)
     assert found.threshold is None

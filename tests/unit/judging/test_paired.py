@@ -1,11 +1,10 @@
-"""McNemar, paired t, clusters, bootstrap, repeats: against published numbers, scipy, and each other."""
+"""McNemar, paired t, clusters, bootstrap, repeats: against published numbers and each other."""
 
 from __future__ import annotations
 
 import random
 
 import pytest
-from scipy import stats
 
 from tierwise.errors import SuiteError
 from tierwise.judging.paired import (
@@ -48,7 +47,6 @@ def test_mcnemar_of_fagerland(variant, p):
 )
 def test_mcnemar_exact(b, c, p, digits):
     assert round(mcnemar(Counts(5, b, c, 5), "exact"), digits) == p
-    assert mcnemar(Counts(5, b, c, 5), "exact") == pytest.approx(stats.binomtest(b, b + c).pvalue)
 
 
 @pytest.mark.parametrize("variant", ["asymptotic", "exact", "midp"])
@@ -70,8 +68,6 @@ def test_paired_t_vector():
     found = paired_t(GAPS, 0.95)
     assert found.difference == pytest.approx(-0.05)
     assert found.interval == pytest.approx((-0.110794, 0.010794), abs=1e-6)
-    oracle = stats.ttest_rel(A, B).confidence_interval(0.95)
-    assert found.interval == pytest.approx((oracle.low, oracle.high))
 
 
 def test_clusters_of_one_are_plain_t():
@@ -108,19 +104,6 @@ def test_cluster_means():
 def test_one_difference_has_no_spread(values):
     with pytest.raises(SuiteError):
         paired_t(values)
-
-
-def test_bca_agrees_with_scipy_and_repeats_by_seed():
-    draw = random.Random(5)
-    # Strongly skewed: the percentile interval lies 0.004 and 0.008 lower.
-    values = [draw.betavariate(0.2, 2) for _ in range(25)]
-    ours = bca(values, 0.90, seed=1, resamples=12000)
-    assert ours == bca(values, 0.90, seed=1, resamples=12000)
-    assert ours != bca(values, 0.90, seed=2, resamples=12000)
-    theirs = stats.bootstrap(
-        (values,), lambda x, axis: x.mean(axis=axis), confidence_level=0.90, n_resamples=12000, rng=3
-    ).confidence_interval
-    assert ours == pytest.approx((theirs.low, theirs.high), abs=0.002)
 
 
 def test_bca_leaves_the_global_random_state_alone():

@@ -7,7 +7,7 @@ import random
 import pytest
 
 from tierwise.errors import SuiteError
-from tierwise.judging.scorers import SCORERS, score_outcome, scorer
+from tierwise.judging.scorers import score_outcome, scorer
 from tierwise.nouns import Case, Score
 
 
@@ -170,18 +170,6 @@ def test_wrong_names_and_options_say_what_to_do(name, options, words):
 
 def test_a_hyphen_may_be_written():
     assert scorer("token-f1")(Case("1", "?", target="a"), "a").value == 1
-
-
-def test_every_score_is_in_range_or_says_why_not():
-    answers = ["", "{}", "[]", "5", "yes", "\x00", "٣", "{" * 5000, "[" * 5000, "ﷺ" * 50]
-    targets = [None, "", "yes", 5, {"a": 1}, [], ["yes"], {"name": "f", "arguments": {}}, float("inf")]
-    options = {"one_of": {"labels": ["yes", "no"]}, "regex": {"pattern": "y"}, "json_schema": {"schema": {}}}
-    for name in SCORERS:
-        judge = scorer(name, options.get(name))
-        for target in targets:
-            for answer in answers:
-                score = judge(Case("1", "?", target=target), answer)
-                assert score.why if score.value is None else 0 <= score.value <= 1
 
 
 def test_how_a_call_ended_decides_first():

@@ -77,29 +77,8 @@ def test_options_in_the_spec_and_labels_from_the_suite() -> None:
     assert "module:function" in caught.value.hint
 
 
-CODE = Case("1", "q", metadata={"test": "assert double(4) == 8"})
-
-
-@pytest.mark.parametrize(
-    ("answer", "value"),
-    [
-        ("Here:\n```python\ndef double(x):\n    return 2 * x\n```\nDone.", 1),
-        ("def double(x):\n    return x", 0),
-        ("def double(x):\n    while True: pass", 0),
-        ("x = 'a' * 10**10\ndef double(x): return 2 * x", 0),
-        ("import sys\nsys.exit(0)", 0),
-        ("not python at all", 0),
-    ],
-)
-async def test_code_must_run_within_limits(answer: str, value: float) -> None:
-    seconds = 1 if "while" in answer else 30
-    spec = parse_spec(f'code:{{"seconds": {seconds}, "megabytes": 256}}')
-    judge = judge_of(spec, [CODE], allow_code=True)
-    assert (await mark(judge, CODE, answer, "ok")).value == value
-
-
 async def test_code_is_off_unless_asked_for_and_needs_asserts() -> None:
     with pytest.raises(SuiteError, match="runs what the models write"):
-        judge_of(parse_spec("code"), [CODE])
-    judge = judge_of(parse_spec("code"), [CODE], allow_code=True)
+        judge_of(parse_spec("code"), [CASE])
+    judge = judge_of(parse_spec("code"), [CASE], allow_code=True)
     assert (await mark(judge, Case("1", "q"), "x = 1", "ok")).value is None

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tierwise.errors import StoreError, StoreLocked
+from tierwise.errors import StoreError
 from tierwise.ledger import Ledger, announcement, open_ledger, read_ledger
 from tierwise.ledger.location import database_path
 
@@ -31,23 +31,6 @@ async def test_the_owner_is_announced_privately_and_gone_after_shutdown(url: str
 
 def test_nobody_owns_a_ledger_that_never_was(tmp_path: Path) -> None:
     assert announcement(f"sqlite:///{tmp_path}/none.db") is None
-
-
-async def test_a_link_to_the_file_is_the_same_ledger(url: str, ledger: Ledger, tmp_path: Path) -> None:
-    (tmp_path / "other.db").symlink_to(database_path(url))
-    with pytest.raises(StoreLocked) as refused:
-        open_ledger(f"sqlite:///{tmp_path}/other.db", {})
-    assert str(os.getpid()) in str(refused.value)
-    assert "--db" in refused.value.hint
-
-
-async def test_a_lock_file_that_holds_rubbish_is_an_owner_without_a_name(url: str, ledger: Ledger) -> None:
-    Path(str(database_path(url)) + ".lock").write_text('{"pid": ')
-    told = announcement(url)
-    assert told is not None
-    assert told.pid == 0
-    with pytest.raises(StoreLocked, match="Another process"):
-        open_ledger(url, {})
 
 
 @pytest.mark.parametrize(

@@ -7,13 +7,10 @@ from zlib import crc32
 
 import msgspec
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from tierwise.errors import BudgetRefused, ConfigError, StoreError
 from tierwise.ledger import announcement, open_ledger, read_ledger
 from tierwise.ledger.rows import close_values, open_values
-from tierwise.nouns import Usage
 from unit.ledger.made import NOON, closed, opened
 
 pytest.importorskip("psycopg", reason="psycopg is not installed")
@@ -22,9 +19,7 @@ from tierwise.ledger.postgres_charges import Charges
 from tierwise.ledger.postgres_journal import Draft, Live, sealed
 from tierwise.ledger.postgres_link import place_of, terms_of
 from tierwise.ledger.postgres_migrations import CLOSE_COLUMNS, OPEN_COLUMNS
-from tierwise.ledger.postgres_text import restored, restored_event, storable_close, storable_open, stored
-
-texts = st.text(st.characters(exclude_categories=["Cs"]))
+from tierwise.ledger.postgres_text import restored_event, stored
 
 
 def test_columns_are_those_of_the_rows() -> None:
@@ -32,22 +27,8 @@ def test_columns_are_those_of_the_rows() -> None:
     assert len(close_values(1, 2, closed("a"))) + 1 == len(CLOSE_COLUMNS)
 
 
-@given(texts.filter(lambda text: "\ufdd0" not in text))
-def test_text_comes_back_as_it_was(text: str) -> None:
-    assert "\x00" not in stored(text)
-    assert restored((stored(text),)) == (text,)
-
-
 def test_a_stand_in_that_was_there_before_is_written_as_an_escape() -> None:
     assert stored("a\ufdd0b\x00") == "a\\ufdd0b\ufdd0"
-
-
-@given(texts)
-def test_no_word_of_a_row_holds_a_nul(text: str) -> None:
-    row = storable_open(opened("a", 1, text, task=text, tags=(text,)))
-    assert not any("\x00" in word for word in (row.task, *row.scopes, *row.tags))
-    last = storable_close(closed("a", losses=(text,), error=text, usage=Usage(extra={text: 1})))
-    assert not any("\x00" in word for word in (last.error, *last.losses, *last.usage.extra))
 
 
 def test_an_event_is_restored_in_its_lists_and_names_too() -> None:
