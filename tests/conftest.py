@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
-
-from hypothesis import HealthCheck, settings
+from pathlib import Path
 
 # The tests start hundreds of processes. Without bytecode each compiles all sources anew: four times the work.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -16,9 +16,23 @@ for name in [*os.environ]:
     if name.upper().endswith(("_PROXY", "_API_KEY", "_BASE_URL")) or name == "TIERWISE_CONFIG":
         del os.environ[name]
 
-# The same examples on every run and no limits of time: a slow or busy machine finds no faults of its own.
-# `--hypothesis-profile=default` looks for new ones.
-settings.register_profile(
-    "same", deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow]
-)
-settings.load_profile("same")
+
+def pytest_pycollect_makemodule(module_path: Path) -> None:
+    """Drawn examples are the same on every run, and without limits of time: a slow or busy machine finds no
+    faults of its own. `--hypothesis-profile=default` looks for new ones.
+    """
+    # Unit tests draw nothing, and start sooner without.
+    if "unit" in module_path.parts or "hypothesis" in sys.modules:
+        return
+    from hypothesis import HealthCheck, settings
+
+    settings.register_profile(
+        "same", deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow]
+    )
+    settings.load_profile("same")
+
+
+def pytest_collection_finish() -> None:
+    """Thousands of tests live to the end: the garbage collector need not look at them again and again."""
+    gc.collect()
+    gc.freeze()

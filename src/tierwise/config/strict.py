@@ -8,8 +8,9 @@ import datetime
 import difflib
 import re
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from decimal import Decimal
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,6 +22,8 @@ from ..errors import ConfigError
 T = TypeVar("T")
 
 _AT = re.compile(r" - at `\$\.?(.*)`$")
+# A type's shape never changes, and reading it takes longer than checking a file against it.
+_shape: Callable[[Any], inspect.Type] = cache(inspect.type_info)
 
 
 def parse(text: str, name: str) -> dict[str, Any]:
@@ -50,7 +53,7 @@ def decode(tables: dict[str, Any], kind: type[T], name: str) -> T:
     """`tables` as a `kind` Struct. Raises ConfigError naming the key's path, and the nearest key if it is
     unknown.
     """
-    _known(tables, inspect.type_info(kind), "", name)
+    _known(tables, _shape(kind), "", name)
     try:
         return msgspec.convert(tables, kind)
     except msgspec.ValidationError as error:

@@ -79,10 +79,15 @@ async def test_a_first_one_that_is_cancelled_lets_the_others_go(world) -> None:
     await other
 
 
-async def test_a_wait_is_bounded_and_then_the_call_goes_by_itself(world) -> None:
-    first, other = world.start("a", "b", wait_s=0.01)
-    while len(world.sent) < 2:
-        await asyncio.sleep(0.005)
+async def test_a_wait_is_bounded_and_then_the_call_goes_by_itself(world, monkeypatch) -> None:
+    loop = asyncio.get_running_loop()
+    first, other = world.start("a", "b", wait_s=LONG_S)
+    await settle()
+    assert world.sent == ["a"]
+    later = loop.time() + LONG_S
+    monkeypatch.setattr(loop, "time", lambda: later)
+    await settle()
+    assert world.sent == ["a", "b"]
     assert world.waits == {"timeout": 1}
     world.go.set()
     await asyncio.gather(first, other)

@@ -25,6 +25,13 @@ SEEN = Seen(
 HEX = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 
 
+@pytest.fixture
+def restless(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Feeds look at their queues all the time."""
+    monkeypatch.setattr(telemetry, "_ROUND_S", 0.001)
+
+
+@pytest.mark.usefixtures("restless")
 def test_a_feed_that_cannot_keep_up_drops_and_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(telemetry, "MOST_WAITING", 3)
     taken, go, got = threading.Event(), threading.Event(), []
@@ -46,19 +53,20 @@ def test_a_feed_that_cannot_keep_up_drops_and_counts(monkeypatch: pytest.MonkeyP
     assert len(got) == 4
 
 
+@pytest.mark.usefixtures("restless")
 def test_a_sink_that_fails_is_counted_and_asked_again() -> None:
-    calls = []
+    asked, calls = threading.Event(), []
 
     def sink(batch: Sequence[Seen]) -> int:
         calls.append(len(batch))
+        asked.set()
         if len(calls) == 1:
             raise OSError("no room")
         return 0
 
     feed = Feed("test", sink)
     feed.put(SEEN)
-    while not calls:
-        threading.Event().wait(0.01)
+    assert asked.wait(60)
     feed.put(SEEN)
     feed.close()
     assert (feed.dropped, sum(calls)) == (1, 2)

@@ -8,7 +8,7 @@ import pytest
 
 from tierwise.errors import BadHeader, Forbidden, TierwiseError
 from tierwise.http1 import Limits, Reply, Request
-from unit.http1.memory import GET, Wire, echo
+from unit.http1.memory import GET, Wire, echo, settle
 
 
 async def test_a_request_is_answered_in_one_write():
@@ -103,7 +103,7 @@ async def test_a_large_body_is_not_read_before_it_is_asked_for():
     await wire.feed(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 600000\r\n\r\n", bytes(300_000))
     assert not wire.transport.reading
     gate.set()
-    await asyncio.sleep(0.02)
+    await settle()
     assert wire.transport.reading
     assert (await wire.feed(bytes(300_000))).endswith(b"600000")
 

@@ -4,7 +4,7 @@ import asyncio
 import re
 
 from tierwise.http1 import Reply, Request
-from unit.http1.memory import GET, Wire, echo
+from unit.http1.memory import GET, Wire, echo, settle
 
 
 async def test_losing_the_connection_cancels_the_handler():
@@ -12,7 +12,7 @@ async def test_losing_the_connection_cancels_the_handler():
 
     async def handle(request: Request, reply: Reply) -> None:
         try:
-            await asyncio.sleep(60)
+            await asyncio.Event().wait()
         except asyncio.CancelledError:
             seen.append("cancelled")
             reply.send(200, [])
@@ -21,7 +21,7 @@ async def test_losing_the_connection_cancels_the_handler():
     wire = Wire(handle)
     await wire.feed(GET)
     wire.inbound.connection_lost(ConnectionResetError())
-    await asyncio.sleep(0.02)
+    await settle()
     assert seen == ["cancelled"]
     assert wire.server.in_flight == 0
     assert wire.transport.sent == b""
@@ -32,7 +32,7 @@ async def test_losing_the_connection_before_the_handler_began_leaves_nothing_beh
     wire.inbound.data_received(GET)
     assert wire.server.in_flight == 1
     wire.inbound.connection_lost(None)
-    await asyncio.sleep(0.02)
+    await settle()
     assert wire.server.in_flight == 0
     assert not wire.server.tasks
 
@@ -43,14 +43,14 @@ async def test_a_handler_is_not_cancelled_for_its_own_abort():
     async def handle(request: Request, reply: Reply) -> None:
         reply.start(200, [])
         reply.abort()
-        await asyncio.sleep(0.002)
+        await asyncio.sleep(0)
         seen.append("finished")
 
     wire = Wire(handle)
     await wire.feed(GET)
     assert wire.transport.closed
     wire.inbound.connection_lost(None)
-    await asyncio.sleep(0.02)
+    await settle()
     assert seen == ["finished"]
     assert wire.server.in_flight == 0
 
@@ -60,13 +60,13 @@ async def test_losing_the_connection_after_the_reply_leaves_the_handler_alone():
 
     async def handle(request: Request, reply: Reply) -> None:
         reply.send(200, [])
-        await asyncio.sleep(0.002)
+        await asyncio.sleep(0)
         seen.append("finished")
 
     wire = Wire(handle)
     await wire.feed(GET)
     wire.inbound.connection_lost(None)
-    await asyncio.sleep(0.02)
+    await settle()
     assert seen == ["finished"]
 
 
@@ -87,7 +87,7 @@ async def test_writing_waits_while_the_client_reads_too_slowly():
     assert progress == []
     wire.inbound.resume_writing()
     assert (await wire.feed()) == b""
-    await asyncio.sleep(0.02)
+    await settle()
     assert progress == [0, 1, 2]
 
 
@@ -99,7 +99,7 @@ async def test_the_next_request_waits_until_earlier_replies_are_read():
     assert not wire.transport.reading
     wire.inbound.resume_writing()
     assert (await wire.feed()) == b""
-    await asyncio.sleep(0.02)
+    await settle()
     assert wire.transport.sent.count(b"HTTP/1.1 200") == 2
     assert wire.transport.reading
 
@@ -107,5 +107,5 @@ async def test_the_next_request_waits_until_earlier_replies_are_read():
 async def test_the_date_is_sent():
     wire = Wire(echo)
     wire.inbound.data_received(GET)
-    await asyncio.sleep(0.02)
+    await settle()
     assert re.search(rb"\r\ndate: \w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT\r\n", wire.transport.sent)

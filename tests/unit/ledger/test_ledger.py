@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from tierwise.errors import BudgetRefused, StoreError
-from tierwise.ledger import Ledger, Reader, opening
+from tierwise.ledger import Ledger, Reader, opening, sqlite_store
 from tierwise.nouns import Budget
 from unit.ledger.made import NOON, closed, opened
 
@@ -25,15 +25,25 @@ async def test_a_refusal_says_cap_spent_left_and_the_way_out(ledger: Ledger) -> 
     assert refused.value.status == 402
 
 
+async def much_later(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Turns the loop's clock past the instant when an abandoned OPEN is swept, and waits for the rows."""
+    loop = asyncio.get_running_loop()
+    later = loop.time() + opening.ABANDONED_S + 1
+    monkeypatch.setattr(loop, "time", lambda: later)
+    for _ in range(3):
+        await asyncio.sleep(0)
+    await ledger.open(opened("later"))  # committed after whatever was queued before it
+    await ledger.close(closed("later"))
+
+
 async def test_a_caller_cancelled_while_it_waits_leaves_no_reservation(
     ledger: Ledger, reader: Reader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(opening, "ABANDONED_S", 0.0)
     ledger.set_budget(Budget("key:k", 100))
 
     async def call(name: str) -> None:
         await ledger.open(opened(name, 40, "key:k"))
-        await asyncio.sleep(60)
+        await asyncio.Event().wait()
 
     async def cancel_in_the_tick_of_its_commit() -> None:
         # This row was queued first, so this task wakes first and finds `late` committed but not yet awake.
@@ -51,9 +61,10 @@ async def test_a_caller_cancelled_while_it_waits_leaves_no_reservation(
     for task in (early, late):
         with pytest.raises(asyncio.CancelledError):
             await task
-    async with asyncio.timeout(60):
-        while len(closes := {row["attempt"]: row for row in reader.rows() if row["event"] == "close"}) < 2:
-            await asyncio.sleep(0.005)
+    await much_later(ledger, monkeypatch)
+    closes = {
+        row["attempt"]: row for row in reader.rows() if row["event"] == "close" and row["attempt"] != "later"
+    }
     assert {name: (row["outcome"], row["cost_pico"]) for name, row in closes.items()} == {
         "early": ("swept", 0),
         "late": ("swept", 0),
@@ -65,8 +76,6 @@ async def test_a_caller_cancelled_while_it_waits_leaves_no_reservation(
 async def test_a_caller_that_closes_after_being_cancelled_is_not_swept(
     ledger: Ledger, reader: Reader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(opening, "ABANDONED_S", 0.01)
-
     async def call() -> None:
         try:
             await ledger.open(opened("a", 40))
@@ -79,8 +88,8 @@ async def test_a_caller_that_closes_after_being_cancelled_is_not_swept(
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    await asyncio.sleep(0.05)
-    assert [(row["event"], row["outcome"]) for row in reader.rows()] == [
+    await much_later(ledger, monkeypatch)
+    assert [(row["event"], row["outcome"]) for row in reader.rows() if row["attempt"] == "a"] == [
         ("open", None),
         ("close", "cancelled"),
     ]
@@ -145,7 +154,10 @@ async def test_a_row_of_the_wrong_shape_fails_alone_and_no_one_waits_for_ever(
     assert reader.verify() == []
 
 
-async def test_rows_queued_while_shutting_down_are_answered(ledger: Ledger, reader: Reader) -> None:
+async def test_rows_queued_while_shutting_down_are_answered(
+    ledger: Ledger, reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite_store, "GATE_S", 0.0)
     await ledger.open(opened("a"))
     stopping = asyncio.ensure_future(ledger.shutdown())
     closing = ledger.close(closed("a"))

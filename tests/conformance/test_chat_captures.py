@@ -38,7 +38,7 @@ from tierwise.nouns import (
     UsageSeen,
 )
 
-DATA = Path(__file__).resolve().parents[3] / "../shared/data"
+DATA = Path(__file__).resolve().parents[2] / "../shared/data"
 jsonschema = pytest.importorskip("jsonschema", reason="jsonschema is not installed")
 here = pytest.mark.skipif(not DATA.exists(), reason="../shared/data is not beside the checkout")
 
