@@ -77,7 +77,19 @@ def m004_without_times(database: sqlite3.Connection) -> None:
     database.execute("DROP INDEX close_rows_at")
 
 
-MIGRATIONS: tuple[Migration, ...] = (m001_events_and_budgets, m002_prefix, m003_rollups, m004_without_times)
+def m005_hours_of_opens(database: sqlite3.Connection) -> None:
+    """Where the OPEN rows of an hour are, too, of those rolled up before it was noted with the others."""
+    database.execute(
+        "INSERT INTO rollup_span SELECT at_us / 3600000000, min(seq), max(seq) FROM open_rows"
+        " WHERE seq <= (SELECT rolled FROM rollup_state) GROUP BY 1"
+        " ON CONFLICT (hour) DO UPDATE SET first_seq = min(first_seq, excluded.first_seq),"
+        " last_seq = max(last_seq, excluded.last_seq)"
+    )
+
+
+MIGRATIONS: tuple[Migration, ...] = (
+    m001_events_and_budgets, m002_prefix, m003_rollups, m004_without_times, m005_hours_of_opens,
+)  # fmt: skip
 
 
 def migrate(database: sqlite3.Connection, migrations: tuple[Migration, ...] = MIGRATIONS) -> int:

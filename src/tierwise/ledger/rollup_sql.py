@@ -21,7 +21,8 @@ class Flavour(Struct, frozen=True):
     of a JSON array, `top` the number of the newest event, `running` the oldest running
     transaction and the next to begin (empty: numbers are drawn as they are committed), `mark` a parameter
     without a name,
-    `clustered` keeps a table's rows in its key."""
+    `clustered` keeps a table's rows in its key, `spanned` are the tables whose rows' hours are kept: Postgres
+    finds OPEN rows by their day."""
 
     same_day: str
     listed: str
@@ -32,6 +33,7 @@ class Flavour(Struct, frozen=True):
     running: str
     mark: str
     clustered: str
+    spanned: tuple[str, ...]
 
     def text(self, query: str) -> str:
         """A query as this database's driver takes it."""
@@ -51,6 +53,7 @@ SQLITE = Flavour(
     running="",
     mark="?",
     clustered=" WITHOUT ROWID",
+    spanned=("open_rows", "close_rows", "correction_rows"),
 )
 POSTGRES = Flavour(
     same_day=" AND {0}.day = {1}.day",
@@ -63,6 +66,7 @@ POSTGRES = Flavour(
     " CAST(CAST(pg_snapshot_xmax(s) AS text) AS bigint) FROM (SELECT pg_current_snapshot() AS s) now",
     mark="%s",
     clustered="",
+    spanned=("close_rows", "correction_rows"),
 )
 
 _COUNTED = (
@@ -146,8 +150,7 @@ def _sums_by(flavour: Flavour, words: Sequence[str], join: str) -> str:
 
 def spans_query(flavour: Flavour) -> str:
     """The hours of the rows numbered after `:low` up to `:high`, with their first and last number."""
-    parts = (f"SELECT at_us, seq FROM {table} WHERE seq > :low AND seq <= :high"
-             for table in ("close_rows", "correction_rows"))  # fmt: skip
+    parts = (f"SELECT at_us, seq FROM {table} WHERE seq > :low AND seq <= :high" for table in flavour.spanned)
     return flavour.text(
         f"SELECT e.at_us / :width, min(e.seq), max(e.seq) FROM ({' UNION ALL '.join(parts)}) e GROUP BY 1"
     )

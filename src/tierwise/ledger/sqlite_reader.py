@@ -23,6 +23,8 @@ from .periods import FOREVER_US, window_of
 from .records import load_keys, word
 from .report import By, Report
 from .report_made import make_report
+from .rollup import HOUR_US
+from .rollup_read import Sums, pieces
 from .rollup_sql import SQLITE, Ask
 from .rows import Row
 from .sqlite_rollup import asking, read_only
@@ -69,6 +71,30 @@ def _page_of_events() -> str:
 
 
 _PAGE_OF_EVENTS = _page_of_events()
+_HOURS = "SELECT first_seq, last_seq FROM rollup_span WHERE hour BETWEEN ? AND ? ORDER BY first_seq"
+
+
+def _stretches(database: sqlite3.Connection, since_us: int, until_us: int) -> list[tuple[int, int]]:
+    """Where the events of [since_us, until_us) lie, at this moment: numbers after the first up to the second
+    of each pair, in order and apart.
+
+    The roll-ups tell where the events of each hour are, and so of a clock that jumped; what is not rolled up
+    is always looked at.
+    """
+    database.execute("BEGIN")
+    sums = Sums(asking(database), SQLITE)
+    hours = (since_us // HOUR_US, (until_us - 1) // HOUR_US)
+    found = database.execute(_HOURS, hours).fetchall()
+    database.execute("COMMIT")
+    if since_us == 0 and until_us == FOREVER_US:
+        return [(0, sums.top)]
+    made: list[tuple[int, int]] = []
+    for first, last in [*found, (sums.rolled + 1, sums.top)]:
+        if made and first - 1 <= made[-1][1]:
+            made[-1] = (made[-1][0], max(made[-1][1], last))
+        else:
+            made.append((first - 1, last))
+    return made
 
 
 class SqliteReader:
@@ -89,13 +115,11 @@ class SqliteReader:
     def rows(self, since_us: int | None = None, until_us: int | None = None) -> Iterator[dict[str, Any]]:
         """See Reader. What is committed while it runs is left out."""
         with self._connected() as database:
-            last, after = last_event(database)[0], 0
-            while after < last:
-                span = {"after": after, "last": min(after + PAGE, last), "since": since_us or 0}
-                span["until"] = FOREVER_US if until_us is None else until_us
-                page = database.execute(_PAGE_OF_EVENTS, span).fetchall()
-                after += PAGE
-                yield from map(exported, page)
+            span = {"since": since_us or 0, "until": FOREVER_US if until_us is None else until_us}
+            for stretch in _stretches(database, span["since"], span["until"]):
+                for after, last in pieces(*stretch, PAGE):
+                    page = database.execute(_PAGE_OF_EVENTS, {**span, "after": after, "last": last})
+                    yield from map(exported, page.fetchall())
 
     def verify(self) -> list[str]:
         """See Reader. At most 20 problems."""

@@ -8,10 +8,11 @@ import msgspec
 import pytest
 
 from tierwise.errors import StoreError
-from tierwise.ledger import open_ledger, read_ledger, rollup_step
+from tierwise.ledger import open_ledger, read_ledger, rollup_step, rollup_verify
 from tierwise.ledger.migrations import MIGRATIONS, migrate, require_current, version
+from tierwise.ledger.rollup import HOUR_US
 from tierwise.ledger.rows import OPEN_NAMES, close_values, open_values
-from unit.ledger.made import closed, opened
+from unit.ledger.made import NOON, closed, opened
 
 
 @pytest.fixture
@@ -130,3 +131,31 @@ async def test_a_ledger_of_the_first_version_is_brought_up_to_date_and_then_roll
     assert read_ledger(url).report("task") == before
     await ledger.shutdown()
     assert read_ledger(url).verify() == []
+
+
+async def test_hours_of_opens_that_were_rolled_up_before_are_noted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for room in (rollup_step, rollup_verify):
+        monkeypatch.setattr(room, "SLICE", 8)
+    url = f"sqlite:///{tmp_path}/a.db"
+    ledger = open_ledger(url, {})
+    for n in range(10):
+        await ledger.open(opened(f"a{n}", at_us=NOON + n * HOUR_US))
+        await ledger.close(closed(f"a{n}", 5, at_us=NOON + (n + 1) * HOUR_US))
+    while ledger.roll():
+        pass
+    await ledger.shutdown()
+    # As the version before left it.
+    database = sqlite3.connect(tmp_path / "a.db", isolation_level=None)
+    database.execute("DELETE FROM migrations WHERE number = 5")
+    database.execute("DELETE FROM rollup_span")
+    database.execute(
+        "INSERT INTO rollup_span SELECT at_us / 3600000000, min(seq), max(seq) FROM close_rows"
+        " WHERE seq <= 16 GROUP BY 1"
+    )
+    database.close()
+    await open_ledger(url, {}).shutdown()
+    reader = read_ledger(url)
+    assert reader.verify() == []
+    assert [row["attempt"] for row in reader.rows(NOON, NOON + HOUR_US)] == ["a0"]
