@@ -7,10 +7,6 @@ import os
 import sys
 from pathlib import Path
 
-import pytest
-
-UNIT = Path(__file__).parent / "unit"
-
 # The tests start hundreds of processes. Without bytecode each compiles all sources anew: four times the work.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
@@ -21,11 +17,12 @@ for name in [*os.environ]:
         del os.environ[name]
 
 
-def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> None:
-    """The same examples on every run, and no limits of time: a busy machine finds no faults of its own.
-    `--hypothesis-profile=default` looks for new ones. Unit tests draw nothing, and start sooner without.
+def pytest_pycollect_makemodule(module_path: Path) -> None:
+    """Drawn examples are the same on every run, and without limits of time: a slow or busy machine finds no
+    faults of its own. `--hypothesis-profile=default` looks for new ones.
     """
-    if module_path.is_relative_to(UNIT) or parent.config.getoption("--hypothesis-profile", None):
+    # Unit tests draw nothing, and start sooner without.
+    if "unit" in module_path.parts or "hypothesis" in sys.modules:
         return
     from hypothesis import HealthCheck, settings
 

@@ -122,7 +122,7 @@ class Alerts:
         while True:
             await asyncio.sleep(max(_EVERY_S, took_us * _REST / 1e6))
             metrics = self._metrics
-            seen = sum(metrics.exchanges.values()) + metrics.refused["budget"]
+            seen = sum(metrics.calls.exchanges.values()) + metrics.refused["budget"]
             if seen == self._seen:
                 continue
             began = tick_us()

@@ -84,4 +84,4 @@ class Apart:
         if self._row.kind == "shadow":
             metrics.shadow_cost_pico[self._row.task] += pico
         else:
-            metrics.cost_pico[metrics.label_of(self._row.model)] += pico
+            metrics.calls.cost_pico[metrics.label_of(self._row.model)] += pico

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from typing import cast
 from urllib.parse import unquote
 
@@ -49,13 +50,17 @@ class App:
         self.batches = batches
         self.ready = False
 
-    async def handle(self, request: Request, reply: Reply) -> None:
+    def handle(self, request: Request, reply: Reply) -> Awaitable[None]:
         """Answers one request."""
         path = request.path
         known = _KNOWN.get(path)
         if known is not None and request.method == "POST" and request.header(b"prefer") is None:
-            await exchange(self.gate, request, reply, registry.get(known[0]), known[1])
-            return
+            return exchange(self.gate, request, reply, registry.get(known[0]), known[1])
+        return self._rarer(request, reply, path, known)
+
+    async def _rarer(
+        self, request: Request, reply: Reply, path: str, known: tuple[DialectName, Kind] | None
+    ) -> None:
         try:
             if known is not None and request.method == "POST":
                 await self._preferring(request, reply, registry.get(known[0]), known[1])

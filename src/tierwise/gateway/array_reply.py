@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from tierwise.dialects.gemini.array import ArrayForm
-from tierwise.http1 import Reply
+from tierwise.http1 import Block, Reply
 from tierwise.upstream import Header
 
-from .passing import Passing
+from .passing import Passing, pairs_of
 
 _ERROR = b'data: {"error"'
 
@@ -19,9 +19,9 @@ class ArrayReply(Passing):
         super().__init__(reply)
         self._form = ArrayForm()
 
-    def start(self, status: int, headers: list[Header]) -> None:
+    def start(self, status: int, headers: list[Header] | Block) -> None:
         """The head, as JSON."""
-        kept = [pair for pair in headers if pair[0] != b"content-type"]
+        kept = [pair for pair in pairs_of(headers) if pair[0] != b"content-type"]
         self._reply.start(status, [(b"content-type", ArrayForm.content_type), *kept])
 
     async def write(self, data: bytes) -> None:

@@ -124,7 +124,10 @@ class Caller:
                 walk, walk.snapshot.deployment(route.candidates[index].model), route.candidates[index]
             )
             try:
-                return await self._attempt(attempt, retry=bool(tries))
+                sent = write(walk, attempt.deployment, attempt.candidate)
+                if walk.places:
+                    return await self._placed(attempt, sent, bool(tries))
+                return await self._send(attempt, sent, bool(tries))
             except UpstreamError as error:
                 failure = failure_of(error, attempt.moment)
                 walk.failed_dialect = attempt.deployment.dialect.name
@@ -149,25 +152,33 @@ class Caller:
         """Whether one more Attempt fits under the cap of `walk`, beside those that failed."""
         return walk.spent_pico + walk.least(candidate) <= (walk.max_cost_pico or 0)
 
-    async def _attempt(self, attempt: Attempt, retry: bool) -> Live:
-        walk, deployment = attempt.walk, attempt.deployment
-        sent = write(walk, deployment, attempt.candidate)
-        placed = self.placing.place(walk, deployment, sent) if walk.places else None
+    async def _placed(self, attempt: Attempt, sent: Sent, retry: bool) -> Live:
+        placed = self.placing.place(attempt.walk, attempt.deployment, sent)
         if placed is None:
             return await self._send(attempt, sent, retry)
-        async with self.placing.turn(walk, placed):
+        async with self.placing.turn(attempt.walk, placed):
             return await self._send(attempt, placed.sent, retry)
 
     async def _send(self, attempt: Attempt, sent: Sent, retry: bool) -> Live:
         walk, deployment = attempt.walk, attempt.deployment
-        entry = await self.book.open(walk, deployment, attempt.candidate)
+        entry, durable = self.book.open(walk, deployment, attempt.candidate)
+        try:
+            await durable
+        except BaseException:
+            self.book.left(deployment.provider)
+            raise
+        entry.sent_us = tick_us()
         self.health.began(deployment.name, deployment.provider.name, retry)
         try:
             response = await send(self.pool, deployment, sent)
             attempt.moment = "held"
             live = Live(entry, response)
             try:
-                await (peek(live) if walk.outline.stream else read(live))
+                if walk.outline.stream:
+                    await peek(live)
+                else:
+                    body = response.whole(_PLAIN_LIMIT)
+                    read(live, await response.read(_PLAIN_LIMIT) if body is None else body)
             except BaseException:
                 live.observe()
                 response.close()
@@ -196,10 +207,9 @@ class Attempt:
         self.moment: Moment = "sent"
 
 
-async def read(live: Live) -> None:
-    """Reads a plain reply whole, with its usage. Raises when it is no reply."""
+def read(live: Live, body: bytes) -> None:
+    """Takes in a plain reply, with its usage. Raises when it is no reply."""
     entry, dialect = live.entry, live.entry.deployment.dialect
-    body = await live.response.read(_PLAIN_LIMIT)
     live.response.close()
     entry.saw_content()
     errand = entry.walk.kind.errand

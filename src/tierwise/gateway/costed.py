@@ -12,7 +12,7 @@ from msgspec import Raw, structs
 from tierwise.clock import now_us
 from tierwise.dialects.base import Dialect
 from tierwise.dialects.spans import lay_over
-from tierwise.http1 import Reply
+from tierwise.http1 import Block, Reply
 from tierwise.money import pico_to_usd
 from tierwise.nouns import Outline
 from tierwise.upstream import Header
@@ -49,7 +49,7 @@ class CostShown(Passing):
         self._name = "usageMetadata" if self._gemini else "usage"
         self._mark = f'"{self._name}"'.encode()
 
-    def send(self, status: int, headers: list[Header], body: bytes = b"") -> None:
+    def send(self, status: int, headers: list[Header] | Block, body: bytes = b"") -> None:
         """A whole reply."""
         self._reply.send(status, headers, self._with_cost(body))
 

@@ -58,14 +58,15 @@ async def count(caller: Caller, factors: Factors, walk: Walk, reply: Reply) -> N
     if suffix is not None and deployment.dialect.name == walk.surface.name:
         try:
             body = await _ask(caller, deployment, walk, suffix)
-            reply.send(200, [_JSON, *writing.route_headers(walk, "", deployment.name)], body)
+            reply.send(200, writing.told(walk, writing.PLAIN, ("", deployment.name)), body)
             return
         except UpstreamError as error:
             if error.retry == "never":
                 raise
     tokens = factors.estimate(deployment.name, walk.prompt_tokens)
-    headers = [*writing.route_headers(walk, "", deployment.name), (b"x-tierwise-estimate", b"true")]
-    reply.send(200, [_JSON, *headers], _shaped(walk.surface.name, tokens))
+    estimate = [(b"x-tierwise-estimate", b"true")]
+    head = writing.told(walk, writing.PLAIN, ("", deployment.name), None, estimate)
+    reply.send(200, head, _shaped(walk.surface.name, tokens))
 
 
 async def _ask(caller: Caller, deployment: Deployment, walk: Walk, suffix: str) -> bytes:

@@ -8,6 +8,7 @@ upstream; CLOSE inside Writing, before the bytes that complete the reply.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 from functools import partial
 from typing import cast
 
@@ -97,7 +98,10 @@ async def exchange(
     walk: Walk | None = None
     fault: TierwiseError | None = None
     try:
-        walk = await door(gate, request, surface)
+        entered, pending = door(gate, request, surface)
+        if pending is not None:
+            await pending
+        walk = entered
         try:
             if walk.deadline_s is None:
                 await rooms(gate, walk, reply, kind)
@@ -117,25 +121,30 @@ async def exchange(
             gate.caller.book.witness.ended(walk, fault)
 
 
-async def door(gate: Gate, request: Request, surface: Dialect) -> Walk:
-    """Who asks, and is there room? From the head alone: nothing of the body has been read."""
+def door(gate: Gate, request: Request, surface: Dialect) -> tuple[Walk, Awaitable[None] | None]:
+    """Who asks, and is there room? From the head alone: nothing of the body has been read. Gives what must
+    be awaited before the Walk may go on, if anything."""
     caller = gate.callers.of(request)
     walk = Walk(request, surface, gate.snapshot, caller)
-    pending = gate.admission.enter(caller.key)
-    if pending is not None:
-        await pending
-    return walk
+    return walk, gate.admission.enter(caller.key)
 
 
 async def rooms(gate: Gate, walk: Walk, reply: Reply, kind: Kind) -> None:
     """The walk behind the Door."""
-    await reading(gate, walk, kind)
+    body = walk.request.whole()
+    if body is None:
+        body = await walk.request.body()
+    pending = reading(gate, walk, kind, body)
+    if pending is not None:
+        await pending
     choosing(gate, walk)
     if kind.counts:
         await count(gate.caller, gate.factors, walk, reply)
         return
     token = walk.request.header(b"idempotency-key")
-    if token is None:
+    if token is None and walk.snapshot.keeping is None:
+        await gate.ask(walk, reply)
+    elif token is None:
         await answering(gate, walk, reply)
     else:
         await gate.replays.once(walk, token, reply, partial(answering, gate))
@@ -158,9 +167,9 @@ async def answering(gate: Gate, walk: Walk, reply: Reply) -> bool:
     return all(entry.outcome == "ok" for entry in asked)
 
 
-async def reading(gate: Gate, walk: Walk, kind: Kind) -> None:
-    """Bytes → Outline: as little decoding as choosing needs."""
-    body = await walk.request.body()
+def reading(gate: Gate, walk: Walk, kind: Kind, body: bytes) -> Awaitable[None] | None:
+    """Bytes → Outline: as little decoding as choosing needs. Gives what must be awaited before choosing, if
+    anything."""
     outline = walk.surface.outline(body) if kind.errand is None else kind.errand.outline(body)
     if kind.named is not None:
         outline = structs.replace(outline, model=kind.named.model, stream=kind.named.stream)
@@ -169,9 +178,8 @@ async def reading(gate: Gate, walk: Walk, kind: Kind) -> None:
     walk.kind = kind
     walk.read(body, outline)
     if walk.caller.key.tpm is not None:
-        pending = gate.admission.charge_tokens(walk.caller.key, walk.tokens())
-        if pending is not None:
-            await pending
+        return gate.admission.charge_tokens(walk.caller.key, walk.tokens())
+    return None
 
 
 def choosing(gate: Gate, walk: Walk) -> None:

@@ -19,11 +19,11 @@ from msgspec import Struct
 
 from tierwise.clock import now_us
 from tierwise.errors import BadRequest, Unprocessable
-from tierwise.http1 import Reply
+from tierwise.http1 import Block, Reply
 from tierwise.upstream import Header
 
 from .claims import SCRIPTS, Claims
-from .passing import Passing
+from .passing import Passing, pairs_of
 from .valkey import Away, Valkey
 from .walk import Walk
 
@@ -175,15 +175,15 @@ class _Recorder(Passing):
         """All that was kept."""
         return b"".join(self._pieces)
 
-    def send(self, status: int, headers: list[Header], body: bytes = b"") -> None:
+    def send(self, status: int, headers: list[Header] | Block, body: bytes = b"") -> None:
         """A whole reply."""
-        self._told.status, self._told.headers = status, headers
+        self._told.status, self._told.headers = status, pairs_of(headers)
         self._keep(body)
         self._reply.send(status, headers, body)
 
-    def start(self, status: int, headers: list[Header]) -> None:
+    def start(self, status: int, headers: list[Header] | Block) -> None:
         """The head of a stream."""
-        self._told.status, self._told.headers, self._told.streamed = status, headers, True
+        self._told.status, self._told.headers, self._told.streamed = status, pairs_of(headers), True
         self._reply.start(status, headers)
 
     async def write(self, data: bytes) -> None:

@@ -2,31 +2,13 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections import Counter, defaultdict
+from collections import Counter
 
-# Upper bounds in seconds; LLM calls last from milliseconds (cached, refused) to minutes.
-BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
-# The gateway's own part is tenths of a millisecond.
-OWN_BUCKETS_S = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
+from .tally import Ended, Tally
 
 MOST_PINNED = 200
 """Models named by callers that get labels of their own."""
-
-
-class Histogram:
-    """Counts per bucket of `bounds` (seconds) plus one above, and the sum in seconds."""
-
-    __slots__ = ("bounds", "counts", "sum_s")
-
-    def __init__(self, bounds: tuple[float, ...] = BUCKETS_S) -> None:
-        self.bounds = bounds
-        self.counts = [0] * (len(bounds) + 1)
-        self.sum_s = 0.0
-
-    def add(self, seconds: float) -> None:
-        self.counts[bisect_left(self.bounds, seconds)] += 1
-        self.sum_s += seconds
+_ROW = 256  # Attempts counted in a row
 
 
 class Metrics:
@@ -34,16 +16,10 @@ class Metrics:
     names."""
 
     def __init__(self) -> None:
-        self.exchanges: Counter[tuple[str, str, str]] = Counter()
-        """(tier or model, outcome, dialect) → attempts."""
         self.batch_rows: dict[str, int] = {}
         """State → rows of the batches being worked."""
         self.batch_settled: Counter[str] = Counter()
         """succeeded, errored, canceled or expired → rows of batches, since the start."""
-        self.tokens: Counter[tuple[str, str]] = Counter()
-        """(tier or model, bucket) → tokens."""
-        self.cost_pico: Counter[str] = Counter()
-        self.unpriced = 0
         self.refused: Counter[str] = Counter()
         """Error kind → requests refused at the door or failed."""
         self.retries = 0
@@ -68,10 +44,25 @@ class Metrics:
         self.cache_saved_pico = 0
         self.cache_bytes = 0
         self.cache_evicted = 0
-        self.total_s: dict[str, Histogram] = defaultdict(Histogram)
-        self.ttft_s: dict[str, Histogram] = defaultdict(Histogram)
-        self.overhead_s = Histogram(OWN_BUCKETS_S)
         self._pinned: set[str] = set()
+        self._tally = Tally()
+        self._noted: list[Ended] = []
+
+    def note(self, attempt: Ended) -> None:
+        """Takes an Attempt that is over, to be counted soon."""
+        self._noted.append(attempt)
+        if len(self._noted) >= _ROW:
+            self._count()
+
+    @property
+    def calls(self) -> Tally:
+        """What became of Attempts, all of them."""
+        self._count()
+        return self._tally
+
+    def _count(self) -> None:
+        noted, self._noted = self._noted, []
+        self._tally.count(noted)
 
     def label_of(self, model: str) -> str:
         """The label of a model that a caller named: its name, or "other" for one too many, since where a

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tierwise.http1 import Reply
+from tierwise.http1 import Block, Reply
 from tierwise.upstream import Header
 
 
@@ -17,11 +17,11 @@ class Passing:
         """Whether a byte of the reply has been sent."""
         return self._reply.started
 
-    def send(self, status: int, headers: list[Header], body: bytes = b"") -> None:
+    def send(self, status: int, headers: list[Header] | Block, body: bytes = b"") -> None:
         """A whole reply."""
         self._reply.send(status, headers, body)
 
-    def start(self, status: int, headers: list[Header]) -> None:
+    def start(self, status: int, headers: list[Header] | Block) -> None:
         """The head of a stream."""
         self._reply.start(status, headers)
 
@@ -36,3 +36,8 @@ class Passing:
     def abort(self) -> None:
         """Cuts the connection."""
         self._reply.abort()
+
+
+def pairs_of(headers: list[Header] | Block) -> list[Header]:
+    """Headers of a Reply as names and values, whichever way they come."""
+    return headers.pairs() if isinstance(headers, Block) else headers

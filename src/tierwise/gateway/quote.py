@@ -40,7 +40,10 @@ async def quote(gate: Gate, request: Request, reply: Reply, surface: Dialect) ->
     """Answers with a Quote as JSON. `surface` is the dialect of a request that does not show its own."""
     walk: Walk | None = None
     try:
-        walk = await door(gate, request, surface)
+        entered, pending = door(gate, request, surface)
+        if pending is not None:
+            await pending
+        walk = entered
         try:
             surface, body = _request(await request.body(), surface)
             walk.surface = surface

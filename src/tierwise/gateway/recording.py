@@ -43,25 +43,20 @@ class Book:
         self.running: Counter[str] = Counter()
         """Attempts under way by provider, where the provider has a limit."""
 
-    async def open(self, walk: Walk, deployment: Deployment, candidate: Candidate) -> Entry:
-        """An Entry whose OPEN row is durable, its estimated cost reserved. Raises BudgetRefused,
-        StoreError, or UpstreamStatus 429 where the provider has as many calls from here as its
-        configuration allows."""
+    def open(self, walk: Walk, deployment: Deployment, candidate: Candidate) -> tuple[Entry, Awaitable[None]]:
+        """An Entry, and what to await until its OPEN row is durable and its estimated cost reserved; if that
+        fails the attempt has `left` its provider. Raises BudgetRefused, StoreError, or UpstreamStatus 429
+        where the provider has as many calls from here as its configuration allows."""
         provider = deployment.provider
         if provider.max_concurrent is not None and self.running[provider.name] >= provider.max_concurrent:
             raise UpstreamStatus(
                 429, f"{provider.name} is at its {provider.max_concurrent} calls.", "local_limit"
             )
-        self.entered(provider)
         walk.attempts += 1
         entry = Entry(self, walk, deployment, candidate, f"{walk.id}-{walk.attempts}")
-        try:
-            await self.ledger.open(self.row(walk, deployment, candidate, entry.id, now_us()))
-        except BaseException:
-            self.left(provider)
-            raise
-        entry.sent_us = tick_us()
-        return entry
+        durable = self.ledger.open(self.row(walk, deployment, candidate, entry.id, now_us()))
+        self.entered(provider)
+        return entry, durable
 
     def row(self, walk: Walk, deployment: Deployment, candidate: Candidate, attempt: str, at_us: int) -> Open:
         """The OPEN row of an Attempt. Raises BudgetRefused for a budget that no known price can keep."""
@@ -111,8 +106,8 @@ class Entry:
     """One Attempt's page in the Book: opened, timed, and closed exactly once."""
 
     __slots__ = (
-        "_book", "_closed", "candidate", "cost_pico", "deployment", "first_us", "id", "outcome", "sent_us",
-        "text_bytes", "usage", "walk",
+        "_book", "_closed", "candidate", "cost_pico", "deployment", "first", "first_us", "id", "outcome",
+        "sent_us", "text_bytes", "usage", "walk",
     )  # fmt: skip
 
     def __init__(
@@ -124,6 +119,7 @@ class Entry:
         self.deployment = deployment
         self.candidate = candidate
         self.id = attempt
+        self.first = walk.attempts == 1  # a later one waited for those before it
         self.sent_us = 0
         self.first_us: int | None = None
         self.text_bytes = 0
@@ -145,16 +141,62 @@ class Entry:
         model: str | None = None,
     ) -> Awaitable[None]:
         """Queues the CLOSE row at once; what it gives is to be awaited, until the row is durable."""
-        return self._close(outcome, status, error, model)
+        self._closed = True
+        self.outcome = outcome
+        self._book.left(self.deployment.provider)
+        walk, deployment, now = self.walk, self.deployment, tick_us()
+        at_us = now_us()
+        usage = self.final_usage(outcome, error)
+        usage, cost = charge(deployment, usage, at_us, self._estimated)
+        self.cost_pico = cost.pico
+        if walk.max_cost_pico is not None:
+            walk.spent_pico += cost.pico or 0
+        ttft = self.first_us - self.sent_us if self.first_us is not None else None
+        asked, reference = baselines(self, usage, at_us)
+        total_us, metrics = now - walk.began_us, self._book.metrics
+        metrics.note(
+            (
+                self.candidate.tier or metrics.label_of(deployment.name),  # a pinned model has no tier
+                outcome,
+                walk.surface.name,
+                usage,
+                cost.pico,
+                total_us,
+                ttft,
+                self.sent_us - walk.began_us if self.first else None,
+            )
+        )
+        # By position, as the OPEN.
+        row = Close(
+            walk.id,  # exchange
+            self.id,  # attempt
+            at_us,
+            outcome,
+            status,
+            usage,
+            cost.pico,  # cost_pico
+            cost.unpriced,
+            error.kind if error is not None else "",  # error
+            ttft,  # ttft_us
+            total_us,
+            walk.upstream_us + now - self.sent_us,  # upstream_us
+            model or "",  # served_model
+            asked,  # asked_pico
+            reference,  # reference_pico
+            walk.loss_names() if walk.losses else (),  # losses
+        )
+        if self._book.witness is not None:
+            walk.tried = (*walk.tried, self._tried(row, at_us - (now - self.sent_us)))
+        return self._book.ledger.close(row)
 
     def abandon(self, why: BaseException) -> None:
         """Queues the CLOSE row without waiting: for an exchange that is being cancelled, or fell over."""
         if self._closed:
             return
         if isinstance(why, asyncio.CancelledError):
-            self._close("cancelled", 499, None, None)
+            self.close("cancelled", 499)
         else:
-            self._close("error", 500, why if isinstance(why, TierwiseError) else None, None)
+            self.close("error", 500, why if isinstance(why, TierwiseError) else None)
 
     def final_usage(self, outcome: Outcome, error: TierwiseError | None = None) -> Usage:
         """Usage as reported, else estimated; nothing when the provider refused the call."""
@@ -182,45 +224,6 @@ class Entry:
             return seen
         return min(seen, max(outline.max_output, 0) * max(outline.choices, 1))
 
-    def _close(
-        self, outcome: Outcome, status: int, error: TierwiseError | None, model: str | None
-    ) -> Awaitable[None]:
-        self._closed = True
-        self.outcome = outcome
-        self._book.left(self.deployment.provider)
-        walk, deployment, now = self.walk, self.deployment, tick_us()
-        at_us = now_us()
-        usage = self.final_usage(outcome, error)
-        usage, cost = charge(deployment, usage, at_us, self._estimated)
-        self.cost_pico = cost.pico
-        if walk.max_cost_pico is not None:
-            walk.spent_pico += cost.pico or 0
-        ttft = self.first_us - self.sent_us if self.first_us is not None else None
-        asked, reference = baselines(self, usage, at_us)
-        self._count(outcome, usage, now)
-        # By position, as the OPEN.
-        row = Close(
-            walk.id,  # exchange
-            self.id,  # attempt
-            at_us,
-            outcome,
-            status,
-            usage,
-            cost.pico,  # cost_pico
-            cost.unpriced,
-            error.kind if error is not None else "",  # error
-            ttft,  # ttft_us
-            now - walk.began_us,  # total_us
-            walk.upstream_us + now - self.sent_us,  # upstream_us
-            model or "",  # served_model
-            asked,  # asked_pico
-            reference,  # reference_pico
-            walk.loss_names() if walk.losses else (),  # losses
-        )
-        if self._book.witness is not None:
-            walk.tried = (*walk.tried, self._tried(row, at_us - (now - self.sent_us)))
-        return self._book.ledger.close(row)
-
     def _tried(self, row: Close, sent_at_us: int) -> Tried:
         """This Attempt as telemetry is told of it."""
         deployment = self.deployment
@@ -233,30 +236,6 @@ class Entry:
             sent_at_us=sent_at_us,
             close=row,
         )
-
-    def _count(self, outcome: Outcome, usage: Usage, now: int) -> None:
-        metrics = self._book.metrics
-        # A pinned model has no tier.
-        label = self.candidate.tier or metrics.label_of(self.deployment.name)
-        metrics.exchanges[(label, outcome, self.walk.surface.name)] += 1
-        tokens = metrics.tokens
-        tokens[(label, "input")] += usage.input
-        tokens[(label, "output")] += usage.output
-        if usage.cache_read:
-            tokens[(label, "cache_read")] += usage.cache_read
-        if usage.cache_write_5m:
-            tokens[(label, "cache_write_5m")] += usage.cache_write_5m
-        if usage.cache_write_1h:
-            tokens[(label, "cache_write_1h")] += usage.cache_write_1h
-        if self.cost_pico is None:
-            metrics.unpriced += 1
-        else:
-            metrics.cost_pico[label] += self.cost_pico
-        metrics.total_s[label].add((now - self.walk.began_us) / 1e6)
-        if self.first_us is not None:
-            metrics.ttft_s[label].add((self.first_us - self.sent_us) / 1e6)
-        if self.id.endswith("-1"):  # a later one waited for those before it
-            metrics.overhead_s.add((self.sent_us - self.walk.began_us) / 1e6)
 
 
 def unpriced(model: str, scope: str) -> BudgetRefused:

@@ -11,9 +11,9 @@ import msgspec
 from tierwise.clock import new_id
 from tierwise.dialects.base import Dialect
 from tierwise.errors import StoreError, TierwiseError, UpstreamBroke, UpstreamStatus
-from tierwise.http1 import Reply
+from tierwise.http1 import Block, Reply, header_block
 from tierwise.money import PICO_PER_USD, pico_to_usd
-from tierwise.nouns import Delta, DialectName, Ended, Event, Failed, Started, UsageSeen
+from tierwise.nouns import Answer, Delta, DialectName, Ended, Event, Failed, Started, UsageSeen
 from tierwise.upstream import Header
 
 from .calling import Live, asks_usage, error_of
@@ -25,7 +25,9 @@ from .walk import Walk
 _PASSED = (b"anthropic-", b"openai-", b"x-ratelimit-")
 _PASSED_NAMES = frozenset((b"request-id", b"x-request-id"))
 JSON = (b"content-type", b"application/json")
-STREAM = ((b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-cache"))
+PLAIN = b"content-type: application/json\r\n"
+STREAM = b"content-type: text/event-stream; charset=utf-8\r\ncache-control: no-cache\r\n"
+"""How the head of an answer begins."""
 # How long the connection to a provider may linger after its terminator before it is given up.
 _LINGER_S = 1.0
 # Longer names are not worth remembering the headers for.
@@ -37,9 +39,12 @@ async def write(walk: Walk, live: Live, reply: Reply) -> None:
     retry."""
     try:
         if not walk.outline.stream:
-            await (
-                _plain_crossed(walk, live, reply) if live.answer is not None else _plain(walk, live, reply)
-            )
+            if live.answer is not None:
+                await _plain_crossed(walk, live, reply, live.answer)
+                return
+            body = live.body
+            await live.entry.close("ok", model=live.entry.deployment.dialect.served_model(body))
+            reply.send(200, head(walk, live, PLAIN, passed(live)), body)
         elif live.reader is not None:
             await _stream_crossed(walk, live, reply)
         else:
@@ -52,19 +57,12 @@ async def write(walk: Walk, live: Live, reply: Reply) -> None:
         live.response.close()
 
 
-async def _plain(walk: Walk, live: Live, reply: Reply) -> None:
-    body = live.body
-    await live.entry.close("ok", model=live.entry.deployment.dialect.served_model(body))
-    reply.send(200, [JSON, *ours(walk, live), *passed(live)], body)
-
-
-async def _plain_crossed(walk: Walk, live: Live, reply: Reply) -> None:
-    assert live.answer is not None
-    live.entry.usage = live.answer.usage or live.entry.usage
-    written = walk.surface.write_answer(live.answer, walk.ask())
+async def _plain_crossed(walk: Walk, live: Live, reply: Reply, answer: Answer) -> None:
+    live.entry.usage = answer.usage or live.entry.usage
+    written = walk.surface.write_answer(answer, walk.ask())
     walk.losses += written.losses
-    await live.entry.close("ok", model=live.answer.model)
-    reply.send(200, [JSON, *ours(walk, live), *written.headers], written.body)
+    await live.entry.close("ok", model=answer.model)
+    reply.send(200, head(walk, live, PLAIN, written.headers), written.body)
 
 
 async def _stream(walk: Walk, live: Live, reply: Reply) -> None:
@@ -104,9 +102,9 @@ async def _stream(walk: Walk, live: Live, reply: Reply) -> None:
 def begun(walk: Walk, live: Live, reply: Reply) -> Reply:
     """Sends the head of a stream; gives the Reply that its bytes go to."""
     if live.crossed:
-        reply.start(200, [*STREAM, *ours(walk, live)])
+        reply.start(200, head(walk, live, STREAM))
         return reply
-    reply.start(200, [*STREAM, *ours(walk, live), *passed(live)])
+    reply.start(200, head(walk, live, STREAM, passed(live)))
     return cast(Reply, UnaskedUsage(reply)) if asks_usage(walk, live.entry.deployment) else reply
 
 
@@ -177,43 +175,42 @@ async def linger(live: Live) -> None:
         return
 
 
-def ours(walk: Walk, live: Live) -> list[Header]:
-    """The x-tierwise- headers of a reply that an Attempt gave."""
+def head(walk: Walk, live: Live, begin: bytes, more: list[Header] | tuple[Header, ...] = ()) -> Block:
+    """The head of an answer that an Attempt gave: `begin`, ours with its cost, and `more`."""
     entry = live.entry
-    headers = route_headers(walk, entry.candidate.tier, entry.deployment.name)
-    if entry.cost_pico is not None:
-        headers.append((b"x-tierwise-cost-usd", usd(entry.cost_pico).encode()))
-    return headers
+    return told(walk, begin, (entry.candidate.tier, entry.deployment.name), entry.cost_pico, more)
 
 
-def route_headers(walk: Walk, tier: str, model: str) -> list[Header]:
-    """Exchange, task, tier, model, reason, losses and cache state as reply headers; empty ones are left
-    out."""
+def told(
+    walk: Walk,
+    begin: bytes,
+    served: tuple[str, str],
+    cost_pico: int | None = None,
+    more: list[Header] | tuple[Header, ...] = (),
+) -> Block:
+    """The head of a reply: the lines it begins with, exchange, cost, task, tier, model, reason, losses and
+    cache state (empty ones are left out), and `more`. `served` are tier and model."""
     route = walk.route
     reason, task = (route.reason, route.task) if route is not None else ("", "")
     # A pinned model's name may be of any length, and the others are short.
-    told = _told if len(model) <= _NAME_LENGTH else _told.__wrapped__
-    headers: list[Header] = [
-        (b"x-tierwise-exchange", walk.id.encode()),
-        *told(walk.cache, reason, task, tier, model),
-    ]
+    alike = _alike if len(served[1]) <= _NAME_LENGTH else _alike.__wrapped__
+    lines = alike(begin, walk.cache, (reason, task), served) + walk.id.encode() + b"\r\n"
+    if cost_pico is not None:
+        lines += b"x-tierwise-cost-usd: %b\r\n" % usd(cost_pico).encode()
     if walk.losses:
-        headers.append((b"x-tierwise-losses", safe(", ".join(walk.loss_names()))))
+        more = [(b"x-tierwise-losses", safe(", ".join(walk.loss_names()))), *more]
     if walk.breakpoints:
-        headers.append((b"x-tierwise-breakpoints", walk.breakpoints.encode()))
-    return headers
+        more = [(b"x-tierwise-breakpoints", walk.breakpoints.encode()), *more]
+    return Block.written(lines + header_block(more) if more else lines)
 
 
 @lru_cache(maxsize=1024)
-def _told(cache: bytes, reason: str, task: str, tier: str, model: str) -> tuple[Header, ...]:
-    """The headers that are the same for every request decided alike, which is most of them."""
-    named = (
-        (b"x-tierwise-route", reason),
-        (b"x-tierwise-task", task),
-        (b"x-tierwise-tier", tier),
-        (b"x-tierwise-model", model),
-    )
-    return ((b"x-tierwise-cache", cache), *((name, safe(text)) for name, text in named if text))
+def _alike(begin: bytes, cache: bytes, decided: tuple[str, str], served: tuple[str, str]) -> bytes:
+    """What is the same in every head decided alike, which is most of them, up to the exchange's id."""
+    names = (b"x-tierwise-route", b"x-tierwise-task", b"x-tierwise-tier", b"x-tierwise-model")
+    named = zip(names, (*decided, *served), strict=True)
+    headers = [(b"x-tierwise-cache", cache), *((name, safe(text)) for name, text in named if text)]
+    return begin + header_block(headers) + b"x-tierwise-exchange: "
 
 
 def passed(live: Live) -> list[Header]:
@@ -224,7 +221,7 @@ def passed(live: Live) -> list[Header]:
 def refuse(walk: Walk, reply: Reply, written: tuple[int, list[Header], bytes]) -> None:
     """Sends an error that the caller's dialect wrote, with what is known of the Exchange."""
     status, headers, body = written
-    reply.send(status, [JSON, *headers, *route_headers(walk, "", "")], body)
+    reply.send(status, told(walk, PLAIN, ("", ""), None, headers), body)
 
 
 def nameless(error: TierwiseError, surface: Dialect) -> tuple[int, list[Header], bytes]:

@@ -1,7 +1,7 @@
 """HTTP/1.1 of the data plane: a strict server and a pooled client. The only room that touches sockets."""
 
 from .client import Call, Pool
-from .head import Block, Headers
+from .head import Block, Headers, header_block
 from .inbound import Limits
 from .multipart import Part, form
 from .origin import Origin
@@ -12,5 +12,5 @@ from .server import Handler, Server, WriteError, plain_error
 
 __all__ = [
     "Block", "Call", "Handler", "Headers", "Limits", "Origin", "Part", "Pool", "Reply", "Request",
-    "Response", "Server", "WriteError", "form", "plain_error",
+    "Response", "Server", "WriteError", "form", "header_block", "plain_error",
 ]  # fmt: skip

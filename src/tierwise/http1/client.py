@@ -132,7 +132,7 @@ class Pool:
         if host is None:
             host = self._hosts[call.origin] = b" HTTP/1.1\r\nhost: " + call.origin.authority() + b"\r\n"
         body, headers = call.body, call.headers
-        block = headers.lines if isinstance(headers, Block) else header_block(headers)
+        block = header_block(headers)
         length = b"content-length: %d\r\n" % len(body) if body or call.method in _BODIED else b""
         head = b"".join((line, host, block, length, b"\r\n"))
         if not body:

@@ -231,11 +231,13 @@ def head_too_long(limit: int) -> TooLarge:
     return error
 
 
-def header_block(headers: Headers) -> bytes:
+def header_block(headers: Headers | Block) -> bytes:
     """The header lines as bytes, each ended by CRLF.
 
     BadHeader when a name or value has CR, LF or NUL in it, or names a header that http1 writes itself.
     """
+    if isinstance(headers, Block):
+        return headers.lines
     if not headers:
         return b""
     parts: list[bytes] = []
@@ -250,13 +252,25 @@ def header_block(headers: Headers) -> bytes:
 
 
 class Block:
-    """Header lines that are checked and written once, for calls that are sent again and again. BadHeader as
+    """Header lines that are checked and written once, for heads that are sent again and again. BadHeader as
     for `header_block`."""
 
     __slots__ = ("lines",)
 
     def __init__(self, headers: Headers) -> None:
         self.lines = header_block(headers)
+
+    @classmethod
+    def written(cls, lines: bytes) -> Block:
+        """Of lines that are known to be well-formed, each with its CRLF: they are not checked again."""
+        block = cls.__new__(cls)
+        block.lines = lines
+        return block
+
+    def pairs(self) -> list[tuple[bytes, bytes]]:
+        """The lines as names and values."""
+        split = (line.partition(b": ") for line in self.lines.split(b"\r\n")[:-1])
+        return [(name, value) for name, _, value in split]
 
 
 def status_line(status: int) -> bytes:

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from tierwise.errors import TierwiseError
 
-from .head import Headers, header_block, status_line
+from .head import Block, Headers, header_block, status_line
 
 _SMALL = 16384
 _BODILESS = frozenset((204, 304))
@@ -53,7 +53,7 @@ class Reply:
         self._chunked = False
         self._bodiless = False
 
-    def send(self, status: int, headers: Headers, body: bytes = b"") -> None:
+    def send(self, status: int, headers: Headers | Block, body: bytes = b"") -> None:
         """The whole reply; Content-Length is added. BadHeader for CR, LF or NUL in a header."""
         self._bodiless = status in _BODILESS
         framing = b"" if self._bodiless else b"content-length: %d\r\n" % len(body)
@@ -67,7 +67,7 @@ class Reply:
         self.ended = True
         self._taker.reply_ended()
 
-    def start(self, status: int, headers: Headers) -> None:
+    def start(self, status: int, headers: Headers | Block) -> None:
         """The head of a reply whose body follows in pieces. BadHeader as in `send`."""
         self._bodiless = status in _BODILESS
         self._chunked = self._minor == 1 and not self._bodiless
@@ -114,7 +114,7 @@ class Reply:
             self.ended = True
             self._taker.cut(hard=not self._chunked or self._head_only)
 
-    def _open(self, status: int, headers: Headers, framing: bytes, keep: bool) -> bytes:
+    def _open(self, status: int, headers: Headers | Block, framing: bytes, keep: bool) -> bytes:
         if self.started:
             raise TierwiseError("A reply was started twice.")
         if keep:

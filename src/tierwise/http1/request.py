@@ -50,6 +50,10 @@ class Request:
         """The first value of the header, by its lower-case name."""
         return self._first.get(name)
 
+    def whole(self) -> bytes | None:
+        """The whole body if it is here; None: `body` has to be awaited."""
+        return self.intake.body() if self.intake.done else None
+
     async def body(self) -> bytes:
         """The whole body, without suspending when it is already here.
 

@@ -79,11 +79,18 @@ class Response:
             else:
                 await self._wait()
 
+    def whole(self, limit: int) -> bytes | None:
+        """The whole body if all of it is here and at most `limit` bytes; None: `read` has to be awaited."""
+        if not self.done or self._inflate is not None or self._size > limit:
+            return None
+        body = self._taken()
+        self._part(whole=True)
+        return body
+
     async def read(self, limit: int) -> bytes:
         """The whole body. UpstreamBroke when it inflates to more than `limit` bytes; then closed."""
-        if self.done and self._inflate is None and self._size <= limit:
-            body = self._taken()
-            self._part(whole=True)
+        body = self.whole(limit)
+        if body is not None:
             return body
         announced = self.header(b"content-length")
         if announced is not None and announced.isdigit() and int(announced) > limit:
@@ -143,7 +150,12 @@ class Response:
         while not self.status:
             if self._error is not None:
                 raise self._error
-            await self._wait_once()
+            # As `_wait_once`, without one more coroutine a call.
+            self._waiter = asyncio.get_running_loop().create_future()
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
 
     # --- inside
 

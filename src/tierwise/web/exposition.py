@@ -17,7 +17,7 @@ _MOST_MODELS = 500
 def exposition(gate: Gate) -> str:
     """All metrics, each with its HELP and TYPE line. Labels are tiers, models and outcomes, never keys or
     texts."""
-    metrics = gate.metrics
+    metrics, calls = gate.metrics, gate.metrics.calls
     lines: list[str] = []
     _family(
         lines,
@@ -25,16 +25,16 @@ def exposition(gate: Gate) -> str:
         "counter",
         "Attempts by tier (or pinned model), outcome and dialect.",
     )
-    for (tier, outcome, dialect), count in sorted(metrics.exchanges.items()):
+    for (tier, outcome, dialect), count in sorted(calls.exchanges.items()):
         lines.append(f"tierwise_attempts_total{_labels(tier=tier, outcome=outcome, dialect=dialect)} {count}")
     _family(lines, "tierwise_tokens_total", "counter", "Tokens by tier and bucket; buckets are disjoint.")
-    for (tier, bucket), count in sorted(metrics.tokens.items()):
+    for (tier, bucket), count in sorted(calls.tokens.items()):
         lines.append(f"tierwise_tokens_total{_labels(tier=tier, bucket=bucket)} {count}")
     _family(lines, "tierwise_cost_usd_total", "counter", "Cost by tier, US dollars.")
-    for tier, pico in sorted(metrics.cost_pico.items()):
+    for tier, pico in sorted(calls.cost_pico.items()):
         lines.append(f"tierwise_cost_usd_total{_labels(tier=tier)} {pico_to_usd(pico):f}")
     _family(lines, "tierwise_unpriced_total", "counter", "Attempts whose cost is unknown.")
-    lines.append(f"tierwise_unpriced_total {metrics.unpriced}")
+    lines.append(f"tierwise_unpriced_total {calls.unpriced}")
     _family(lines, "tierwise_refused_total", "counter", "Requests refused or failed, by kind of error.")
     for kind, count in sorted(metrics.refused.items()):
         lines.append(f"tierwise_refused_total{_labels(kind=kind)} {count}")
@@ -67,10 +67,10 @@ def exposition(gate: Gate) -> str:
     for model, health in sorted(gate.caller.health.view().items())[:_MOST_MODELS]:
         lines.append(f"tierwise_breaker_open{_labels(model=model)} {int(health.open)}")
     text = "Time of an attempt's exchange, from its first byte in to the attempt's closing row."
-    _histograms(lines, "tierwise_total_seconds", text, metrics.total_s)
-    _histograms(lines, "tierwise_ttft_seconds", "Request sent upstream to first content.", metrics.ttft_s)
+    _histograms(lines, "tierwise_total_seconds", text, calls.total_s)
+    _histograms(lines, "tierwise_ttft_seconds", "Request sent upstream to first content.", calls.ttft_s)
     text = "First byte in to the first attempt's request going upstream: the gateway's own part."
-    _histograms(lines, "tierwise_overhead_seconds", text, {"": metrics.overhead_s})
+    _histograms(lines, "tierwise_overhead_seconds", text, {"": calls.overhead_s})
     return "\n".join(lines) + "\n"
 
 

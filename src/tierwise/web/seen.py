@@ -18,13 +18,25 @@ class Spread(Protocol):
     sum_s: float
 
 
-class Counters(Protocol):
-    """The data plane's counters since its start."""
+class Tally(Protocol):
+    """What became of Attempts."""
 
     exchanges: Counter[tuple[str, str, str]]
     tokens: Counter[tuple[str, str]]
     cost_pico: Counter[str]
     unpriced: int
+
+    @property
+    def total_s(self) -> Mapping[str, Spread]: ...
+    @property
+    def ttft_s(self) -> Mapping[str, Spread]: ...
+    @property
+    def overhead_s(self) -> Spread: ...
+
+
+class Counters(Protocol):
+    """The data plane's counters since its start."""
+
     refused: Counter[str]
     retries: int
     shadow: Counter[tuple[str, str]]
@@ -42,11 +54,7 @@ class Counters(Protocol):
     batch_settled: Counter[str]
 
     @property
-    def total_s(self) -> Mapping[str, Spread]: ...
-    @property
-    def ttft_s(self) -> Mapping[str, Spread]: ...
-    @property
-    def overhead_s(self) -> Spread: ...
+    def calls(self) -> Tally: ...
 
 
 class Crowd(Protocol):

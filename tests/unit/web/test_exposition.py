@@ -56,7 +56,7 @@ async def test_the_gateways_own_part_is_told_apart_below_a_millisecond(tmp_path:
     ledger = open_ledger(f"sqlite:///{tmp_path}/l.db")
     gate = Running(Options(), load(None, {}), ledger).gate
     for seconds in (0.00008, 0.0003, 0.7):
-        gate.metrics.overhead_s.add(seconds)
+        gate.metrics.calls.overhead_s.add(seconds)
     text = exposition(gate)
     buckets = re.findall(r'^tierwise_overhead_seconds_bucket{le="([^"]+)"} (\d+)$', text, re.M)
     counts = {bound: int(count) for bound, count in buckets}

@@ -77,7 +77,7 @@ class Kept:
         """The first value of the header."""
         return next((value for key, value in self.headers if key == name), None)
 
-    async def body(self) -> bytes:
+    def whole(self) -> bytes:
         """The whole body."""
         return self._body
 

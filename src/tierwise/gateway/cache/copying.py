@@ -5,7 +5,7 @@ from __future__ import annotations
 from tierwise.dialects.base import Dialect
 from tierwise.dialects.whole import answer_of
 from tierwise.errors import TierwiseError
-from tierwise.http1 import Reply
+from tierwise.http1 import Block, Reply
 from tierwise.nouns import Answer, FinishReason
 from tierwise.upstream import Header
 
@@ -27,7 +27,7 @@ class Copying(Passing):
     def body(self) -> bytes | None:
         return b"".join(self._pieces) if self._left >= 0 else None
 
-    def send(self, status: int, headers: list[Header], body: bytes = b"") -> None:
+    def send(self, status: int, headers: list[Header] | Block, body: bytes = b"") -> None:
         """As the Reply's."""
         self._take(body)
         self._reply.send(status, headers, body)

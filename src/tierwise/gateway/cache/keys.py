@@ -141,12 +141,14 @@ def _tenant(walk: Walk, terms: Terms) -> tuple[str, str]:
 
 
 def _headers(walk: Walk) -> list[tuple[str, str]]:
-    found = [
-        (name.decode("latin1"), value.decode("latin1"))
-        for name, value in walk.request.headers
-        if name.startswith(_VENDORS) and name not in _NOT_THEIRS
-    ]
-    return sorted(found)
+    found: list[tuple[str, str]] | None = walk.request.alike.get("vendors")
+    if found is None:
+        found = walk.request.alike["vendors"] = sorted(
+            (name.decode("latin1"), value.decode("latin1"))
+            for name, value in walk.request.headers
+            if name.startswith(_VENDORS) and name not in _NOT_THEIRS
+        )
+    return found
 
 
 def _acts(walk: Walk, form: Canonical) -> bool:

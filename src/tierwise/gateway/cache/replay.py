@@ -52,14 +52,16 @@ def written(walk: Walk, kept: Kept) -> bytes:
 
 async def tell(walk: Walk, kept: Kept, body: bytes, age_us: int, reply: Reply) -> None:
     """Sends `body` as the answer to `walk`."""
-    headers: list[Header] = writing.route_headers(walk, kept.tier, kept.model)
-    headers += [(b"x-tierwise-cost-usd", writing.usd(0).encode()), (b"age", b"%d" % (age_us // 1_000_000))]
+    streamed = walk.outline.stream
+    more: list[Header] = [(b"age", b"%d" % (age_us // 1_000_000))]
     if kept.similarity is not None:
-        headers.append((b"x-tierwise-cache-similarity", b"%.4f" % kept.similarity))
-    if not walk.outline.stream:
-        reply.send(200, [writing.JSON, *headers], body)
+        more.append((b"x-tierwise-cache-similarity", b"%.4f" % kept.similarity))
+    begin = writing.STREAM if streamed else writing.PLAIN
+    head = writing.told(walk, begin, (kept.tier, kept.model), 0, more)
+    if not streamed:
+        reply.send(200, head, body)
         return
-    reply.start(200, [*writing.STREAM, *headers])
+    reply.start(200, head)
     last = max(len(body) - 1, 0) // _PIECE * _PIECE
     for at in range(0, last, _PIECE):
         await reply.write(body[at : at + _PIECE])

@@ -78,7 +78,7 @@ def tiers(site: Site, asked: Ranged) -> Tiers:
     for name in names:
         kept = [(slot, sums) for slot, sums in groups if (slot.tier or "pinned") == name]
         lines.append(_line(site, name, figures(kept), (by_tier.get(name, []), span.since_us, width)))
-    admission, own = site.control.gate.admission, site.control.gate.metrics.overhead_s
+    admission, own = site.control.gate.admission, site.control.gate.metrics.calls.overhead_s
     return Tiers(
         span=span,
         range=asked.range,
