@@ -137,7 +137,7 @@ class CapReached(BudgetRefused):
 
 class LimitRefused(TierwiseError):
     """`what` is counted a minute (`requests`, `tokens`; "" for calls at once), at most `limit`, of which
-    `left` may be used now."""
+    `left` may be used now. `retry_after_s` is a minute at most, None where no wait helps."""
 
     what: str = ""
     limit: int = 0
@@ -146,7 +146,7 @@ class LimitRefused(TierwiseError):
     kind = "rate_limit"
     retry: Retry = "later"
 
-    def __init__(self, message: str, hint: str = "", retry_after_s: float = 1.0) -> None:
+    def __init__(self, message: str, hint: str = "", retry_after_s: float | None = 1.0) -> None:
         super().__init__(message, hint)
         self.retry_after_s = retry_after_s
 

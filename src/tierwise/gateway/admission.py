@@ -7,6 +7,7 @@ cannot slip through, and what a call used beyond that when it is over.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable
 
 from tierwise.clock import now_us, rfc3339, tick_us
@@ -98,17 +99,18 @@ class Admission:
 def used_up(key: Key, per_minute: int, what: str, amount: int, wait_us: float) -> LimitRefused:
     """The refusal of `amount` of `what`, for which there is room in `wait_us`; never, where it is more than a
     whole minute's."""
-    seconds = max(1.0, min(60.0, wait_us / 1e6))
+    seconds = math.ceil(max(1.0, min(60.0, wait_us / 1e6)))
     if amount > per_minute:
         error = LimitRefused(
             f"This request needs {amount} {what}, and key {key.name!r} may use {per_minute} a minute.",
             "Send a smaller one, ask for fewer output tokens, or raise the key's limit.",
+            retry_after_s=None,
         )
         error.retry = "never"
     else:
         error = LimitRefused(
             f"Key {key.name!r} may use {per_minute} {what} a minute, and that is used up.",
-            f"Retry in {seconds:.0f} s, or raise the key's limit.",
+            f"Retry in {seconds} s, or raise the key's limit.",
             retry_after_s=seconds,
         )
     error.what, error.limit = what, per_minute
@@ -120,10 +122,16 @@ def limit_headers(error: LimitRefused, dialect: DialectName) -> list[Header]:
     """What is left and when there is room again, as the vendor of `dialect` tells it."""
     if not error.what:
         return []
-    reset = f"{error.retry_after_s:.0f}s"
     pattern = "x-ratelimit-{}-" + error.what
     if dialect == "anthropic_messages":
         pattern = f"anthropic-ratelimit-{error.what}-" + "{}"
-        reset = f"{rfc3339(now_us() + int(error.retry_after_s * 1e6))[:19]}Z"
-    told = (("limit", str(error.limit)), ("remaining", str(error.left)), ("reset", reset))
+    told = [("limit", str(error.limit)), ("remaining", str(error.left))]
+    if error.retry_after_s is not None:
+        told.append(("reset", _reset(error.retry_after_s, dialect)))
     return [(pattern.format(word).encode(), value.encode()) for word, value in told]
+
+
+def _reset(wait_s: float, dialect: DialectName) -> str:
+    if dialect != "anthropic_messages":
+        return f"{math.ceil(wait_s)}s"
+    return f"{rfc3339(now_us() + int(wait_s * 1e6) + 999_999)[:19]}Z"

@@ -79,4 +79,4 @@ def told(error: TierwiseError) -> Response:
 
 def _retry(reply: Response, error: TierwiseError) -> None:
     if isinstance(error, LimitRefused):
-        reply.headers["retry-after"] = str(max(1, round(error.retry_after_s)))
+        reply.headers["retry-after"] = str(max(1, round(error.retry_after_s or 1)))

@@ -106,7 +106,7 @@ class Signing:
             has_secret=bool(self._site.settings.secrets.admin),
         )
         if isinstance(error, LimitRefused):
-            reply.headers["retry-after"] = str(round(error.retry_after_s))
+            reply.headers["retry-after"] = str(round(error.retry_after_s or 1))
         self._cookie(request, reply, self._visitor_cookie, visitor)
         return reply
 

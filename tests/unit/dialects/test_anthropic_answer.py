@@ -285,7 +285,8 @@ def test_errors_are_told_in_anthropics_words(
 
 def test_only_short_waits_are_told() -> None:
     assert dict(DIALECT.write_error(LimitRefused("x", retry_after_s=2.2), "r")[1])[b"retry-after"] == b"3"
-    assert b"retry-after" not in dict(DIALECT.write_error(LimitRefused("x", retry_after_s=300), "r")[1])
+    assert dict(DIALECT.write_error(LimitRefused("x", retry_after_s=300), "r")[1])[b"retry-after"] == b"60"
+    assert b"retry-after" not in dict(DIALECT.write_error(LimitRefused("x", retry_after_s=None), "r")[1])
     assert b"retry-after" not in dict(DIALECT.write_error(BudgetRefused("x"), "r")[1])
 
 

@@ -30,7 +30,7 @@ GEMINI = registry.get("gemini")
         (Unauthenticated("no"), 401, "UNAUTHENTICATED", b"false", None),
         (BudgetRefused("cap"), 402, "FAILED_PRECONDITION", b"false", None),
         (UnknownModel("no"), 404, "NOT_FOUND", b"false", None),
-        (LimitRefused("slow", retry_after_s=300), 429, "RESOURCE_EXHAUSTED", b"true", b"30"),
+        (LimitRefused("slow", retry_after_s=300), 429, "RESOURCE_EXHAUSTED", b"true", b"60"),
         (Overloaded("full"), 503, "UNAVAILABLE", b"true", b"1"),
         (UpstreamStatus(529, "over", "overloaded_error"), 503, "UNAVAILABLE", b"false", None),
         (UpstreamStatus(500, "x", "INTERNAL"), 500, "INTERNAL", b"false", None),

@@ -57,7 +57,7 @@ def test_each_error_has_a_type_and_a_code(
     ("error", "should", "after"),
     [
         (errors.LimitRefused("x", retry_after_s=0.2), "true", "1"),
-        (errors.LimitRefused("x", retry_after_s=3600), "true", "30"),
+        (errors.LimitRefused("x", retry_after_s=3600), "true", "60"),
         (errors.Overloaded("x"), "true", "1"),
         (errors.BudgetRefused("x"), "false", None),
         (errors.Unauthenticated("x"), "false", None),

@@ -42,7 +42,13 @@ def test_a_provider_that_says_when_is_waited_for_a_minute_at_most() -> None:
 
 
 @pytest.mark.parametrize(
-    "error", [BadRequest("no"), *(UpstreamStatus(n, "no") for n in (400, 401, 402, 403))], ids=range(5)
+    "error",
+    [
+        BadRequest("no"),
+        LimitRefused("more than a minute's", retry_after_s=None),
+        *(UpstreamStatus(n, "no") for n in (400, 401, 402, 403)),
+    ],
+    ids=range(6),
 )
 def test_an_error_that_would_come_again_is_the_answer(error: TierwiseError) -> None:
     assert again(error, ROW, True) is None

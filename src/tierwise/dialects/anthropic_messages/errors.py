@@ -11,9 +11,8 @@ import msgspec
 
 from ...errors import Overloaded, TierwiseError, UpstreamStatus
 from ..sse import event_frame
+from ..waits import advised_wait
 
-LONGEST_RETRY_AFTER_S = 30
-"""SDKs sleep the whole Retry-After, so a longer one is not told."""
 _BY_STATUS = MappingProxyType(
     {
         400: "invalid_request_error",
@@ -49,9 +48,9 @@ def write_error(error: TierwiseError, request_id: str) -> tuple[int, list[tuple[
     status, kind = _status_and_type(error)
     retry = b"true" if error.retry == "later" else b"false"
     headers = [(b"request-id", request_id.encode()), (b"x-should-retry", retry)]
-    wait = getattr(error, "retry_after_s", None)
-    if wait is not None and 0 <= wait <= LONGEST_RETRY_AFTER_S:
-        headers.append((b"retry-after", str(math.ceil(wait)).encode()))
+    wait = advised_wait(error)
+    if wait is not None:
+        headers.append((b"retry-after", str(wait).encode()))
     if isinstance(error, UpstreamStatus) and status == error.status and _own(error.body):
         return status, headers, error.body
     told = {"type": "error", "error": {"type": kind, "message": error.sentence()}, "request_id": request_id}

@@ -10,12 +10,11 @@ from typing import Any
 
 import msgspec
 
-from ...errors import LimitRefused, Overloaded, TierwiseError, UpstreamError, UpstreamStatus
+from ...errors import Overloaded, TierwiseError, UpstreamError, UpstreamStatus
 from ..sse import frame
+from ..waits import advised_wait
 from .fields import Wire
 
-LONGEST_RETRY_AFTER_S = 30
-"""Clients sleep the whole Retry-After, so a longer one is not told."""
 _BY_STATUS = MappingProxyType(
     {
         400: "INVALID_ARGUMENT",
@@ -75,27 +74,17 @@ def error_object(error: TierwiseError) -> tuple[int, Wire]:
     if error.param:
         violation = {"field": error.param, "description": message}
         details.append({"@type": f"{_TYPE}BadRequest", "fieldViolations": [violation]})
-    wait = _wait(error)
+    wait = advised_wait(error)
     if wait is not None:
         details.append({"@type": f"{_TYPE}RetryInfo", "retryDelay": f"{wait}s"})
     return status, {"code": status, "message": message, "status": word, "details": details}
-
-
-def _wait(error: TierwiseError) -> int | None:
-    """Whole seconds a client is advised to wait; None where a short wait would not help."""
-    told: float | None = getattr(error, "retry_after_s", None)
-    if isinstance(error, LimitRefused):
-        return min(max(math.ceil(error.retry_after_s), 1), LONGEST_RETRY_AFTER_S)
-    if told is not None and 0 <= told <= LONGEST_RETRY_AFTER_S:
-        return math.ceil(told)
-    return 1 if isinstance(error, Overloaded) else None
 
 
 def write_error(error: TierwiseError, request_id: str) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
     """Status, extra headers and body. A Gemini provider's own error body goes through as it came."""
     status, wire = error_object(error)
     headers = [(b"x-should-retry", b"true" if error.retry == "later" else b"false")]
-    wait = _wait(error)
+    wait = advised_wait(error)
     if wait is not None:
         headers.append((b"retry-after", str(wait).encode()))
     if request_id:

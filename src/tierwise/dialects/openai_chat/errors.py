@@ -11,16 +11,13 @@ from typing import Any
 import msgspec
 
 from ...errors import (
-    LimitRefused,
-    Overloaded,
     TierwiseError,
     UpstreamError,
     UpstreamStatus,
 )
 from ...nouns import Failed
+from ..waits import advised_wait
 
-_LONGEST_S = 30
-"""SDKs sleep the whole Retry-After, so a longer one is not told."""
 _INVALID, _SERVER = "invalid_request_error", "server_error"
 # kind → (type, code); a code of None is null on the wire, as OpenAI writes plain invalid requests.
 _KINDS: Mapping[str, tuple[str, str | None]] = MappingProxyType(
@@ -123,16 +120,9 @@ def write_error(error: TierwiseError, request_id: str) -> tuple[int, list[tuple[
     status, wire = error_object(error)
     later = error.retry == "later"
     headers = [(b"x-should-retry", b"true" if later else b"false")]
-    if isinstance(error, LimitRefused):
-        # The SDKs sleep as long as they are told.
-        wait = min(max(math.ceil(error.retry_after_s), 1), _LONGEST_S)
+    wait = advised_wait(error)
+    if wait is not None:
         headers.append((b"retry-after", str(wait).encode()))
-    elif isinstance(error, Overloaded):
-        headers.append((b"retry-after", b"1"))
-    elif isinstance(error, UpstreamStatus):
-        wait_s = error.retry_after_s
-        if wait_s is not None and wait_s <= _LONGEST_S:
-            headers.append((b"retry-after", str(math.ceil(wait_s)).encode()))
     if request_id:
         headers.append((b"x-request-id", request_id.encode("latin1", "replace")))
     return status, headers, msgspec.json.encode({"error": wire})

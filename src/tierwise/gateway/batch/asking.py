@@ -123,7 +123,7 @@ async def ask(gate: Gate, batch: Batch, row: Row, alone: bool) -> Answered | Lat
 def again(error: TierwiseError, row: Row, alone: bool) -> Later | None:
     """When a row that failed so is to be asked again; None: this is its answer."""
     if isinstance(error, LimitRefused):
-        return Later(error.retry_after_s, counts=False)
+        return None if error.retry_after_s is None else Later(error.retry_after_s, counts=False)
     if isinstance(error, Overloaded | StoreError):
         return Later(_SHUT_S, counts=False)
     if isinstance(error, BudgetRefused):

@@ -1,0 +1,26 @@
+"""How long a client is told to wait before it asks again: the same in every dialect."""
+
+from __future__ import annotations
+
+import math
+
+from ..errors import LimitRefused, Overloaded, TierwiseError
+
+LONGEST_S = 30
+"""The SDKs sleep the whole Retry-After: a longer one of a provider's is not told."""
+A_MINUTE_S = 60
+"""What every SDK still waits for; the older ones take more for none at all."""
+
+
+def advised_wait(error: TierwiseError) -> int | None:
+    """Whole seconds, None where waiting a little does not help.
+
+    Of a key's own limit, which is by the minute, the whole wait: with less, or without, the SDKs use up their
+    retries before there is room.
+    """
+    wait: float | None = getattr(error, "retry_after_s", None)
+    if isinstance(error, LimitRefused):
+        return None if wait is None else min(max(1, math.ceil(wait)), A_MINUTE_S)
+    if isinstance(error, Overloaded):
+        return 1
+    return math.ceil(wait) if wait is not None and 0 <= wait <= LONGEST_S else None
