@@ -7,6 +7,12 @@ import os
 import sys
 from pathlib import Path
 
+from owned import (  # noqa: F401  what they start is ended with fixtures and tests
+    pytest_fixture_post_finalizer,
+    pytest_fixture_setup,
+    pytest_runtest_call,
+)
+
 # The tests start hundreds of processes. Without bytecode each compiles all sources anew: four times the work.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False

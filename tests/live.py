@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from owned import own
 from tierwise.ledger import read_ledger
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -61,6 +62,7 @@ class Process:
         self.log = folder / f"{arguments[0]}.err"
         self.arguments = arguments
         self.environ = {**os.environ, "UPSTREAM_KEY": "sk-upstream-canary", **(environ or {})}
+        own(self)
         self.start()
 
     def start(self) -> None:
@@ -84,6 +86,11 @@ class Process:
         except subprocess.TimeoutExpired:
             self.child.kill()
             raise
+
+    def end(self) -> None:
+        """kill -9 of what still runs."""
+        if self.child.poll() is None:
+            self.kill()
 
     def kill(self) -> None:
         """kill -9."""
