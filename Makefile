@@ -6,7 +6,7 @@ STAMP := .venv/.stamp-$(shell cat requirements/dev.txt pyproject.toml scripts/se
 # Sources are compiled once, not by each of the hundreds of processes that the checks start.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup demo test test-clients check fmt bench lock clean
+.PHONY: setup demo unit test test-clients check fmt bench lock clean
 
 setup: $(STAMP)
 
@@ -16,6 +16,11 @@ $(STAMP): requirements/dev.txt pyproject.toml scripts/setup.sh
 
 demo: setup
 	$(BIN)/tierwise demo
+
+# Plugins that no unit test uses take a second to load.
+unit: setup
+	$(BIN)/python -m pytest tests/unit -n auto --maxprocesses 4 \
+	  -p no:schemathesis -p no:anyio -p no:hypothesispytest
 
 test: setup
 	PYTHON=$(PYTHON) sh scripts/clients.sh python

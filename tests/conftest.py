@@ -17,6 +17,8 @@ from owned import (  # noqa: F401  what they start is ended with fixtures and te
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
+gc.disable()  # until everything is collected
+
 # A shell may hold what tierwise or an SDK takes for its own; every test says what it wants.
 for name in [*os.environ]:
     if name.upper().endswith(("_PROXY", "_API_KEY", "_BASE_URL")) or name == "TIERWISE_CONFIG":
@@ -39,6 +41,6 @@ def pytest_pycollect_makemodule(module_path: Path) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Thousands of tests live to the end: the garbage collector need not look at them again and again."""
-    gc.collect()
+    """What was collected lives to the end: the garbage collector does not look at it again and again."""
     gc.freeze()
+    gc.enable()
