@@ -1,5 +1,5 @@
 """The shape limits of the design, checked: file and function length, line width, parameters, cycles, names,
-broad excepts."""
+broad excepts; and that the unit tests' folders mirror the packages."""
 
 from __future__ import annotations
 
@@ -34,6 +34,11 @@ def main() -> int:
         imports[module_name(path)] = imported(path)
     for path in sorted((ROOT / "tests").rglob("*.py")) + sorted((ROOT / "benchmarks").rglob("*.py")):
         faults += file_faults(path, functions=False)
+    faults += [
+        f"{path.relative_to(ROOT)} tests no package of src/tierwise"
+        for path in sorted((ROOT / "tests/unit").rglob("test_*.py"))
+        if not (ROOT / "src/tierwise" / path.parent.relative_to(ROOT / "tests/unit")).is_dir()
+    ]
     faults += [f"import cycle: {' -> '.join(cycle)}" for cycle in cycles(imports)]
     print("\n".join(faults) if faults else f"shape: {len(imports)} modules within the limits")
     return bool(faults)

@@ -120,7 +120,7 @@ def test_a_passing_error_is_asked_again_at_leisure(world: NativeWorld) -> None:
     billed = len(world.billed())
     batch = handed_in(client, [line("busy", f"{HAIKU}-e503")])
     assert live.wait_for(lambda: len(world.billed()) >= billed + 3)
-    client.batches.cancel(batch.id)  # how long it would go on: tests/unit/gateway/test_batch_again.py
+    client.batches.cancel(batch.id)  # how long it would go on: tests/unit/gateway/batch/test_again.py
     assert ended(client, batch.id).request_counts.failed == 1
     ways = [each["batch"] for each in world.billed()[billed:]]
     assert ways[0] is True

@@ -29,7 +29,7 @@ from tierwise.nouns import (
     Usage,
     UsageSeen,
 )
-from unit.dialects.anthropic_frames import FULL, SAID, chunks, message
+from unit.dialects.anthropic_messages.frames import FULL, SAID, chunks, message
 
 DIALECT = registry.get("anthropic_messages")
 OURS = "anthropic_messages"

@@ -14,7 +14,7 @@ from tierwise.nouns import (
     Usage,
     UsageSeen,
 )
-from unit.dialects.gemini_frames import FORMS, GEMINI, STREAM, read, tap_over
+from unit.dialects.gemini.frames import FORMS, GEMINI, STREAM, read, tap_over
 
 
 def cut(data: bytes, at: list[int]) -> list[bytes]:

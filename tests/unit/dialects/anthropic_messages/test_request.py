@@ -24,7 +24,7 @@ from tierwise.nouns import (
     ToolResult,
 )
 
-DATA = Path(__file__).parents[4] / "shared" / "data"
+DATA = Path(__file__).parents[5] / "shared" / "data"
 DIALECT = registry.get("anthropic_messages")
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from tierwise.dialects import registry
 from tierwise.nouns import Usage
-from unit.dialects.anthropic_frames import FULL, SAID, delta, opening, start, wire
+from unit.dialects.anthropic_messages.frames import FULL, SAID, delta, opening, start, wire
 
 DIALECT = registry.get("anthropic_messages")
 

@@ -34,7 +34,7 @@ from tierwise.nouns import (
     Usage,
     UsageSeen,
 )
-from unit.dialects.anthropic_frames import (
+from unit.dialects.anthropic_messages.frames import (
     CITATION,
     FULL,
     delta,
@@ -47,7 +47,7 @@ from unit.dialects.anthropic_frames import (
     wire,
 )
 
-SCHEMA = Path(__file__).parents[4] / "shared/data/schemas/anthropic-2.12.0-RawMessageStreamEvent.schema.json"
+SCHEMA = Path(__file__).parents[5] / "shared/data/schemas/anthropic-2.12.0-RawMessageStreamEvent.schema.json"
 DIALECT = registry.get("anthropic_messages")
 OURS = "anthropic_messages"
 ASK = Ask(OURS, "claude-x", (Message("user", (Text("hi"),)),))

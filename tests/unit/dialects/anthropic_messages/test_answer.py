@@ -41,7 +41,7 @@ from tierwise.nouns import (
     Usage,
 )
 
-SCHEMAS = Path(__file__).parents[4] / "shared" / "data" / "schemas"
+SCHEMAS = Path(__file__).parents[5] / "shared" / "data" / "schemas"
 DIALECT = registry.get("anthropic_messages")
 ASK = Ask("anthropic_messages", "claude-x", (Message("user", (Text("hi"),)),), raw=b"")
 

@@ -34,7 +34,7 @@ from tierwise.nouns import (
 )
 
 SCHEMA = (
-    Path(__file__).parents[4] / "shared/data/schemas/anthropic-2.12.0-BetaMessageCreateParams.schema.json"
+    Path(__file__).parents[5] / "shared/data/schemas/anthropic-2.12.0-BetaMessageCreateParams.schema.json"
 )
 DIALECT = registry.get("anthropic_messages")
 HI = Message("user", (Text("hi"),))

@@ -32,7 +32,7 @@ from tierwise.nouns import (
     Usage,
     UsageSeen,
 )
-from unit.dialects.gemini_frames import FORMS, GEMINI, LINE, STREAM, Piece, array, piece, read, sse, tap_over
+from unit.dialects.gemini.frames import FORMS, GEMINI, LINE, STREAM, Piece, array, piece, read, sse, tap_over
 
 STAND_IN = base64.b64encode(b"skip_thought_signature_validator").decode()
 
