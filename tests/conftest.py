@@ -5,7 +5,10 @@ from __future__ import annotations
 import gc
 import os
 import sys
+from collections.abc import Generator
 from pathlib import Path
+
+import pytest
 
 from owned import (  # noqa: F401  what they start is ended with fixtures and tests
     pytest_fixture_post_finalizer,
@@ -13,11 +16,11 @@ from owned import (  # noqa: F401  what they start is ended with fixtures and te
     pytest_runtest_call,
 )
 
+UNIT = Path(__file__).parent / "unit"
+
 # The tests start hundreds of processes. Without bytecode each compiles all sources anew: four times the work.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
-
-gc.disable()  # until everything is collected
 
 # A shell may hold what tierwise or an SDK takes for its own; every test says what it wants.
 for name in [*os.environ]:
@@ -25,12 +28,11 @@ for name in [*os.environ]:
         del os.environ[name]
 
 
-def pytest_pycollect_makemodule(module_path: Path) -> None:
-    """Drawn examples are the same on every run, and without limits of time: a slow or busy machine finds no
-    faults of its own. `--hypothesis-profile=default` looks for new ones.
+def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> None:
+    """The same examples on every run, and no limits of time: a busy machine finds no faults of its own.
+    `--hypothesis-profile=default` looks for new ones. Unit tests draw nothing, and start sooner without.
     """
-    # Unit tests draw nothing, and start sooner without.
-    if "unit" in module_path.parts or "hypothesis" in sys.modules:
+    if module_path.is_relative_to(UNIT) or parent.config.getoption("--hypothesis-profile", None):
         return
     from hypothesis import HealthCheck, settings
 
@@ -40,7 +42,12 @@ def pytest_pycollect_makemodule(module_path: Path) -> None:
     settings.load_profile("same")
 
 
-def pytest_collection_finish() -> None:
-    """What was collected lives to the end: the garbage collector does not look at it again and again."""
-    gc.freeze()
-    gc.enable()
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """What is collected lives to the end: the garbage collector does not look at it again and again."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
