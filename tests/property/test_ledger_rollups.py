@@ -15,18 +15,20 @@ from typing import Any, get_args
 
 import pytest
 
+import tierwise.ledger.durations as durations
 import tierwise.ledger.rollup_step as steps
 import tierwise.ledger.rollup_verify as checks
 from postgres import postgres  # noqa: F401  a fixture
 from stores import STORES, Stores
 from tierwise.errors import StoreError
-from tierwise.ledger import By, Ledger, Report
+from tierwise.ledger import By, Ledger, Line, Report
 from tierwise.ledger.report import Quantiles, quantiles
 from tierwise.nouns import Usage
 from unit.ledger.made import NOON, closed, opened
 
 HOUR_US = 3_600_000_000
 SLICE = 32
+TAGS = ("x", "y", 'nul \x00 and "quotes"')
 OUTCOMES = ("ok", "ok", "ok", "error", "truncated", "cancelled")
 
 
@@ -34,6 +36,7 @@ OUTCOMES = ("ok", "ok", "ok", "error", "truncated", "cancelled")
 def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stores:
     for room in (steps, checks):
         monkeypatch.setattr(room, "SLICE", SLICE)
+    monkeypatch.setattr(durations, "FEW", 4)
     return STORES[request.param](tmp_path, request)
 
 
@@ -45,6 +48,9 @@ class Traffic:
         self.draw = random.Random(seed)
         self.open: list[str] = []
         self.count = 0
+        self.projects = {"gone": ""}
+        for name, project in (("one", "acme"), ("two", "acme"), ("three", "other")):
+            self.projects[ledger.create_key(name, project=project)[0].id] = project
 
     def at(self) -> int:
         ago = self.draw.choice((0, 0, 0, 1, 25, 24 * 40)) * HOUR_US
@@ -58,8 +64,8 @@ class Traffic:
             self.open.append(name)
             said: dict[str, Any] = {
                 "task": draw.choice(("qa", "code", "")), "tier": draw.choice(("swift", "sure")),
-                "model": draw.choice(("m1", "m2")), "key": draw.choice(("k1", "k2", "k3")),
-                "tags": tuple(draw.sample(("x", "y", "z"), draw.randrange(3))), "at_us": self.at(),
+                "model": draw.choice(("m1", "m2")), "key": draw.choice(sorted(self.projects)),
+                "tags": tuple(draw.sample(TAGS, draw.randrange(3))), "at_us": self.at(),
                 "kind": draw.choice(("call", "call", "shadow")), "price_id": draw.choice(("p", "p", "")),
             }  # fmt: skip
             await self.ledger.open(opened(name, draw.choice((0, 10**9, 2**62)), **said))
@@ -77,7 +83,8 @@ class Traffic:
                         input=draw.choice((0, 7, 2**40)), cache_read=draw.randrange(9),
                         source=draw.choice(("reported", "estimated")),
                     ),
-                    ttft_us=draw.choice((None, draw.randrange(10**7))), total_us=draw.randrange(10**9),
+                    ttft_us=draw.choice((None, draw.randrange(10**7))),
+                    total_us=draw.choice((draw.randrange(10**9), 2_340_000)),
                     asked_pico=draw.choice((None, draw.randrange(10**9))),
                     reference_pico=draw.choice((None, 2**61)),
                 )
@@ -86,6 +93,10 @@ class Traffic:
 
 def at_us(row: dict[str, Any]) -> int:
     return int(datetime.fromisoformat(row["at"]).astimezone(UTC).timestamp() * 1e6 + 0.5)
+
+
+def groups_of(row: dict[str, Any], by: str) -> list[str]:
+    return [row["at"][:10]] if by == "day" else row["tags"] if by == "tag" else [row[by]]
 
 
 def expected(rows: list[dict[str, Any]], by: str, since: int, until: int) -> dict[str, tuple[Any, ...]]:
@@ -99,12 +110,11 @@ def expected(rows: list[dict[str, Any]], by: str, since: int, until: int) -> dic
         first = booked.setdefault(row["attempt"], row)
         if not since <= at < until:
             continue
-        groups = [row["at"][:10]] if by == "day" else row["tags"] if by == "tag" else [row[by]]
         late = row["event"] == "correction"
         unpriced = bool(row["unpriced"]) - (first["cost_pico"] is None) if late else row["cost_pico"] is None
         whole = row["cost_pico"] if not late else (first["cost_pico"] or 0) + row["cost_pico"]
         known = row["asked_pico"] is not None and (not row["unpriced"] if late else whole is not None)
-        for group in groups:
+        for group in groups_of(row, by):
             line = found[group]
             for place, amount in enumerate((
                 not late, row["outcome"] in ("error", "truncated"), -1 if late else row["outcome"] == "swept",
@@ -115,14 +125,31 @@ def expected(rows: list[dict[str, Any]], by: str, since: int, until: int) -> dic
     return {group: tuple(line) for group, line in found.items()}
 
 
+def took(rows: list[dict[str, Any]], by: str, since: int, until: int) -> dict[str, tuple[Quantiles, ...]]:
+    """Time to first token and total time of the calls that ended well, by group, from the export."""
+    found: dict[str, tuple[list[int], list[int]]] = defaultdict(lambda: ([], []))
+    for row in rows:
+        if row["event"] == "close" and row["outcome"] == "ok" and since <= at_us(row) < until:
+            for group in groups_of(row, by):
+                for held, name in zip(found[group], ("ttft_us", "total_us"), strict=True):
+                    held += [row[name]] * (row[name] is not None)
+    return {group: tuple(map(three_digits, held)) for group, held in found.items()}
+
+
+def three_digits(micros: list[int]) -> Quantiles:
+    exact = quantiles(micros)
+    return Quantiles(exact.n, *map(cut, (exact.p50, exact.p95, exact.p99)))
+
+
 def told(report: Report) -> dict[str, tuple[Any, ...]]:
-    return {
-        line.group: (
-            line.calls, line.errors, line.swept, line.unpriced, line.estimated, line.usage.input,
-            line.spend_pico, line.asked.calls, line.asked.baseline_pico - line.asked.cost_pico,
-        )
-        for line in report.lines
-    }  # fmt: skip
+    return {line.group: told_of(line) for line in report.lines}
+
+
+def told_of(line: Line) -> tuple[Any, ...]:
+    return (
+        line.calls, line.errors, line.swept, line.unpriced, line.estimated, line.usage.input,
+        line.spend_pico, line.asked.calls, line.asked.baseline_pico - line.asked.cost_pico,
+    )  # fmt: skip
 
 
 def cut(micros: int | None) -> int | None:
@@ -130,6 +157,13 @@ def cut(micros: int | None) -> int | None:
         return None
     digits = max(0, len(str(micros)) - 3)
     return micros // 10**digits * 10**digits
+
+
+def odd(draw: random.Random) -> tuple[int, int]:
+    """A span that cuts two hours, mostly with rows in them."""
+    first, last = (NOON - ago * HOUR_US + draw.randrange(2 * HOUR_US)
+                   for ago in draw.choice([(960, 0), (960, 25), (25, 0), (1, 0), (0, 0)]))  # fmt: skip
+    return min(first, last), max(first, last)
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -151,21 +185,25 @@ async def _compared(place: Stores, seed: int) -> None:
         for _ in range(draw.randrange(4)):
             ledger.roll()
         rows = list(place.read().rows())
+        for row in rows:
+            row["project"] = traffic.projects[row["key"]]
         for by in get_args(By):
-            if by == "project":
-                continue
-            since, until = draw.choice(spans)
-            report = place.read().report(by, since, until)
-            assert told(report) == expected(rows, by, since, until), (by, since, until)
+            for since, until in (draw.choice(spans), odd(draw)):
+                report = place.read().report(by, since, until)
+                assert told(report) == expected(rows, by, since, until), (by, since, until)
+                whole = expected(rows, "kind", since, until).values()
+                assert told_of(report.all) == tuple(map(sum, zip(*whole, strict=True))) or not whole
+                times = {line.group: (line.ttft, line.total) for line in report.lines if line.total.n}
+                assert times == took(rows, by, since, until), (by, since, until)
+        for row in rows:
+            del row["project"]
         for since, until in spans:
             within = [row for row in rows if since <= at_us(row) < until]
             assert list(place.read().rows(since, until)) == within, (since, until)
     while ledger.roll():
         pass
-    took = sorted(row["total_us"] for row in rows if row["event"] == "close" and row["outcome"] == "ok")
-    total = place.read().report("task").all.total
-    exact = quantiles(took)
-    assert total == Quantiles(exact.n, *map(cut, (exact.p50, exact.p95, exact.p99)))
+    well = [row["total_us"] for row in rows if row["event"] == "close" and row["outcome"] == "ok"]
+    assert place.read().report("task").all.total == three_digits(well)
     assert place.read().verify() == []
     await ledger.shutdown()
 

@@ -35,6 +35,11 @@ def make_report(ask: Ask, flavour: Flavour, by: By, since_us: int | None, until_
     word = () if by == "day" else ("key",) if by == "project" else (by,)
     found = sums.of(Wanted(facet, word, *span, by=DAY if by == "day" else None, timed=True))
     for slot, tally in found.items():
+        of_all = facet == "tag" and not slot.words
+        if of_all or facet != "tag":
+            everything[slot.outcome].merge(tally)
+        if of_all:
+            continue
         if by == "day":
             group = rfc3339(slot.start * STEPS[DAY])[:10]
         elif by == "project":
@@ -42,12 +47,6 @@ def make_report(ask: Ask, flavour: Flavour, by: By, since_us: int | None, until_
         else:
             group = slot.words[0]
         groups[group][slot.outcome].merge(tally)
-        if facet != "tag":
-            everything[slot.outcome].merge(tally)
-    if facet == "tag":
-        # A call is in the lines of all its tags, and once in the total.
-        for slot, tally in sums.of(Wanted("route", (), *span, timed=True)).items():
-            everything[slot.outcome].merge(tally)
     names = {id: name for id, (name, _) in keys.items()} if by == "key" else {}
     lines = [_line(group, names.get(group, group), outcomes) for group, outcomes in groups.items()]
     if by == "day":
@@ -82,6 +81,6 @@ def _line(group: str, label: str, outcomes: dict[str, Tally]) -> Line:
         reference=Saving(*[sums[AT[name]] for name in ("reference_calls", "reference", "reference_cost")]),
         cached=hits[AT["calls"]],
         cached_saved_pico=hits[AT["asked"]],
-        ttft=ranked(whole.ttft),
-        total=ranked(whole.total),
+        ttft=ranked(whole.ttft.counts()),
+        total=ranked(whole.total.counts()),
     )

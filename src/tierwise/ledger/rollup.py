@@ -7,12 +7,13 @@ report adds the rows after it, and those of an hour it cuts, so it is always exa
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from hashlib import blake2b
 from typing import Any, Literal, NamedTuple
 
 import msgspec
+
+from .durations import Durations
 
 HOUR_US = 3_600_000_000
 STEPS = (HOUR_US, 24 * HOUR_US, 32 * 24 * HOUR_US)
@@ -39,12 +40,6 @@ SUMS = (*COUNTS, *AMOUNTS)
 COLUMNS = (*COUNTS, *(f"{name}_{half}" for name in AMOUNTS for half in ("high", "low")))
 AT = {name: place for place, name in enumerate(SUMS)}
 
-Durations = Counter[int]
-"""Microseconds, cut to three significant digits → how many calls took so long."""
-
-_encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(dict[int, int]).decode
-
 
 class Group(NamedTuple):
     """What sums are kept by. `words` are in the order of FACETS."""
@@ -59,6 +54,14 @@ class Group(NamedTuple):
         return blake2b(msgspec.json.encode(self), digest_size=16).hexdigest()
 
 
+def tags_of(stored: str) -> tuple[str, ...]:
+    """The tags in a row's JSON array. What Postgres cannot hold was put back into it unescaped."""
+    return _tags(stored.replace("\x00", "\\u0000")) if stored != "[]" else ()
+
+
+_tags = msgspec.json.Decoder(tuple[str, ...]).decode
+
+
 class Tally:
     """Sums in the order of SUMS, and how long the calls that ended well took."""
 
@@ -66,8 +69,8 @@ class Tally:
 
     def __init__(self) -> None:
         self.sums = [0] * len(SUMS)
-        self.ttft: Durations = Counter()
-        self.total: Durations = Counter()
+        self.ttft = Durations()
+        self.total = Durations()
 
     def add(self, columns: Sequence[Any]) -> None:
         """Adds a row of COLUMNS."""
@@ -82,8 +85,8 @@ class Tally:
         """Adds another tally."""
         for place, amount in enumerate(other.sums):
             self.sums[place] += amount
-        self.ttft.update(other.ttft)
-        self.total.update(other.total)
+        self.ttft.merge(other.ttft)
+        self.total.merge(other.total)
 
     def columns(self) -> list[int]:
         """The sums as a row of COLUMNS."""
@@ -148,22 +151,3 @@ def plan(since_us: int, until_us: int, coarsest: int = BLOCK) -> Plan:
                 found.whole.extend(part.whole)
                 found.cut.extend(part.cut)
     return found
-
-
-def durations(listed: str | None) -> Durations:
-    """Counts of durations that a query lists with commas between them."""
-    found: Durations = Counter()
-    if listed:
-        for text, count in Counter(listed.split(",")).items():
-            found[int(text)] = count
-    return found
-
-
-def packed(counts: Durations) -> bytes | None:
-    """Durations as they are stored; None for none."""
-    return _encode(dict(counts)) if counts else None
-
-
-def unpacked(stored: Any) -> Iterable[tuple[int, int]]:
-    """Durations as they were before `packed`, with their counts."""
-    return _decode(stored).items() if stored else ()

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from .periods import FOREVER_US
 from .rollup import (
@@ -19,11 +19,10 @@ from .rollup import (
     Facet,
     Plan,
     Tally,
-    durations,
     plan,
-    unpacked,
+    tags_of,
 )
-from .rollup_sql import Ask, Flavour, durations_query, rows_query, sums_query
+from .rollup_sql import Ask, Flavour, Stretch, durations_query, rows_asked, rows_query, sums_query
 
 PIECE = 4 * SLICE
 """Events summed by one query where nothing is rolled up: what it lists of durations stays small."""
@@ -33,6 +32,7 @@ class Wanted(Struct, frozen=True):
     """Which sums: by some of a facet's words and the outcome, of calls that ended in [since_us, until_us).
 
     `by`: the number of the step whose periods are told apart; None: one for all. `timed`: with durations.
+    By tag there are also slots without words, of all calls: one has several tags, or none.
     """
 
     facet: Facet
@@ -65,34 +65,51 @@ class Sums:
 
     def of(self, wanted: Wanted) -> Tallies:
         """The sums wanted, of every row there is."""
-        found = self.stored(wanted)
-        span = (wanted.since_us, wanted.until_us)
+        planned = self.plan(wanted)
+        found = self._kept(wanted, planned)
+        stretches = self._cut(planned)
         for low, high in pieces(self.rolled, self.top):
-            self._add_rows(found, wanted, (low, high), span)
+            stretches.append(Stretch(low, high, wanted.since_us, wanted.until_us))
+            self._add_rows(found, wanted, stretches)
+            stretches = []
+        self._add_rows(found, wanted, stretches)
         return found
 
     def stored(self, wanted: Wanted) -> Tallies:
         """The sums wanted, of the rows up to the number `rolled`."""
-        found: Tallies = {}
         planned = self.plan(wanted)
-        for step, first, after in planned.whole:
-            given = {"facet": NUMBERS[wanted.facet], "step": step, "first": first, "after": after}
-            self._add_kept(found, wanted, given)
-        for since, until in planned.cut:
-            hours = {"first": since // HOUR_US, "last": (until - 1) // HOUR_US}
-            low, high = self._ask(self._flavour.text(_SPAN), hours)[0]
-            if low is not None:
-                self._add_rows(found, wanted, (low - 1, min(high, self.rolled)), (since, until))
+        found = self._kept(wanted, planned)
+        self._add_rows(found, wanted, self._cut(planned))
         return found
 
     def plan(self, wanted: Wanted) -> Plan:
         """How the stretch of time is put together."""
         return plan(wanted.since_us, wanted.until_us, BLOCK if wanted.by is None else wanted.by)
 
-    def rows(self, facet: Facet, numbers: tuple[int, int], width: int, span: tuple[int, int]) -> Any:
-        """Rows of `rows_query`: events numbered after `numbers[0]` up to `numbers[1]`, ended in `span`."""
-        given = {"low": numbers[0], "high": numbers[1], "width": width, "since": span[0], "until": span[1]}
-        return self._ask(rows_query(self._flavour, facet), given)
+    def rows(self, facet: Facet, stretches: Sequence[Stretch], width: int) -> Any:
+        """Rows of `rows_query`."""
+        query = rows_query(self._flavour, (facet,), len(stretches))
+        return self._ask(query, rows_asked(stretches, width))
+
+    def _kept(self, wanted: Wanted, planned: Plan) -> Tallies:
+        found: Tallies = {}
+        for step, first, after in planned.whole:
+            given = {"facet": NUMBERS[wanted.facet], "step": step, "first": first, "after": after}
+            self._add_kept(found, wanted, given)
+            if wanted.facet == "tag":
+                whole = structs.replace(wanted, facet="route", words=())
+                self._add_kept(found, whole, {**given, "facet": NUMBERS["route"]})
+        return found
+
+    def _cut(self, planned: Plan) -> list[Stretch]:
+        """Where the rows of the hours are that must be read row by row."""
+        found = []
+        for since, until in planned.cut:
+            hours = {"first": since // HOUR_US, "last": (until - 1) // HOUR_US}
+            low, high = self._ask(self._flavour.text(_SPAN), hours)[0]
+            if low is not None:
+                found.append(Stretch(low - 1, min(high, self.rolled), since, until))
+        return found
 
     def _add_kept(self, found: Tallies, wanted: Wanted, given: dict[str, Any]) -> None:
         count, by_start = len(wanted.words), wanted.by is not None
@@ -105,19 +122,22 @@ class Sums:
         for row in self._ask(durations_query(self._flavour, wanted.words), given):
             start = int(row[0]) // ratio if by_start else 0
             tally = _tally(found, Slot(start, tuple(row[1 : count + 1]), "ok"))
-            for counts, stored in ((tally.ttft, row[count + 1]), (tally.total, row[count + 2])):
-                for took, calls in unpacked(stored):
-                    counts[took] += calls
+            tally.ttft.add_packed(row[count + 1])
+            tally.total.add_packed(row[count + 2])
 
-    def _add_rows(
-        self, found: Tallies, wanted: Wanted, numbers: tuple[int, int], span: tuple[int, int]
-    ) -> None:
+    def _add_rows(self, found: Tallies, wanted: Wanted, stretches: Sequence[Stretch]) -> None:
+        if not stretches:
+            return
         names = FACETS[wanted.facet]
         places = [names.index(word) + 1 for word in wanted.words]
         width = FOREVER_US if wanted.by is None else STEPS[wanted.by]
-        for row in self.rows(wanted.facet, numbers, width, span):
-            slot = Slot(int(row[0]), tuple([row[place] for place in places]), row[len(names) + 1])
-            add_row(_tally(found, slot), row[len(names) + 2 :])
+        for row in self.rows(wanted.facet, stretches, width):
+            said = [tuple([row[place] for place in places])]
+            if wanted.facet == "tag":
+                said = [(), *((tag,) for tag in tags_of(row[1]))]
+            for words in said:
+                slot = Slot(int(row[0]), words, row[len(names) + 1])
+                add_row(_tally(found, slot), row[len(names) + 2 :])
 
 
 class Horizon:
@@ -156,8 +176,8 @@ def pieces(low: int, high: int, size: int = PIECE) -> Iterator[tuple[int, int]]:
 def add_row(tally: Tally, row: Any) -> None:
     """Adds what `rows_query` gives after the outcome."""
     tally.add(row[: len(COLUMNS)])
-    tally.ttft.update(durations(row[len(COLUMNS)]))
-    tally.total.update(durations(row[len(COLUMNS) + 1]))
+    tally.ttft.add_listed(row[len(COLUMNS)])
+    tally.total.add_listed(row[len(COLUMNS) + 1])
 
 
 def _tally(found: Tallies, slot: Slot) -> Tally:

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from .periods import FOREVER_US
 from .rollup import (
     COLUMNS,
     FACETS,
@@ -18,17 +17,15 @@ from .rollup import (
     Group,
     Slice,
     Tally,
-    packed,
-    unpacked,
+    tags_of,
 )
 from .rollup_read import Sums, add_row
-from .rollup_sql import Ask, Flavour, insert, slice_query, spans_query
+from .rollup_sql import Ask, Flavour, Stretch, insert, rows_asked, rows_query, spans_query
 
 WriteMany = Callable[[str, Sequence[tuple[Any, ...]]], int]
 """Runs one statement for each row of values; how many rows it changed."""
 
 _encode = msgspec.json.Encoder().encode
-_tags = msgspec.json.Decoder(tuple[str, ...]).decode
 _WORDS = tuple(word for words in FACETS.values() for word in words)
 _IDS = "SELECT digest, id FROM rollup_group"
 _KEPT = (
@@ -57,12 +54,13 @@ def waiting(sums: Sums, safe: int) -> tuple[int, int] | None:
 def sliced(sums: Sums, ask: Ask, flavour: Flavour, numbers: tuple[int, int]) -> Slice:
     """What the events of a slice add up to: the rows are read once, for every facet."""
     hours: dict[int, dict[Group, Tally]] = {}
-    given = {"low": numbers[0], "high": numbers[1], "width": HOUR_US, "since": 0, "until": FOREVER_US}
-    for row in ask(slice_query(flavour), given):
+    query = rows_query(flavour, tuple(FACETS))
+    for row in ask(query, rows_asked([Stretch(*numbers)], HOUR_US)):
         groups, part = hours.setdefault(int(row[0]), {}), Tally()
         add_row(part, row[len(_WORDS) + 2 :])
         for facet, words in _worded(row[1 : len(_WORDS) + 1]):
             groups.setdefault(Group(facet, words, row[len(_WORDS) + 1]), Tally()).merge(part)
+    given = {"low": numbers[0], "high": numbers[1], "width": HOUR_US}
     spans = {int(hour): (first, last) for hour, first, last in ask(spans_query(flavour), given)}
     return Slice(*numbers, hours, spans)
 
@@ -74,8 +72,8 @@ def _worded(values: Sequence[str]) -> Iterator[tuple[Facet, tuple[str, ...]]]:
     for facet, words in FACETS.items():
         if words != ("tag",):
             yield facet, tuple([said[word] for word in words])
-        elif said["tag"] != "[]":
-            yield from ((facet, (tag,)) for tag in _tags(said["tag"]))
+        else:
+            yield from ((facet, (tag,)) for tag in tags_of(said["tag"]))
 
 
 def change_of(made: Slice, ask: Ask, flavour: Flavour) -> Change:
@@ -117,10 +115,9 @@ def _time(
     for id, *kept in ask(flavour.text(_KEPT), given):
         tally = timed.get(id)
         if tally is not None:
-            for counts, stored in zip((tally.ttft, tally.total), kept, strict=True):
-                for took, calls in unpacked(stored):
-                    counts[took] += calls
-    change.latencies.extend((*place, id, packed(t.ttft), packed(t.total)) for id, t in timed.items())
+            tally.ttft.add_packed(kept[0])
+            tally.total.add_packed(kept[1])
+    change.latencies.extend((*place, id, t.ttft.packed(), t.total.packed()) for id, t in timed.items())
 
 
 def write_change(change: Change, write: WriteMany, flavour: Flavour) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-from .rollup import COLUMNS, DAY, FACETS, HOUR, HOUR_US, NUMBERS, SLICE, STEPS, SUMS, Group, Tally, unpacked
+from .rollup import COLUMNS, DAY, FACETS, HOUR, HOUR_US, NUMBERS, SLICE, STEPS, SUMS, Group, Tally
 from .rollup_read import Sums, pieces
 from .rollup_sql import Ask, Flavour, durations_query, sums_query
 from .rollup_step import sliced
@@ -72,9 +72,8 @@ def _kept(ask: Ask, flavour: Flavour, step: int, span: tuple[int, int]) -> Finge
             found.setdefault(group, Tally()).add(row[end + 1 : end + 1 + len(COLUMNS)])
         for row in ask(durations_query(flavour, words), given):
             tally = found.setdefault(Group(facet, tuple(row[1:end]), "ok"), Tally())
-            for counts, stored in zip((tally.ttft, tally.total), row[end:], strict=True):
-                for took, calls in unpacked(stored):
-                    counts[took] += calls
+            tally.ttft.add_packed(row[end])
+            tally.total.add_packed(row[end + 1])
     made: Fingerprints = {}
     _add(made, found.items())
     return made
@@ -83,7 +82,7 @@ def _kept(ask: Ask, flavour: Flavour, step: int, span: tuple[int, int]) -> Finge
 def _add(found: Fingerprints, tallies: Iterable[tuple[Group, Tally]]) -> None:
     for group, tally in tallies:
         made = [*tally.sums]
-        for counts in (tally.ttft, tally.total):
+        for counts in (tally.ttft.counts(), tally.total.counts()):
             made += [sum(took**power * calls for took, calls in counts.items()) for power in range(3)]
         known = found.get(group)
         found[group] = made if known is None else [a + b for a, b in zip(known, made, strict=True)]

@@ -13,7 +13,7 @@ from tierwise.ledger.periods import FOREVER_US
 from tierwise.ledger.rollup import AT, DAY, FACETS, HOUR, SLICE, STEPS, Facet, Tally
 from tierwise.ledger.rollup_read import Horizon, Wanted, add_row, pieces
 from tierwise.ledger.rollup_read import Sums as Stored
-from tierwise.ledger.rollup_sql import Ask
+from tierwise.ledger.rollup_sql import Ask, Stretch
 
 from .history import History
 
@@ -150,7 +150,7 @@ def total(groups: Iterator[tuple[Any, Sums]], keep: Callable[[Any], bool] = lamb
 def _add(stored: Stored, numbers: tuple[int, int], found: dict[Facet, _Tallies]) -> None:
     for facet in ("route", "key"):
         groups, count = found.setdefault(facet, {}), len(FACETS[facet])
-        for row in stored.rows(facet, numbers, HOUR_US, (0, FOREVER_US)):
+        for row in stored.rows(facet, [Stretch(*numbers)], HOUR_US):
             tally = Tally()
             add_row(tally, row[count + 2 :])
             _merge(groups, (int(row[0]), tuple(row[1 : count + 1]), row[count + 1]), _picked(tally))
