@@ -3,7 +3,8 @@
 The same gateway with its rows, with a budget on the key, and (benchmarks.unrecorded) without rows, in turns
 before one instant upstream; with --postgres URL on Postgres too. Processor time a request (user + system, the
 gateway's process with all its threads, so rolling up too) is the steadiest figure. Then a ledger of --rows
-million calls is made (260 MB a million; in Postgres 600), rolled up, and reported on. Needs wrk.
+million calls is made (260 MB a million; in Postgres 600) and rolled up, unless it is there already, and
+reported on. Needs wrk, but not with --reports-only.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import get_args
 
-from tierwise.ledger import By, open_ledger, read_ledger
+from tierwise.ledger import By, Reader, open_ledger, read_ledger
 
 from .load import Load, Result, Target, run
 from .rows import fill
@@ -30,7 +31,17 @@ from .run import OTHER, SUBJECT, TOML, free_port, loads, start
 ROUNDS = 12
 SECONDS = 2
 PATIENCE = 5
-RANGES = (("all", None), ("7 days", 7), ("1 day", 1))
+DAY_US = 86_400_000_000
+ODD_US = 37 * 60_000_000
+RANGES = (
+    ("all", None, None),
+    ("7 days", 7 * DAY_US, None),
+    ("1 day", DAY_US, None),
+    ("12 days and 5 hours, both ends within an hour", 20 * DAY_US + ODD_US, 8 * DAY_US - 5 * DAY_US // 24),
+    ("29 days, both ends within an hour", 29 * DAY_US + ODD_US, 2 * ODD_US),
+)
+"""What is reported on: from and until so long ago."""
+TURNS = 3
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -38,11 +49,12 @@ def main(arguments: Sequence[str]) -> int:
     asked = argparse.ArgumentParser(prog="benchmarks.ledger")
     asked.add_argument("--postgres", metavar="URL", help="an empty database; its tables stay")
     asked.add_argument("--rows", type=int, default=10, metavar="N", help="million calls; 0: no reports")
-    asked.add_argument("--rows-in", metavar="URL", help="an empty Postgres database for those calls")
+    asked.add_argument("--rows-in", metavar="URL", help="where those calls are or will be; stays")
     asked.add_argument("--folder", type=Path, default=None, help="where the rows are made")
+    asked.add_argument("--reports-only", action="store_true", help="not what the ledger costs a call")
     said = asked.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="tierwise-ledger-", dir=said.folder) as folder:
-        failed = cost(Path(folder), said.postgres)
+        failed = 0 if said.reports_only else cost(Path(folder), said.postgres)
         if said.rows:
             report(said.rows_in or f"sqlite:///{folder}/many.db", said.rows * 1_000_000)
     return 1 if failed else 0
@@ -100,10 +112,28 @@ def shown(found: dict[str, list[Result]]) -> int:
 
 
 def report(url: str, calls: int) -> None:
-    """Makes the rows, rolls them up, and prints how long reports take over each range, the slowest too."""
+    """Makes the rows where there are none, rolls them up, and prints how long the reports take."""
+    open_ledger(url, {})._store.release()
+    if not read_ledger(url).report("kind").all.calls:
+        began = time.perf_counter()
+        fill(url, calls)
+        print(f"{calls:,} calls made in {time.perf_counter() - began:.0f} s")
+        roll_up(url, calls)
+    reader, now_us = read_ledger(url), int(time.time() * 1e6)
+    for name, since_ago, until_ago in RANGES:
+        span = [None if ago is None else now_us - ago for ago in (since_ago, until_ago)]
+        times = {by: statistics.median(turn(reader, by, span) for _ in range(TURNS)) for by in get_args(By)}
+        said = ", ".join(f"{by} {times[by]:.2f}" for by in sorted(times, key=lambda by: -times[by]))
+        print(f"report over {name}, median seconds by: {said}")
     began = time.perf_counter()
-    fill(url, calls)
-    print(f"{calls:,} calls made in {time.perf_counter() - began:.0f} s")
+    first = next(iter(reader.rows(now_us - DAY_US)), None)
+    assert first is not None
+    print(f"export of the last day: {time.perf_counter() - began:.2f} s to its first row")
+    print(f"load average {os.getloadavg()[0]:.1f}")
+
+
+def roll_up(url: str, calls: int) -> None:
+    """Rolls all rows up, and prints what it took."""
     ledger = open_ledger(url, {})
     began, spent = time.perf_counter(), time.process_time()
     waited = 0
@@ -114,21 +144,13 @@ def report(url: str, calls: int) -> None:
     took, spent = time.perf_counter() - began, time.process_time() - spent
     ledger._store.release()
     print(f"rolled up in {took:.0f} s, {1e6 * spent / calls:.1f} µs of processor time a call")
-    reader, now_us = read_ledger(url), int(time.time() * 1e6)
-    for name, days in RANGES:
-        since = None if days is None else now_us - days * 86_400_000_000
-        times: dict[str, float] = {}
-        for by in get_args(By):
-            began = time.perf_counter()
-            reader.report(by, since)
-            times[by] = time.perf_counter() - began
-        slowest = max(times, key=lambda by: times[by])
-        said = f"{times['task']:.2f} s by task, at most {times[slowest]:.2f} s (by {slowest})"
-        print(f"report over {name}: {said}")
+
+
+def turn(reader: Reader, by: By, span: Sequence[int | None]) -> float:
+    """Seconds that one report takes."""
     began = time.perf_counter()
-    first = next(iter(reader.rows(now_us - 86_400_000_000)), None)
-    assert first is not None
-    print(f"export of the last day: {time.perf_counter() - began:.2f} s to its first row")
+    reader.report(by, *span)
+    return time.perf_counter() - began
 
 
 if __name__ == "__main__":
