@@ -11,7 +11,7 @@ import pytest
 
 import live
 import provider
-from postgres import postgres  # noqa: F401  a fixture
+from postgres import Postgres, postgres  # noqa: F401  a fixture
 from tierwise.web.routes import PAGES
 
 BEARER = {"authorization": "Bearer open-sesame"}
@@ -173,6 +173,51 @@ def test_the_playground_goes_through_the_data_plane(world: World) -> None:
     wrong = world.send("POST", "/api/v1/playground/ask", {"model": "tier/nobody", "prompt": "hello"})
     assert wrong.status == 404
     assert world.send("POST", "/api/v1/playground/ask", {"model": "", "prompt": "x"}).status == 400
+
+
+def playground_keys(world: World) -> dict[str, bool]:
+    """The playground's keys by id, and whether each is revoked."""
+    keys = world.get("/api/v1/keys").json()["keys"]
+    return {key["id"]: key["revoked_us"] is not None for key in keys if key["name"] == "playground"}
+
+
+def ask_playground(world: World) -> None:
+    got = world.send("POST", "/api/v1/playground/ask", {"model": "tier/haiku", "prompt": "hello"})
+    assert got.status == 200, got.body
+
+
+def test_replicas_leave_each_others_playground_alone(
+    tmp_path: Path,
+    postgres: Postgres,  # noqa: F811
+) -> None:
+    url = postgres.new_url()
+    first, second = World(tmp_path / "a", url), World(tmp_path / "b", url)
+    for _ in range(2):
+        ask_playground(first)
+        ask_playground(second)
+    assert live.wait_for(lambda: len(playground_keys(first)) == len(playground_keys(second)) == 2)
+    assert set(playground_keys(first).values()) == {False}
+    used = {row["key"] for row in first.gateway.closes()}
+    assert used == set(playground_keys(first))
+    for world in (first, second):
+        assert world.gateway.stop() == 0
+
+
+def test_the_playgrounds_key_of_an_earlier_start_is_revoked(world: World) -> None:
+    """And one that an administrator revoked is replaced."""
+    ask_playground(world)
+    [first] = playground_keys(world)
+    assert world.gateway.stop() == 0
+    world.gateway.start()
+    assert live.wait_for(lambda: live.request(world.admin, "GET", "/healthz").status == 200)
+    ask_playground(world)
+    keys = playground_keys(world)
+    assert (len(keys), keys.pop(first)) == (2, True)
+    [second] = keys
+    assert keys[second] is False
+    assert world.send("POST", "/api/v1/keys/revoke", {"id": second}).status == 200
+    ask_playground(world)
+    assert list(playground_keys(world).values()).count(False) == 1
 
 
 def test_a_prompt_is_quoted_before_it_is_sent(world: World) -> None:

@@ -11,6 +11,7 @@ from msgspec import Meta, Struct
 from tierwise.costing import price_at
 from tierwise.errors import BadRequest, TierwiseError
 from tierwise.http1 import Call, Origin, Pool, Response
+from tierwise.ledger.location import is_shared
 
 from ..shown import iso
 from ..site import Site, now
@@ -19,6 +20,9 @@ from .ranges import Nothing
 KEY_NAME = "playground"
 PROJECT = "dashboard"
 _MOST_OUTPUT = 32_000
+_USED_US = 12 * 3_600_000_000
+"""How long a process uses its key before it makes another."""
+_OVER_US = 2 * _USED_US
 
 
 class Choice(Struct, frozen=True):
@@ -177,14 +181,21 @@ async def _post(pool: Pool, secret: str, site: Site, asked: tuple[str, bytes]) -
 
 
 def secret_of(site: Site) -> str:
-    """The playground's own key, made when first needed and kept in memory only; one of an earlier start is
-    revoked."""
+    """This process's own key of the playground, made when first needed and kept in memory only.
+
+    Those of earlier starts are revoked; in a ledger that replicas share, once they are so old that no replica
+    can still be using its own.
+    """
     with site.playground_lock:
-        ledger = site.control.gate.ledger
-        if site.playground_secret and ledger.find(ledger.digest_of(site.playground_secret)) is not None:
-            return site.playground_secret
+        ledger, at_us = site.control.gate.ledger, now()
+        secret = site.playground_secret
+        own = ledger.find(ledger.digest_of(secret)) if secret else None
+        if own is not None and own.created_us > at_us - _USED_US:
+            return secret
+        left_us = at_us - (_OVER_US if is_shared(site.control.ledger_url) else 0)
         for key in ledger.list_keys():
-            if key.name == KEY_NAME and key.project == PROJECT and key.revoked_us is None:
+            mine = key.name == KEY_NAME and key.project == PROJECT and key.revoked_us is None
+            if mine and key != own and key.created_us <= left_us:
                 ledger.revoke_key(key.id)
         _, site.playground_secret = ledger.create_key(KEY_NAME, project=PROJECT)
         return site.playground_secret
