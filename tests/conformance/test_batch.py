@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -419,3 +421,39 @@ def test_a_file_that_is_too_large_and_a_broken_form(tmp_path: Path) -> None:
     batch = ended(world.client, handed_in(world.client, [line(f"n{i}") for i in range(4)]).id)
     assert batch.errors.data[0].code == "too_many_tasks"
     world.close()
+
+
+def most_memory(gateway: live.Gateway) -> int:
+    """Bytes: the most the gateway's process ever held."""
+    status = Path(f"/proc/{gateway.child.pid}/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) * 1024
+
+
+def test_results_are_sent_as_they_are_read(tmp_path: Path) -> None:
+    """A hundred megabytes of them, with little more memory than a piece takes."""
+    world = World(tmp_path, "openai_chat")
+    client, messages = world.openai(), world.anthropic().messages.batches
+    batch = ended(client, handed_in(client, [line("a")]).id)
+    asked: Any = {"custom_id": "a", "params": {**line("a")["body"]}}
+    id = messages.create(requests=[asked]).id
+    waited(lambda: messages.retrieve(id), lambda found: found.processing_status == "ended")
+    assert world.gateway.stop() == 0
+    count, size = 100, 1 << 20
+    with closing(sqlite3.connect(world.gateway.folder / "ledger-batches.db")) as database, database:
+        for each in (batch.id, id):
+            database.executemany(
+                "INSERT INTO batch_rows (batch, n, custom_id, state, tries, after_us, job, result)"
+                " VALUES (?, ?, '', 'succeeded', 0, 0, '', ?)",
+                ((each, n, b"x" * (size - 1)) for n in range(2, 2 + count)),
+            )
+    world.gateway.start()
+    head = {"authorization": f"Bearer {world.key}"}
+    for path in (f"/v1/files/{batch.output_file_id}/content", f"/anthropic/v1/messages/batches/{id}/results"):
+        before = most_memory(world.gateway)
+        got = live.request(world.gateway.port, "GET", path, None, head)
+        assert got.status == 200
+        assert got.headers["transfer-encoding"] == "chunked"
+        assert count * size < len(got.body) < (count + 1) * size
+        assert most_memory(world.gateway) - before < 32 << 20
+    assert world.gateway.stop() == 0
+    world.simulator.stop()

@@ -11,8 +11,9 @@ from msgspec import structs
 
 from postgres import Postgres, postgres  # noqa: F401  a fixture
 from tierwise.batches import Batch, BatchStore, File, Page, Row
+from tierwise.batches import lines as batches_lines
 from tierwise.clock import new_id, now_us
-from tierwise.errors import TooLarge
+from tierwise.errors import StoreError, TooLarge
 
 HOUR_US = 3_600_000_000
 
@@ -44,6 +45,34 @@ def batch(key: str = "k", **more: object) -> Batch:
 
 def rows(made: Batch, count: int) -> list[Row]:
     return [Row(made.id, n, f'"c{n}"', b'{"n":%d}' % n) for n in range(1, count + 1)]
+
+
+async def whole(pieces: AsyncIterator[bytes]) -> bytes:
+    return b"".join([piece async for piece in pieces])
+
+
+async def test_results_come_in_pieces(store: BatchStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of bounded size, whatever the size of a line; and say so where they are gone before the last."""
+    monkeypatch.setattr(batches_lines, "PIECE_BYTES", 300)
+    made = batch()
+    await store.add_batch(made, rows(made, 60))
+    taken = await store.take(made.id, 60)
+    lines = [b"%d" % row.n * (1 + row.n * 7 % 40) for row in taken]
+    lines[30] = b"x" * 5000
+    await store.settle([(taken[n], lines[n]) for n in range(60) if n % 2 == 0], "succeeded")
+    await store.settle([(taken[n], lines[n]) for n in range(60) if n % 2], "errored")
+    for part, wanted in (("", lines), ("output", lines[::2]), ("error", lines[1::2])):
+        pieces = [piece async for piece in store.lines(made.id, part)]
+        assert b"".join(pieces) == b"".join(line + b"\n" for line in wanted)
+        assert len(pieces) > 2
+        assert all(len(piece) <= 300 or piece == lines[30] + b"\n" for piece in pieces)
+    await store.finish(structs.replace(made, state="completed"))
+    reading = store.lines(made.id)
+    await anext(reading)
+    await store.delete_batch("k", made.id)
+    with pytest.raises(StoreError, match="deleted"):
+        await whole(reading)
+    assert await whole(store.lines(made.id)) == b""
 
 
 async def test_what_is_kept_comes_back(store: BatchStore) -> None:
@@ -99,7 +128,7 @@ async def test_a_row_is_taken_once_and_settled_once(store: BatchStore) -> None:
     queued, sent, wait_s = await store.waiting(made.id)
     assert (queued, sent) == (1, 0)
     assert 50 < wait_s <= 60
-    assert await store.results(made.id) == b"{1}\n"
+    assert await whole(store.lines(made.id)) == b"{1}\n"
     counts = (await store.counts([made.id]))[made.id]
     assert (counts.succeeded, counts.working, counts.total) == (1, 2, 3)
     assert await store.census() == {"succeeded": 1, "running": 1, "queued": 1}
@@ -136,7 +165,7 @@ async def test_the_end_and_what_is_deleted_when(store: BatchStore) -> None:
     kept = await store.file("k", "file-o")
     assert kept is not None
     assert kept.size == 8
-    assert await store.content(kept) == b'{"a":1}\n'
+    assert await whole(store.lines(kept.batch, kept.part)) == b'{"a":1}\n'
     assert await store.claim("me", 5) == []
     await store.cancel(made.id)
     found = await store.batch("k", made.id)

@@ -8,14 +8,16 @@ by its clock, so that of several replicas one works a batch.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, TypeVar
 
 import msgspec
 
-from ..errors import TooLarge
+from ..errors import StoreError, TooLarge
 from .engine import Engine, exists, open_engine
+from .lines import lines_of, piece_of
 from .records import ACTIVE, Batch, Counts, File, Job, Page, Row, RowState
 from .schema import Database
 
@@ -126,13 +128,11 @@ class BatchStore:
         return await self.do(work)
 
     async def content(self, file: File) -> bytes | None:
-        """All of a file, None when it is gone. What a batch gave is put together from its rows."""
+        """All of a file that was uploaded, None when it is gone."""
 
         def work(database: Database, now: int) -> bytes | None:
-            if not file.part:
-                found = database.run("SELECT content FROM batch_files WHERE id = ?", (file.id,))
-                return bytes(found[0][0]) if found else None
-            return b"".join(_lines(database, file.batch, _PARTS[file.part]))
+            found = database.run("SELECT content FROM batch_files WHERE id = ?", (file.id,))
+            return bytes(found[0][0]) if found else None
 
         return await self.do(work)
 
@@ -199,9 +199,16 @@ class BatchStore:
 
         return await self.do(work)
 
-    async def results(self, batch: str) -> bytes:
-        """Every row's result line, in the order of the requests."""
-        return await self.do(lambda database, now: b"".join(_lines(database, batch, _DONE)))
+    async def lines(self, batch: str, part: str = "") -> AsyncIterator[bytes]:
+        """Every row's result line in the order of the requests, or those of a file's part; in pieces of
+        PIECE_BYTES at most, or of one line. StoreError where they are deleted meanwhile."""
+        left, last = await self.do(lambda database, now: lines_of(database, batch, part)[0]), 0
+        while left > 0:
+            last, lines = await self.do(partial(piece_of, batch, part, last))
+            if not lines:
+                raise StoreError("These results were deleted while they were sent.", "They are gone.")
+            left -= len(lines)
+            yield b"".join(lines)
 
     async def cancel(self, id: str) -> None:
         """Asks for the end of a batch that has not ended."""
@@ -365,7 +372,7 @@ class BatchStore:
 
         def work(database: Database, now: int) -> None:
             for file in files:
-                size = sum(len(line) for line in _lines(database, file.batch, _PARTS[file.part]))
+                _, size = lines_of(database, file.batch, file.part)
                 kept = msgspec.structs.replace(file, size=size)
                 _insert(database, "batch_files", (*_FILE, "content"), [(*_values(kept), None)])
             database.count(
@@ -389,25 +396,6 @@ class BatchStore:
             }
 
         return await self.do(work)
-
-
-_DONE = ("succeeded", "errored", "canceled", "expired")
-_PARTS = {"output": ("succeeded",), "error": ("errored", "canceled", "expired")}
-
-
-def _lines(database: Database, batch: str, states: Sequence[str]) -> Iterator[bytes]:
-    """Result lines, read a part at a time."""
-    marks, last = ", ".join("?" * len(states)), -1
-    while True:
-        found = database.run(
-            f"SELECT n, result FROM batch_rows WHERE batch = ? AND n > ? AND state IN ({marks})"
-            " ORDER BY n LIMIT 1000",
-            (batch, last, *states),
-        )
-        if not found:
-            return
-        last = found[-1][0]
-        yield from (bytes(result) + b"\n" for _, result in found if result is not None)
 
 
 def _page(

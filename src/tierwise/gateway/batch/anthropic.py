@@ -124,7 +124,7 @@ class Messages:
         batch = await self._batch(visit, id)
         if batch.state not in ENDED:
             raise NotFound(f"Batch {id} has no results yet.", "Wait until its processing_status is ended.")
-        return 200, b"application/x-jsonl", await self._store.results(batch.id)
+        return 200, b"application/x-jsonl", self._store.lines(batch.id)
 
     async def _batch(self, visit: Visit, id: str) -> Batch:
         batch = await self._store.batch(visit.key, id)

@@ -4,6 +4,7 @@ own."""
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -56,7 +57,10 @@ class Desk:
                     status, kind, body = await place.answer(visit, words)
             finally:
                 self._gate.admission.leave(caller.key)
-        writing.plain(reply, status, body, kind)
+        if isinstance(body, bytes):
+            writing.plain(reply, status, body, kind)
+        else:
+            await _in_pieces(reply, status, body, kind)
 
     def takes_later(self, request: Request) -> bool:
         """Whether a call asks for a handle now and its answer later, and is one that can wait."""
@@ -83,6 +87,17 @@ class Desk:
             (b"preference-applied", b"respond-async"),
         ]
         reply.send(202, headers, msgspec.json.encode(told))
+
+
+async def _in_pieces(reply: Reply, status: int, pieces: AsyncIterator[bytes], kind: bytes) -> None:
+    """Sends each piece as it comes. Raises what the first one raises, before the reply has begun; later the
+    reply is cut, so that it does not look whole."""
+    piece = await anext(pieces, b"")
+    reply.start(status, [(b"content-type", kind)])
+    while piece and not reply.ended:
+        await reply.write(piece)
+        piece = await anext(pieces, b"")
+    reply.end()
 
 
 def _words(path: str) -> list[str]:

@@ -98,7 +98,8 @@ class OpenAI:
         return json({"id": id, "object": "file", "deleted": True})
 
     async def _content(self, visit: Visit, id: str) -> Told:
-        content = await self._store.content(await self._kept(visit, id))
+        file = await self._kept(visit, id)
+        content = self._store.lines(file.batch, file.part) if file.part else await self._store.content(file)
         if content is None:
             raise _no_file(id)
         return 200, b"application/octet-stream", content

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import TypeVar, cast
 
 import msgspec
@@ -19,8 +20,8 @@ from ..walk import Walk
 from .asking import Kept
 from .paths import asked_as
 
-Told = tuple[int, bytes, bytes]
-"""Status, content type and body of a reply."""
+Told = tuple[int, bytes, bytes | AsyncIterator[bytes]]
+"""Status, content type and body of a reply, whole or in pieces."""
 T = TypeVar("T")
 _JSON = b"application/json"
 _WINDOW_US = 24 * 3600 * 1_000_000
