@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import resource
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +14,9 @@ import pytest
 import live
 import provider
 from postgres import Postgres, running
+from tierwise.errors import StoreError
+from tierwise.ledger import open_ledger
+from unit.ledger.made import opened
 
 BODY = {"model": "tier/haiku", "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 9}
 
@@ -70,6 +75,22 @@ def test_a_full_disk(tmp_path: Path) -> None:
     assert call(gateway, key) == 200
     assert gateway.verify() == ""
     assert gateway.stop() == 0
+
+
+async def test_a_sweep_meanwhile_does_not_end_the_tries(tmp_path: Path) -> None:
+    ledger = open_ledger(f"sqlite:///{tmp_path}/ledger.db", {})
+    meddler = sqlite3.connect(tmp_path / "ledger.db", isolation_level=None)
+    meddler.execute("BEGIN IMMEDIATE")
+    with pytest.raises(StoreError, match="locked"):
+        await ledger.open(opened("a"))
+    assert await ledger.sweep(0) == 0
+    assert ledger.failing_us() > 0
+    meddler.execute("ROLLBACK")
+    meddler.close()
+    async with asyncio.timeout(60):
+        while ledger.failing_us():
+            await asyncio.sleep(0.02)
+    await ledger.shutdown()
 
 
 def test_a_postgres_that_is_away(server: Postgres, tmp_path: Path) -> None:

@@ -281,12 +281,9 @@ class SqliteStore:
             return
         try:
             batch, self._queue = self._queue, []
-            if self._sweeping:
-                self._sweeping = False
-                for entry in batch:
-                    self._post([entry], loop)
-            else:
-                self._post(batch, loop)
+            apart, self._sweeping = self._sweeping and len(batch) > 1, False
+            for part in [[entry] for entry in batch] if apart else [batch]:
+                self._post(part, loop)
         finally:
             self._gate.release()
         if self._weight >= CHECKPOINT_PAGES and not self._closing:
