@@ -15,7 +15,10 @@ from .rollup_step import WriteMany, change_of, sliced, waiting, write_change
 ROLLING = 0x74696572726F6C6C
 """The advisory lock's number: one replica rolls up at a time."""
 STATEMENT_MS = 120_000
-LOOKING_UP = "-c jit=off -c enable_hashjoin=off -c enable_mergejoin=off"
+LOOKING_UP = (
+    "-c jit=off -c enable_hashjoin=off -c enable_mergejoin=off -c enable_seqscan=off"
+    " -c max_parallel_workers_per_gather=0"
+)
 """The rows of a slice are few beside the ledger: each one's OPEN is looked up, never all of them read."""
 
 Database = psycopg.Connection[tuple[Any, ...]]

@@ -22,7 +22,7 @@ from .rollup import (
     plan,
     tags_of,
 )
-from .rollup_sql import Ask, Flavour, Stretch, durations_query, rows_asked, rows_query, sums_query
+from .rollup_sql import Ask, Flavour, Stretch, durations_query, rows_of, sums_query
 
 PIECE = 4 * SLICE
 """Events summed by one query where nothing is rolled up: what it lists of durations stays small."""
@@ -87,9 +87,8 @@ class Sums:
         return plan(wanted.since_us, wanted.until_us, BLOCK if wanted.by is None else wanted.by)
 
     def rows(self, facet: Facet, stretches: Sequence[Stretch], width: int) -> Any:
-        """Rows of `rows_query`."""
-        query = rows_query(self._flavour, (facet,), len(stretches))
-        return self._ask(query, rows_asked(stretches, width))
+        """See `rows_of`."""
+        return rows_of(self._ask, self._flavour, (facet,), stretches, width)
 
     def _kept(self, wanted: Wanted, planned: Plan) -> Tallies:
         found: Tallies = {}
@@ -174,7 +173,7 @@ def pieces(low: int, high: int, size: int = PIECE) -> Iterator[tuple[int, int]]:
 
 
 def add_row(tally: Tally, row: Any) -> None:
-    """Adds what `rows_query` gives after the outcome."""
+    """Adds what `rows_of` gives after the outcome."""
     tally.add(row[: len(COLUMNS)])
     tally.ttft.add_listed(row[len(COLUMNS)])
     tally.total.add_listed(row[len(COLUMNS) + 1])

@@ -127,30 +127,43 @@ class Stretch(NamedTuple):
     until: int = FOREVER_US
 
 
-def rows_asked(stretches: Sequence[Stretch], width: int) -> dict[str, int]:
-    """What `rows_query` is given for these stretches, none of which may share an event."""
-    given = {f"{name}_{n}": at for n, one in enumerate(stretches) for name, at in one._asdict().items()}
-    return {**given, "width": width}
-
-
-def rows_query(flavour: Flavour, facets: Sequence[Facet], stretches: int = 1) -> str:
-    """Sums of the rows of so many stretches by period of `:width`, the words of these facets and outcome.
-    Columns: start, words (tags as they are stored, a JSON array), outcome, COLUMNS, ttft and total listed.
+def rows_of(
+    ask: Ask, flavour: Flavour, facets: Sequence[Facet], stretches: Sequence[Stretch], width: int
+) -> Rows:
+    """Sums of the rows of these stretches, none of which may share an event, by period of `width`, the words
+    of these facets and outcome. Columns: start, words (tags as they are stored, a JSON array), outcome,
+    COLUMNS, ttft and total listed.
     """
-    # One query for all of them: in Postgres planning it takes as long as reading some thousand rows.
+    # One query for all stretches, over the few days that have rows in them: planning one over each of a
+    # year's days takes Postgres longer than reading the rows.
+    given = {f"{name}_{n}": at for n, one in enumerate(stretches) for name, at in one._asdict().items()}
     within = " OR ".join(
         f"(e.seq > :low_{n} AND e.seq <= :high_{n} AND +e.at_us >= :since_{n} AND +e.at_us < :until_{n})"
-        for n in range(stretches)
+        for n in range(len(stretches))
     )
+    days: list[int] = []
+    if flavour.same_day:
+        parts = (f"SELECT e.day FROM {table} e WHERE {within}" for table in ("close_rows", "correction_rows"))
+        days = [int(day) for (day,) in ask(flavour.text(" UNION ".join(parts)), given)]
+        if not days:
+            return []
+    return ask(_sums_by(flavour, facets, f"({within})", days), {**given, "width": width})
+
+
+def _sums_by(flavour: Flavour, facets: Sequence[Facet], within: str, days: Sequence[int]) -> str:
     words = ["o.tags" if word == "tag" else f"o.{word}" for facet in facets for word in FACETS[facet]]
-    its_close = flavour.same_day.format("c", "e")
-    day = "e.day" if its_close else "0 AS day"
-    posted = _POSTED.format(day=day, its_close=its_close, within=f"({within})")
+    in_days = f" AND {{0}}.day IN ({', '.join(map(str, days))})" if days else ""
+    its_close, its_open = (
+        flavour.same_day.format(one, other) + in_days.format(one) for one, other in ("ce", "os")
+    )
+    posted = _POSTED.format(
+        day="e.day" if days else "0 AS day", its_close=its_close, within=within + in_days.format("e")
+    )
     lists = [flavour.listed.format(_cut(name)) for name in ("s.ttft", "s.total")]
     numbers = ", ".join(map(str, range(1, len(words) + 3)))
     return flavour.text(
         f"SELECT s.at_us / :width, {', '.join(words)}, s.outcome, {_SUMMED}, {', '.join(lists)}"
-        f" FROM ({posted}) s JOIN open_rows o ON o.seq = s.open_seq{flavour.same_day.format('o', 's')}"
+        f" FROM ({posted}) s JOIN open_rows o ON o.seq = s.open_seq{its_open}"
         f" GROUP BY {numbers}"
     )
 

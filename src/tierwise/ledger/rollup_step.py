@@ -20,7 +20,7 @@ from .rollup import (
     tags_of,
 )
 from .rollup_read import Sums, add_row
-from .rollup_sql import Ask, Flavour, Stretch, insert, rows_asked, rows_query, spans_query
+from .rollup_sql import Ask, Flavour, Stretch, insert, rows_of, spans_query
 
 WriteMany = Callable[[str, Sequence[tuple[Any, ...]]], int]
 """Runs one statement for each row of values; how many rows it changed."""
@@ -54,8 +54,7 @@ def waiting(sums: Sums, safe: int) -> tuple[int, int] | None:
 def sliced(sums: Sums, ask: Ask, flavour: Flavour, numbers: tuple[int, int]) -> Slice:
     """What the events of a slice add up to: the rows are read once, for every facet."""
     hours: dict[int, dict[Group, Tally]] = {}
-    query = rows_query(flavour, tuple(FACETS))
-    for row in ask(query, rows_asked([Stretch(*numbers)], HOUR_US)):
+    for row in rows_of(ask, flavour, tuple(FACETS), [Stretch(*numbers)], HOUR_US):
         groups, part = hours.setdefault(int(row[0]), {}), Tally()
         add_row(part, row[len(_WORDS) + 2 :])
         for facet, words in _worded(row[1 : len(_WORDS) + 1]):
