@@ -176,6 +176,23 @@ def test_a_task_decides_for_itself(tmp_path: Path) -> None:
     assert world.gateway.stop() == 0
 
 
+def test_the_same_bytes_are_what_their_task_makes_of_them(tmp_path: Path) -> None:
+    world = World(
+        tmp_path,
+        "[task.short]\ncache = true\nmax_output_tokens = 10\n[task.long]\ncache = true\n"
+        "max_output_tokens = 20\n[task.free]\ncache = true\n"
+        '[[tier]]\nname = "t"\nmodel = "C/served"\n[default]\nladder = ["t"]\n',
+    )
+    body = {"model": "auto", "messages": [{"role": "user", "content": "so"}]}
+    seen = []
+    for task in ("short", "long", "free", "short", "long", "free", "free"):
+        seen.append(cached(live.post(world.gateway.port, CHAT, body, world.key, {"x-tierwise-task": task})))
+    assert seen == ["miss"] * 3 + ["hit"] * 4
+    limits = [json.loads(sent.body).get("max_tokens") for sent in world.provider.sent]
+    assert limits == [10, 20, None]
+    assert world.gateway.stop() == 0
+
+
 def test_off_by_default(tmp_path: Path) -> None:
     world = World(tmp_path, "")
     assert [cached(world.chat("off")) for _ in range(2)] == ["bypass", "bypass"]

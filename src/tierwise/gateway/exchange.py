@@ -170,7 +170,15 @@ async def answering(gate: Gate, walk: Walk, reply: Reply) -> bool:
 def reading(gate: Gate, walk: Walk, kind: Kind, body: bytes) -> Awaitable[None] | None:
     """Bytes → Outline: as little decoding as choosing needs. Gives what must be awaited before choosing, if
     anything."""
-    outline = walk.surface.outline(body) if kind.errand is None else kind.errand.outline(body)
+    keeping = walk.snapshot.keeping
+    seen = None if keeping is None else keeping.known.find(walk.surface.name, body)
+    if kind.errand is not None:
+        outline = kind.errand.outline(body)
+    elif seen is not None and seen.outline is not None:
+        outline = seen.outline
+    else:
+        outline = walk.surface.outline(body)
+    walk.as_read = outline
     if kind.named is not None:
         outline = structs.replace(outline, model=kind.named.model, stream=kind.named.stream)
     if outline.usage_cost:

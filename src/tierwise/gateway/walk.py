@@ -71,11 +71,12 @@ class Tried(Struct, frozen=True):
 class Walk:
     """One Exchange under way. Attributes are filled room by room; `surface` is the caller's dialect.
 
-    `places`: whether the task asks for cache breakpoints; `breakpoints` says which were placed."""
+    `as_read` is the Outline of the body as it came, `outline` of what was made of it. `places`: whether the
+    task asks for cache breakpoints; `breakpoints` says which were placed."""
 
     __slots__ = (
-        "_ask", "asked_task", "at_us", "attempts", "began_us", "body", "breakpoints", "cache", "caller",
-        "deadline_s", "failed_dialect", "id", "kind", "losses", "max_cost_pico", "moved", "outline",
+        "_ask", "as_read", "asked_task", "at_us", "attempts", "began_us", "body", "breakpoints", "cache",
+        "caller", "deadline_s", "failed_dialect", "id", "kind", "losses", "max_cost_pico", "moved", "outline",
         "places", "prompt_tokens", "request", "route", "scopes", "session", "signed", "snapshot",
         "spent_pico", "strict", "surface", "tags", "tried", "upstream_us",
     )  # fmt: skip
@@ -90,7 +91,7 @@ class Walk:
         self.id = new_id("ex", self.at_us)
         self.body = b""
         self.cache = b"bypass"
-        self.outline = _NO_OUTLINE
+        self.outline = self.as_read = _NO_OUTLINE
         self.route: Route | None = None
         self.prompt_tokens = 0
         self.upstream_us = 0

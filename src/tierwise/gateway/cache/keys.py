@@ -7,6 +7,7 @@ share no answers.
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from hashlib import blake2b
 from typing import Any
 
@@ -72,14 +73,14 @@ def wanted(walk: Walk, terms: Terms, secret: bytes) -> Wanted | None:
         and temperature(_settings(walk, served)) is None
     ):
         return None
-    digest = blake2b(walk.body, digest_size=32, key=secret, person=b"tierwise-spelt")
-    digest.update(_encode((*_whose(walk, terms), served.model, served.tier, any_temperature)))
-    spelt = digest.digest()
-    if spelt in terms.known:
-        key = terms.known[spelt]
+    body = terms.known.find(walk.surface.name, walk.body)
+    beside = (secret, served.model, served.tier, any_temperature, *_whose(walk, terms))
+    if body is not None and beside in body.keys:
+        key = body.keys[beside]
     else:
         key = _key(walk, terms, secret, served)
-        terms.known.learn(spelt, key)
+        as_read = walk.as_read if walk.body is walk.request.whole() else None
+        terms.known.learn(walk.surface.name, walk.body, as_read).keys[beside] = key
     return None if key is None else Wanted(walk, terms, secret, key)
 
 
@@ -123,7 +124,7 @@ def _settings(walk: Walk, served: Candidate) -> dict[str, Any]:
     return tier.settings if tier is not None else {}
 
 
-def _whose(walk: Walk, terms: Terms) -> tuple[object, ...]:
+def _whose(walk: Walk, terms: Terms) -> tuple[Hashable, ...]:
     """What decides the answer, or who may have it, beside the body and who serves."""
     return *_tenant(walk, terms), walk.surface.name, walk.strict, _headers(walk)
 
@@ -140,14 +141,15 @@ def _tenant(walk: Walk, terms: Terms) -> tuple[str, str]:
     return "key", key.id
 
 
-def _headers(walk: Walk) -> list[tuple[str, str]]:
-    found: list[tuple[str, str]] | None = walk.request.alike.get("vendors")
+def _headers(walk: Walk) -> tuple[tuple[str, str], ...]:
+    found: tuple[tuple[str, str], ...] | None = walk.request.alike.get("vendors")
     if found is None:
-        found = walk.request.alike["vendors"] = sorted(
+        told = (
             (name.decode("latin1"), value.decode("latin1"))
             for name, value in walk.request.headers
             if name.startswith(_VENDORS) and name not in _NOT_THEIRS
         )
+        found = walk.request.alike["vendors"] = tuple(sorted(told))
     return found
 
 

@@ -2,29 +2,50 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+
 from tierwise.config import Settings
+from tierwise.nouns import DialectName, Outline
+
+# What a body and a key of it cost in memory beside the bytes.
+_BESIDE = 1024
+
+
+class Body:
+    """A body seen before: its Outline, None where it was not read from just these bytes, and the keys of the
+    answers to it by all else that decides them (None: the request goes past the cache)."""
+
+    __slots__ = ("keys", "outline")
+
+    def __init__(self, outline: Outline | None) -> None:
+        self.outline = outline
+        self.keys: dict[Hashable, bytes | None] = {}
 
 
 class Known:
-    """Keys of requests seen before, by a digest of their very bytes: most that are asked again are spelt
-    alike, and need not be read again. None: the request goes past the cache."""
+    """Bodies of requests seen before, by their very bytes: most that are asked again are spelt alike, and
+    need not be read again. Holds `most` bytes of them; at the bound it begins anew."""
 
-    _MOST = 20_000
+    def __init__(self, most: int = 16 << 20) -> None:
+        self._most = most
+        self._size = 0
+        self._bodies: dict[tuple[DialectName, bytes], Body] = {}
 
-    def __init__(self) -> None:
-        self._keys: dict[bytes, bytes | None] = {}
+    def find(self, dialect: DialectName, body: bytes) -> Body | None:
+        """What is known of `body` in `dialect`."""
+        return self._bodies.get((dialect, body))
 
-    def __contains__(self, spelt: bytes) -> bool:
-        return spelt in self._keys
-
-    def __getitem__(self, spelt: bytes) -> bytes | None:
-        return self._keys[spelt]
-
-    def learn(self, spelt: bytes, key: bytes | None) -> None:
-        """Remembers it; at the bound it begins anew."""
-        if len(self._keys) >= self._MOST:
-            self._keys.clear()
-        self._keys[spelt] = key
+    def learn(self, dialect: DialectName, body: bytes, outline: Outline | None) -> Body:
+        """Remembers it, with one more key to come."""
+        self._size += _BESIDE
+        found = self._bodies.get((dialect, body))
+        if found is None:
+            self._size += len(body)
+            if self._size > self._most:
+                self._bodies.clear()
+                self._size = len(body) + _BESIDE
+            found = self._bodies[dialect, body] = Body(outline)
+        return found
 
 
 class Terms:
