@@ -1,4 +1,4 @@
-"""The reports of `tierwise ledger report` that need every call: savings and waste."""
+"""The reports of `tierwise ledger report` that may need every call: savings and waste."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ import msgspec
 
 from ..config import prices_recorded
 from ..costing import Cost
-from ..costing.savings import savings
-from ..costing.settled import Settled, settled
+from ..costing.settled import Only, Settled
 from ..costing.waste import waste
 from ..ledger import Reader
 from ..money import usd_text
@@ -25,12 +24,12 @@ Span = tuple[int | None, int | None]
 def show(reader: Reader, config: Path | None, span: Span, options: Mapping[str, Any], as_json: bool) -> None:
     """Prints `--savings`, `--waste` or both over the calls that ended within `span`."""
 
-    def calls() -> Iterable[Settled]:
-        return settled(reader.rows(*span))
+    def calls(only: Only) -> Iterable[Settled]:
+        return reader.finished(*span, only)
 
     told: dict[str, Any] = {}
     if options["savings"]:
-        saved, hits = savings(calls()), reader.report("kind", *span).all
+        saved, hits = reader.savings(*span), reader.report("kind", *span).all
         told["savings"] = {
             **savings_json(saved),
             "response_cache": {"requests": hits.cached, "saved_pico": hits.cached_saved_pico},

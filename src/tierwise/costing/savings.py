@@ -13,7 +13,9 @@ from .settled import Settled
 
 HOLDOUT = "holdout"
 """The tag of calls kept on the reference tier at random."""
-_SERVED = ("call", "batch")
+SERVED = ("call", "batch")
+FAILED = "failed attempts"
+"""What they cost is overhead under that name."""
 
 
 class Baseline(Struct):
@@ -82,10 +84,10 @@ def savings(calls: Iterable[Settled]) -> Savings:
     for call in calls:
         if call.cost_pico is None:
             made.unpriced += 1
-        if call.kind not in _SERVED:
+        if call.kind not in SERVED:
             overhead[call.kind] += call.cost_pico or 0
         elif call.outcome == "error":
-            overhead["failed attempts"] += call.cost_pico or 0
+            overhead[FAILED] += call.cost_pico or 0
         else:
             made.served += 1
             _against(made.asked, call.asked_pico, call.cost_pico)

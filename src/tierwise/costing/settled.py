@@ -59,26 +59,46 @@ class Settled(Struct, frozen=True):
         return self.known and self.usage.source == "reported"
 
 
-def settled(rows: Iterable[Mapping[str, Any]]) -> Iterator[Settled]:
-    """The finished Attempts in `rows` (the shape of `ledger export --jsonl`), in order of their end.
+class Only(Struct, frozen=True):
+    """Which finished Attempts are asked for: those left out can change no figure. None: all of them.
 
-    A swept call waits for its correction and comes last. A correction whose CLOSE is not among the rows is
-    left out: its amounts are differences to a row that is not there. So is a hit of the response cache: no
-    call was made.
+    Whoever gives them may give others too. A swept call is given whatever its outcome: a correction may
+    follow, which has another.
+    """
+
+    kinds: tuple[str, ...] | None = None
+    outcomes: tuple[str, ...] | None = None
+    tasks: tuple[str, ...] | None = None
+    prefixed: bool = False
+    """With the digest of a cached prefix."""
+
+
+EVERY = Only()
+
+
+def settled(rows: Iterable[Mapping[str, Any]]) -> Iterator[Settled]:
+    """The finished Attempts in `rows` (the shape of `ledger export --jsonl`); see `corrected`."""
+    return corrected((row["event"] == "correction", _read(row)) for row in rows if row["event"] != "open")
+
+
+def corrected(ended: Iterable[tuple[bool, Settled]]) -> Iterator[Settled]:
+    """Finished Attempts in order of their end, from CLOSE rows and, where True comes first, corrections.
+
+    A swept call waits for its correction and comes last. A correction whose CLOSE is not among them is left
+    out: its amounts are differences to a row that is not there. So is a hit of the response cache: no call
+    was made.
     """
     swept: dict[str, Settled] = {}
-    for row in rows:
-        event = row["event"]
-        if event == "close" and row["outcome"] != "cached":
-            one = _read(row)
-            if one.outcome == "swept":
-                swept[one.attempt] = one
-            else:
-                yield one
-        elif event == "correction" and (before := swept.pop(row["attempt"], None)) is not None:
-            late = _read(row)
-            cost = None if late.unpriced else (before.cost_pico or 0) + (late.cost_pico or 0)
-            yield structs.replace(late, cost_pico=cost, at_us=before.at_us, day=before.day)
+    for late, one in ended:
+        if late:
+            before = swept.pop(one.attempt, None)
+            if before is not None and one.outcome != "cached":
+                cost = None if one.unpriced else (before.cost_pico or 0) + (one.cost_pico or 0)
+                yield structs.replace(one, cost_pico=cost, at_us=before.at_us, day=before.day)
+        elif one.outcome == "swept":
+            swept[one.attempt] = one
+        elif one.outcome != "cached":
+            yield one
     yield from swept.values()
 
 

@@ -15,13 +15,13 @@ from msgspec import Struct
 
 from .cachewaste import cache_waste
 from .cost import Cost
-from .settled import Settled
+from .settled import Only, Settled
 
 Kind = Literal[
     "abandoned", "truncated", "double_fired", "retry_storm", "over_tiered", "cache_unread", "cache_changed"
 ]
-Calls = Callable[[], Iterable[Settled]]
-"""The finished calls, as often as they are wanted."""
+Calls = Callable[[Only], Iterable[Settled]]
+"""The finished calls, those that matter at least, as often as they are wanted."""
 
 DOUBLE_WITHIN_US = 2_000_000
 DOUBLE_LEAST_PROMPT = 200
@@ -32,6 +32,9 @@ LEAST_SERVED = 20
 """Calls a model must have served of a task before others are compared with it."""
 _MINUTE_US = 60_000_000
 _EXAMPLES = 5
+_CALL = ("call",)
+_Last = dict[tuple[str, str, str, str, bool], dict[int, int]]
+"""When the last call of a series began, by its prompt tokens."""
 _WORDS: dict[Kind, str] = {
     "abandoned": "the caller left before the answer was complete",
     "truncated": "the provider broke off",
@@ -71,10 +74,10 @@ def waste(calls: Calls, cost_at: Callable[[Settled, str], Cost]) -> list[Waste]:
     `cost_at` prices a call as if another model (by name) had served it.
     """
     found = {kind: Waste(kind, words, kind in ("abandoned", "truncated")) for kind, words in _WORDS.items()}
-    last: dict[tuple[object, ...], int] = {}
+    last: _Last = defaultdict(dict)
     failed: dict[tuple[str, str, int], list[Settled]] = defaultdict(list)
     served: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(lambda: [0, 0]))
-    for call in calls():
+    for call in calls(Only(_CALL)):
         if call.kind != "call":
             continue
         if call.outcome == "cancelled" and call.cost_pico != 0:
@@ -93,18 +96,19 @@ def waste(calls: Calls, cost_at: Callable[[Settled, str], Cost]) -> list[Waste]:
         if len(storm) >= STORM_ERRORS:
             for call in storm:
                 found["retry_storm"].add(call.exchange, call.cost_pico)
-    cache_waste(calls(), cost_at, found["cache_unread"], found["cache_changed"])
+    cache_waste(calls(Only(_CALL, prefixed=True)), cost_at, found["cache_unread"], found["cache_changed"])
     _over_tiered(found["over_tiered"], calls, served, cost_at)
     return sorted((one for one in found.values() if one.calls), key=lambda one: -one.pico)
 
 
-def _double(waste: Waste, call: Settled, last: dict[tuple[object, ...], int]) -> None:
-    if call.usage.prompt < DOUBLE_LEAST_PROMPT:
+def _double(waste: Waste, call: Settled, last: _Last) -> None:
+    prompt = call.usage.prompt
+    if prompt < DOUBLE_LEAST_PROMPT:
         return
     start = call.at_us - call.total_us
-    same = (call.key, call.task, call.model, call.session, call.stream, call.usage.prompt)
-    before = last.get(same)
-    last[same] = start
+    same = last[call.key, call.task, call.model, call.session, call.stream]
+    before = same.get(prompt)
+    same[prompt] = start
     if before is not None and abs(start - before) <= DOUBLE_WITHIN_US:
         waste.add(call.exchange, call.cost_pico)
 
@@ -123,7 +127,7 @@ def _over_tiered(
             cheapest[task] = min(means, key=lambda model: (means[model], model))
     if not cheapest:
         return
-    for call in calls():
+    for call in calls(Only(_CALL, ("ok",), tuple(cheapest))):
         other = cheapest.get(call.task)
         if call.kind != "call" or call.outcome != "ok" or other is None or other == call.model:
             continue

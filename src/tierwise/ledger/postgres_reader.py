@@ -11,23 +11,29 @@ from itertools import islice
 from typing import Any
 
 import psycopg
+from msgspec.structs import replace
 
 from ..clock import now_us
+from ..costing.savings import Savings, savings
+from ..costing.settled import EVERY, Only, Settled, corrected
 from ..errors import StoreError
 from ..nouns import Key, Prefixed
 from .budgets import Balance
+from .finished import asked_for, ended, finished_query
 from .periods import FOREVER_US
 from .postgres_link import connected, terms_of, unusable
 from .postgres_migrations import require_current
 from .postgres_records import balances, known_word, load_keys
 from .postgres_rollup import LOOKING_UP, asking
-from .postgres_text import marked, restored, restored_event
+from .postgres_text import marked, restored, restored_event, stored
 from .postgres_verify import problems
 from .report import By, Report
 from .report_made import make_report
 from .rollup import DAY, HOUR_US, STEPS
 from .rollup_read import Sums, pieces
 from .rollup_sql import POSTGRES, Ask
+from .rows import Row
+from .savings_made import make_savings
 from .sqlite_reader import PREFIXED, SETTLED, exported, too_slow
 from .sqlite_verify import ENOUGH
 
@@ -114,13 +120,23 @@ class PostgresReader:
 
     def rows(self, since_us: int | None = None, until_us: int | None = None) -> Iterator[dict[str, Any]]:
         """See Reader. One instant of the ledger, in the order of writing: an OPEN before its CLOSE."""
-        span = {"since": since_us or 0, "until": FOREVER_US if until_us is None else until_us}
+        for row in self._events(_EVENTS, (since_us, until_us), {}):
+            yield restored_event(exported(row)) if marked(row) else exported(row)
+
+    def finished(
+        self, since_us: int | None = None, until_us: int | None = None, only: Only = EVERY
+    ) -> Iterator[Settled]:
+        """See Reader. One instant of the ledger."""
+        tasks = None if only.tasks is None else tuple(map(stored, only.tasks))
+        query, given = finished_query(POSTGRES, only), asked_for(replace(only, tasks=tasks))
+        found = self._events(query, (since_us, until_us), given)
+        return corrected(ended(restored(row) if marked(row) else row for row in found))
+
+    def savings(self, since_us: int | None = None, until_us: int | None = None) -> Savings:
+        """See Reader."""
         with self._connected(LOOKING_UP) as database, database.transaction():
-            for stretch in _stretches(asking(database), span["since"], span["until"]):
-                for low, high in pieces(*stretch, PAGE):
-                    found = database.execute(_EVENTS.encode(), {**span, "low": low, "high": high})
-                    for row in found.fetchall():
-                        yield restored_event(exported(row)) if marked(row) else exported(row)
+            made = make_savings(asking(database), POSTGRES, since_us, until_us)
+        return made if made is not None else savings(self.finished(since_us, until_us))
 
     def verify(self) -> list[str]:
         """See Reader. At most 20 problems."""
@@ -171,6 +187,17 @@ class PostgresReader:
 
     def close(self) -> None:
         """See Reader: nothing is held between calls."""
+
+    def _events(
+        self, query: str, span: tuple[int | None, int | None], given: dict[str, str]
+    ) -> Iterator[Row]:
+        """The rows of a query by number and end of the events, a page at a time."""
+        since, until = span[0] or 0, FOREVER_US if span[1] is None else span[1]
+        with self._connected(LOOKING_UP) as database, database.transaction():
+            for stretch in _stretches(asking(database), since, until):
+                for low, high in pieces(*stretch, PAGE):
+                    place = {"since": since, "until": until, "low": low, "high": high}
+                    yield from database.execute(query.encode(), {**given, **place}).fetchall()
 
     @contextmanager
     def _connected(self, options: str = "") -> Iterator[psycopg.Connection[tuple[Any, ...]]]:

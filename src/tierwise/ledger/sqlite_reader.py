@@ -13,9 +13,12 @@ from typing import Any
 from msgspec.json import decode
 
 from ..clock import now_us, rfc3339, tick_us
+from ..costing.savings import Savings, savings
+from ..costing.settled import EVERY, Only, Settled, corrected
 from ..errors import StoreError
 from ..nouns import Key, Prefixed
 from .budgets import Balance
+from .finished import asked_for, ended, finished_query
 from .journal import last_event, stored_budgets, window_at
 from .location import database_path
 from .migrations import require_current
@@ -27,6 +30,7 @@ from .rollup import HOUR_US
 from .rollup_read import Sums, pieces
 from .rollup_sql import SQLITE, Ask
 from .rows import Row
+from .savings_made import make_savings
 from .sqlite_rollup import asking, read_only
 from .sqlite_verify import ENOUGH, problems
 
@@ -39,7 +43,7 @@ _EVENT = """
     SELECT '{event}' AS event, e.seq AS seq, e.at_us, o.exchange, o.attempt, o.key, o.task, o.tier, o.model,
         o.provider, o.dialect_in, o.dialect_out, o.stream, o.price_id, o.reserved_pico, o.tags, o.asked,
         o.route, o.session, o.kind, o.scopes, o.prefix, {settled}
-    FROM {source} WHERE e.seq > :after AND e.seq <= :last AND e.at_us >= :since AND e.at_us < :until
+    FROM {source} WHERE e.seq > :low AND e.seq <= :high AND e.at_us >= :since AND e.at_us < :until
 """
 PREFIXED = (
     "SELECT o.at_us, o.key, o.task, o.model, o.session, o.prefix,"
@@ -114,12 +118,21 @@ class SqliteReader:
 
     def rows(self, since_us: int | None = None, until_us: int | None = None) -> Iterator[dict[str, Any]]:
         """See Reader. What is committed while it runs is left out."""
+        return map(exported, self._events(_PAGE_OF_EVENTS, (since_us, until_us), {}))
+
+    def finished(
+        self, since_us: int | None = None, until_us: int | None = None, only: Only = EVERY
+    ) -> Iterator[Settled]:
+        """See Reader. What is committed while it runs is left out."""
+        query = finished_query(SQLITE, only)
+        return corrected(ended(self._events(query, (since_us, until_us), asked_for(only))))
+
+    def savings(self, since_us: int | None = None, until_us: int | None = None) -> Savings:
+        """See Reader."""
         with self._connected() as database:
-            span = {"since": since_us or 0, "until": FOREVER_US if until_us is None else until_us}
-            for stretch in _stretches(database, span["since"], span["until"]):
-                for after, last in pieces(*stretch, PAGE):
-                    page = database.execute(_PAGE_OF_EVENTS, {**span, "after": after, "last": last})
-                    yield from map(exported, page.fetchall())
+            database.execute("BEGIN")
+            made = make_savings(asking(database), SQLITE, since_us, until_us)
+        return made if made is not None else savings(self.finished(since_us, until_us))
 
     def verify(self) -> list[str]:
         """See Reader. At most 20 problems."""
@@ -182,6 +195,17 @@ class SqliteReader:
 
     def close(self) -> None:
         """See Reader: nothing is held between calls."""
+
+    def _events(
+        self, query: str, span: tuple[int | None, int | None], given: dict[str, str]
+    ) -> Iterator[Row]:
+        """The rows of a query by number and end of the events, a page at a time."""
+        since, until = span[0] or 0, FOREVER_US if span[1] is None else span[1]
+        with self._connected() as database:
+            for stretch in _stretches(database, since, until):
+                for low, high in pieces(*stretch, PAGE):
+                    place = {"since": since, "until": until, "low": low, "high": high}
+                    yield from database.execute(query, {**given, **place}).fetchall()
 
     @contextmanager
     def _connected(self) -> Iterator[sqlite3.Connection]:

@@ -6,6 +6,8 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
+from ..costing.savings import Savings
+from ..costing.settled import EVERY, Only, Settled
 from ..nouns import Budget, Close, Key, Open, Prefixed
 from .budgets import Balance
 from .report import By, Report
@@ -82,6 +84,14 @@ class Reader(Protocol):
 
     def rows(self, since_us: int | None = None, until_us: int | None = None) -> Iterator[dict[str, Any]]:
         """Events in order of commit, in the shape of `ledger export --jsonl`."""
+
+    def finished(
+        self, since_us: int | None = None, until_us: int | None = None, only: Only = EVERY
+    ) -> Iterator[Settled]:
+        """What `settled` makes of `rows`, without reading what `only` leaves out."""
+
+    def savings(self, since_us: int | None = None, until_us: int | None = None) -> Savings:
+        """What `savings` makes of `finished`: from roll-ups where no call was held out."""
 
     def verify(self) -> list[str]:
         """What is wrong, first bad row first; empty when the ledger holds."""

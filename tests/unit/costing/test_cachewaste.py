@@ -24,7 +24,7 @@ def there(one: Settled, model: str) -> Cost:
 
 
 def found(*calls: Settled) -> dict[str, Waste]:
-    return {one.kind: one for one in waste(lambda: calls, there) if one.kind.startswith("cache")}
+    return {one.kind: one for one in waste(lambda _: calls, there) if one.kind.startswith("cache")}
 
 
 def test_a_write_that_nobody_reads_in_its_lifetime_costs_its_premium() -> None:

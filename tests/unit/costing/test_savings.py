@@ -56,7 +56,7 @@ def test_money_for_answers_nobody_got() -> None:
         call("dear", None, outcome="cancelled"), call("broke", 50, outcome="truncated"), call("fine", 900),
         call("shadow", 80, outcome="cancelled", kind="shadow"),
     ]  # fmt: skip
-    found = {one.kind: one for one in waste(lambda: calls, nowhere)}
+    found = {one.kind: one for one in waste(lambda _: calls, nowhere)}
     assert set(found) == {"abandoned", "truncated"}
     left = found["abandoned"]
     assert (left.calls, left.pico, left.unpriced, left.examples) == (2, 70, 1, ["ex_left", "ex_dear"])
@@ -70,7 +70,7 @@ def test_the_same_call_twice_at_once_is_likely_one_too_many() -> None:
         return call(name, 40, at_us=NOON + int(seconds * SECOND), **{"usage": big, **said})
 
     twice = [at("a", 0), at("b", 1), at("c", 10), at("d", 10, key="other"), at("e", 10, usage=Usage(50))]
-    [one] = waste(lambda: twice, nowhere)
+    [one] = waste(lambda _: twice, nowhere)
     assert (one.kind, one.certain, one.calls, one.pico, one.examples) == (
         "double_fired",
         False,
@@ -79,15 +79,15 @@ def test_the_same_call_twice_at_once_is_likely_one_too_many() -> None:
         ["ex_b"],
     )
     small = [at("a", 0, usage=Usage(50)), at("b", 0, usage=Usage(50))]
-    assert waste(lambda: small, nowhere) == []
+    assert waste(lambda _: small, nowhere) == []
 
 
 def test_a_storm_of_retries() -> None:
     def errors(number: int) -> list[Settled]:
         return [call(str(n), 2, outcome="error", at_us=NOON + n * SECOND) for n in range(number)]
 
-    assert waste(lambda: errors(4), nowhere) == []
-    [one] = waste(lambda: errors(5), nowhere)
+    assert waste(lambda _: errors(4), nowhere) == []
+    [one] = waste(lambda _: errors(5), nowhere)
     assert (one.kind, one.calls, one.pico) == ("retry_storm", 5, 10)
 
 
@@ -99,6 +99,6 @@ def test_a_dear_model_where_a_cheaper_one_serves_the_task() -> None:
         assert (one.attempt, model) == ("dear", "agg/swift")
         return Cost(10)
 
-    [one] = waste(lambda: calls, there)
+    [one] = waste(lambda _: calls, there)
     assert (one.kind, one.certain, one.calls, one.pico) == ("over_tiered", False, 1, 90)
-    assert waste(lambda: calls[1:], nowhere) == []  # 19 calls say too little
+    assert waste(lambda _: calls[1:], nowhere) == []  # 19 calls say too little
