@@ -41,7 +41,20 @@ def _at_work() -> Iterator[list[Ends]]:
     try:
         yield owned
     finally:
-        _OWNERS.remove(owned)
+        _OWNERS.pop()
+
+
+@contextmanager
+def kept() -> Iterator[None]:
+    """For what a fixture starts late, when a test or another fixture first asks for it. It is not theirs: the
+    fixture ends it itself, unless it fails to start.
+    """
+    with _at_work() as owned:
+        try:
+            yield
+        except BaseException:
+            _end(owned)
+            raise
 
 
 @pytest.hookimpl(wrapper=True)

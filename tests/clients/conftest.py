@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from clients.world import World
+from owned import kept
 
 
 @pytest.fixture(scope="session")
@@ -16,7 +17,8 @@ def worlds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str],
 
     def world(dialect: str) -> World:
         if dialect not in made:
-            made[dialect] = World(tmp_path_factory.mktemp(dialect), dialect)
+            with kept():
+                made[dialect] = World(tmp_path_factory.mktemp(dialect), dialect)
         return made[dialect]
 
     yield world

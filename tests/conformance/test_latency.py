@@ -142,7 +142,7 @@ def test_tokens_are_never_counted_from_pieces(tmp_path: Path) -> None:
     body = json.loads(upstream.sent[-1].body)
     assert body["max_tokens"] == 77
     assert body["stream_options"] == {"include_usage": True}
-    assert upstream.sent[-1].headers["x-tierwise-cache"] == "off"
+    assert upstream.sent[-1].headers["cache-control"] == "no-store"
     prompts = [json.loads(sent.body)["messages"][0]["content"] for sent in upstream.sent]
     assert len({prompt[:8] for prompt in prompts}) == len(prompts) == 4
 
