@@ -160,7 +160,9 @@ def verify(db: str | None, config: Path | None) -> None:
 @click.option("--since", metavar="WHEN", help="Calls closed from then on: 7d, 24h, 2026-11-01.")
 @click.option("--until", metavar="WHEN", help="Calls closed before then.")
 @click.option("--savings", is_flag=True, help="What routing saved, net of retries, shadow and judge calls.")
-@click.option("--waste", is_flag=True, help="What was spent for nothing, with example exchanges.")
+@click.option(
+    "--waste", is_flag=True, help="What was spent for nothing, with example exchanges; reads every call."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, with every figure.")
 def report(db: str | None, config: Path | None, *, by: By, as_json: bool, **options: Any) -> None:
     """Calls, tokens, spend, latency and saving. A call without a price is flagged, never counted as $0."""

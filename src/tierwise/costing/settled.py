@@ -69,8 +69,6 @@ class Only(Struct, frozen=True):
     kinds: tuple[str, ...] | None = None
     outcomes: tuple[str, ...] | None = None
     tasks: tuple[str, ...] | None = None
-    prefixed: bool = False
-    """With the digest of a cached prefix."""
 
 
 EVERY = Only()

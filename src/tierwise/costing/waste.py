@@ -77,9 +77,12 @@ def waste(calls: Calls, cost_at: Callable[[Settled, str], Cost]) -> list[Waste]:
     last: _Last = defaultdict(dict)
     failed: dict[tuple[str, str, int], list[Settled]] = defaultdict(list)
     served: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(lambda: [0, 0]))
+    prefixed: list[Settled] = []
     for call in calls(Only(_CALL)):
         if call.kind != "call":
             continue
+        if call.prefix:
+            prefixed.append(call)
         if call.outcome == "cancelled" and call.cost_pico != 0:
             found["abandoned"].add(call.exchange, call.cost_pico)
         elif call.outcome == "truncated" and call.cost_pico != 0:
@@ -96,7 +99,7 @@ def waste(calls: Calls, cost_at: Callable[[Settled, str], Cost]) -> list[Waste]:
         if len(storm) >= STORM_ERRORS:
             for call in storm:
                 found["retry_storm"].add(call.exchange, call.cost_pico)
-    cache_waste(calls(Only(_CALL, prefixed=True)), cost_at, found["cache_unread"], found["cache_changed"])
+    cache_waste(prefixed, cost_at, found["cache_unread"], found["cache_changed"])
     _over_tiered(found["over_tiered"], calls, served, cost_at)
     return sorted((one for one in found.values() if one.calls), key=lambda one: -one.pico)
 

@@ -39,8 +39,6 @@ def finished_query(flavour: Flavour, only: Only) -> str:
         if words is not None:
             listed = ", ".join(f":{name}_{n}" for n, _ in enumerate(words))
             terms.append(f"{column} IN ({listed or 'NULL'})")
-    if only.prefixed:
-        terms.append("o.prefix <> ''")
     wanted = f" AND (e.outcome = 'swept' OR {' AND '.join(terms)})"
     same_day = flavour.same_day.format("o", "e")
     closes, late = (
