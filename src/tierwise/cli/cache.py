@@ -18,7 +18,6 @@ from msgspec import structs
 from ..config import load, prices_recorded
 from ..costing.advice import Series, advise_by
 from ..costing.edits import WORDS, SeenEdit
-from ..costing.settled import settled
 from ..errors import ConfigError
 from ..ledger import read_edits, read_ledger
 from ..money import usd_text
@@ -96,7 +95,7 @@ def advise_series(
         return
 
     reader = read_ledger(database_url(db, config))
-    found = advise_by(settled(reader.rows(instant(span["since"]), instant(span["until"]))), find)
+    found = advise_by(reader.finished(instant(span["since"]), instant(span["until"])), find)
     edits = read_edits(reader)
     if as_json:
         told = {"series": [_object(one) for one in found], "edits": edits, "unsaid": UNSAID}
