@@ -5,8 +5,8 @@ The ledger's rows are gone through while somebody waits, for LONGEST_S at most.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, TypeVar
 
 from msgspec import Struct
 
@@ -14,16 +14,17 @@ from tierwise.clock import tick_us
 from tierwise.config import prices_recorded
 from tierwise.costing.advice import Choice, Series, advise_by
 from tierwise.costing.savings import Baseline, savings
-from tierwise.costing.settled import Settled, settled
+from tierwise.costing.settled import Settled
 from tierwise.errors import Overloaded
 from tierwise.judging.held import LEVEL, caused
-from tierwise.ledger import read_ledger
+from tierwise.ledger import Reader, read_ledger
 
 from ..site import Site
 from .ranges import Range, Ranged, Span, span_of
 
 LONGEST_S = 20.0
 _MOST = 100
+T = TypeVar("T")
 
 
 class Against(Struct, frozen=True):
@@ -148,11 +149,16 @@ def _prefix(one: Series) -> Prefix:
 
 
 def _calls(site: Site, since_us: int) -> Iterator[Settled]:
-    return settled(rows_since(site, since_us))
+    return _walked(site, lambda reader: reader.finished(since_us))
 
 
 def rows_since(site: Site, since_us: int) -> Iterator[Mapping[str, Any]]:
-    """The ledger's rows, as long as somebody may be kept waiting, and for one at a time: the data plane is in
+    """The ledger's rows. Raises StoreError, Overloaded."""
+    return _walked(site, lambda reader: reader.rows(since_us))
+
+
+def _walked(site: Site, read: Callable[[Reader], Iterable[T]]) -> Iterator[T]:
+    """What `read` gives, as long as somebody may be kept waiting, and for one at a time: the data plane is in
     the same process. Raises StoreError, Overloaded."""
     if not site.walking.acquire(blocking=False):
         raise Overloaded(
@@ -160,13 +166,13 @@ def rows_since(site: Site, since_us: int) -> Iterator[Mapping[str, Any]]:
         )
     try:
         until = tick_us() + LONGEST_S * 1e6
-        for number, row in enumerate(read_ledger(site.control.ledger_url).rows(since_us)):
+        for number, one in enumerate(read(read_ledger(site.control.ledger_url))):
             if number % 1000 == 0 and tick_us() > until:
                 raise Overloaded(
                     f"There are more calls in that time than can be gone through in {LONGEST_S:.0f} s.",
                     "Choose a shorter time, or use the command line: `tierwise policy plan`, "
                     "`tierwise ledger report --savings`, `tierwise cache advise`.",
                 )
-            yield row
+            yield one
     finally:
         site.walking.release()
