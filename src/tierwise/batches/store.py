@@ -24,7 +24,6 @@ from .schema import Database
 LEASE_US = 30_000_000
 _BATCH = Batch.__struct_fields__
 _FILE = File.__struct_fields__
-_JOB = Job.__struct_fields__
 _JSON = ("headers", "metadata", "errors")
 _ACTIVE = ", ".join(f"'{state}'" for state in ACTIVE)
 _OPEN = "('queued', 'running', 'sent')"

@@ -110,11 +110,6 @@ def per_million(pico: int | None) -> str:
     return f"{usd:.{max(2, -int(usd.as_tuple().exponent))}f}"
 
 
-def _called(each: Listed) -> tuple[str, ...]:
-    tier = (each.tier, f"tier/{each.tier}") if each.tier else ()
-    return (each.model.name, each.label, *tier)
-
-
 def _maker(published_id: str) -> Provider:
     vendor = next(each for each in VENDORS if each.name == published_id.partition("/")[0])
     return Provider(vendor.name, vendor.dialect, vendor.base_url)

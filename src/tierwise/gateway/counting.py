@@ -22,7 +22,6 @@ _ASKED: dict[DialectName, str] = {
     "openai_responses": "/responses/input_tokens",
 }
 _LIMIT = 1 << 20
-_JSON = (b"content-type", b"application/json")
 _WEIGHT = 0.1
 _LEAST_BYTES = 400
 _MOST = 10_000

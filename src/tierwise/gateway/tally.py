@@ -1,7 +1,6 @@
 """Tally: what became of Attempts, counted for Prometheus. In memory, bounded in labels.
 
-An Attempt that is over is only noted; many are counted in a row, which costs a third of counting each by
-itself.
+An Attempt that is over is only noted; many are counted in a row, which costs less than each by itself.
 """
 
 from __future__ import annotations

@@ -150,12 +150,7 @@ class Response:
         while not self.status:
             if self._error is not None:
                 raise self._error
-            # As `_wait_once`, without one more coroutine a call.
-            self._waiter = asyncio.get_running_loop().create_future()
-            try:
-                await self._waiter
-            finally:
-                self._waiter = None
+            await self._news()
 
     # --- inside
 
@@ -164,16 +159,14 @@ class Response:
         assert source is not None
         source.wait_starts()
         try:
-            await self._wait_once()
+            await self._news()
         finally:
             source.wait_ends()
 
-    async def _wait_once(self) -> None:
+    def _news(self) -> asyncio.Future[None]:
+        """Done at the next `wake`. One that is over stays in `_waiter`: nothing wakes it again."""
         self._waiter = asyncio.get_running_loop().create_future()
-        try:
-            await self._waiter
-        finally:
-            self._waiter = None
+        return self._waiter
 
     def _taken(self) -> bytes:
         pieces = self._pieces

@@ -67,10 +67,6 @@ POSTGRES = Flavour(
     spanned=("close_rows", "correction_rows"),
 )
 
-_COUNTED = (
-    "open_seq", "seq", "at_us", "outcome", "calls", "unpriced", "estimated", *TOKENS, "cost", "final",
-    "asked_pico", "reference_pico", "ttft", "total",
-)  # fmt: skip
 _OWN = ", ".join(f"e.{name}" for name in TOKENS)
 _FINAL = "coalesce(c.cost_pico, 0) + e.cost_pico"
 # A correction gives its call to the outcome it really had, and takes back what the sweep had booked.
