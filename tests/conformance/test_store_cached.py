@@ -5,7 +5,6 @@ from __future__ import annotations
 import stores
 from postgres import postgres  # noqa: F401  a fixture
 from stores import Stores
-from tierwise.costing.settled import settled
 from tierwise.nouns import Budget, Usage
 from unit.ledger.made import closed, opened
 
@@ -32,6 +31,6 @@ async def test_hits_of_the_response_cache_stand_apart(place: Stores) -> None:
         assert whole.asked.calls == 0
     rows = [row for row in place.read().rows() if row["event"] == "close"]
     assert [row["saved_pico"] for row in rows] == [None, 60, 70, None]
-    assert [call.attempt for call in settled(rows)] == ["call"]
+    assert [call.attempt for call in place.read().finished()] == ["call"]
     assert [balance.left_pico for balance in ledger.budgets()] == [0]
     assert place.read().verify() == []

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, get_args
 
@@ -18,7 +20,7 @@ from postgres import postgres  # noqa: F401  a fixture
 from stores import STORES, Stores
 from tierwise.costing import Cost
 from tierwise.costing.savings import savings
-from tierwise.costing.settled import Only, Settled, settled
+from tierwise.costing.settled import Only, Settled, corrected
 from tierwise.costing.waste import Kind, waste
 from tierwise.ledger import Ledger, Reader, postgres_reader, sqlite_reader
 from tierwise.nouns import Usage
@@ -102,6 +104,53 @@ def cost_at(call: Settled, model: str) -> Cost:
         return Cost(None, "unknown")
     tokens = usage.input * 10 + usage.cache_read + 13 * usage.cache_write_5m + 20 * usage.cache_write_1h
     return Cost((tokens + 50 * usage.output) * {"m1": 1, "m2": 5, "m3": 9}[model])
+
+
+def settled(rows: Iterable[Mapping[str, Any]]) -> Iterator[Settled]:
+    """The finished calls in `rows`, of the shape of `ledger export --jsonl`."""
+    return corrected((row["event"] == "correction", exported(row)) for row in rows if row["event"] != "open")
+
+
+def exported(row: Mapping[str, Any]) -> Settled:
+    usage = Usage(
+        **row["usage"],
+        extra=row.get("usage_extra") or {},
+        source=row["usage_source"],
+        service_tier=row.get("service_tier") or "",
+    )
+    same = (
+        "attempt",
+        "exchange",
+        "model",
+        "provider",
+        "cost_pico",
+        "outcome",
+        "key",
+        "task",
+        "tier",
+        "stream",
+    )
+    maybe = (
+        "unpriced",
+        "asked",
+        "session",
+        "prefix",
+        "total_us",
+        "served_model",
+        "asked_pico",
+        "reference_pico",
+    )
+    at = datetime.fromisoformat(row["at"]) - datetime(1970, 1, 1, tzinfo=UTC)
+    return Settled(
+        at_us=at // timedelta(microseconds=1),
+        day=row["at"][:10],
+        usage=usage,
+        kind=row.get("kind") or "call",
+        tags=tuple(row.get("tags") or ()),
+        known=row["outcome"] != "swept",
+        **{name: row[name] for name in same},
+        **{name: row[name] for name in maybe if row.get(name) is not None},
+    )
 
 
 def compare(reader: Reader, since: int | None, until: int | None) -> tuple[int, set[str]]:

@@ -13,7 +13,6 @@ from msgspec import structs
 
 from ..costing.bills import WHOLE_DAY, Bill, Vendor, joined, read_bill
 from ..costing.reconcile import Reconciliation, Residual, reconcile
-from ..costing.settled import settled
 from ..errors import BadRequest
 from ..ledger import read_ledger
 from ..money import pico_to_usd, usd_text
@@ -69,10 +68,10 @@ def command(db: str | None, config: Path | None, **options: Any) -> None:  # fmt
     until_us = _start_us(bill.last_day) + _DAY_US
     reader, since_us = read_ledger(database_url(db, config)), _start_us(bill.first_day)
     wanted = set(options["provider"])
-    if not wanted and any(row["provider"] == vendor for row in reader.rows(since_us, until_us)):
+    if not wanted and any(call.provider == vendor for call in reader.finished(since_us, until_us)):
         wanted = {vendor}
     # Rows after the last day are read too: a correction of one of its calls may stand there.
-    calls = (call for call in settled(reader.rows(since_us)) if call.at_us < until_us)
+    calls = (call for call in reader.finished(since_us) if call.at_us < until_us)
     made = reconcile(bill, (call for call in calls if not wanted or call.provider in wanted))
     if options["as_json"]:
         click.echo(msgspec.json.encode(reconciliation_json(made, sorted(wanted))).decode())

@@ -9,7 +9,7 @@ import click
 import msgspec
 
 from ..costing.reprice import Repriced, Repricing, reprice
-from ..costing.settled import Settled, settled
+from ..costing.settled import Settled
 from ..ledger import read_ledger
 from ..money import pico_to_usd, usd_text
 from .ledger import database_options, database_url, instant
@@ -39,13 +39,14 @@ def command(db: str | None, config: Path | None, **options: Any) -> None:
     price before or after is counted, and is in neither sum.
     """
     pricer = pricer_of(settings_for_prices(options["catalog"] or config), options["at_model"])
-    rows = read_ledger(database_url(db, config)).rows(instant(options["since"]), instant(options["until"]))
+    reader = read_ledger(database_url(db, config))
+    calls = reader.finished(instant(options["since"]), instant(options["until"]))
     by = options["by"]
 
     def group(call: Settled) -> str:
         return str(getattr(call, by))
 
-    made = reprice(settled(rows), pricer, group)
+    made = reprice(calls, pricer, group)
     if options["as_json"]:
         click.echo(msgspec.json.encode(repricing_json(made, by)).decode())
     else:

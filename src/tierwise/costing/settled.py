@@ -1,18 +1,12 @@
-"""Settled: one finished Attempt as the ledger's export tells it, its correction included."""
+"""Settled: one finished Attempt as the figures take it, its correction included."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from collections.abc import Iterable, Iterator
 
 from msgspec import Struct, structs
 
 from ..nouns import Usage
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
-_BUCKETS = ("input", "cache_read", "cache_write_5m", "cache_write_1h", "output", "reasoning")
 
 
 class Settled(Struct, frozen=True):
@@ -74,11 +68,6 @@ class Only(Struct, frozen=True):
 EVERY = Only()
 
 
-def settled(rows: Iterable[Mapping[str, Any]]) -> Iterator[Settled]:
-    """The finished Attempts in `rows` (the shape of `ledger export --jsonl`); see `corrected`."""
-    return corrected((row["event"] == "correction", _read(row)) for row in rows if row["event"] != "open")
-
-
 def corrected(ended: Iterable[tuple[bool, Settled]]) -> Iterator[Settled]:
     """Finished Attempts in order of their end, from CLOSE rows and, where True comes first, corrections.
 
@@ -98,43 +87,3 @@ def corrected(ended: Iterable[tuple[bool, Settled]]) -> Iterator[Settled]:
         elif one.outcome != "cached":
             yield one
     yield from swept.values()
-
-
-def microseconds(at: str) -> int:
-    """RFC 3339 → microseconds since 1970."""
-    return (datetime.fromisoformat(at) - _EPOCH) // _MICROSECOND
-
-
-def _read(row: Mapping[str, Any]) -> Settled:
-    usage = Usage(
-        **{name: row["usage"][name] for name in _BUCKETS},
-        extra=row.get("usage_extra") or {},
-        source=row["usage_source"],
-        service_tier=row.get("service_tier") or "",
-    )
-    return Settled(
-        attempt=row["attempt"],
-        exchange=row["exchange"],
-        at_us=microseconds(row["at"]),
-        day=row["at"][:10],
-        model=row["model"],
-        provider=row["provider"],
-        usage=usage,
-        cost_pico=row["cost_pico"],
-        outcome=row["outcome"],
-        unpriced=row.get("unpriced") or "",
-        key=row["key"],
-        task=row["task"],
-        tier=row["tier"],
-        kind=row.get("kind") or "call",
-        asked=row.get("asked") or "",
-        session=row.get("session") or "",
-        prefix=row.get("prefix") or "",
-        tags=tuple(row.get("tags") or ()),
-        stream=bool(row["stream"]),
-        total_us=row.get("total_us") or 0,
-        served_model=row.get("served_model") or "",
-        asked_pico=row.get("asked_pico"),
-        reference_pico=row.get("reference_pico"),
-        known=row["outcome"] != "swept",
-    )

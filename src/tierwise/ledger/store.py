@@ -88,7 +88,7 @@ class Reader(Protocol):
     def finished(
         self, since_us: int | None = None, until_us: int | None = None, only: Only = EVERY
     ) -> Iterator[Settled]:
-        """What `settled` makes of `rows`, without reading what `only` leaves out."""
+        """The finished Attempts among `rows` (see `corrected`), without reading what `only` leaves out."""
 
     def savings(self, since_us: int | None = None, until_us: int | None = None) -> Savings:
         """What `savings` makes of `finished`: from roll-ups where no call was held out."""
