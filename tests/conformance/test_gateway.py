@@ -276,8 +276,8 @@ def test_strict_is_said_in_words_that_are_understood(claude: World, said: str, s
         ("session", "s" * 201, "at most 200"),
         ("max-cost-usd", "free", "Send dollars"),
         ("deadline", "soon", "Send seconds"),
-        ("max-cost", "0.01", "Did you mean 'x-tierwise-max-cost-usd'?"),
-        ("zzz", "1", "Known: x-tierwise-deadline, x-tierwise-max-cost-usd, "),
+        ("max-cost", "0.01", "Did you mean 'max-cost-usd'?"),
+        ("zzz", "1", "Known: deadline, max-cost-usd, "),
     ],
 )
 @pytest.mark.parametrize(

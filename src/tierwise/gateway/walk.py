@@ -21,9 +21,7 @@ from .snapshot import Snapshot
 # What one image or document is reserved at, in tokens, before the provider says.
 _MEDIA_TOKENS = 1600
 _OURS = b"x-tierwise-"
-_ASKED = tuple(
-    f"x-tierwise-{name}" for name in ("deadline", "max-cost-usd", "session", "strict", "tags", "task")
-)
+_ASKED = ("deadline", "max-cost-usd", "session", "strict", "tags", "task")
 _CLAUDE_CODE = b"x-claude-code-session-id"
 _LIMITS = ("max_completion_tokens", "max_tokens", "max_output_tokens")
 _MOST_TAGS = 16
@@ -149,8 +147,10 @@ class Walk:
             self.deadline_s = _seconds(value)
         else:
             # A cap that is spelled wrong must not be a call without a cap.
-            asked = (_OURS + name).decode("latin1")
-            raise BadRequest(f"{asked[:60]} is no header of a request.", nearest(asked, _ASKED))
+            asked = name.decode("latin1")
+            raise BadRequest(
+                f"No request header x-tierwise-… is named {asked[:40]!r}.", nearest(asked, _ASKED)
+            )
 
     def read(self, body: bytes, outline: Outline) -> None:
         """Takes in the body and its Outline."""
