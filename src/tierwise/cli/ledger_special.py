@@ -11,6 +11,7 @@ import msgspec
 
 from ..config import prices_recorded
 from ..costing import Cost
+from ..costing.savings import savings
 from ..costing.settled import Only, Settled
 from ..costing.waste import waste
 from ..ledger import Reader
@@ -29,7 +30,10 @@ def show(reader: Reader, config: Path | None, span: Span, options: Mapping[str, 
 
     told: dict[str, Any] = {}
     if options["savings"]:
-        saved, hits = reader.savings(*span), reader.report("kind", *span).all
+        saved = reader.savings(*span)
+        if saved is None:
+            saved = savings(reader.finished(*span))
+        hits = reader.report("kind", *span).all
         told["savings"] = {
             **savings_json(saved),
             "response_cache": {"requests": hits.cached, "saved_pico": hits.cached_saved_pico},

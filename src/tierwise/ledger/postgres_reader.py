@@ -14,7 +14,7 @@ import psycopg
 from msgspec.structs import replace
 
 from ..clock import now_us
-from ..costing.savings import Savings, savings
+from ..costing.savings import Savings
 from ..costing.settled import EVERY, Only, Settled, corrected
 from ..errors import StoreError
 from ..nouns import Key, Prefixed
@@ -132,11 +132,10 @@ class PostgresReader:
         found = self._events(query, (since_us, until_us), given)
         return corrected(ended(restored(row) if marked(row) else row for row in found))
 
-    def savings(self, since_us: int | None = None, until_us: int | None = None) -> Savings:
+    def savings(self, since_us: int | None = None, until_us: int | None = None) -> Savings | None:
         """See Reader."""
         with self._connected(LOOKING_UP) as database, database.transaction():
-            made = make_savings(asking(database), POSTGRES, since_us, until_us)
-        return made if made is not None else savings(self.finished(since_us, until_us))
+            return make_savings(asking(database), POSTGRES, since_us, until_us)
 
     def verify(self) -> list[str]:
         """See Reader. At most 20 problems."""

@@ -13,7 +13,7 @@ from typing import Any
 from msgspec.json import decode
 
 from ..clock import now_us, rfc3339, tick_us
-from ..costing.savings import Savings, savings
+from ..costing.savings import Savings
 from ..costing.settled import EVERY, Only, Settled, corrected
 from ..errors import StoreError
 from ..nouns import Key, Prefixed
@@ -127,12 +127,11 @@ class SqliteReader:
         query = finished_query(SQLITE, only)
         return corrected(ended(self._events(query, (since_us, until_us), asked_for(only))))
 
-    def savings(self, since_us: int | None = None, until_us: int | None = None) -> Savings:
+    def savings(self, since_us: int | None = None, until_us: int | None = None) -> Savings | None:
         """See Reader."""
         with self._connected() as database:
             database.execute("BEGIN")
-            made = make_savings(asking(database), SQLITE, since_us, until_us)
-        return made if made is not None else savings(self.finished(since_us, until_us))
+            return make_savings(asking(database), SQLITE, since_us, until_us)
 
     def verify(self) -> list[str]:
         """See Reader. At most 20 problems."""

@@ -90,8 +90,9 @@ class Reader(Protocol):
     ) -> Iterator[Settled]:
         """The finished Attempts among `rows` (see `corrected`), without reading what `only` leaves out."""
 
-    def savings(self, since_us: int | None = None, until_us: int | None = None) -> Savings:
-        """What `savings` makes of `finished`: from roll-ups where no call was held out."""
+    def savings(self, since_us: int | None = None, until_us: int | None = None) -> Savings | None:
+        """What `savings` makes of `finished`, from roll-ups; None where calls were held out: the spread of
+        their costs is in no sum."""
 
     def verify(self) -> list[str]:
         """What is wrong, first bad row first; empty when the ledger holds."""

@@ -1,4 +1,4 @@
-"""What needs every call and not only sums: the saving with its interval, and prompt caching by prefix.
+"""What needs every call and not only sums: the saving's interval, and prompt caching by prefix.
 
 The ledger's rows are gone through while somebody waits, for LONGEST_S at most.
 """
@@ -97,7 +97,9 @@ class Prefixes(Struct, frozen=True):
 def saved(site: Site, asked: Ranged) -> Saved:
     """The saving against either baseline, net, and by held-out calls. Raises StoreError, Overloaded."""
     span = span_of(asked.range, site.rollup)
-    made = savings(_calls(site, span.since_us))
+    made = read_ledger(site.control.ledger_url).savings(span.since_us)
+    if made is None:
+        made = savings(_calls(site, span.since_us))
 
     def against(baseline: Baseline) -> Against:
         return Against(
