@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..errors import SuiteError
@@ -17,6 +17,7 @@ from .scorers_text import RIGHT, WRONG, Scorer, normal_text
 
 _FENCE = re.compile(r"```(?:json|JSON)?[ \t]*\n(.*?)\n?[ \t]*```", re.DOTALL)
 MOST_CHARACTERS = 200_000
+_MOST_PAIRS = 40_000
 
 
 def json_schema(schema: Mapping[str, Any] | None = None, strict: bool = False) -> Scorer:
@@ -31,24 +32,26 @@ def json_schema(schema: Mapping[str, Any] | None = None, strict: bool = False) -
         if rule is None:
             return Score(None, "no schema was given")
         try:
-            value = read_json(answer, strict)
-        except ValueError as error:
-            return Score(0.0, str(error))
-        try:
-            found = faults(value, rule)
+            faults({}, rule)  # A schema that cannot be checked makes no answer wrong, JSON or not.
+            found = faults(read_json(answer, strict), rule)
         except (Unsupported, SuiteError) as error:
             return Score(None, f"the schema cannot be checked: {error}")
+        except ValueError as error:
+            return Score(0.0, str(error))
         return Score(0.0, found[0]) if found else RIGHT
 
     return score
 
 
 def json_fields(fields: Sequence[str] = (), strict: bool = False) -> Scorer:
-    """F1 over the leaf fields of answer and target: 2·right/(answer's + target's). Lists match in any order.
+    """F1 over the leaf fields of answer and target: 2·right/(answer's + target's). Lists match in any order,
+    each item with the one it shares most with.
 
     Text is compared normalised, numbers by value. `fields` limits both sides to those top-level names. For
     the target `{"name": "Ann", "age": 5}` the answer `{"name": "ann", "age": 6}` → 0.5.
     """
+    if isinstance(fields, str):
+        raise SuiteError(f"fields cannot be the text {fields!r}.", f'Give a list: fields = ["{fields}"].')
     wanted = frozenset(fields)
 
     def score(case: Case, answer: str) -> Score:
@@ -61,8 +64,8 @@ def json_fields(fields: Sequence[str] = (), strict: bool = False) -> Scorer:
             return Score(0.0, str(error))
         if wanted and isinstance(target, dict) and not wanted & target.keys():
             return Score(None, "the target has none of the fields to compare")
-        right, given = (Counter(_leaves(_limited(side, wanted))) for side in (target, value))
-        return Score(2 * (right & given).total() / (right.total() + given.total()))
+        right, given = _limited(target, wanted), _limited(value, wanted)
+        return Score(2 * _shared(right, given) / (_leaves(right) + _leaves(given)))
 
     return score
 
@@ -171,20 +174,53 @@ def _limited(value: Any, wanted: frozenset[str]) -> Any:
     return {key: part for key, part in value.items() if key in wanted}
 
 
-def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
-    """(path, value in a comparable form) of every leaf; list positions are not part of the path."""
-    if isinstance(value, dict) and value:
-        for key, part in value.items():
-            yield from _leaves(part, f"{path}.{key}")
-    elif isinstance(value, list) and value:
-        for part in value:
-            yield from _leaves(part, f"{path}[]")
-    elif isinstance(value, str):
-        yield path, "text " + normal_text(value)
-    elif isinstance(value, int | float) and not isinstance(value, bool):
-        yield path, f"number {float(value)!r}" if abs(value) < 2**53 else f"number {value!r}"
-    else:
-        yield path, json.dumps(value)
+def _deep(value: Any) -> bool:
+    return isinstance(value, dict | list) and bool(value)
+
+
+def _leaves(value: Any) -> int:
+    """How many leaves; an empty list or object is one."""
+    if not _deep(value):
+        return 1
+    return sum(map(_leaves, value.values() if isinstance(value, dict) else value))
+
+
+def _shared(target: Any, given: Any) -> int:
+    """How many leaves are the same in the same place, where places in a list do not count."""
+    if not _deep(target) or not _deep(given):
+        return int(not _deep(target) and not _deep(given) and _leaf(target) == _leaf(given))
+    if isinstance(target, dict) and isinstance(given, dict):
+        return sum(_shared(part, given[key]) for key, part in target.items() if key in given)
+    if isinstance(target, list) and isinstance(given, list):
+        plain, other = (Counter(_leaf(item) for item in side if not _deep(item)) for side in (target, given))
+        return (plain & other).total() + _paired(*(list(filter(_deep, side)) for side in (target, given)))
+    return 0
+
+
+def _paired(target: list[Any], given: list[Any]) -> int:
+    """Leaves shared by the items of two lists, each paired once: those first that share most. Of long lists
+    the items are paired as they sort.
+    """
+    if len(target) * len(given) > _MOST_PAIRS:
+        sides = (sorted(side, key=lambda item: json.dumps(item, sort_keys=True)) for side in (target, given))
+        return sum(map(_shared, *sides))
+    pairs = [(_shared(a, b), -i, -j) for i, a in enumerate(target) for j, b in enumerate(given)]
+    ours, theirs, total = set(range(len(target))), set(range(len(given))), 0
+    for shared, i, j in sorted(pairs, reverse=True):
+        if -i in ours and -j in theirs:
+            ours.remove(-i)
+            theirs.remove(-j)
+            total += shared
+    return total
+
+
+def _leaf(value: Any) -> str:
+    """A leaf in a comparable form."""
+    if isinstance(value, str):
+        return "text " + normal_text(value)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return f"number {float(value)!r}" if abs(value) < 2**53 else f"number {value!r}"
+    return json.dumps(value)
 
 
 def _calls(value: Any) -> list[tuple[str, Any]]:

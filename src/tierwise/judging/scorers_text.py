@@ -7,7 +7,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Sequence
-from decimal import Decimal, InvalidOperation
+from decimal import Context, Decimal, InvalidOperation, localcontext
 from typing import Any, Literal
 
 from ..errors import SuiteError
@@ -17,7 +17,12 @@ Scorer = Callable[[Case, str], Score]
 RIGHT, WRONG = Score(1.0), Score(0.0)
 MOST_CHARACTERS = 20_000
 _NUMBER = re.compile(r"[-+−]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:[eE][-+]?\d+)?|[-+−]?\.\d+")
-_EDGES = "\"'`“”‘’*_.,;:!?()[]{}<> \t\r\n"
+_EDGES = "\"'`“”‘’«»*_.,;:!?¡¿。、「」()[]{}<> \t\r\n"
+# Scripts that write words without spaces between them, or with endings that belong to the next word: Thai to
+# Lao, Burmese, Khmer, Japanese, Chinese, Korean.
+_UNSPACED = (
+    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3\U00020000-\U0003ffff"
+)
 
 
 def exact() -> Scorer:
@@ -55,12 +60,10 @@ def one_of(labels: Sequence[str]) -> Scorer:
 
     Where labels overlap (`General`, `General inquiry`) the longest one is read.
     """
-    known = {normal_text(label): label for label in labels}
+    known = {normal_text(label): label for label in labels} if not isinstance(labels, str) else {}
     if len(known) < 2 or "" in known:
         raise SuiteError("one_of needs two or more different labels.", 'Give labels = ["yes", "no"].')
-    pattern = re.compile(
-        r"(?<!\w)(?:" + "|".join(re.escape(k) for k in sorted(known, key=len, reverse=True)) + r")(?!\w)"
-    )
+    pattern = re.compile("|".join(_as_words(k) for k in sorted(known, key=len, reverse=True)))
 
     def score(case: Case, answer: str) -> Score:
         wanted = normal_text(str(case.target))
@@ -119,8 +122,10 @@ def numeric(
         found = _numbers(answer)
         if not found or (pick == "only" and len(set(found)) != 1):
             return WRONG
-        distance = abs(found[0 if pick == "first" else -1] - target)
-        return RIGHT if distance <= Decimal(str(tolerance)) + Decimal(str(relative)) * abs(target) else WRONG
+        with localcontext(Context(traps=[])):  # 1e999999999 is endlessly far, not a fault.
+            distance = abs(found[0 if pick == "first" else -1] - target)
+            within = Decimal(str(tolerance)) + Decimal(str(relative)) * abs(target)
+        return RIGHT if distance <= within else WRONG
 
     return score
 
@@ -143,7 +148,13 @@ def normal_text(text: str) -> str:
     """NFKC, case folded, white space runs as one space, outer punctuation and Markdown removed; inner marks
     stay (3.5, -4).
     """
-    return _folded(text).strip(_EDGES)
+    folded = _folded(text)
+    bare = folded.strip(_EDGES)
+    if not bare:
+        return folded  # A mark may be the answer itself.
+    before = folded[: folded.index(bare)]
+    # The point of ".5" belongs to the number.
+    return "." + bare if bare[0].isdigit() and re.search(r"(?<!\.)\.\Z", before) else bare
 
 
 def words_of(text: str) -> list[str]:
@@ -250,13 +261,24 @@ def _no_target(case: Case) -> Score:
 
 
 def _folded(text: str) -> str:
-    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().replace("−", "-").split())
 
 
 def _found(target: str, text: str, words: bool) -> bool:
     if not words:
         return target in text
-    return re.search(rf"(?<!\w){re.escape(target)}(?!\w)", text) is not None
+    return re.search(_as_words(target), text) is not None
+
+
+def _as_words(text: str) -> str:
+    """A pattern for the text as whole words, and not within a number: no 5 in 15, 1.5, 5,000 or -5."""
+    before = "" if re.match(f"[{_UNSPACED}]", text) else r"(?<!\w)"
+    after = "" if re.match(f"[{_UNSPACED}]", text[-1]) else r"(?!\w)"
+    if text[0].isdigit():
+        before += r"(?<!\d[.,])(?<!\s[-.])(?<!\A[-.])"
+    if text[-1].isdigit():
+        after += r"(?![.,]\d)"
+    return before + re.escape(text) + after
 
 
 def _numbers(text: str) -> list[Decimal]:

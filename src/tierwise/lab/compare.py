@@ -52,6 +52,11 @@ def evaluate_seen(seen: Seen) -> Evaluation:
         for card in seen.manifest.tiers
     )
     results = {each.card.name: each for each in tiers}
+    if all(each.score.value == 0 for each in tiers) and (seen.judge is None or seen.judge.kind != "pairwise"):
+        raise SuiteError(
+            f"Every answer of every tier scores 0 by {suite.scorer}: nothing can be compared.",
+            "Scorer or targets hardly fit: read the run's trials.jsonl, then --rescore with another scorer.",
+        )
     comparisons = _standing([_compared(seen, cheap, results) for cheap in seen.cheap])
     decision, chosen = _decision(comparisons, terms.reference)
     priced = [each.cost_pico for each in tiers]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -26,33 +27,52 @@ class RecordedTier:
         self.card = TierCard(name, "file", str(path), "", f"file:{path}")
         self.price: Price | None = None
         self.free = True
-        self._answers: dict[tuple[str, int], Row] = {}
+        self._answers: dict[tuple[str, int], Reply | None] = {}
         for row in read_sheet(path).rows:
             key = row.fields.get("id", row.fields.get("input"))
             if key is None or not any(column in row.fields for column in _COLUMNS):
                 raise SuiteError(f"{row.place} has no id or no answer.", 'Write {"id": "…", "answer": "…"}.')
-            self._answers[str(key), _whole(row, "repeat")] = row
+            place = str(key), _whole(row, "repeat")
+            if place in self._answers:
+                raise SuiteError(
+                    f"{row.place} answers {str(key)!r} a second time.",
+                    "Keep one, or number them in a column `repeat`, from 0.",
+                )
+            self._answers[place] = _reply(row)
 
     async def answer(self, case: Case, repeat: int) -> Reply:
         """The row of the Case's id, else of its input."""
-        row = self._answers.get((case.id, repeat)) or self._answers.get((case.input, repeat))
-        if row is None:
+        reply = self._answers.get((case.id, repeat)) or self._answers.get((case.input, repeat))
+        if reply is None:
             raise UpstreamBroke(f"{self.card.model} holds no answer {repeat} to {case.id}.")
-        fields = row.fields
-        said = next(fields[column] for column in _COLUMNS if column in fields)
-        ttft, total = _micros(row, "ttft_ms"), _micros(row, "total_ms")
-        cost = _cost(row)
-        return Reply(
-            text="" if said is None else str(said),
-            outcome=str(fields.get("outcome") or "ok"),
-            usage=_usage(row),
-            cost_pico=cost,
-            total_us=total or 0,
-            ttft_us=ttft,
-            # Without a time of its own it is not timed, like an answer from a cache.
-            cached=total is None,
-            served=str(fields.get("model", "")),
-        )
+        return reply
+
+
+def _reply(row: Row) -> Reply | None:
+    """What the row says was answered; None where it holds a null and no outcome, so no answer at all."""
+    fields = row.fields
+    said = next(fields[column] for column in _COLUMNS if column in fields)
+    total = _micros(row, "total_ms")
+    if said is None and not fields.get("outcome"):
+        return None
+    return Reply(
+        text=_text(said),
+        outcome=str(fields.get("outcome") or "ok"),
+        usage=_usage(row),
+        cost_pico=_cost(row),
+        total_us=total or 0,
+        ttft_us=_micros(row, "ttft_ms"),
+        # Without a time of its own it is not timed, like an answer from a cache.
+        cached=total is None,
+        served=str(fields.get("model", "")),
+    )
+
+
+def _text(said: Any) -> str:
+    """The answer as the model wrote it: structured answers as JSON."""
+    if isinstance(said, dict | list | bool):
+        return json.dumps(said, ensure_ascii=False)
+    return "" if said is None else str(said)
 
 
 def _usage(row: Row) -> Usage:
@@ -86,5 +106,5 @@ def _micros(row: Row, name: str) -> int | None:
         return None
     try:
         return round(float(str(value)) * 1000)
-    except ValueError:
+    except (ValueError, OverflowError):
         raise SuiteError(f"{row.place}: {name} is {value!r}.", "Write milliseconds.") from None

@@ -160,6 +160,41 @@ def test_a_tier_without_answers_is_an_error_not_a_verdict() -> None:
         run("suite.jsonl", "--tiers", "none=file:none.jsonl,dear=file:dear.jsonl")
 
 
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ({"cost_usd": "a lot"}, "cheap.jsonl:41"),
+        ({"cost_usd": 0.1 + 0.2}, "12 decimals"),
+        ({"total_ms": "inf"}, "milliseconds"),
+        ({"id": "q3"}, "a second time"),
+    ],
+)
+def test_recorded_answers_that_cannot_be_read_are_told_with_their_line(row: Any, words: str) -> None:
+    world(40, 1, 1)
+    with Path("cheap.jsonl").open("a") as file:
+        file.write(json.dumps({"id": "more", "answer": "yes", **row}) + "\n")
+    with pytest.raises(SuiteError) as caught:
+        run("suite.jsonl", *TIERS)
+    assert words in caught.value.sentence()
+
+
+def test_a_recorded_null_is_no_answer_and_an_object_is_its_json() -> None:
+    world(40, 0, 0)
+    rows = [{"id": f"q{i}", "answer": None if i < 10 else {"said": ["yes"]}} for i in range(40)]
+    Path("cheap.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    said = found("suite.jsonl", *TIERS, "--scorer", "contains")
+    mine = next(tier for tier in said["tiers"] if tier["card"]["name"] == "cheap")
+    assert (mine["unscored"], mine["score"]["value"]) == (10, 1.0)
+    kept = next(Path(".tierwise/runs").glob("*/trials.jsonl")).read_text().splitlines()
+    assert '{"said": ["yes"]}' in {json.loads(line).get("trial", {}).get("answer") for line in kept}
+
+
+def test_no_verdict_where_no_answer_of_any_tier_is_right() -> None:
+    world(100, 0, 0)
+    with pytest.raises(SuiteError, match="every tier scores 0 by json_schema"):
+        run("suite.jsonl", *TIERS, "--scorer", 'json_schema:{"schema": {}}')
+
+
 def test_rescore_reads_the_answers_again_and_asks_nobody() -> None:
     world(200, 60, 0)
     text = Path("cheap.jsonl").read_text().replace('"no"', '" YES. "')

@@ -36,6 +36,19 @@ def value(name: str, target: object, answer: str, **options: object) -> float | 
         ("contains", ["cat", "dog"], "the cat on the mat", 0),
         ("contains", "", "anything", None),
         ("contains", "C++", "I like C++.", 1),
+        ("contains", "5", "it is 5.5", 0),
+        ("contains", "5", "it is -5", 0),
+        ("contains", "5", "5,000", 0),
+        ("contains", "5", "(5).", 1),
+        ("contains", "4", "GPT-4", 1),
+        ("contains", "東京", "私は東京に住む", 1),
+        ("normalised", ".5", "5", 0),
+        ("normalised", ".5", "**.5**", 1),
+        ("normalised", "5", "... 5", 1),
+        ("normalised", "!", "?", 0),
+        ("normalised", "?", "", 0),
+        ("normalised", "-4", "−4", 1),
+        ("normalised", "東京", "「東京」。", 1),
         ("token_f1", "the quick fox", "the quick brown fox", 6 / 7),
         ("token_f1", "a a b", "a b b", 2 / 3),
         ("token_f1", "yes", "", 0),
@@ -75,6 +88,11 @@ def test_one_of(target, answer, expected):
     assert value("one_of", target, answer, labels=LABELS) == expected
 
 
+def test_labels_of_scripts_without_spaces_are_found():
+    assert value("one_of", "請求", "これは請求です", labels=["請求", "技術"]) == 1
+    assert value("one_of", "請求", "請求か技術です", labels=["請求", "技術"]) == 0
+
+
 @pytest.mark.parametrize(
     ("target", "answer", "options", "expected"),
     [
@@ -93,6 +111,7 @@ def test_one_of(target, answer, expected):
         (1e-7, "1e-7", {}, 1),
         ("12%", "12 %", {}, 1),
         (5, "no idea", {}, 0),
+        (5, "1e999999999", {}, 0),
         (5, "", {}, 0),
         ("five", "5", {}, None),
         (True, "1", {}, None),
@@ -155,6 +174,8 @@ def test_rouge_l_against_the_plain_recurrence():
         ("exact", {"x": 1}, "takes none"),
         ("one_of", {}, "labels"),
         ("one_of", {"labels": ["a"]}, "two or more"),
+        ("one_of", {"labels": "ab"}, "two or more"),
+        ("json_fields", {"fields": "name"}, "Give a list"),
         ("one_of", {"labels": 5}, "do not fit"),
         ("numeric", {"tolerance": -1}, "negative"),
         ("numeric", {"tolerance": "x"}, "do not fit"),

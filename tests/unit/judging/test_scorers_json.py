@@ -111,6 +111,7 @@ def test_what_the_validator_does_not_know_is_unscored(schema):
     found = scorer("json_schema", {"schema": schema})(Case("1", "?"), '{"a": 1}')
     assert found.value is None
     assert found.why
+    assert scorer("json_schema", {"schema": schema})(Case("1", "?"), "no JSON").value is None
 
 
 def test_json_schema_scorer():
@@ -152,6 +153,16 @@ TARGET = {"name": "Ann Lee", "age": 5, "tags": ["x", "y"]}
 )
 def test_json_fields(answer, expected):
     assert value("json_fields", TARGET, json.dumps(answer)) == pytest.approx(expected)
+
+
+def test_fields_of_different_list_items_do_not_make_one_right():
+    items = [{"item": "pen", "price": 1}, {"item": "car", "price": 9000}]
+    swapped = [{"item": "pen", "price": 9000}, {"item": "car", "price": 1}]
+    assert value("json_fields", items, json.dumps(items[::-1])) == 1
+    assert value("json_fields", items, json.dumps(swapped)) == 0.5
+    assert value("json_fields", {"a.b": 1}, '{"a": {"b": 1}}') == 0
+    many = [{"n": i, "twice": 2 * i} for i in range(300)]
+    assert value("json_fields", many, json.dumps(many[::-1])) == 1
 
 
 def test_json_fields_corners():
