@@ -42,6 +42,9 @@ CASES: list[tuple[str, Any, tuple[int, int, str]]] = [
     ("chat", {"completion_tokens": 7, "total_tokens": 807}, (800, 7, "reported")),
     ("chat", {"prompt_tokens": 800}, (800, 90, "partial")),
     ("chat", {"completion_tokens": 7}, (0, 90, "partial")),
+    ("chat", {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}, NONE),
+    ("chat", {"prompt_tokens": 0, "completion_tokens": 7, "total_tokens": 7}, (0, 7, "partial")),
+    ("chat", {"prompt_tokens": 800, "completion_tokens": 0, "total_tokens": 800}, (800, 90, "partial")),
     ("claude", None, NONE),
     ("claude", {}, NONE),
     ("claude", {"input_tokens": None, "output_tokens": None}, NONE),
@@ -49,10 +52,18 @@ CASES: list[tuple[str, Any, tuple[int, int, str]]] = [
     ("claude", {"input_tokens": 10**40, "output_tokens": 7}, NONE),
     ("claude", {"input_tokens": 800.0, "output_tokens": 7}, (800, 7, "reported")),
     ("claude", {"input_tokens": 800}, (800, 90, "partial")),
+    ("claude", {"output_tokens": 7}, (0, 7, "partial")),
+    ("claude", {"input_tokens": None, "output_tokens": 7}, (0, 7, "partial")),
+    ("claude", {"input_tokens": 0, "output_tokens": 0}, NONE),
     ("gemini", None, NONE),
     ("gemini", {"promptTokenCount": -5, "candidatesTokenCount": 7}, NONE),
     ("gemini", {"promptTokenCount": 10**18, "candidatesTokenCount": 7}, NONE),
     ("gemini", {"promptTokenCount": "800", "candidatesTokenCount": 7}, (800, 7, "reported")),
+    ("gemini", {"promptTokenCount": 800, "totalTokenCount": 807}, (800, 7, "reported")),
+    ("gemini", {"candidatesTokenCount": 7, "totalTokenCount": 807}, (800, 7, "reported")),
+    ("gemini", {"totalTokenCount": 807}, NONE),
+    ("gemini", {"promptTokenCount": 800}, (800, 90, "partial")),
+    ("gemini", {"candidatesTokenCount": 7}, (0, 7, "partial")),
 ]
 
 
@@ -127,6 +138,24 @@ def test_odd_usage_is_booked_as_what_it_is(
     assert booked["input"] == fresh or (not fresh and 100 <= booked["input"] <= 130)
     prompt, written = PRICES[kind]
     assert row["cost_pico"] == booked["input"] * prompt + output * written
+
+
+@pytest.mark.parametrize("kind", ["chat", "claude"])
+def test_an_output_told_before_the_stream_broke_off_is_exact(world: World, kind: str) -> None:
+    usage = {"prompt_tokens": 800, "completion_tokens": 71}
+    if kind == "claude":
+        usage = {"input_tokens": 800, "output_tokens": 71}
+
+    def answer(_sent: provider.Sent) -> Iterator[Any]:
+        yield provider.stream_head()
+        yield from (provider.piece(frame) for frame in list(wire(kind, usage, True))[:-1])
+        yield provider.RESET
+
+    world.provider.script = answer
+    got = ask(world, kind, kind, True)
+    row = world.row(got.headers["x-tierwise-exchange"])
+    assert (row["outcome"], row["usage_source"]) == ("truncated", "partial")
+    assert (row["usage"]["input"], row["usage"]["output"]) == (800, 71)  # by its bytes 90
 
 
 CUT: dict[str, tuple[bool, list[Any]]] = {

@@ -256,8 +256,8 @@ def _scaled(cost: Estimate, share: Fraction, days: int) -> Estimate:
     """The cost of that `share` of the calls each day."""
     if cost.total_pico is None:
         return cost
-    day = round(cost.total_pico * share)
-    return Estimate(day, day * days)
+    day = cost.total_pico * share
+    return Estimate(round(day), round(day * days))
 
 
 def _work(what: str, work: Workload, models: Sequence[Listed]) -> Work:

@@ -23,9 +23,11 @@ _COLUMNS = {
     "output": ("output_tokens", "output", "completion_tokens"),
     "cache_read": ("cache_read", "cache_read_tokens", "cache_read_input_tokens"),
     "cache_write_5m": ("cache_write_5m", "cache_write_5m_tokens", "ephemeral_5m_input_tokens",
-                       "cache_creation_input_tokens"),
+                       "cache_write_tokens"),
     "cache_write_1h": ("cache_write_1h", "cache_write_1h_tokens", "ephemeral_1h_input_tokens"),
 }  # fmt: skip
+_WITHIN = ("prompt_tokens_details", "input_tokens_details", "cache_creation")
+"""Objects within a vendor's usage that tell of cached tokens."""
 _TIMES = ("at", "timestamp", "time", "created")
 
 
@@ -105,8 +107,8 @@ def read_calls(text: str, name: str) -> Calls:
     count).
 
     Columns: input_tokens, output_tokens, and optionally cache_read, cache_write_5m, cache_write_1h and `at`
-    (RFC 3339 or seconds); vendors' names are understood, and prompt_tokens counts as input after
-    cached_tokens are taken off. Other columns are not read. Raises BadRequest with `name` and the line
+    (RFC 3339 or seconds); vendors' names and usage objects are understood: cached_tokens are taken off
+    prompt_tokens or input_tokens. Other columns are not read. Raises BadRequest with `name` and the line
     number.
     """
     rows = _json_rows(text, name) if text.lstrip()[:1] == "{" else _csv_rows(text, name)
@@ -136,7 +138,11 @@ def _json_rows(text: str, name: str) -> list[tuple[int, Mapping[str, Any]]]:
         if row.get("event", "close") != "close":
             continue
         usage = row.get("usage")
-        rows.append((number, {**row, **usage} if isinstance(usage, dict) else row))
+        flat = {**row, **usage} if isinstance(usage, dict) else row
+        for name_within in _WITHIN:
+            if isinstance(more := flat.get(name_within), dict):
+                flat = {**flat, **more}
+        rows.append((number, flat))
     return rows
 
 
@@ -160,12 +166,20 @@ def _csv_rows(text: str, name: str) -> list[tuple[int, Mapping[str, Any]]]:
 
 def _usage(row: Mapping[str, Any], where: str) -> Usage:
     tokens = {bucket: _first(row, columns, where) for bucket, columns in _COLUMNS.items()}
-    if tokens["input"] is None and (prompt := _first(row, ("prompt_tokens",), where)) is not None:
-        cached = _first(row, ("cached_tokens",), where) or tokens["cache_read"] or 0
-        rest = prompt - cached - (tokens["cache_write_5m"] or 0) - (tokens["cache_write_1h"] or 0)
+    hour = tokens["cache_write_1h"] or 0
+    written = _first(row, ("cache_creation_input_tokens",), where)
+    if written is not None:  # of both lifetimes; what no split explains is a 5-minute write
+        tokens["cache_write_5m"] = max(tokens["cache_write_5m"] or 0, written - hour)
+    cached = _first(row, ("cached_tokens", "input_cached_tokens"), where)
+    prompt = _first(row, ("prompt_tokens",), where) if tokens["input"] is None else None
+    if prompt is None and cached is not None and tokens["cache_read"] is None:
+        prompt = tokens["input"]  # OpenAI's responses and usage exports: cached ones are within it
+    if prompt is not None:
+        cached = cached or tokens["cache_read"] or 0
+        rest = prompt - cached - (tokens["cache_write_5m"] or 0) - hour
         if rest < 0:
             raise BadRequest(
-                f"{where}: more cached tokens than prompt_tokens.", "prompt_tokens includes cached ones."
+                f"{where}: more cached tokens than prompt tokens.", "prompt_tokens includes cached ones."
             )
         tokens["input"], tokens["cache_read"] = rest, cached
     for needed in ("input", "output"):

@@ -214,7 +214,8 @@ def read(live: Live, body: bytes) -> None:
     entry.saw_content()
     errand = entry.walk.kind.errand
     usage = entry.usage = dialect.usage(body) if errand is None else errand.usage(body)
-    if usage is None or usage.source != "reported" or not credible(usage):
+    written = usage is not None and (usage.output or errand is not None)
+    if usage is None or not written or usage.source != "reported" or not credible(usage):
         entry.usage, entry.text_bytes = usage if usage and credible(usage) else None, len(body)
         refuse_false_success(live, body)
         entry.text_bytes = 0 if errand is not None else said(dialect, body)

@@ -103,7 +103,7 @@ class CostShown(Passing):
         entry = live.entry
         pico = entry.cost_pico
         if pico is None and entry.usage is not None:
-            pico = entry.deployment.priced.cost(entry.usage, now_us()).pico
+            pico = entry.deployment.priced.cost(entry.final_usage("ok"), now_us()).pico
         return b"null" if pico is None else dollars(pico).encode()
 
 

@@ -201,8 +201,11 @@ class Entry:
     def final_usage(self, outcome: Outcome, error: TierwiseError | None = None) -> Usage:
         """Usage as reported, else estimated; nothing when the provider refused the call."""
         usage, stream = self.usage, self.walk.outline.stream
-        if usage is not None and usage.source == "reported" and (outcome == "ok" or not stream):
-            return usage
+        reported = usage is not None and usage.source == "reported"
+        if usage is not None and reported:
+            whole = both_sides(usage, self.text_bytes) if outcome == "ok" else not stream
+            if whole:
+                return usage
         if usage is None or not (usage.prompt or usage.output):
             if outcome == "error" and refused(error) and not (stream and self.text_bytes):
                 return NOTHING
@@ -210,11 +213,15 @@ class Entry:
         # A stream that broke off has told its input, but of its output only what had come by then; some
         # providers never tell one of the two.
         prompt = usage.input if usage.prompt else self.walk.prompt_tokens
-        return structs.replace(usage, input=prompt, output=max(usage.output, self._seen()), source="partial")
+        output, seen = usage.output, self._seen()
+        # An output told as final stands, unless text came after it: none has seven bytes a token.
+        final = reported and (seen <= 2 * output or (outcome == "ok" and output > 0))
+        output = output if final else max(output, seen)
+        return structs.replace(usage, input=prompt, output=output, source="partial")
 
     def _estimated(self) -> Usage:
         walk = self.walk
-        tier = tier_billed(walk.outline.service_tier)
+        tier = self.usage.service_tier if self.usage else tier_billed(walk.outline.service_tier)
         return Usage(walk.prompt_tokens, output=self._seen(), source="estimated", service_tier=tier)
 
     def _seen(self) -> int:
@@ -263,6 +270,12 @@ def charge(
         usage = estimated()
         cost = deployment.priced.cost(usage, at_us)
     return usage, cost
+
+
+def both_sides(usage: Usage, text_bytes: int) -> bool:
+    """Whether the provider can have counted what it read and what it wrote: no prompt is of no tokens, and
+    no `text_bytes` of answer are."""
+    return bool(usage.extra or (usage.prompt and (usage.output or not text_bytes)))
 
 
 def credible(usage: Usage) -> bool:

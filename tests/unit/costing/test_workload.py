@@ -94,6 +94,37 @@ def test_prompt_tokens_include_cached_ones() -> None:
 
 
 @pytest.mark.parametrize(
+    ("usage", "expected"),
+    [
+        (
+            '{"prompt_tokens":5000,"completion_tokens":50,"prompt_tokens_details":{"cached_tokens":4000}}',
+            Usage(input=1000, cache_read=4000, output=50),
+        ),
+        (
+            '{"input_tokens":5000,"input_tokens_details":{"cached_tokens":4000,"cache_write_tokens":100},'
+            '"output_tokens":50}',
+            Usage(input=900, cache_read=4000, cache_write_5m=100, output=50),
+        ),
+        (
+            '{"input_tokens":20,"cache_read_input_tokens":5000,"cache_creation_input_tokens":310,'
+            '"cache_creation":{"ephemeral_5m_input_tokens":100,"ephemeral_1h_input_tokens":200},'
+            '"output_tokens":50}',
+            Usage(input=20, cache_read=5000, cache_write_5m=110, cache_write_1h=200, output=50),
+        ),
+    ],
+    ids=["chat", "responses", "anthropic"],
+)
+def test_a_vendors_usage_object_is_read_with_what_it_says_of_caches(usage: str, expected: Usage) -> None:
+    assert read_calls(f'{{"usage": {usage}}}', "x.jsonl").usages == (expected,)
+
+
+def test_writes_of_both_lifetimes_in_columns_are_counted_once() -> None:
+    head = "input_tokens,output_tokens,cache_creation_input_tokens,ephemeral_1h_input_tokens"
+    calls = read_calls(f"{head}\n20,50,300,200\n", "x.csv")
+    assert calls.usages == (Usage(input=20, cache_write_5m=100, cache_write_1h=200, output=50),)
+
+
+@pytest.mark.parametrize(
     ("text", "words"),
     [
         ("input_tokens,output_tokens\n1,2\n1,x\n", "f:3: output_tokens is 'x'"),

@@ -50,7 +50,7 @@ class WireUsage(Struct):
 
     def said(self) -> bool:
         """Whether it counts anything. A report of less than nothing does not."""
-        counts = (self.prompt, self.candidates, self.total)
+        counts = (self.prompt, self.candidates, self.thoughts)
         return any(count is not None for count in counts) and min(count or 0 for count in counts) >= 0
 
 
@@ -83,8 +83,12 @@ def usage_of(
 ) -> Usage:
     """Disjoint buckets. Nothing counted twice, nothing below zero."""
     prompt, tool_use = _count(wire.prompt), _count(wire.tool_use)
-    cached = min(_count(wire.cached), prompt)
     candidates, thoughts, total = _count(wire.candidates), _count(wire.thoughts), _count(wire.total)
+    if wire.candidates is None:  # this server tells a total instead, or there are none
+        candidates = max(total - prompt - tool_use - thoughts, 0)
+    elif wire.prompt is None:
+        prompt = max(total - tool_use - candidates - thoughts, 0)
+    cached = min(_count(wire.cached), prompt)
     output = candidates + thoughts
     if thoughts and total and total == prompt + tool_use + candidates and thoughts <= candidates:
         output = candidates  # this server counts the thoughts in
