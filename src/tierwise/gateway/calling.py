@@ -36,12 +36,14 @@ from tierwise.nouns import (
     Failed,
     Loss,
     Refusal,
+    Route,
     Text,
     Thinking,
     ToolCall,
 )
 from tierwise.nouns.answer import BlockStart, Delta, Ended, Finished, Started
-from tierwise.routing import GiveUp, Plan, Try, decide, failure_of, plan_of
+from tierwise.routing import Again, GiveUp, Plan, Try, decide, failure_of, plan_of
+from tierwise.routing.reason import REASON_LENGTH, plain
 from tierwise.routing.retry import Moment
 from tierwise.upstream import Deployment, Header, Health, Sent, seconds, send
 
@@ -116,7 +118,6 @@ class Caller:
         """The first Attempt that begins to answer. Raises the last error when the plan gives up."""
         route = walk.route
         assert route is not None
-        plan: Plan | None = None
         tries: list[Try] = []
         index = 0
         while True:
@@ -133,9 +134,7 @@ class Caller:
                 walk.failed_dialect = attempt.deployment.dialect.name
                 self.health.failed(attempt.deployment.name, failure)
                 tries.append(Try(index, failure, seconds()))
-                if plan is None:
-                    deadline_s = None if walk.deadline_s is None else walk.began_us / 1e6 + walk.deadline_s
-                    plan = plan_of(route, walk.snapshot.catalog, walk.repeatable(), deadline_s)
+                plan = plan_for(walk, route, attempt.deployment)
                 step = decide(plan, tries, seconds(), self.health.broke())
                 if step.alarm:
                     log.error("provider %s refused our credential or is out of funds", ", ".join(step.alarm))
@@ -144,6 +143,8 @@ class Caller:
                 if walk.max_cost_pico is not None and not self._affords(walk, route.candidates[step.index]):
                     raise
                 self.book.metrics.retries += 1
+                self.health.retries(plan.providers[step.index])
+                walk.route = went_on(walk.route or route, index, step)
                 index = step.index
                 if step.after_s:
                     await asyncio.sleep(step.after_s)
@@ -205,6 +206,19 @@ class Attempt:
         self.deployment = deployment
         self.candidate = candidate
         self.moment: Moment = "sent"
+
+
+def plan_for(walk: Walk, route: Route, failed: Deployment) -> Plan:
+    """What may be tried after `failed`, and until when."""
+    deadline_s = None if walk.deadline_s is None else walk.began_us / 1e6 + walk.deadline_s
+    return plan_of(route, walk.snapshot.catalog, walk.repeatable(failed), deadline_s)
+
+
+def went_on(route: Route, failed: int, step: Again) -> Route:
+    """`route` with what became of candidate `failed` in its reason."""
+    was, now = (each.tier or each.model for each in (route.candidates[failed], route.candidates[step.index]))
+    remark = f"; {was}: {step.why}, " + ("tried again" if step.index == failed else f"so {now}")
+    return replace(route, reason=plain(plain(route.reason, REASON_LENGTH - len(remark)) + remark))
 
 
 def read(live: Live, body: bytes) -> None:

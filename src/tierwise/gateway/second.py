@@ -80,7 +80,7 @@ def refuse_acts(walk: Walk, request: Ask) -> None:
     acts += sorted(_ACTING & request.extras.keys())
     if request.previous_id is not None:
         acts.append("previous_response_id")
-    if request.store or not walk.repeatable():
+    if request.store:
         acts.append("store")
     if acts:
         raise LossRefused(f"Not asked twice: {', '.join(acts)} would act twice.")

@@ -204,7 +204,7 @@ class Shadow:
         plan = job.plan
         health = self._caller.health.view().get(plan.other.model)
         served = job.heard.said()
-        if served is None or (health is not None and health.open):
+        if served is None or (health is not None and (health.open or health.waiting)):
             self._count(plan, "failed")
             return
         other = await ask(self._caller, job.walk, plan.other, plan.scope)

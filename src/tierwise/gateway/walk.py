@@ -8,10 +8,11 @@ from tierwise.clock import new_id, now_us, tick_us
 from tierwise.config.strict import nearest
 from tierwise.costing import estimate_tokens
 from tierwise.dialects.base import Dialect, loosest
-from tierwise.errors import BadRequest
+from tierwise.errors import BadRequest, TierwiseError
 from tierwise.http1 import Request
 from tierwise.money import PICO_PER_USD, NotMoney, usd_to_pico
 from tierwise.nouns import Ask, Caller, Candidate, Close, DialectName, Loss, Outline, Route
+from tierwise.routing import repeatable
 from tierwise.upstream import Deployment
 
 from .errand import Errand
@@ -178,10 +179,12 @@ class Walk:
             self._ask = ask
         return self._ask
 
-    def repeatable(self) -> bool:
-        """Whether sending the request twice does nothing twice: nothing is stored and no vendor's tool
-        runs."""
-        return b'"store":true' not in self.body and b'"store": true' not in self.body
+    def repeatable(self, deployment: Deployment) -> bool:
+        """Whether sending the request there twice does nothing twice. What cannot be read might."""
+        try:
+            return self.kind.errand is not None or repeatable(self.ask(), deployment.dialect.name)
+        except TierwiseError:
+            return False
 
     def reservation(self, deployment: Deployment, at_us: int, outline: Outline | None = None) -> int:
         """Pico-dollars this call, or one of another `outline`, may cost at `deployment` by estimate, 0 when

@@ -77,10 +77,11 @@ class Policy(Struct, frozen=True):
 
 class TierHealth(Struct, frozen=True):
     """What the circuit breaker and recent calls say of one Tier's deployment. Latencies are medians in ms,
-    None: unknown."""
+    None: unknown. `open`: its circuit; `waiting`: it said when to come again, and that time is not over."""
 
     open: bool = False
     reason: str = ""
+    waiting: bool = False
     ttft_ms: float | None = None
     total_ms: float | None = None
 

@@ -20,11 +20,13 @@ from .retry import (
     failure_of,
     plan_of,
     refuses_credential,
+    repeatable,
+    rest_s,
 )
 from .table import Table
 
 __all__ = [
     "Again", "Breaker", "BreakerRules", "Failure", "GiveUp", "Plan", "Question", "RetryBudget", "Table",
     "Try", "choose", "counts_against", "decide", "doubt", "estimated_pico", "expected_output", "failure_of",
-    "infer", "misfit", "model_of", "plan_of", "refuses_credential",
+    "infer", "misfit", "model_of", "plan_of", "refuses_credential", "repeatable", "rest_s",
 ]  # fmt: skip

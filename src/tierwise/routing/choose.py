@@ -9,7 +9,7 @@ Steps, in this order:
    behind it.
 3. A session stays on its tier; the caller's own `provider.fallback` follows the first choice;
    `provider.routing` orders.
-4. Deployments with an open circuit go to the end.
+4. Deployments with an open circuit, and those whose Retry-After is not over, go to the end.
 """
 
 from __future__ import annotations
@@ -245,13 +245,16 @@ def _prefer(
 
 def _circuits_last(picked: Picked, health: Mapping[str, TierHealth]) -> None:
     down = [
-        rung for rung in picked.rungs if (seen := health.get(rung.candidate.model)) is not None and seen.open
+        rung
+        for rung in picked.rungs
+        if (seen := health.get(rung.candidate.model)) is not None and (seen.open or seen.waiting)
     ]
     if not down:
         return
     for rung in down:
-        why = health[rung.candidate.model].reason
-        picked.remarks.append(f"{rung.label}: circuit open" + (f", {why}" if why else ""))
+        seen = health[rung.candidate.model]
+        what = ["circuit open"] * seen.open + [seen.reason] * bool(seen.reason)
+        picked.remarks.append(f"{rung.label}: {', '.join(what)}")
     picked.rungs = [*(rung for rung in picked.rungs if not any(rung is each for each in down)), *down]
 
 

@@ -5,7 +5,7 @@ comes out.
 |---|---|
 | `connect`: DNS, connect, TLS | another deployment at once |
 | `status` 429, 529, 503 | another now; the same one only after its Retry-After (else 1 s, 2 s) |
-| other 5xx, 408, 409 | the same |
+| other 5xx | the same |
 | spend-limit 429, 401, 402, 403 | never again on that credential; another provider if there is one; alarm |
 | other 4xx | never |
 | `sent`: no status yet | at most one more in all; never with side effects (`store`, hosted tools, files) |
@@ -25,7 +25,7 @@ from typing import Literal
 from msgspec import Struct
 
 from ..errors import TierwiseError, UpstreamRefused, UpstreamStatus, UpstreamTimeout
-from ..nouns import Ask, Catalog, Route
+from ..nouns import Ask, Catalog, DialectName, Media, Route, ToolResult
 from .pinned import model_of
 
 Moment = Literal["connect", "sent", "status", "held", "content"]
@@ -36,8 +36,9 @@ _SPENT = frozenset(
      "spend_limit_exceeded", "quota_exceeded", "credit_balance_too_low", "insufficient_funds"}
 )  # fmt: skip
 # Top-level fields by which a vendor runs tools on the caller's behalf.
-_ACTING = frozenset({"mcp_servers", "container", "background"})
+_ACTING = frozenset({"mcp_servers", "container", "background", "web_search_options"})
 _BACKOFF_S = (1.0, 2.0)
+_LONGEST_REST_S = 3600.0
 
 
 class Failure(Struct, frozen=True):
@@ -105,15 +106,23 @@ def plan_of(route: Route, catalog: Catalog, repeatable: bool = True, deadline_s:
     return Plan(tuple(each.model for each in route.candidates), providers, repeatable, deadline_s)
 
 
-def repeatable(ask: Ask) -> bool:
-    """Whether sending a request twice does no more than cost twice: nothing is stored and no vendor's tool
-    acts.
+def repeatable(ask: Ask, at: DialectName) -> bool:
+    """Whether sending a request twice to a provider of the dialect `at` does no more than cost twice: nothing
+    is stored, no vendor's tool acts, no vendor's file is read.
 
     OpenAI's responses are stored unless `store` is false.
     """
-    stored = ask.store is True or (ask.dialect == "openai_responses" and ask.store is None)
+    stored = ask.store is True or (ask.dialect == at == "openai_responses" and ask.store is None)
     acting = any(tool.kind == "hosted" for tool in ask.tools) or not _ACTING.isdisjoint(ask.extras)
-    return not (stored or acting)
+    return not (stored or acting or any(_has_file(message.parts) for message in ask.messages))
+
+
+def _has_file(parts: Sequence[object]) -> bool:
+    return any(
+        (isinstance(part, Media) and part.source == "file_id")
+        or (isinstance(part, ToolResult) and _has_file(part.parts))
+        for part in parts
+    )
 
 
 def failure_of(error: TierwiseError, moment: Moment) -> Failure:
@@ -130,6 +139,12 @@ def failure_of(error: TierwiseError, moment: Moment) -> Failure:
 def counts_against(failure: Failure) -> bool:
     """Whether a failure is the deployment's fault, for its circuit breaker: all but 4xx."""
     return failure.status is None or failure.status >= 500
+
+
+def rest_s(failure: Failure) -> float:
+    """Seconds a deployment asked to be left alone: the Retry-After of a 429, 503 or 529; 0: none."""
+    told = failure.retry_after_s if failure.status in (429, 503, 529) and not failure.spent else None
+    return 0.0 if told is None else min(max(told, 0.0), _LONGEST_REST_S)
 
 
 def refuses_credential(failure: Failure) -> bool:
@@ -168,7 +183,7 @@ def _forbidden(plan: Plan, tries: Sequence[Try], last: Failure) -> str:
         return "content was already sent"
     status = last.status
     if status is not None:
-        if status >= 500 or status in (408, 409, 429) or refuses_credential(last):
+        if status >= 500 or status == 429 or refuses_credential(last):
             return "" if plan.repeatable or last.moment == "status" else "the request has side effects"
         return f"status {status} is the request's own"
     if last.moment in ("sent", "held") and not plan.repeatable:

@@ -13,7 +13,7 @@ from msgspec import structs
 
 from tierwise.clock import tick_us
 from tierwise.nouns import TierHealth
-from tierwise.routing import Breaker, Failure, RetryBudget, counts_against, refuses_credential
+from tierwise.routing import Breaker, Failure, RetryBudget, counts_against, refuses_credential, rest_s
 
 _SAMPLES = 64
 # Medians move slowly: they are computed anew only after this many answers.
@@ -29,6 +29,7 @@ class Health:
     def __init__(self) -> None:
         self._breakers: dict[str, Breaker] = {}
         self._troubled: set[str] = set()
+        self._resting: dict[str, tuple[float, str]] = {}
         self._budgets: dict[str, RetryBudget] = {}
         self._times: dict[str, deque[tuple[float, float]]] = {}
         self._counts: dict[str, int] = {}
@@ -36,33 +37,40 @@ class Health:
 
     @property
     def calm(self) -> bool:
-        """Whether every circuit is closed."""
-        return not self._troubled
+        """Whether every circuit is closed, and no deployment asked to be left alone."""
+        return not self._troubled and not self._resting
 
     def view(self) -> Mapping[str, TierHealth]:
         """What choosing may know now: Model name → health. Names not in it are unknown."""
-        if not self._troubled:
+        if self.calm:
             return self._known
         now_s = seconds()
         merged = dict(self._known)
         for name in self._troubled:
             known = merged.get(name, _HEALTHY)
             merged[name] = self._breakers[name].health(now_s, known.ttft_ms, known.total_ms)
+        for name, (until_s, why) in list(self._resting.items()):
+            if now_s < until_s:
+                known = merged.get(name, _HEALTHY)
+                merged[name] = structs.replace(known, waiting=True, reason=known.reason or why)
+            else:
+                del self._resting[name]
         return merged
 
     def began(self, name: str, provider: str, retry: bool) -> None:
         """An attempt at `name` starts; `retry`: it is not its exchange's first."""
         budget = self._budgets.get(provider)
         # A full bucket cannot become fuller, which is how it stands nearly always.
-        if retry or budget is None or budget.tokens < budget.burst:
+        if not retry and (budget is None or budget.tokens < budget.burst):
             now_s = seconds()
-            budget = budget or RetryBudget(at_s=now_s)
-            self._budgets[provider] = budget.spent(now_s) if retry else budget.first(now_s)
+            self._budgets[provider] = (budget or RetryBudget(at_s=now_s)).first(now_s)
         if name in self._troubled:
             self._breakers[name] = self._breakers[name].began(seconds())
 
     def answered(self, name: str, ttft_us: int, total_us: int) -> None:
         """An attempt at `name` gave an answer, with its times in microseconds."""
+        if self._resting:
+            self._resting.pop(name, None)
         if name in self._troubled:
             self._breakers[name] = self._breakers[name].succeeded(seconds())
             self._troubled.discard(name)
@@ -78,12 +86,20 @@ class Health:
             ttft, total = (median(column) for column in zip(*times, strict=True))
             self._known[name] = structs.replace(self._known.get(name, _HEALTHY), ttft_ms=ttft, total_ms=total)
 
+    def retries(self, provider: str) -> None:
+        """A retry at `provider` is decided. Paid for at once: others decide before it is sent."""
+        now_s = seconds()
+        self._budgets[provider] = self._budgets.get(provider, RetryBudget(at_s=now_s)).spent(now_s)
+
     def failed(self, name: str, failure: Failure) -> None:
         """An attempt at `name` failed. Opens its circuit when the rules say so; a client's own 4xx never
         counts."""
         breaker = self._breakers.get(name) or Breaker()
         now_s = seconds()
         why = f"status {failure.status}" if failure.status is not None else failure.moment
+        rest = rest_s(failure)
+        if rest:
+            self._resting[name] = (now_s + rest, f"{why}, retry after {rest:.0f} s")
         if refuses_credential(failure) and failure.status != 403:
             breaker = breaker.refused(
                 now_s, f"{why}: the credential was refused or the account is out of funds"

@@ -3,7 +3,7 @@
 import pytest
 
 from tierwise.errors import UpstreamBroke, UpstreamRefused, UpstreamStatus, UpstreamTimeout
-from tierwise.nouns import Ask, Candidate, Route, Tool
+from tierwise.nouns import Ask, Candidate, Media, Message, Route, Tool, ToolResult
 from tierwise.routing import (
     Again,
     Failure,
@@ -15,8 +15,9 @@ from tierwise.routing import (
     failure_of,
     plan_of,
     refuses_credential,
+    repeatable,
+    rest_s,
 )
-from tierwise.routing.retry import repeatable
 
 CONNECT, SENT, HELD = Failure("connect"), Failure("sent"), Failure("held")
 AB = Plan(deployments=("a/1", "b/1"), providers=("a", "b"))
@@ -51,7 +52,7 @@ def test_where_connecting_failed_another_providers_deployment_comes_first():
     assert run(plan, status(503))[0][:2] == [(1, 0.0), (2, 0.0)]
 
 
-@pytest.mark.parametrize("code", [429, 529, 503, 500, 502, 504, 408, 409])
+@pytest.mark.parametrize("code", [429, 529, 503, 500, 502, 504])
 def test_transient_statuses_try_another_now_and_the_same_only_later(code):
     path, _ = run(AB, status(code))
     assert path[:3] == [(1, 0.0), (0, 1.0), (1, 0.0)]
@@ -93,7 +94,7 @@ def test_a_refused_credential_is_never_used_again_and_raises_the_alarm(failure):
     assert decide(ONE, [Try(0, failure, 0.0)], 0.0) == GiveUp("no other credential", ("a",))
 
 
-@pytest.mark.parametrize("code", [400, 404, 405, 413, 415, 422, 451])
+@pytest.mark.parametrize("code", [400, 404, 405, 408, 409, 413, 415, 422, 451])
 def test_other_4xx_are_never_retried(code):
     assert decide(AB, [Try(0, status(code), 0.0)], 0.0) == GiveUp(f"status {code} is the request's own")
 
@@ -160,13 +161,26 @@ def test_a_clients_own_4xx_never_counts_against_a_deployment():
 
 
 def test_what_may_be_sent_twice():
-    chat = Ask("openai_chat", "m", ())
-    assert repeatable(chat)
-    assert not repeatable(Ask("openai_chat", "m", (), store=True))
-    assert not repeatable(Ask("openai_responses", "m", ()))
-    assert repeatable(Ask("openai_responses", "m", (), store=False))
-    assert not repeatable(Ask("anthropic_messages", "m", (), tools=(Tool("web_search", "hosted"),)))
-    assert not repeatable(Ask("anthropic_messages", "m", (), extras={"mcp_servers": []}))
+    chat, responses, messages = "openai_chat", "openai_responses", "anthropic_messages"
+    assert repeatable(Ask(chat, "m", ()), chat)
+    assert not repeatable(Ask(chat, "m", (), store=True), chat)
+    assert not repeatable(Ask(responses, "m", ()), responses)
+    assert repeatable(Ask(responses, "m", ()), messages)
+    assert repeatable(Ask(responses, "m", (), store=False), responses)
+    assert not repeatable(Ask(messages, "m", (), tools=(Tool("web_search", "hosted"),)), messages)
+    assert repeatable(Ask(messages, "m", (), tools=(Tool("mine"),)), messages)
+    assert not repeatable(Ask(messages, "m", (), extras={"mcp_servers": []}), messages)
+    assert not repeatable(Ask(chat, "m", (), extras={"web_search_options": {}}), chat)
+    file = Media("document", "file_id", "file_1")
+    assert not repeatable(Ask(messages, "m", (Message("user", (file,)),)), messages)
+    assert not repeatable(Ask(messages, "m", (Message("tool", (ToolResult("t", (file,)),)),)), messages)
+    assert repeatable(Ask(messages, "m", (Message("user", (Media("image", "url", "u"),)),)), messages)
+
+
+def test_what_a_provider_asked_to_wait_for():
+    assert [rest_s(status(code, 7.0)) for code in (429, 503, 529, 500, 400)] == [7.0, 7.0, 7.0, 0.0, 0.0]
+    assert rest_s(status(429)) == rest_s(status(429, -1.0)) == rest_s(status(429, 9.0, spent=True)) == 0.0
+    assert rest_s(status(429, 1e9)) == 3600.0
 
 
 def test_the_plan_of_a_route(catalog):

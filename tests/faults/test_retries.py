@@ -1,0 +1,137 @@
+"""What is sent again, when, and how often, over many exchanges: from outside, against one provider that fails
+and one that answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import live
+import provider
+from provider import RESET
+
+CHAT, RESPONSES, ANTHROPIC = "/v1/chat/completions", "/v1/responses", "/anthropic/v1/messages"
+DIALECTS = {CHAT: "openai_chat", RESPONSES: "openai_responses", ANTHROPIC: "anthropic_messages"}
+HELLO = [{"role": "user", "content": "hello"}]
+HAIKU, OPUS = "agg/anthropic/claude-haiku-4", "other/anthropic/claude-opus-4.7"
+
+
+def ok(sent: provider.Sent) -> Iterator[Any]:
+    yield provider.whole(200, provider.message())
+
+
+class World:
+    """A gateway before two providers: `first` serves haiku and fails by a script, `second` opus."""
+
+    def __init__(self, folder: Path) -> None:
+        self.first, self.second = provider.Provider(ok), provider.Provider(ok)
+        toml = live.config("anthropic_messages", self.first.port, live.MODELS[:1])
+        toml += live.config("anthropic_messages", self.second.port, live.MODELS[2:]).replace(
+            '"agg"', '"other"'
+        )
+        self.gateway = live.Gateway(folder, toml)
+        self.key = self.gateway.key()
+
+    def post(self, **body: Any) -> live.Got:
+        fields = {"model": HAIKU, "max_tokens": 50, "messages": HELLO, **body}
+        return live.post(self.gateway.port, ANTHROPIC, fields, self.key)
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    world = World(tmp_path)
+    yield world
+    assert world.gateway.verify() == ""
+    assert world.gateway.stop() == 0
+
+
+def refusal(status: int, *headers: str) -> Any:
+    error = {"type": "error", "error": {"type": "some_error", "message": "no"}}
+    return lambda sent: iter([provider.whole(status, error, *headers)])
+
+
+def test_many_failing_at_once_stay_within_the_retry_budget(world: World) -> None:
+    """Who decides to try again has paid before another decides: 20 % and 10 a second, and 10 at the start."""
+    world.first.script = refusal(503, "retry-after: 0")
+    with ThreadPoolExecutor(20) as pool:
+        statuses = set(pool.map(lambda _: world.post().status, range(200)))
+    assert statuses == {503}
+    opened = [row for row in world.gateway.rows() if row["event"] == "open"]
+    assert len(world.first.sent) == len(opened)
+    first, last = seconds(opened[0]["at"]), seconds(opened[-1]["at"])
+    assert len(opened) <= 1.2 * 200 + 10 * (last - first) + 11
+
+
+def seconds(at: str) -> float:
+    hours, minutes, rest = at[11:-1].split(":")
+    return 3600 * int(hours) + 60 * int(minutes) + float(rest)
+
+
+@pytest.mark.parametrize("status", [429, 503, 529])
+def test_a_deployment_rests_until_its_retry_after_for_later_exchanges_too(world: World, status: int) -> None:
+    body = {"provider": {"fallback": [OPUS]}}
+    world.first.script = refusal(status, "retry-after: 600")
+    got = world.post(**body)
+    assert (got.status, len(world.first.sent)) == (200, 1)
+    assert got.headers["x-tierwise-model"] == OPUS
+    world.first.script = ok
+    got = world.post(**body)
+    assert (got.status, len(world.first.sent)) == (200, 1)
+    assert f"{HAIKU}: status {status}, retry after 600 s" in got.headers["x-tierwise-route"]
+    # Named alone it is asked all the same: nothing is hidden. Its answer ends the rest.
+    assert (world.post().status, len(world.first.sent)) == (200, 2)
+    assert (world.post(**body).status, len(world.first.sent)) == (200, 3)
+
+
+def test_the_route_says_who_failed_and_who_serves_instead(world: World) -> None:
+    world.first.script = refusal(500)
+    got = world.post(provider={"fallback": [OPUS]})
+    assert got.headers["x-tierwise-model"] == OPUS
+    assert got.headers["x-tierwise-route"].endswith(f"; {HAIKU}: status 500, so {OPUS}")
+    assert world.gateway.closes()[-1]["route"] == got.headers["x-tierwise-route"]
+
+
+@pytest.mark.parametrize("status", [408, 409])
+def test_408_and_409_are_the_requests_own(world: World, status: int) -> None:
+    world.first.script = refusal(status)
+    assert world.post(provider={"fallback": [OPUS]}).status == status
+    assert (len(world.first.sent), len(world.second.sent)) == (1, 0)
+
+
+ACTS: dict[str, tuple[str, dict[str, Any]]] = {
+    "hosted tool": (ANTHROPIC, {"tools": [{"type": "web_search_20250305", "name": "web_search"}]}),
+    "mcp": (ANTHROPIC, {"mcp_servers": [{"type": "url", "url": "https://example.com", "name": "x"}]}),
+    "file": (
+        ANTHROPIC,
+        {
+            "messages": [
+                {
+                    "role": "user",
+                    "content": [{"type": "document", "source": {"type": "file", "file_id": "f"}}],
+                }
+            ]
+        },
+    ),
+    "chat store": (CHAT, {"store": True}),
+    "chat search": (CHAT, {"web_search_options": {}}),
+    "stored unless told": (RESPONSES, {"messages": None, "max_tokens": None, "input": "hello"}),
+    "responses tool": (RESPONSES, {"input": "hello", "store": False, "tools": [{"type": "web_search"}]}),
+}
+
+
+@pytest.mark.parametrize("name", ACTS)
+def test_what_acts_at_the_vendor_is_not_sent_twice(tmp_path: Path, name: str) -> None:
+    path, body = ACTS[name]
+    upstream = provider.Provider(lambda sent: iter([RESET]))
+    gateway = live.Gateway(tmp_path, live.config(DIALECTS[path], upstream.port))
+    fields = {"model": HAIKU, "max_tokens": 50, "messages": HELLO, **body}
+    if path == RESPONSES:
+        fields = {key: fields[key] for key in ("model", "input", "store", "tools") if key in fields}
+    assert live.post(gateway.port, path, fields, gateway.key()).status == 502
+    assert len(upstream.sent) == 1
+    assert gateway.stop() == 0
