@@ -79,6 +79,8 @@ class Runner:
             inspect.iscoroutinefunction(judge)
         )
         self._reserved = 0
+        self._ended = asyncio.Event()  # Set and cleared whenever a call ends.
+        self._purse = asyncio.Lock()  # Who waits for money keeps its turn: tiers go on side by side.
         self._draw = random.Random(work.seed)
         self._paces = {name: Pace(work.jobs) for name in self.tiers}
         self._room = Room(work.jobs)
@@ -169,12 +171,11 @@ class Runner:
     async def _trial(self, name: str, position: int, repeat: int) -> Record | None:
         """One Trial made, kept and billed within the limit; None when the run ends before."""
         case = self.order[position]
-        limit = self.work.limit_pico
-        bound = 0 if limit is None else self._bound(self.tiers[name], case)
-        if limit is not None and self._spent() + self._reserved + bound > limit:
-            self._halt("the cost limit is reached")
-            return None
-        self._reserved += bound
+        async with self._purse:
+            bound = await self._affordable(name, case)
+            if bound is None:
+                return None
+            self._reserved += bound
         try:
             reply = await self._ask(name, case, repeat)
             return None if reply is None else await self._scored(name, case, repeat, reply)
@@ -182,6 +183,23 @@ class Runner:
             return self._lost(name, case, repeat, error)
         finally:
             self._reserved -= bound
+            self._ended.set()
+            self._ended.clear()
+
+    async def _affordable(self, name: str, case: Case) -> int | None:
+        """What the call may cost, once that fits under the limit beside the calls under way; None when the
+        limit is reached without them, or the run ends before.
+        """
+        limit = self.work.limit_pico
+        while limit is not None and not self.halted:
+            bound = self._bound(self.tiers[name], case)
+            if self._spent() + self._reserved + bound <= limit:
+                return bound
+            if not self._reserved:
+                self._halt("the cost limit is reached")
+            else:
+                await self._ended.wait()
+        return 0 if limit is None else None
 
     async def _scored(self, name: str, case: Case, repeat: int, reply: Reply) -> Record:
         """An answer kept with its score."""

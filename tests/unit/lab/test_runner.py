@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from tierwise.errors import SuiteError, UpstreamBroke, UpstreamStatus, UpstreamTimeout
 from tierwise.lab.pace import Pace
@@ -125,6 +126,20 @@ async def test_the_cost_limit_is_not_passed_and_the_run_can_go_on(tmp_path: Path
     more = runner(tmp_path, suite(300), [Fake("a", accurate(1, 1), cost=0)], QUICK)
     assert more.missing("a") == 300 - len(tier.asked)
     more.folder.close()
+
+
+async def test_what_calls_under_way_set_aside_does_not_end_a_run(tmp_path: Path) -> None:
+    """Before the first answer a call is reckoned at a long one: the others wait for it, none is given up."""
+    tiers = [Fake("a", accurate(1, 1)), Fake("b", accurate(1, 1))]
+    for tier in tiers:
+        tier._cost = 10_000_000
+    made = runner(tmp_path, suite(40), tiers, Work(jobs=8, backoff_s=0.0))
+    most = made._bound(tiers[0], suite(1).cases[0])
+    made.work = structs.replace(made.work, limit_pico=2 * most)
+    await made.run()
+    made.folder.close()
+    assert made.halted == ""
+    assert made.spent_pico == 80 * 10_000_000 < 2 * most
 
 
 async def test_repeats_are_asked_each_and_not_mixed_up(tmp_path: Path) -> None:
