@@ -13,7 +13,7 @@ from ..judging.decision import Terms as JudgingTerms
 from ..judging.intervals import two_sided_z, wilson
 from ..judging.latency import quantile, tail
 from ..judging.multiplicity import fixed_sequence
-from ..judging.paired import paired_t
+from ..judging.paired import clustered_t, paired_t
 from ..judging.price import break_even_loss, price_per_success
 from ..nouns import Case, Decision
 from .calibrating import judged as judged_pairs
@@ -48,6 +48,7 @@ def evaluate_seen(seen: Seen) -> Evaluation:
         tier_result(
             structs.replace(card, served=tuple(sorted(seen.tallies[card.name].served))),
             seen.tallies[card.name],
+            seen.order,
         )
         for card in seen.manifest.tiers
     )
@@ -92,23 +93,25 @@ def grown(earlier: Evaluation, tallies: Mapping[str, TierTally]) -> bool:
     return False
 
 
-def tier_result(card: TierCard, tally: TierTally) -> TierResult:
-    """One tier by itself."""
+def tier_result(card: TierCard, tally: TierTally, order: Sequence[Case]) -> TierResult:
+    """One tier by itself. Repeats of a Case, and Cases of a cluster, are one unit of its intervals."""
+    units = [case.cluster or case.id for case in order for _ in range(tally.repeats)]
     scored = [score for score in tally.scores if score >= 0]
+    of = [unit for unit, score in zip(units, tally.scores, strict=True) if score >= 0]
     mean = sum(scored) / len(scored) if scored else None
-    priced = list(tally.priced())
-    costs, scores = [cost for cost, _ in priced], [score for _, score in priced]
+    costs, wins = _priced(tally, units)
     known = len(costs) >= 2 and tally.unpriced == 0
-    found = price_per_success(costs, scores) if known else None
+    found = price_per_success(list(costs.values()), [wins[unit] for unit in costs]) if known else None
+    calls = sum(cost >= 0 and score >= 0 for cost, score in zip(tally.costs, tally.scores, strict=True))
     totals = [time / 1000 for time in tally.times(tally.total_us)]
     return TierResult(
         card=card,
         trials=tally.ended,
         scored=len(scored),
         unscored=tally.unscored,
-        score=Span(mean, *_score_interval(scored)),
+        score=Span(mean, *_score_interval(scored, of)),
         cost_pico=None if tally.unpriced else tally.spent_pico,
-        per_case_pico=round(sum(costs) / len(costs)) if known else None,
+        per_case_pico=round(sum(costs.values()) / calls) if known else None,
         per_success=Spent(found.pico, found.low, found.high) if found else Spent(None, None, None),
         ttft_p50_ms=quantile([time / 1000 for time in tally.times(tally.ttft_us)], 0.5),
         total_p50_ms=quantile(totals, 0.5),
@@ -271,18 +274,35 @@ def _check_answers(name: str, tally: TierTally) -> None:
         raise SuiteError(f"No answer of {name} could be scored: {why}.", "Check the scorer and the targets.")
 
 
-def _score_interval(scored: Sequence[float]) -> tuple[float | None, float | None]:
-    """Wilson's interval of right/wrong scores, else Student's of the mean; (None, None): there is none."""
+def _priced(tally: TierTally, units: Sequence[str]) -> tuple[dict[str, int], dict[str, float]]:
+    """Pico-dollars and scores by unit, of every Trial that has both."""
+    costs: dict[str, int] = {}
+    wins: dict[str, float] = {}
+    for unit, cost, score in zip(units, tally.costs, tally.scores, strict=True):
+        if cost >= 0 and score >= 0:
+            costs[unit] = costs.get(unit, 0) + cost
+            wins[unit] = wins.get(unit, 0.0) + score
+    return costs, wins
+
+
+def _score_interval(scored: Sequence[float], units: Sequence[str]) -> tuple[float | None, float | None]:
+    """Wilson's interval of right/wrong scores, else Student's of the mean, over whole units where one has
+    several scores; (None, None): there is none.
+    """
     n = len(scored)
     if not n:
         return None, None
-    right = sum(score == 1 for score in scored)
-    if right + sum(score == 0 for score in scored) == n:
-        return wilson(right, n)
-    if n < 2:
-        return None, None
-    low, high = paired_t(scored, 0.95).interval
-    return max(low, 0.0), min(high, 1.0)
+    apart = len(set(units))
+    if len(set(scored)) == 1 and scored[0] in (0, 1):
+        return wilson(round(scored[0]) * apart, apart)
+    if apart < n:
+        found = clustered_t(scored, units, 0.95)
+        low, high = found.interval if found else (None, None)
+    elif set(scored) <= {0, 1}:
+        return wilson(round(sum(scored)), n)
+    else:
+        low, high = paired_t(scored, 0.95).interval if n > 1 else (None, None)
+    return (None, None) if low is None or high is None else (max(low, 0.0), min(high, 1.0))
 
 
 def _notes(seen: Seen, results: Mapping[str, TierResult]) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,13 @@ from ..errors import SuiteError
 
 _LONGEST_FIELD = 16 << 20
 _BATCH = 1000
+_PLAIN = (
+    ("null", r"(?:~|null|Null|NULL|)\Z", ("~", "n", "N", "")),
+    ("bool", r"(?:true|True|TRUE|false|False|FALSE)\Z", "tTfF"),
+    ("int", r"[-+]?(?:0|[1-9][0-9]*)\Z", "-+0123456789"),
+    ("float", r"[-+]?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?\Z", "-+.0123456789"),
+    ("merge", r"<<\Z", "<"),
+)
 
 
 class Row(Struct, frozen=True):
@@ -82,9 +90,19 @@ def read_document(path: Path) -> Any:
             "pip install 'tierwise[yaml]', or write the suite as JSON Lines.",
         ) from None
     try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
+        return yaml.load(text, Loader=_plain_loader(yaml))  # noqa: S506
+    except (yaml.YAMLError, ValueError) as error:
         raise SuiteError(f"{path.name} is not YAML: {error}.", "Correct it.") from None
+
+
+def _plain_loader(yaml: Any) -> Any:
+    """PyYAML's safe loader, where only YAML 1.2's words and numbers are more than text: `yes`, 12:30, 007 and
+    dates stay as written.
+    """
+    loader: Any = type("_Plain", (yaml.SafeLoader,), {"yaml_implicit_resolvers": {}})
+    for kind, pattern, first in _PLAIN:
+        loader.add_implicit_resolver(f"tag:yaml.org,2002:{kind}", re.compile(pattern), list(first))
+    return loader
 
 
 def _csv_rows(text: str, name: str, separator: str) -> Iterator[Row]:

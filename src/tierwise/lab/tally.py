@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from msgspec import Struct
 
@@ -115,12 +115,6 @@ class TierTally:
         """Mean score of what is scored."""
         scored = [score for score in self.scores if score >= 0]
         return sum(scored) / len(scored) if scored else None
-
-    def priced(self) -> Iterator[tuple[int, float]]:
-        """(pico-dollars, score) of every Trial that has both."""
-        for cost, score in zip(self.costs, self.scores, strict=True):
-            if cost >= 0 and score >= 0:
-                yield cost, score
 
     def times(self, what: array[int]) -> list[int]:
         """The times of `what` (ttft_us or total_us) that were taken."""

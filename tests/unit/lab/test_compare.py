@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from tierwise.errors import SuiteError, UpstreamTimeout
 from tierwise.judging import judge_pairs
@@ -118,6 +119,30 @@ async def test_infrastructure_above_two_percent_is_no_verdict(tmp_path: Path) ->
     found, _ = await judged(tmp_path, suite(100), [cheap, Fake("dear", accurate(1, 1))])
     assert found.decision == "not_enough"
     assert any("3 of 100" in reason for reason in found.comparisons[0].verdict.reasons)
+
+
+def width(span: Any) -> float:
+    return float(span.high - span.low)
+
+
+async def test_repeats_and_clusters_do_not_make_a_tier_s_own_intervals_narrower(tmp_path: Path) -> None:
+    """Three times the same answer is one answer; ten Cases of a document that share their fate are one."""
+    tiers = [Fake("cheap", scripted(lambda i: i % 5 > 0), cost=1000), Fake("dear", accurate(1, 1), cost=5000)]
+    once, _ = await judged(tmp_path / "once", suite(60), tiers)
+    thrice, _ = await judged(tmp_path / "thrice", suite(60), tiers, repeats=3)
+    first, third = once.tier("cheap"), thrice.tier("cheap")
+    assert (third.scored, third.score.value, third.per_case_pico) == (180, 0.8, 1000)
+    assert width(third.score) >= 0.95 * width(first.score)
+    assert width(third.per_success) >= 0.95 * width(first.per_success)
+    assert thrice.tier("dear").score.low == once.tier("dear").score.low
+    grouped = structs.replace(
+        suite(200),
+        cases=tuple(structs.replace(c, cluster=f"d{i // 10}") for i, c in enumerate(suite(200).cases)),
+    )
+    whole = [Fake("cheap", scripted(lambda i: i // 10 % 5 > 0), cost=1000), tiers[1]]
+    score = (await judged(tmp_path / "grouped", grouped, whole))[0].tier("cheap").score
+    apart = (await judged(tmp_path / "apart", suite(200), whole))[0].tier("cheap").score
+    assert width(score) > 2.5 * width(apart)
 
 
 async def test_too_few_clusters_cannot_say(tmp_path: Path) -> None:

@@ -69,6 +69,15 @@ def test_ids_are_hashes_of_the_content_and_the_suite_hash_does_not_see_the_order
     assert one.hash == other.hash != changed.hash
 
 
+def test_plain_words_of_yaml_stay_as_written(tmp_path: Path) -> None:
+    """YAML 1.1 reads yes as true, 12:30 as 750 and 007 as 7; a label is a label."""
+    words = ["yes", "No", "on", "12:30", "007", "2024-01-01", "1_000", "0x1F", "n"]
+    text = "".join(f"- input: q {word}\n  target: {word}\n" for word in words)
+    assert [case.target for case in read_suite(put(tmp_path, "a.yaml", text)).cases] == words
+    text = "- {input: a, target: true}\n- {input: b, target: 5}\n- {input: c, target: -1.5e3}\n"
+    assert [case.target for case in read_suite(put(tmp_path, "b.yaml", text)).cases] == [True, 5, -1500]
+
+
 def test_columns_by_option_metadata_and_clusters(tmp_path: Path) -> None:
     path = put(
         tmp_path,
