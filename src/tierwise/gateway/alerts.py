@@ -75,10 +75,11 @@ class Reached(Struct, frozen=True):
 
 def reached(balance: Balance, thresholds: Sequence[int], refused: bool) -> Iterator[Reached]:
     """Thresholds that what is spent has reached. 100 % is reached too when a call was `refused`, since a cap
-    by reservation is seldom spent to the last cent."""
+    by reservation is seldom spent to the last cent; those below are left for when they are true: one call
+    that was too large says nothing of them, and each is told only once."""
     passed = balance.passed(thresholds)
     for percent in thresholds:
-        if percent in passed or (refused and percent <= 100):
+        if percent in passed or (refused and percent == 100):
             yield Reached(balance, percent)
     if balance.soft_passed:
         yield Reached(balance, None)

@@ -38,8 +38,13 @@ def test_thresholds_are_of_what_is_spent_exactly() -> None:
 
 def test_a_refusal_is_the_end_of_the_budget_and_an_empty_one_says_nothing_before() -> None:
     assert percents(0, cap=0) == []
-    assert percents(0, refused=True, cap=0) == [50, 80, 100]
-    assert 100 in percents(900, refused=True)
+    assert percents(0, refused=True, cap=0) == [100]
+    assert percents(900, refused=True) == [50, 80, 100]
+
+
+def test_a_call_that_was_too_large_leaves_the_lower_thresholds_for_when_they_are_reached() -> None:
+    assert percents(0, refused=True) == [100]
+    assert percents(600, refused=True) == [50, 100]
 
 
 def test_a_budgets_own_soft_amount() -> None:
