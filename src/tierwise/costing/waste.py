@@ -37,7 +37,7 @@ _Last = dict[tuple[str, str, str, str, bool], dict[int, int]]
 """When the last call of a series began, by its prompt tokens."""
 _WORDS: dict[Kind, str] = {
     "abandoned": "the caller left before the answer was complete",
-    "truncated": "the provider broke off",
+    "truncated": "the provider broke off, or the call reached its own cap on cost",
     "double_fired": "likely sent twice: same key, task, model and prompt size within 2 s",
     "retry_storm": f"{STORM_ERRORS} or more failed attempts of one key on one model within a minute",
     "cache_unread": "written to the prompt cache, read by no call of the same beginning while it lasted",
