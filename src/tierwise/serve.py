@@ -19,7 +19,7 @@ from msgspec import Struct
 
 from tierwise.batches import BatchStore
 from tierwise.clock import now_us, tick_us
-from tierwise.config import RuleBlock, Settings, load
+from tierwise.config import LOOPBACK, RuleBlock, Settings, load
 from tierwise.dialects import registry
 from tierwise.errors import ConfigError, StoreError, TierwiseError
 from tierwise.gateway import (
@@ -46,7 +46,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("tierwise")
 
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _WATCH_S = 1.0
 _SEED_EVENTS = 40_000
 _SWEEP_US = 60_000_000
@@ -109,7 +108,7 @@ class Running:
 
     async def start(self) -> None:
         """Opens the model port. Raises ConfigError when it is taken or may not be opened."""
-        if self.host not in _LOOPBACK and not self.settings.secrets.admin:
+        if self.host not in LOOPBACK and not self.settings.secrets.admin:
             raise ConfigError(
                 f"Listening on {self.host} needs an admin secret.",
                 'Set [server] admin_secret = "env:TIERWISE_ADMIN_SECRET", or listen on 127.0.0.1.',
@@ -133,6 +132,7 @@ class Running:
         """Reads the configuration again and swaps it in whole; a bad file keeps the old one and says why."""
         try:
             settings = load(self.options.config, environ)
+            _still_there(settings, self.settings)
             snapshot = Snapshot(settings)
         except TierwiseError as error:
             log.error("configuration not reloaded, the old one stays: %s", error.sentence())
@@ -257,8 +257,9 @@ async def serve(options: Options, environ: Mapping[str, str]) -> int:
     await stop.wait()
     for task in behind:
         task.cancel()
-    log.info("draining: %d requests running", running.http.in_flight)
-    closing = asyncio.create_task(running.close(settings.server.drain_timeout_s))
+    most_s = settings.server.drain_timeout_s
+    log.info("draining: %d requests running, %g s at most", running.http.in_flight, most_s)
+    closing = asyncio.create_task(running.close(most_s))
     stop.clear()
     again = asyncio.create_task(stop.wait())
     await asyncio.wait((closing, again), return_when=asyncio.FIRST_COMPLETED)
@@ -279,6 +280,14 @@ def _signals(running: Running, environ: Mapping[str, str]) -> asyncio.Event:
         loop.add_signal_handler(number, stop.set)
     loop.add_signal_handler(signal.SIGHUP, running.reload, environ)
     return stop
+
+
+def _still_there(new: Settings, old: Settings) -> None:
+    """Raises ConfigError where the file is gone, or empty as an editor may leave it for a moment."""
+    if old.path is not None and new.path is None:
+        raise ConfigError(f"{old.path} is gone.", "Put it back, or restart to serve without it.")
+    if old.catalog.providers and not new.catalog.providers:
+        raise ConfigError("There is no provider any more.", "Restart to serve nothing.")
 
 
 def _first_key(running: Running) -> None:

@@ -89,6 +89,11 @@ def test_a_file_that_is_no_ledger(tmp_path: Path) -> None:
     refused(serve(tmp_path, "--db", f"sqlite:///{tmp_path}/ledger.db"), "ledger.db")
 
 
+def test_a_folder_where_the_ledger_should_be(tmp_path: Path) -> None:
+    (tmp_path / "ledger").mkdir()
+    refused(serve(tmp_path, "--db", f"sqlite:///{tmp_path}/ledger"), f"{tmp_path}/ledger", "directory")
+
+
 def test_a_second_server_on_the_same_ledger(tmp_path: Path) -> None:
     gateway = live.Gateway(tmp_path / "first", live.config("openai_chat", live.free_port()))
     refused(serve(tmp_path, "--db", gateway.db), str(gateway.child.pid))
@@ -153,6 +158,24 @@ def test_reload_takes_a_good_file_and_keeps_the_old_one_for_a_bad_one(tmp_path: 
         assert "tier/haiku" in ids()
     file.write_text(good + '[alias]\nquick = "anthropic/claude-haiku-4"\n[task.poetry]\nstart = "opus"\n')
     assert live.wait_for(lambda: "task/poetry" in ids())
+    file.write_text("")
+    assert live.wait_for(lambda: "There is no provider any more" in gateway.log.read_text())
+    file.unlink()
+    assert live.wait_for(lambda: "There is no file" in gateway.log.read_text())
+    assert "task/poetry" in ids()
+    file.write_text(good)
+    assert live.wait_for(lambda: "task/poetry" not in ids())
+    assert gateway.stop() == 0
+
+
+def test_a_file_in_the_working_folder_that_goes_away_changes_nothing(tmp_path: Path) -> None:
+    file = tmp_path / "tierwise.toml"
+    file.write_text(live.config("openai_chat", live.free_port()))
+    ports = ("--port", str(live.free_port()), "--admin-port", str(live.free_port()))
+    gateway = live.Process(tmp_path, "serve", *ports)
+    file.unlink()
+    assert live.wait_for(lambda: "tierwise.toml is gone" in gateway.log.read_text())
+    assert "configuration reloaded" not in gateway.log.read_text()
     assert gateway.stop() == 0
 
 

@@ -6,7 +6,7 @@ import asyncio
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,11 @@ import click
 import msgspec
 from msgspec import Struct
 
-from ..config import DEFAULT_FILE, Settings, load
+from ..config import DEFAULT_FILE, LOOPBACK, Settings, load
 from ..config.rows import ConfigFile
 from ..config.strict import decode, parse, read_text
 from ..errors import ConfigError, TierwiseError
+from ..ledger.location import database_path, is_shared, require_postgres
 from ..money import usd_text
 from ..nouns import Provider
 from .check_live import Heard, ask_all
@@ -91,13 +92,30 @@ def checked(config: Path | None, environ: Mapping[str, str]) -> Checked:
     present = dict(environ)
     while True:
         try:
-            return Checked(errors, load(path, present))
+            settings = load(path, present)
+            return Checked([*errors, *_at_the_start(settings)], settings)
         except ConfigError as error:
             errors.append(error)
             unset = _UNSET.search(error.message)
             if unset is None or present.get(unset[1]) == _MISSING:
                 return Checked(errors)
             present[unset[1]] = _MISSING
+
+
+def _at_the_start(settings: Settings) -> Iterator[TierwiseError]:
+    """For what else `serve` would refuse to start, were nothing said on its command line."""
+    server, name = settings.server, "tierwise.toml" if settings.path is None else settings.path.name
+    for key, host in (("host", server.host), ("admin_host", server.admin_host)):
+        if host not in LOOPBACK and settings.secrets.admin is None:
+            hint = 'Set [server] admin_secret = "env:TIERWISE_ADMIN_SECRET", or listen on 127.0.0.1.'
+            yield ConfigError(f"{name}: server.{key} is {host}, which needs an admin secret.", hint)
+    try:
+        require_postgres() if is_shared(server.db) else database_path(server.db)
+    except TierwiseError as error:
+        yield ConfigError(f"{name}: server.db: {error.message}", error.hint)
+    if server.redis is not None and not server.redis.startswith(("redis://", "rediss://", "unix://")):
+        hint = "Write it as redis://HOST:6379/0 or rediss://…."
+        yield ConfigError(f"{name}: server.redis cannot be read.", hint)
 
 
 def _file(environ: Mapping[str, str]) -> Path | None:

@@ -18,11 +18,36 @@ from .policyfile import (
 from .prior import PRIOR
 from .providers import VENDORS
 from .recorded import model_of_vendor, model_recorded, prices_recorded
-from .settings import Batches, Secrets, Server, Settings
+from .settings import LOOPBACK, Batches, Secrets, Server, Settings
 
 __all__ = [
-    "DEFAULT_FILE", "PRIOR", "VENDORS", "Batches", "Entry", "Library", "Published", "PublishedFacts",
-    "RuleBlock", "Secrets", "Server", "Settings", "VerdictBlock", "WorkloadRow", "family_of", "library",
-    "load", "merge_policy", "model_at", "model_for", "model_of_vendor", "model_recorded", "policy_text",
-    "prices_recorded", "published", "read_blocks", "read_policy", "write_policy",
+    "DEFAULT_FILE",
+    "LOOPBACK",
+    "PRIOR",
+    "VENDORS",
+    "Batches",
+    "Entry",
+    "Library",
+    "Published",
+    "PublishedFacts",
+    "RuleBlock",
+    "Secrets",
+    "Server",
+    "Settings",
+    "VerdictBlock",
+    "WorkloadRow",
+    "family_of",
+    "library",
+    "load",
+    "merge_policy",
+    "model_at",
+    "model_for",
+    "model_of_vendor",
+    "model_recorded",
+    "policy_text",
+    "prices_recorded",
+    "published",
+    "read_blocks",
+    "read_policy",
+    "write_policy",
 ]  # fmt: skip

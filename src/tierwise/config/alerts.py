@@ -9,9 +9,7 @@ from urllib.parse import urlsplit
 from ..errors import ConfigError
 from .providers import secret_of
 from .rows import AlertsRow
-from .settings import Alerts
-
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+from .settings import LOOPBACK, Alerts
 
 
 def alerts_of(row: AlertsRow, name: str) -> Alerts:
@@ -47,7 +45,7 @@ def _check(url: str, where: str) -> None:
             f"{where} is no URL that can be used.",
             "Write https://HOST/PATH, without user, query or fragment.",
         )
-    if parts.scheme != "https" and not (parts.scheme == "http" and host in _LOOPBACK):
+    if parts.scheme != "https" and not (parts.scheme == "http" and host in LOOPBACK):
         raise ConfigError(
             f"{where} is not https.",
             "What is spent is nobody else's to read: use https, or a loopback address.",

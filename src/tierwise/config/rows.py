@@ -251,7 +251,7 @@ class ServerRow(Struct, frozen=True):
     `redis://HOST:6379/0` (`tierwise[redis]`)."""
     max_in_flight: int = 4000
     """Requests served at once; more are refused with 503."""
-    drain_timeout_s: float = 30.0
+    drain_timeout_s: float = 600.0
     """Seconds that running requests get to end after SIGTERM."""
     log_level: str = "info"
     """`debug`, `info`, `warning`, `error` or `critical`."""

@@ -13,6 +13,9 @@ from .rows import CacheRow
 
 MASK = b"[secret]"
 
+# Addresses that only this machine reaches.
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
 
 class Secrets:
     """Providers' credentials and the admin secret. Never shown: not by repr, str, format, pickle or
@@ -77,7 +80,7 @@ class Server(Struct, frozen=True):
     db: str = "sqlite:///tierwise.db"
     redis: str | None = None
     max_in_flight: int = 4000
-    drain_timeout_s: float = 30.0
+    drain_timeout_s: float = 600.0
     log_level: str = "info"
     log_format: str = "text"
 

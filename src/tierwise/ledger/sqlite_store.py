@@ -75,10 +75,11 @@ class SqliteStore:
             migrate(self._database)
             self._journal = Journal(self._database)
             self._begin_epoch(self._database)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             self.release()
+            why = error.strerror if isinstance(error, OSError) else error
             raise StoreError(
-                f"The ledger {self.path} cannot be used: {error}.", "Check the file and its disk."
+                f"The ledger {self.path} cannot be used: {why}.", "Check the file and its disk."
             ) from None
         except TierwiseError:
             self.release()

@@ -122,3 +122,22 @@ def test_live_asks_the_cheapest_model_that_talks(tmp_path: Path) -> None:
     model = cheapest(settings.catalog.providers["agg"], settings)
     assert model is not None
     assert model.name == "agg/anthropic/claude-haiku-4"
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ('host = "0.0.0.0"', "server.host is 0.0.0.0, which needs an admin secret"),
+        ('admin_host = "::"', "server.admin_host is ::, which needs an admin secret"),
+        ('db = "mysql://x"', "server.db: 'mysql://x' names no ledger"),
+        ('redis = "http://x"', "server.redis cannot be read"),
+    ],
+)
+def test_what_serve_would_refuse_is_wrong(table: str, said: str) -> None:
+    found = told(f"[server]\n{table}\n{RIGHT}")
+    assert [said in error["message"] for error in found["errors"]] == [True]
+
+
+def test_beyond_loopback_with_a_secret_is_right() -> None:
+    toml = f'[server]\nhost = "0.0.0.0"\nadmin_secret = "env:ADMIN"\n{RIGHT}'
+    assert told(toml, environ={"UPSTREAM_KEY": "sk-canary", "ADMIN": "open sesame"})["ok"]
