@@ -24,6 +24,7 @@ from ..lab.progress import Progress
 from ..lab.report import html_report, markdown_report
 from ..lab.rescoring import rescore
 from ..lab.results import EXIT_CODES, Evaluation
+from ..lab.rows import read_text
 from ..lab.wording import (
     SHORT_HEADS,
     as_json,
@@ -279,7 +280,7 @@ def _options(options: dict[str, Any]) -> Options:
     given = {name: value for name, value in options.items() if value is not None}
     prompt = str(given.get("prompt", ""))
     if prompt and len(prompt) < 500 and Path(prompt).is_file():
-        given["prompt"] = Path(prompt).read_text(encoding="utf-8")
+        given["prompt"] = read_text(Path(prompt))
     key = str(given.get("key", ""))
     if key.startswith("env:"):
         secret = os.environ.get(key.removeprefix("env:"))
@@ -295,10 +296,7 @@ def _options(options: dict[str, Any]) -> Options:
 
 
 def _rubric(path: Path) -> str:
-    try:
-        text = path.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise SuiteError(f"{path} cannot be read: {error}.", "Give a text file with the rubric.") from None
+    text = read_text(path).strip()
     if not text:
         raise SuiteError(f"{path} is empty.", "Say in it what a good answer is.")
     return text

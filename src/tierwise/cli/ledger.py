@@ -50,7 +50,7 @@ def database_url(db: str | None, config: Path | None) -> str:
         return db
     path = config or Path("tierwise.toml")
     try:
-        said = tomllib.loads(path.read_text())
+        said = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         if config is None:
             return DEFAULT_URL

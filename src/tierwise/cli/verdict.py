@@ -103,10 +103,12 @@ def _as_json(verdict: Verdict, terms: Terms, prices: tuple[int | None, int | Non
         "n": verdict.n,
         "discordance": verdict.discordance,
         "margin": verdict.margin,
+        "refuse": terms.bar.refuse,
         "alpha": verdict.alpha,
         "method": verdict.method,
         "reasons": list(verdict.reasons),
         "more_cost_usd": _usd(more_cost_pico(verdict, terms)),
+        "break_even_usd": _usd(_break_even(verdict, prices)),
         "price_per_success_usd": {
             name: None
             if price is None
@@ -127,7 +129,7 @@ def _as_text(verdict: Verdict, prices: tuple[int | None, int | None]) -> str:
         ("difference", f"{verdict.difference:+.4f}  (cheap − reference)"),
         ("interval", f"{low:+.4f} to {high:+.4f}  ({verdict.level * 100:g} %, {verdict.method})"),
         ("cases", f"{verdict.n}, the tiers disagree on {(verdict.discordance or 0) * 100:.1f} %"),
-        ("bar", f"margin {verdict.margin:g}, alpha {verdict.alpha:g}"),
+        ("bar", f"margin {verdict.margin:g}, refuse {Bar().refuse:g}, alpha {verdict.alpha:g}"),
         ("McNemar mid-p", f"{_p_text(verdict.mcnemar_midp)}  (any difference at all)"),
         ("ln e", f"switch {verdict.ln_e_switch:+.3f}, keep {verdict.ln_e_keep:+.3f}"),
     ]
@@ -144,20 +146,25 @@ def _as_text(verdict: Verdict, prices: tuple[int | None, int | None]) -> str:
 
 
 def _undetected(verdict: Verdict, prices: tuple[int | None, int | None]) -> list[str]:
-    """What an unnoticed failure may cost before the cheap tier is the dearer one, when that is a question at
-    all.
-    """
-    cheap, reference = prices
-    if cheap is None or reference is None or reference <= cheap or verdict.difference >= 0:
-        return []
-    right, wanted = (side[2] / verdict.n for side in _sides(verdict, prices))
-    loss = break_even_loss(cheap, reference, right, wanted)
+    """What an unnoticed failure may cost, said."""
+    loss = _break_even(verdict, prices)
     if loss is None:
         return []
     words = (
         f"A failure nobody notices makes the cheap tier the dearer one if it costs over {usd_text(loss, 4)}."
     )
     return ["", textwrap.fill(words, WIDTH)]
+
+
+def _break_even(verdict: Verdict, prices: tuple[int | None, int | None]) -> int | None:
+    """What an unnoticed failure may cost before the cheap tier is the dearer one, in pico-dollars; None where
+    that is no question.
+    """
+    cheap, reference = prices
+    if cheap is None or reference is None or reference <= cheap or verdict.difference >= 0:
+        return None
+    right, wanted = (side[2] / verdict.n for side in _sides(verdict, prices))
+    return break_even_loss(cheap, reference, right, wanted)
 
 
 def _sides(verdict: Verdict, prices: tuple[int | None, int | None]) -> list[tuple[str, int | None, int]]:

@@ -95,7 +95,7 @@ def secret_of(key: str, environ: Mapping[str, str], folder: Path, where: str) ->
         return _sendable(secret, f"the variable {rest}")
     if kind == "file" and rest:
         try:
-            secret = (folder / rest).read_text(encoding="utf-8").strip()
+            secret = (folder / rest).read_text(encoding="utf-8-sig").strip()
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigError(
                 f"{where}: {rest} cannot be read: {type(error).__name__}.", "Check the path."

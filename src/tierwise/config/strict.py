@@ -40,7 +40,7 @@ def parse(text: str, name: str) -> dict[str, Any]:
 def read_text(path: Path, hint: str = "Give --config the path of a tierwise.toml.") -> str:
     """The file's text. Raises ConfigError when it is absent, unreadable or not UTF-8."""
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise ConfigError(f"There is no file {path}.", hint) from None
     except (OSError, UnicodeDecodeError) as error:

@@ -293,8 +293,10 @@ def _score_interval(scored: Sequence[float], units: Sequence[str]) -> tuple[floa
     if not n:
         return None, None
     apart = len(set(units))
-    if len(set(scored)) == 1 and scored[0] in (0, 1):
-        return wilson(round(scored[0]) * apart, apart)
+    if max(scored) - min(scored) < 1e-9:
+        # A constant has no width to measure: at 0 or 1 Wilson's, else none.
+        edge = round(scored[0])
+        return wilson(edge * apart, apart) if abs(scored[0] - edge) < 1e-9 else (None, None)
     if apart < n:
         found = clustered_t(scored, units, 0.95)
         low, high = found.interval if found else (None, None)

@@ -189,6 +189,17 @@ def test_a_recorded_null_is_no_answer_and_an_object_is_its_json() -> None:
     assert '{"said": ["yes"]}' in {json.loads(line).get("trial", {}).get("answer") for line in kept}
 
 
+def test_prompt_and_rubric_files_are_read_without_their_byte_order_mark() -> None:
+    world(20, 1, 1)
+    Path("prompt.txt").write_bytes(b"\xef\xbb\xbfAnswer {{input}}\r\n")
+    found("suite.jsonl", *TIERS, "--prompt", "prompt.txt")
+    kept = next(Path(".tierwise/runs").glob("*/cases.jsonl")).read_text()
+    assert '"content":"Answer question 0' in kept
+    Path("prompt.txt").write_bytes(b"\xff\xfe{{input}}")
+    with pytest.raises(SuiteError, match="cannot be read"):
+        run("suite.jsonl", *TIERS, "--prompt", "prompt.txt")
+
+
 def test_no_verdict_where_no_answer_of_any_tier_is_right() -> None:
     world(100, 0, 0)
     with pytest.raises(SuiteError, match="every tier scores 0 by json_schema"):

@@ -95,6 +95,13 @@ def test_prices():
     cheap = found["price_per_success_usd"]["cheap"]
     assert float(cheap["value"]) == pytest.approx(0.0007 / 0.94)
     assert float(cheap["low"]) < float(cheap["value"]) < float(cheap["high"])
+    # L* = (c_ref − c_cheap)/(p_ref − p_cheap) = 0.0028/0.03.
+    assert float(found["break_even_usd"]) == pytest.approx(0.0028 / 0.03)
+    assert found["refuse"] == 0.10
+    assert (
+        as_json("--counts", "91,6,3,0", "--price-cheap", "0.1", "--price-reference", "1")["break_even_usd"]
+        is None
+    )
     # One price says nothing about a pair.
     assert as_json("--counts", "91,3,6,0", "--price-cheap", "0.0007")["more_cost_usd"] is None
 

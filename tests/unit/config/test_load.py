@@ -62,6 +62,12 @@ def test_each_key_that_is_set_is_a_provider(prefix: str, name: str, dialect: str
     assert moved.catalog.providers[name].base_url == "http://127.0.0.1:1/x"
 
 
+def test_a_byte_order_mark_is_no_part_of_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "tierwise.toml"
+    path.write_bytes(b"\xef\xbb\xbf[server]\r\nport = 4123\r\n")
+    assert load(path, {}).server.port == 4123
+
+
 def test_with_no_key_nothing_is_served_and_it_says_so() -> None:
     settings = load(None, {"ANTHROPIC_API_KEY": " "})
     assert not settings.catalog.providers
