@@ -6,6 +6,7 @@ import asyncio
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from msgspec import structs
@@ -27,12 +28,14 @@ def benchmark(
 
     A case is a Case, a pair (input, expected), or an object with the columns of a suite (`input`/`prompt`/
     `question`, `expected`/`target`/`answer`). Scored `normalised` unless `options` say otherwise; they are
-    those of `evaluate`. Nothing is kept. Cannot be called where an event loop runs: use `evaluate` there.
+    those of `evaluate`. Nothing is kept. Where an event loop runs, as in a notebook, it is blocked meanwhile.
     """
     scorer = str(options.pop("scorer", "normalised"))
     suite = suite_of(cases, scorer)
-    with tempfile.TemporaryDirectory(prefix="tierwise-benchmark-") as folder:
-        found = asyncio.run(evaluate(suite, models, scorer=scorer, runs=folder, **options))
+    # In a thread of its own, as the caller's may run an event loop already.
+    with tempfile.TemporaryDirectory(prefix="tierwise-benchmark-") as folder, ThreadPoolExecutor(1) as apart:
+        asking = evaluate(suite, models, scorer=scorer, runs=folder, **options)
+        found = apart.submit(asyncio.run, asking).result()
     counts = counted(found)
     for model, (correct, total) in counts.items():
         sys.stdout.write(f"{model}: {correct}/{total} ({correct / total * 100:.1f}%)\n")

@@ -15,7 +15,7 @@ from ..judging.latency import quantile, tail
 from ..judging.multiplicity import fixed_sequence
 from ..judging.paired import clustered_t, paired_t
 from ..judging.price import break_even_loss, price_per_success
-from ..nouns import Case, Decision
+from ..nouns import Case, Decision, Verdict
 from .calibrating import judged as judged_pairs
 from .records import Manifest, TierCard
 from .results import Comparison, Evaluation, JudgeResult, Span, Spent, TierResult
@@ -53,11 +53,6 @@ def evaluate_seen(seen: Seen) -> Evaluation:
         for card in seen.manifest.tiers
     )
     results = {each.card.name: each for each in tiers}
-    if all(each.score.value == 0 for each in tiers) and (seen.judge is None or seen.judge.kind != "pairwise"):
-        raise SuiteError(
-            f"Every answer of every tier scores 0 by {suite.scorer}: nothing can be compared.",
-            "Scorer or targets hardly fit: read the run's trials.jsonl, then --rescore with another scorer.",
-        )
     comparisons = _standing([_compared(seen, cheap, results) for cheap in seen.cheap])
     decision, chosen = _decision(comparisons, terms.reference)
     priced = [each.cost_pico for each in tiers]
@@ -205,6 +200,8 @@ def _compared(seen: Seen, cheap: str, results: Mapping[str, TierResult]) -> Comp
     rates = (results[cheap].score.value, results[terms.reference].score.value)
     loss = None
     preferred = seen.judge is not None and seen.judge.kind == "pairwise"
+    if rates == (0, 0) and not preferred:
+        verdict = _no_yardstick(verdict)
     if priced and not preferred and rates[0] is not None and rates[1] is not None:
         loss = break_even_loss(mine_pico or 0, other_pico or 0, rates[0], rates[1])
     return Comparison(
@@ -221,6 +218,15 @@ def _compared(seen: Seen, cheap: str, results: Mapping[str, TierResult]) -> Comp
             for pair in pairs
         ),
     )
+
+
+def _no_yardstick(verdict: Verdict) -> Verdict:
+    """Two tiers that are wrong on every Case are equal on paper only: more likely the scorer does not fit."""
+    why = (
+        "No answer of either tier is right: scorer or targets hardly fit, so nothing is shown. "
+        "Read trials.jsonl, then --rescore the run with another scorer."
+    )
+    return structs.replace(verdict, decision="not_enough", more_cases=None, reasons=(verdict.reasons[0], why))
 
 
 def _judge_pico(seen: Seen) -> int | None:

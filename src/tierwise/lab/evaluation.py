@@ -113,7 +113,10 @@ async def evaluate(
     `suite` is a Suite or the path of one; `tiers` as `--tiers` takes them; `options` are the fields of
     Options (`margin=0.05, n=200, seed=1` …). Raises SuiteError, UpstreamError, ConfigError.
     """
-    done = await carry_out(suite, tiers, read_options(options), watching)
+    if not isinstance(suite, Suite | Path | str | None):
+        raise SuiteError(f"A suite is a file or a Suite, not a {type(suite).__name__}.", "Name a file.")
+    names = tiers.split(",") if isinstance(tiers, str) else tiers
+    done = await carry_out(suite, names, read_options(options), watching)
     if done.evaluation is None:
         raise SuiteError("Only the plan was asked for.", "Leave plan_only out.")
     return done.evaluation

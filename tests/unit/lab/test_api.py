@@ -37,6 +37,17 @@ def test_benchmark_takes_one_model_and_objects_and_repeated_cases(capsys: pytest
     assert capsys.readouterr().out == "cheap: 2/2 (100.0%)\n"
 
 
+async def test_one_name_is_a_model_and_a_running_loop_is_no_hindrance(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert benchmark(CASES[:2], MODELS[0]) == {"cheap": (0, 2)}
+    assert capsys.readouterr().out == "cheap: 0/2 (0.0%)\n"
+    found = await evaluate(suite_of(CASES, "normalised"), ",".join(MODELS), margin=0.1)
+    assert found.decision == "switch"
+    with pytest.raises(SuiteError, match="not a list"):
+        await evaluate(CASES, MODELS)  # type: ignore[arg-type]
+
+
 async def test_evaluate_gives_the_verdict_and_refuses_unknown_options() -> None:
     found = await evaluate(suite_of(CASES, "normalised"), MODELS, n=80, seed=3, margin=0.1)
     assert found.decision == "switch"
