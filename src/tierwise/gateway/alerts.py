@@ -75,11 +75,12 @@ class Reached(Struct, frozen=True):
 
 def reached(balance: Balance, thresholds: Sequence[int], refused: bool) -> Iterator[Reached]:
     """Thresholds that what is spent has reached. 100 % is reached too when a call was `refused`, since a cap
-    by reservation is seldom spent to the last cent; those below are left for when they are true: one call
-    that was too large says nothing of them, and each is told only once."""
+    by reservation is seldom spent to the last cent; not of a budget that nothing was taken of: the call was
+    too large, or its period is over. Those below wait until they are true: each is told only once."""
     passed = balance.passed(thresholds)
+    used = balance.spent_pico or balance.reserved_pico or not balance.budget.cap_pico
     for percent in thresholds:
-        if percent in passed or (refused and percent == 100):
+        if percent in passed or (refused and percent == 100 and used):
             yield Reached(balance, percent)
     if balance.soft_passed:
         yield Reached(balance, None)

@@ -47,6 +47,11 @@ def test_a_call_that_was_too_large_leaves_the_lower_thresholds_for_when_they_are
     assert percents(600, refused=True) == [50, 100]
 
 
+def test_a_refusal_says_nothing_of_a_budget_that_nothing_was_taken_of() -> None:
+    assert list(reached(balance(1000, 0), THRESHOLDS, refused=True)) == []
+    assert [each.percent for each in reached(balance(0, 0), THRESHOLDS, refused=True)] == [100]
+
+
 def test_a_budgets_own_soft_amount() -> None:
     assert percents(299, soft_pico=300) == []
     assert percents(300, soft_pico=300) == [None]
