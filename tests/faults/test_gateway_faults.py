@@ -311,6 +311,27 @@ def test_deadline(world: World, path: str) -> None:
     assert live.wait_for(lambda: world.last()["outcome"] in ("cancelled", "error"))
 
 
+def test_a_deadline_that_passes_amid_a_stream_is_told_as_the_error_event(world: World, path: str) -> None:
+    def slow(sent: provider.Sent) -> Iterator[Any]:
+        yield provider.stream_head()
+        frames = provider.message_frames if world.dialect == "anthropic_messages" else provider.chat_frames
+        for frame in frames("hel", "lo")[:4]:
+            yield provider.piece(frame)
+        yield HANG
+
+    world.script(slow)
+    body = {"model": "tier/haiku", "max_tokens": 5, "stream": True, "messages": HELLO}
+    got = live.post(world.gateway.port, path, body, world.key, {"x-tierwise-deadline": "600ms"})
+    assert got.status == 200
+    text = got.body.decode()
+    assert "hel" in text
+    assert "[DONE]" not in text
+    assert "message_stop" not in text
+    last = [line for line in text.splitlines() if line.startswith("data: ")][-1]
+    assert "deadline" in json.loads(last.removeprefix("data: "))["error"]["message"]
+    assert live.wait_for(lambda: world.last()["outcome"] == "cancelled")
+
+
 def test_the_circuit_opens_and_the_route_says_so(world: World) -> None:
     world.script(lambda sent: iter([RESET]))
     for _ in range(6):

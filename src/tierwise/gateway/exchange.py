@@ -264,15 +264,18 @@ def scopes_of(walk: Walk) -> tuple[str, ...]:
 
 
 def refuse(gate: Gate, walk: Walk | None, reply: Reply, error: TierwiseError, surface: Dialect) -> None:
-    """Tells `error` in the caller's dialect; if the reply has begun, its stream is cut so that it cannot
-    look whole."""
+    """Tells `error` in the caller's dialect; a stream that has begun ends with the error event and without
+    its terminator, so that it cannot look whole."""
     gate.metrics.refused[error.kind] += 1
     if isinstance(error, BudgetRefused) and error.scope:
         gate.metrics.budget_refused.add(error.scope)
-    if reply.started:
-        reply.abort()
-        return
     error = writing.presentable(error)
+    if reply.started:
+        if walk is not None and walk.outline.stream:
+            reply.end(surface.write_stream_error(error))
+        else:
+            reply.abort()
+        return
     limits = limit_headers(error, surface.name) if isinstance(error, LimitRefused) else []
     if walk is None:
         status, headers, body = writing.nameless(error, surface)
