@@ -22,6 +22,7 @@ from .asking import Knobs
 from .batching import by_batch, collect_all, goes_by_batch, mark_collected
 from .compare import Seen, evaluate_seen, grown
 from .desk import Asking
+from .fixed import check_fixed
 from .hearing import Hearing, Summons, hears, summoned
 from .looking import Look, Looking
 from .order import ordered
@@ -220,15 +221,7 @@ class _Bench:
             raise SuiteError(
                 f"The suite is not the one of run {run.id}.", "A changed suite or prompt starts a new run."
             )
-        for word in ("reference", "margin", "alpha", "repeats"):
-            given = getattr(options, word)
-            fixed = getattr(manifest.terms, word, None)
-            fixed = getattr(manifest.terms.bar, word) if word in ("margin", "alpha") else fixed
-            if given is not None and given != fixed:
-                raise SuiteError(
-                    f"Run {run.id} was begun with {word} {fixed}; it cannot become {given}.",
-                    "What is fixed before the first Case stays so; begin a new run.",
-                )
+        check_fixed(manifest, structs.asdict(options), suite is not None)
         spec = spec_of(options.scorer or manifest.suite.scorer, options, manifest.terms.sequential)
         if spec.text() != manifest.suite.scorer:
             raise SuiteError(

@@ -246,9 +246,22 @@ def test_more_cases_after_a_verdict_are_judged_by_e_values() -> None:
 def test_what_was_fixed_stays_fixed() -> None:
     world(50, 1, 1)
     first = found("suite.jsonl", *TIERS)
-    for words in (("--margin", "0.2"), ("--scorer", "contains"), ("--reference", "cheap")):
+    for words in (
+        ("--margin", "0.2"),
+        ("--scorer", "contains"),
+        ("--reference", "cheap"),
+        ("--seed", "7"),
+        ("--system", "Be brief."),
+        ("--prompt", "Say {{input}}"),
+        ("--temperature", "1"),
+        ("--max-tokens", "9"),
+        ("--labels", "reference"),
+        ("--task", "coding"),
+        ("--sequential",),
+    ):
         with pytest.raises(SuiteError):
             run("--resume", first["run"], *words)
+    assert run("--resume", first["run"], "--margin", "0.05", "--labels", "human").exit_code == 4
     Path("suite.jsonl").write_text('{"input": "x", "target": "y"}\n')
     with pytest.raises(SuiteError, match="not the one of run"):
         run("suite.jsonl", "--resume", first["run"])

@@ -69,6 +69,14 @@ def test_ids_are_hashes_of_the_content_and_the_suite_hash_does_not_see_the_order
     assert one.hash == other.hash != changed.hash
 
 
+def test_a_damaged_gzip_file_is_said_to_be_one(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv.gz"
+    whole = gzip.compress(b"input,target\n" + b"".join(b"q%d,yes\n" % i for i in range(500)))
+    for damaged in (whole[:200], b"input,target\n", whole[:60] + bytes(range(256)) * 2):
+        path.write_bytes(damaged)
+        assert "cannot be read" in refused(path)
+
+
 def test_plain_words_of_yaml_stay_as_written(tmp_path: Path) -> None:
     """YAML 1.1 reads yes as true, 12:30 as 750 and 007 as 7; a label is a label."""
     words = ["yes", "No", "on", "12:30", "007", "2024-01-01", "1_000", "0x1F", "n"]

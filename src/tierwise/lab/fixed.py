@@ -1,0 +1,38 @@
+"""What a run was begun with stays so when it goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..errors import SuiteError
+from .records import Manifest
+
+_TERMS = ("reference", "repeats", "max_tokens", "temperature", "seed", "sequential")
+# What makes Cases of a file; the Cases of a run are made.
+_SHAPE = ("prompt", "system", "columns")
+
+
+def check_fixed(manifest: Manifest, given: Mapping[str, Any], with_suite: bool) -> None:
+    """Raises SuiteError when options of a resumed run differ from what it was begun with. `with_suite`: the
+    suite was given too and is the run's, so its prompt is.
+    """
+    terms, suite = manifest.terms, manifest.suite
+    fixed: dict[str, Any] = {"margin": terms.bar.margin, "alpha": terms.bar.alpha}
+    fixed |= {word: getattr(terms, word) for word in _TERMS}
+    fixed |= {"labels": suite.labels, "task": suite.task}
+    changing = [word for word in _SHAPE if given[word] and not with_suite]
+    if changing:
+        raise SuiteError(
+            f"Run {manifest.id} has its Cases already; {changing[0]} would change them.",
+            "Begin a new run, or give the suite too if it is the same.",
+        )
+    for word, was in fixed.items():
+        now = given[word]
+        # An option that was not given is None, "", empty or False, and the seed 0.
+        absent = now is None or now == "" or (word in ("seed", "sequential") and not now)
+        if not absent and now != was:
+            raise SuiteError(
+                f"Run {manifest.id} was begun with {word} {was}; it cannot become {now}.",
+                "What is fixed before the first Case stays so; begin a new run.",
+            )
