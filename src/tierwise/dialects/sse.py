@@ -12,7 +12,10 @@ from typing import NamedTuple
 from ..errors import UpstreamBroke
 
 MAX_FRAME = 1 << 20
-"""Bytes one frame, or one line, may have. More is a fault of the provider, not an answer."""
+"""Bytes of one frame that are kept to look at it where a stream passes through."""
+LONGEST_FRAME = 16 << 20
+"""Bytes one frame, or one line, may have to be translated: images and fetched documents come in one. More is
+a fault of the provider, not an answer."""
 
 _BOM = b"\xef\xbb\xbf"
 
@@ -27,7 +30,7 @@ class Frame(NamedTuple):
 class Parser:
     """Bytes in, frames out. Use one per stream; after UpstreamBroke it gives nothing more."""
 
-    def __init__(self, limit: int = MAX_FRAME) -> None:
+    def __init__(self, limit: int = LONGEST_FRAME) -> None:
         self._limit = limit
         self._pieces: list[bytes] = []  # the unfinished line; joined once, so tiny chunks stay linear
         self._open = 0  # bytes of the unfinished line

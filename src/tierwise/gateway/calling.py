@@ -48,6 +48,7 @@ from tierwise.routing.retry import Moment
 from tierwise.upstream import Deployment, Header, Health, Sent, seconds, send
 
 from .errand import Errand
+from .frames import sound, whole
 from .placing import Placing
 from .recording import Book, Entry, credible
 from .signers import Signed, moved, signer_of, without_foreign
@@ -69,7 +70,9 @@ class Live:
     """An Attempt that has begun to answer. Same dialect: `body`, or `tap` with the bytes read so far in
     `head` (and `held` back ones). Another dialect: `answer`, or `reader` with its first `events`."""
 
-    __slots__ = ("answer", "body", "entry", "events", "head", "held", "reader", "response", "tap")
+    __slots__ = (
+        "answer", "body", "broken", "entry", "events", "head", "held", "reader", "response", "rest", "tap",
+    )  # fmt: skip
 
     def __init__(self, entry: Entry, response: Response) -> None:
         self.entry = entry
@@ -77,6 +80,8 @@ class Live:
         self.body = b""
         self.head = b""
         self.held = b""
+        self.rest = b""  # a frame that is not whole yet: a stream that breaks off within it ends before it
+        self.broken = False
         self.tap: Tap | None = None
         self.answer: Answer | None = None
         self.reader: StreamReader | None = None
@@ -88,16 +93,31 @@ class Live:
             self.entry.usage, self.entry.text_bytes = self.tap.usage, self.tap.text_bytes
 
     def pass_on(self, data: bytes) -> bytes:
-        """Shows the tap more of the stream; gives what may go on its way. What completes the stream waits in
-        `held` for its row; what was held back in vain goes on."""
-        assert self.tap is not None
-        cut, held = self.tap.feed(data), self.held
-        if self.tap.ended:
+        """Shows the tap more of the stream; gives what may go on its way: whole frames. What completes the
+        stream waits in `held` for its row; what was held back in vain goes on. `broken`: what follows cannot
+        be read by anyone, and must not go on."""
+        tap = self.tap
+        assert tap is not None
+        cut, held = tap.feed(data), self.held
+        if tap.ended:
             cut = 0 if held else cut
             self.held = held + data[cut:]
-            return data[:cut]
-        self.held = data[cut:]
-        return held + data[:cut]
+            passed, self.rest = self.rest + data[:cut], b""
+        else:
+            self.held = data[cut:]
+            passed = self.rest + held + data[:cut]
+            cut = len(passed) if tap.error is not None else whole(passed)
+            passed, self.rest = passed[:cut], passed[cut:]
+        if tap.malformed:
+            cut = sound(passed)
+            self.broken, passed = cut < len(passed), passed[:cut]
+            tap.malformed = self.broken or bool(self.rest)
+        return passed
+
+    def unbroken(self) -> None:
+        """Raises UpstreamBroke at the frame that cannot be read."""
+        if self.broken:
+            raise UpstreamBroke("The provider sent a stream frame that is not valid JSON.")
 
     @property
     def crossed(self) -> bool:
@@ -382,6 +402,8 @@ async def peek_bytes(live: Live) -> None:
         pieces.append(live.pass_on(data))
         if tap.error is not None and not tap.content:
             raise tap.error
+        if not tap.content:
+            live.unbroken()
         size += len(data)
     entry.saw_content()
     live.head = b"".join(pieces)

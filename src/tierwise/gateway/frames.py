@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 
@@ -13,6 +14,32 @@ _END = re.compile(rb"\r\n\r\n|\n\n|\r\r")
 def is_whole(frame: bytes) -> bool:
     """Whether `frame` has the empty line that ends it, or is too long for one."""
     return _END.search(frame) is not None or len(frame) > MAX_FRAME
+
+
+def whole(data: bytes) -> int:
+    """Up to where `data` may go to a caller: where its last whole frame ends. A comment of one line waits
+    for nothing, and neither does what is too long for a frame."""
+    if data.endswith(b"\n\n"):
+        return len(data)
+    at = max(data.rfind(end) + len(end) if end in data else 0 for end in (b"\n\n", b"\r\n\r\n", b"\r\r"))
+    rest = len(data) - at
+    comment = data.startswith(b":", at) and data.find(b"\n", at) == len(data) - 1
+    return len(data) if comment or rest > MAX_FRAME else at
+
+
+def sound(data: bytes) -> int:
+    """Up to where whole frames can be read by a caller: where the first begins whose data is not JSON."""
+    at = 0
+    for end in _END.finditer(data):
+        lines = data[at : end.start()].splitlines()
+        text = b"\n".join(line[5:] for line in lines if line.startswith(b"data:")).strip()
+        if text and text != b"[DONE]":
+            try:
+                json.loads(text)  # laxer than the taps: half a surrogate pair breaks no caller
+            except (ValueError, RecursionError):
+                return at
+        at = end.end()
+    return len(data)
 
 
 class Frames:

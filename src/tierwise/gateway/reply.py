@@ -76,6 +76,7 @@ async def _stream(walk: Walk, live: Live, reply: Reply) -> None:
         while True:
             if data:
                 await reply.write(data)
+            live.unbroken()
             # The frame that ends a stream is known by its beginning: the rest of it may still be on its way.
             if tap.error is not None or (tap.ended and not open_ended and is_whole(live.held)):
                 break
@@ -118,6 +119,8 @@ async def _stream_crossed(walk: Walk, live: Live, reply: Reply) -> None:
             pieces: list[bytes] = []
             for event in events:
                 if isinstance(event, Failed):
+                    if pieces:  # what was said before it
+                        await reply.write(b"".join(pieces))
                     raise error_of(event)
                 model = _observe(live, event) or model
                 if isinstance(event, Ended):
