@@ -12,6 +12,7 @@ from ..nouns import Catalog, Policy
 from .rows import CacheRow
 
 MASK = b"[secret]"
+_SHORTEST_SECRET = 12
 
 # Addresses that only this machine reaches.
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -56,9 +57,11 @@ class Secrets:
         return dict(self._otlp)
 
     def masked(self, text: bytes) -> bytes:
-        """`text` with each of these secrets replaced by MASK."""
+        """`text` with each of these secrets replaced by MASK. Under 12 characters it is a word such as local
+        servers take for a key (`EMPTY`, `ollama`, `x`): it guards nothing, and stands in any text.
+        """
         for secret in (*self._by_provider.values(), *self._otlp.values(), self._admin, self._webhook):
-            if secret:
+            if secret and len(secret) >= _SHORTEST_SECRET:
                 text = text.replace(secret.encode(), MASK)
         return text
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from tierwise.config.samplefile import (
@@ -58,6 +59,12 @@ def test_credentials_are_masked_in_prompt_and_answer(secret: str) -> None:
     line = sample_line(sample(f"use {secret} now", f'{{"key": "{secret}"}}'), secrets).decode()
     assert secret not in line
     assert line.count("[secret]") == 2
+
+
+@pytest.mark.parametrize("key", ["x", "at", "EMPTY", "anything"])
+def test_a_placeholder_for_a_key_masks_nothing(key: str) -> None:
+    kept = sample(f"what is {key} at example?")
+    assert msgspec.json.decode(sample_line(kept, Secrets({"local": key}, key)), type=Sample) == kept
 
 
 def test_ordinary_words_are_left_alone() -> None:
