@@ -191,6 +191,27 @@ def test_a_stream_that_breaks_ends_with_the_error_event_and_no_terminator(world:
     assert_estimate(row)
 
 
+def test_a_stream_that_breaks_before_its_first_word_is_asked_anew(world: World, path: str) -> None:
+    calls: list[provider.Sent] = []
+
+    def once(sent: provider.Sent) -> Iterator[Any]:
+        calls.append(sent)
+        if len(calls) > 1:
+            yield from ok(sent)
+            return
+        yield provider.stream_head()
+        frames = provider.message_frames if world.dialect == "anthropic_messages" else provider.chat_frames
+        for frame in frames("hel")[: 2 if world.dialect == "anthropic_messages" else 1]:
+            yield provider.piece(frame)
+        yield RESET
+
+    world.script(once)
+    got = world.post(path, stream=True)
+    assert got.status == 200
+    assert b"[DONE]" in got.body or b"message_stop" in got.body
+    assert len(calls) == 2
+
+
 def test_a_stream_that_ends_cleanly_but_early_is_no_success(world: World, path: str) -> None:
     def early(sent: provider.Sent) -> Iterator[Any]:
         yield provider.stream_head()

@@ -62,6 +62,8 @@ _PLAIN_LIMIT = 64 << 20
 # How much of a stream may be held while waiting for its first meaningful event.
 _PEEK_LIMIT = 256 << 10
 _BETAS = b"anthropic-beta"
+_UNSAID = ("text", "thinking", "refusal")
+"""Kinds of block whose start says nothing yet: another provider may still answer."""
 # Thinking of another vendor by way of a gateway: unsigned, or sealed for callers of Responses.
 _FOREIGN = re.compile(rb'"signature"\s*:\s*""|"tierwise\.1\.')
 
@@ -423,7 +425,9 @@ async def peek_events(live: Live) -> None:
                 raise error_of(event)
             if isinstance(event, Delta):
                 entry.saw_content()
-            if isinstance(event, BlockStart | Delta | Finished | Ended):
+            if isinstance(event, Delta | Finished | Ended):
+                return
+            if isinstance(event, BlockStart) and event.kind not in _UNSAID:
                 return
         if not data:
             raise UpstreamBroke("The provider's stream ended before it said anything.")
