@@ -9,7 +9,6 @@ from __future__ import annotations
 import msgspec
 from msgspec import Raw, structs
 
-from tierwise.clock import now_us
 from tierwise.dialects.base import Dialect
 from tierwise.dialects.spans import lay_over
 from tierwise.http1 import Block, Reply
@@ -103,7 +102,7 @@ class CostShown(Passing):
         entry = live.entry
         pico = entry.cost_pico
         if pico is None and entry.usage is not None:
-            pico = entry.deployment.priced.cost(entry.final_usage("ok"), now_us()).pico
+            pico = entry.so_far_pico()
         return b"null" if pico is None else dollars(pico).encode()
 
 

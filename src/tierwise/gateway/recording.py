@@ -27,8 +27,6 @@ from .witness import Witness
 
 NOTHING, _FREE = Usage(), Cost(0)
 """What a call came to that the provider refused."""
-_MOST_PICO = 2**63 - 1
-"""What the ledger holds of one call: 9.2 million dollars."""
 
 
 class Book:
@@ -219,6 +217,10 @@ class Entry:
         output = output if final else max(output, seen)
         return structs.replace(usage, input=prompt, output=output, source="partial")
 
+    def so_far_pico(self) -> int | None:
+        """What a stream that ends now would be booked at; None: not known."""
+        return charge(self.deployment, self.final_usage("ok"), now_us(), self._estimated)[1].pico
+
     def _estimated(self) -> Usage:
         walk = self.walk
         tier = self.usage.service_tier if self.usage else tier_billed(walk.outline.service_tier)
@@ -262,14 +264,13 @@ def refused(error: BaseException | None) -> bool:
 def charge(
     deployment: Deployment, usage: Usage, at_us: int, estimated: Callable[[], Usage]
 ) -> tuple[Usage, Cost]:
-    """What a call is booked with, and what that costs: `usage`, or the estimate where nobody could pay it."""
+    """What a call is booked with, and what that costs: `usage`, or the estimate where no call can have used
+    so much."""
     if usage is NOTHING:
         return usage, _FREE  # also where the model has no price
-    cost = deployment.priced.cost(usage, at_us)
-    if (cost.pico is None or cost.pico > _MOST_PICO) and not credible(usage):
+    if not credible(usage):
         usage = estimated()
-        cost = deployment.priced.cost(usage, at_us)
-    return usage, cost
+    return usage, deployment.priced.cost(usage, at_us)
 
 
 def both_sides(usage: Usage, text_bytes: int) -> bool:
