@@ -14,7 +14,7 @@ _RATIO = 200
 class Inflate:
     """gzip and zlib bytes in, plain bytes out, at most 128 KB at a time.
 
-    UpstreamBroke for bad bytes, a cut stream, or over 200 bytes out for each byte in (after the first MB).
+    UpstreamBroke for bad bytes, a cut stream, or over 200 bytes out for each byte taken in so far (after the first MB).
     """
 
     __slots__ = ("_came", "_gave", "_pending", "_zlib")
@@ -40,7 +40,7 @@ class Inflate:
                 raise UpstreamBroke("The provider's reply is not the gzip it says it is.") from None
             self._pending = self._zlib.unused_data if self._zlib.eof else self._zlib.unconsumed_tail
             self._gave += len(piece)
-            if self._gave > _FREE and self._gave > _RATIO * self._came:
+            if self._gave > _FREE and self._gave > _RATIO * (self._came - len(self._pending)):
                 raise UpstreamBroke("The provider's reply inflates beyond all measure.")
             if piece:
                 return piece
