@@ -102,6 +102,7 @@ class Draft:
         self.lost: list[str] = []
         self.todo: list[str] = []
         self.server: dict[str, Any] = {}
+        self.cache: dict[str, Any] = {}
         self.groups: dict[str, list[str]] = {}
         self.chains: dict[str, list[str]] = {}
         self.aliases: dict[str, str] = {}
@@ -165,6 +166,14 @@ class Draft:
         if what not in self.todo:
             self.todo.append(what)
 
+    def keep_answers(self, seconds: Any) -> None:
+        """Turns the response cache on. `seconds`: for how long an answer is given again, where it is said."""
+        said = isinstance(seconds, int | float) and seconds > 0
+        self.cache = {"on": True, **({"ttl_s": seconds} if said else {})}
+        self.must(
+            "answers to requests of temperature 0 are cached; to others where their task has cache = true"
+        )
+
     def limits(self, name: str, terms: Mapping[str, Any]) -> None:
         """Notes the command that makes a key with these limits: `budget_usd`, `period`, `rpm`, `tpm`,
         `max_concurrent`."""
@@ -185,6 +194,7 @@ class Draft:
         for heading, notes in (("No equivalent:", self.lost), ("To be done by hand:", self.todo)):
             lines += ["#", f"# {heading}", *(f"#   {_one_line(note)}" for note in notes)] if notes else []
         lines += _block("[server]", self.server) if self.server else []
+        lines += _block("[cache]", self.cache) if self.cache else []
         for place, name in self._places.items():
             lines += _block("[[provider]]", self._provider(place, name))
         for tier, model in self._tiers.items():

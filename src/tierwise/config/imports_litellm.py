@@ -57,8 +57,7 @@ _WHY: Mapping[str, str] = MappingProxyType(
         "callbacks": "there are /metrics and the ledger",
         "success_callback": "there are /metrics and the ledger",
         "failure_callback": "there are /metrics and the ledger",
-        "cache": "answers are not cached",
-        "cache_params": "answers are not cached",
+        "similarity_threshold": "a task's `cache_similarity`, measured by `tierwise cache tune`",
         "master_key": "keys are made by `tierwise keys create`; `[server] admin_secret` guards the dashboard",
         "database_url": "keys and spend in LiteLLM's database are not read; `[server] db` is the ledger",
         "set_verbose": "`[server] log_level`",
@@ -70,7 +69,7 @@ _READ = frozenset(
     (
         "fallbacks", "default_fallbacks", "model_group_alias", "request_timeout", "timeout", "max_budget",
         "budget_duration", "default_key_generate_params", "upperbound_key_generate_params", "redis_host",
-        "redis_port", "redis_url",
+        "redis_port", "redis_url", "cache", "cache_params",
     )
 )  # fmt: skip
 _SECTIONS = ("litellm_settings", "router_settings", "general_settings")
@@ -96,6 +95,7 @@ def import_litellm(tables: Mapping[str, Any], environ: Mapping[str, str]) -> Imp
     _fallbacks(draft, tables)
     _keys(draft, tables)
     _redis(draft, tables)
+    _cache(draft, _dict(tables.get("litellm_settings")))
     for key in tables:
         if key not in ("model_list", *_SECTIONS):
             draft.lose(_told(str(key), str(key)))
@@ -262,6 +262,21 @@ def _redis(draft: Draft, tables: Mapping[str, Any]) -> None:
         draft.must("replicas share limits in Redis: set [server] redis to its URL")
     elif host:
         draft.server["redis"] = f"redis://{host}:{settings.get('redis_port') or 6379}/0"
+
+
+def _cache(draft: Draft, settings: Mapping[str, Any]) -> None:
+    if settings.get("cache") is not True:
+        return
+    params = _dict(settings.get("cache_params"))
+    draft.keep_answers(params.get("ttl"))
+    kind = str(params.get("type") or "local")
+    if kind.startswith("redis") and "redis" not in draft.server:
+        draft.must("replicas share cached answers in Redis: set [server] redis to its URL")
+    elif kind not in ("local", "redis"):
+        draft.lose(f"litellm_settings.cache_params.type {kind}: answers are kept in memory, or in Redis")
+    for key in params:
+        if key not in ("ttl", "type", "host", "port", "password"):
+            draft.lose(_told(f"litellm_settings.cache_params.{key}", str(key)))
 
 
 def _setting(tables: Mapping[str, Any], key: str) -> Any:

@@ -13,7 +13,6 @@ _WHY: Mapping[str, str] = MappingProxyType(
     {
         "weight": "deployments are tried in order, not by weight",
         "retry": "retries follow tierwise's own rules (docs/tiering.md)",
-        "cache": "answers are not cached",
         "on_status_codes": "when the next tier is tried follows tierwise's own rules (docs/tiering.md)",
         "conditions": "rules on metadata have no equivalent: let callers name a task",
         "default": "rules on metadata have no equivalent: let callers name a task",
@@ -27,7 +26,7 @@ _WHY: Mapping[str, str] = MappingProxyType(
 _READ = frozenset(
     (
         "strategy", "targets", "provider", "api_key", "virtual_key", "custom_host", "override_params",
-        "request_timeout", "name", "usage_limits", "rate_limits",
+        "request_timeout", "name", "usage_limits", "rate_limits", "cache",
     )
 )  # fmt: skip
 _TERMS = MappingProxyType({"requests": "rpm", "tokens": "tpm"})
@@ -62,6 +61,7 @@ def _targets(draft: Draft, node: Mapping[str, Any], above: Mapping[str, Any]) ->
             if key != "mode":
                 draft.lose(f"strategy.{key}: {_WHY.get(key, 'no equivalent')}")
     _limits(draft, node)
+    _cache(draft, node.get("cache"))
     params = {**_dict(above.get("override_params")), **_dict(node.get("override_params"))}
     own = {key: value for key, value in node.items() if key not in ("targets", "strategy", "name")}
     merged = {**above, **own, "override_params": params}
@@ -72,6 +72,14 @@ def _targets(draft: Draft, node: Mapping[str, Any], above: Mapping[str, Any]) ->
                 yield from _targets(draft, each, merged)
     elif merged.get("provider") or merged.get("virtual_key") or params.get("model"):
         yield merged
+
+
+def _cache(draft: Draft, cache: Any) -> None:
+    told = _dict(cache)
+    if cache is True or told.get("mode"):
+        draft.keep_answers(told.get("max_age"))
+    if told.get("mode") == "semantic":
+        draft.lose("cache.mode semantic: a task's `cache_similarity`, measured by `tierwise cache tune`")
 
 
 def _target(draft: Draft, group: str, target: Mapping[str, Any]) -> None:

@@ -151,6 +151,18 @@ def test_redis_is_shared_by_the_same_address(proxy: Settings) -> None:
     assert proxy.server.redis == "redis://cache.internal:6380/0"
 
 
+def test_a_cache_of_answers_stays_one(tmp_path: Path) -> None:
+    imported = made(PROXY + "  store_model_in_db: true\n")
+    assert "[cache]" not in imported.toml
+    cached = "litellm_settings:\n  cache: true\n  cache_params: {type: redis, ttl: 600, namespace: x}\n"
+    imported = made(PROXY.replace("litellm_settings:\n", cached))
+    found = settings(imported, tmp_path).cache
+    assert (found.on, found.ttl_s) == (True, 600)
+    assert any(note.startswith("answers to requests of temperature 0") for note in imported.todo)
+    assert "litellm_settings.cache_params.namespace: no equivalent" in imported.lost
+    assert not any(note.startswith("litellm_settings.cache:") for note in imported.lost)
+
+
 def test_secrets_stay_where_they_are() -> None:
     imported = made(PROXY)
     everything = imported.toml + " ".join(imported.lost + imported.todo)
@@ -250,7 +262,7 @@ def test_a_portkey_fallback_becomes_a_task(tmp_path: Path) -> None:
             {"provider": "openai", "api_key": "sk-canary", "override_params": {"model": "gpt-5.4"}},
             {"provider": "@anthropic-prod", "override_params": {"model": "claude-haiku-4-5", "top_k": 3}},
         ],
-        cache={"mode": "semantic"},
+        cache={"mode": "semantic", "max_age": 60},
         request_timeout=30_000,
     )
     assert found.policy.rules["support"].tiers == ("support", "support-2")
@@ -258,8 +270,9 @@ def test_a_portkey_fallback_becomes_a_task(tmp_path: Path) -> None:
     assert found.catalog.providers["openai"].first_byte_timeout_s == 30
     assert "canary" not in imported.toml
     told = " ".join(imported.lost)
-    for word in ("on_status_codes", "cache", "top_k"):
+    for word in ("on_status_codes", "cache.mode semantic", "top_k"):
         assert word in told
+    assert (found.cache.on, found.cache.ttl_s) == (True, 60)
 
 
 def test_portkey_weights_limits_and_nested_targets(tmp_path: Path) -> None:
