@@ -14,7 +14,7 @@ _RATIO = 200
 class Inflate:
     """gzip and zlib bytes in, plain bytes out, at most 128 KB at a time.
 
-    UpstreamBroke for bad bytes, a cut stream, or over 200 bytes out for each one taken in (after the first MB).
+    UpstreamBroke for bad bytes, a cut stream, or over 200 bytes out for each one taken in (past the first MB).
     """
 
     __slots__ = ("_came", "_gave", "_pending", "_zlib")
