@@ -135,3 +135,42 @@ def test_what_acts_at_the_vendor_is_not_sent_twice(tmp_path: Path, name: str) ->
     assert live.post(gateway.port, path, fields, gateway.key()).status == 502
     assert len(upstream.sent) == 1
     assert gateway.stop() == 0
+
+
+def twice(folder: Path, extra: str = "", second: provider.Script = ok) -> World:
+    """A gateway before two providers that serve the same models; the first answers 503."""
+    world = World.__new__(World)
+    world.first, world.second = provider.Provider(refusal(503)), provider.Provider(second)
+    toml = live.config("anthropic_messages", world.first.port)
+    toml += live.config("anthropic_messages", world.second.port).replace('"agg"', '"other"')
+    world.gateway = live.Gateway(folder, toml + extra)
+    world.key = world.gateway.key()
+    return world
+
+
+@pytest.mark.parametrize(
+    "name", ["anthropic/claude-haiku-4", "claude-haiku-4", "tier/haiku", "task/qa", "tier/own"]
+)
+def test_the_same_model_at_another_provider_takes_over(tmp_path: Path, name: str) -> None:
+    """A tier's, a task's or a bare name leaves the provider open; the next one serves the same model."""
+    tier = '[[tier]]\nname = "own"\nmodel = "anthropic/claude-haiku-4"\nsettings = {temperature = 0}\n'
+    world = twice(tmp_path, tier if name == "tier/own" else "")
+    got = world.post(model=name)
+    assert got.status == 200
+    assert got.headers["x-tierwise-model"] == "other/anthropic/claude-haiku-4"
+    assert got.headers.get("x-tierwise-tier") in (None, "", "haiku", "own")
+    assert got.headers["x-tierwise-route"].endswith(f"{HAIKU}: status 503, so other/anthropic/claude-haiku-4")
+    assert (len(world.first.sent), len(world.second.sent)) == (1, 1)
+    rows = world.gateway.closes()
+    assert [(row["provider"], row["outcome"]) for row in rows] == [("agg", "error"), ("other", "ok")]
+    assert rows[0]["tier"] == rows[1]["tier"]
+    assert world.gateway.verify() == ""
+    assert world.gateway.stop() == 0
+
+
+def test_a_model_named_with_its_provider_is_served_there_or_not_at_all(tmp_path: Path) -> None:
+    world = twice(tmp_path, f'[[tier]]\nname = "own"\nmodel = "{HAIKU}"\n[alias]\nquick = "{HAIKU}"\n')
+    for name in (HAIKU, "tier/own", "quick"):
+        assert world.post(model=name).status == 503
+    assert not world.second.sent
+    assert world.gateway.stop() == 0

@@ -158,7 +158,10 @@ def as_object(found: Checked) -> dict[str, Any]:
         answer |= {
             "providers": [_provider(each, settings) for each in catalog.providers.values()],
             "ladder": {"tiers": list(catalog.ladder.tiers), "reference": catalog.ladder.reference or None},
-            "tiers": [{"name": each.name, "model": each.model} for each in catalog.tiers.values()],
+            "tiers": [
+                {"name": each.name, "model": each.model, "beside": list(each.beside)}
+                for each in catalog.tiers.values()
+            ],
             "tasks": [
                 {"name": rule.task, "tiers": list(rule.tiers), "evidence": rule.evidence}
                 for rule in policy.rules.values()
@@ -213,7 +216,8 @@ def _show_settings(settings: Settings) -> None:
         *(each for each in catalog.tiers if each not in catalog.ladder.tiers),
     ]:
         mark = " (reference)" if name == catalog.ladder.reference else ""
-        click.echo(f"tier      {name}: {catalog.tiers[name].model}{mark}")
+        tier = catalog.tiers[name]
+        click.echo(f"tier      {name}: {tier.model}{mark}{''.join(f', else {each}' for each in tier.beside)}")
     for rule in policy.rules.values():
         click.echo(f"task      {rule.task}: {', '.join(rule.tiers)}; {rule.evidence}")
     if policy.safe_middle:

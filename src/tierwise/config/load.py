@@ -13,7 +13,7 @@ from ..errors import ConfigError
 from ..nouns import Catalog, Ladder, Model, Provider, Tier
 from .alerts import alerts_of, webhook_secret
 from .batches import batches_of
-from .models import Own, aliases_of, model_for, models_of, tier_models
+from .models import Own, aliases_of, model_for, models_of, same_elsewhere, tier_models
 from .policyfile import merge_policy, read_policy
 from .prices import own_prices
 from .prior import BUILT_IN, ladder_of, policy_of
@@ -86,6 +86,7 @@ def _catalog(file: ConfigFile, providers: Mapping[str, Provider], name: str) -> 
         ladder=Ladder((), ""),
         aliases=aliases_of(models, providers, {}),
     )
+    elsewhere = same_elsewhere(models)
     tiers: dict[str, Tier] = {}
     for number, row in enumerate(file.tier):
         where = f"{name}: tier[{number}] ({row.name})"
@@ -101,10 +102,18 @@ def _catalog(file: ConfigFile, providers: Mapping[str, Provider], name: str) -> 
                 "Leave it out.",
             )
         model = _served(catalog, row.model, where)
+        named = row.model in catalog.models
         models.setdefault(model.name, model)
-        tiers[row.name] = Tier(row.name, model.name, row.settings)
+        others = () if named else elsewhere.get(model.name, ())
+        if row.settings:  # they are in the words of one dialect
+            dialect = providers[model.provider].dialect
+            others = tuple(each for each in others if providers[models[each].provider].dialect == dialect)
+        tiers[row.name] = Tier(row.name, model.name, row.settings, others)
     if not file.tier:
-        tiers = {tier: Tier(tier, model) for tier, model in tier_models(models).items()}
+        tiers = {
+            tier: Tier(tier, model, beside=elsewhere.get(model, ()))
+            for tier, model in tier_models(models).items()
+        }
     aliases = {alias: _served(catalog, to, _alias(alias, name)).name for alias, to in file.alias.items()}
     notes = [] if providers else [_no_provider()]
     unused = [key for key in own.names() if not any(_names(key, model) for model in models.values())]
@@ -112,7 +121,13 @@ def _catalog(file: ConfigFile, providers: Mapping[str, Provider], name: str) -> 
         f"{name}: nothing served here is called {key!r}, so its price or abilities are not used"
         for key in unused
     ]
-    return structs.replace(catalog, tiers=tiers, aliases=aliases_of(models, providers, aliases)), notes
+    aliases = aliases_of(models, providers, aliases)
+    beside = {
+        alias: elsewhere[model]
+        for alias, model in aliases.items()
+        if model in elsewhere and file.alias.get(alias) not in models
+    }
+    return structs.replace(catalog, tiers=tiers, aliases=aliases, beside=beside), notes
 
 
 def _alias(alias: str, name: str) -> str:

@@ -87,6 +87,28 @@ def aliases_of(
     return found
 
 
+def same_elsewhere(models: Mapping[str, Model]) -> dict[str, tuple[str, ...]]:
+    """Model name → Models called the same at other providers, in the order of the providers; a vendor's name
+    before the id may be there or not."""
+    groups: dict[str, list[Model]] = {}
+    for model in models.values():
+        groups.setdefault(model.name.rpartition("/")[2], []).append(model)
+    found = {}
+    for group in groups.values():
+        for model in group:
+            others = [each for each in group if each.provider != model.provider and _alike(each, model)]
+            if others:
+                found[model.name] = tuple({each.provider: each.name for each in reversed(others)}.values())[
+                    ::-1
+                ]
+    return found
+
+
+def _alike(one: Model, other: Model) -> bool:
+    vendors = {model.name.partition("/")[2].rpartition("/")[0] for model in (one, other)}
+    return len(vendors - {""}) < 2
+
+
 def model_for(catalog: Catalog, name: str) -> Model | None:
     """The Model of a name: its own, an alias, or any id at a provider that lists none (then made on the fly).
 

@@ -238,7 +238,10 @@ def plan_for(walk: Walk, route: Route, failed: Deployment) -> Plan:
 
 def went_on(route: Route, failed: int, step: Again) -> Route:
     """`route` with what became of candidate `failed` in its reason."""
-    was, now = (each.tier or each.model for each in (route.candidates[failed], route.candidates[step.index]))
+    first, then = route.candidates[failed], route.candidates[step.index]
+    was, now = (
+        (first.tier, then.tier) if first.tier and first.tier != then.tier else (first.model, then.model)
+    )
     remark = f"; {was}: {step.why}, " + ("tried again" if step.index == failed else f"so {now}")
     return replace(route, reason=plain(plain(route.reason, REASON_LENGTH - len(remark)) + remark))
 

@@ -14,7 +14,8 @@ _RATIO = 200
 class Inflate:
     """gzip and zlib bytes in, plain bytes out, at most 128 KB at a time.
 
-    UpstreamBroke for bad bytes, a cut stream, or over 200 bytes out for each one taken in (past the first MB).
+    UpstreamBroke for bad bytes, a cut stream, or, after the first MB, over 200 bytes out for each one taken
+    in.
     """
 
     __slots__ = ("_came", "_gave", "_pending", "_zlib")

@@ -131,6 +131,8 @@ class Tier(Struct, frozen=True):
     name: str
     model: str
     settings: dict[str, Any] = {}
+    beside: tuple[str, ...] = ()
+    """The same Model at other Providers, tried when it fails. None where it was named with its Provider."""
 
 
 class Ladder(Struct, frozen=True):
@@ -149,3 +151,5 @@ class Catalog(Struct, frozen=True):
     ladder: Ladder
     aliases: dict[str, str] = field(default_factory=dict)
     """Other names → Model name."""
+    beside: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Other names → the Models of that name at further Providers, tried when the first fails."""

@@ -7,7 +7,8 @@ Steps, in this order:
    is served by the safe middle.
 2. Fit: tiers that cannot serve the request are left out. From a task's start on, only dearer tiers stand
    behind it.
-3. A session stays on its tier; the caller's own `provider.fallback` follows the first choice;
+3. A session stays on its tier; behind each choice stands the same model at other providers, where the
+   provider was left open; the caller's own `provider.fallback` follows the first choice;
    `provider.routing` orders.
 4. Deployments with an open circuit, and those whose Retry-After is not over, go to the end.
 """
@@ -67,12 +68,14 @@ def choose(question: Question, table: Table, health: Mapping[str, TierHealth] | 
         picked = _fitting(choice.line, outline, tokens)
         if question.pinned_tier and choice.how != "tier":
             _stay(picked, question.pinned_tier, table, outline, tokens)
+    if table.beside:
+        _add_beside(picked, outline, table, tokens)
     if outline.fallback:
         _add_fallback(picked, question, table, tokens)
     if not picked.rungs:
         raise _no_tier(picked, table)
     if outline.preference not in (None, "priority") and len(picked.rungs) > 1:
-        _prefer(picked, choice, question, tokens, health or _UNKNOWN)
+        _prefer(picked, choice, question, table, health or _UNKNOWN)
     if health:
         _circuits_last(picked, health)
     return Route(
@@ -195,6 +198,20 @@ def _stay(picked: Picked, tier: str, table: Table, outline: Outline, tokens: int
     picked.remarks.insert(0, f"session tier {tier}")
 
 
+def _add_beside(picked: Picked, outline: Outline, table: Table, tokens: int) -> None:
+    """Right behind each choice the same model at other providers, as far as they fit."""
+    rungs: list[Rung] = []
+    for rung in picked.rungs:
+        others = _beside(rung, outline, table)
+        rungs += [rung, *(each for each in others if not misfit(each.able, outline, tokens))]
+    picked.rungs = rungs
+
+
+def _beside(rung: Rung, outline: Outline, table: Table) -> tuple[Rung, ...]:
+    tier = rung.candidate.tier
+    return table.beside.get(f"tier/{tier}" if tier else outline.model, ())
+
+
 def _add_fallback(picked: Picked, question: Question, table: Table, tokens: int) -> None:
     """The caller's own fallbacks stand right behind the first choice, as far as they fit."""
     own: list[Rung] = []
@@ -225,21 +242,25 @@ def _fallback_rungs(name: str, table: Table) -> tuple[Rung, ...]:
 
 
 def _prefer(
-    picked: Picked, choice: Choice, question: Question, tokens: int, health: Mapping[str, TierHealth]
+    picked: Picked, choice: Choice, question: Question, table: Table, health: Mapping[str, TierHealth]
 ) -> None:
-    """Orders by `provider.routing`. What was named outright, or the session's tier, stays first."""
-    outline = question.outline
-    named = choice.how in ("pinned", "tier") or picked.rungs[0].candidate.tier == question.pinned_tier
-    first, rest = (picked.rungs[:1], picked.rungs[1:]) if named else ([], picked.rungs)
+    """Orders by `provider.routing`. What was named outright, or the session's tier, stays first, at whichever
+    provider."""
+    outline, first = question.outline, picked.rungs[0]
+    named = choice.how in ("pinned", "tier") or first.candidate.tier == question.pinned_tier
+    ahead = (first, *_beside(first, outline, table)) if named else ()
     answer = expected_output(outline.max_output, choice.line.output_tokens)
-    if outline.preference == "cost":
-        rest = by_cost(rest, tokens, answer)
-    elif outline.preference == "latency":
-        rest = by_latency(rest, health, outline.stream)
-    else:
-        costs = [estimated_pico(rung.price, tokens, answer) for rung in rest]
-        rest = balanced(rest, costs, [latency_ms(health, rung, outline.stream) for rung in rest])
-    picked.rungs = first + rest
+
+    def ordered(rungs: list[Rung]) -> list[Rung]:
+        if outline.preference == "cost":
+            return by_cost(rungs, question.tokens(), answer)
+        if outline.preference == "latency":
+            return by_latency(rungs, health, outline.stream)
+        costs = [estimated_pico(rung.price, question.tokens(), answer) for rung in rungs]
+        return balanced(rungs, costs, [latency_ms(health, rung, outline.stream) for rung in rungs])
+
+    head, rest = ([each for each in picked.rungs if (each in ahead) is wanted] for wanted in (True, False))
+    picked.rungs = ordered(head) + ordered(rest)
     picked.remarks.append(f"ordered by {outline.preference}")
 
 
@@ -254,7 +275,8 @@ def _circuits_last(picked: Picked, health: Mapping[str, TierHealth]) -> None:
     for rung in down:
         seen = health[rung.candidate.model]
         what = ["circuit open"] * seen.open + [seen.reason] * bool(seen.reason)
-        picked.remarks.append(f"{rung.label}: {', '.join(what)}")
+        shared = sum(each.label == rung.label for each in picked.rungs) > 1
+        picked.remarks.append(f"{rung.candidate.model if shared else rung.label}: {', '.join(what)}")
     picked.rungs = [*(rung for rung in picked.rungs if not any(rung is each for each in down)), *down]
 
 

@@ -49,9 +49,21 @@ class Table:
 
     `tasks`: the Policy's lines. `middle`: the line of what no rule covers. `tiers`: each Tier, then the
     dearer ones of the ladder. `models`: by name and alias. `passing`: providers that pass any model id on.
+    `beside`: the same model at other providers, by `tier/NAME` or the name a caller wrote.
     """
 
-    __slots__ = ("_day", "_find", "middle", "models", "passing", "rungs", "task_names", "tasks", "tiers")
+    __slots__ = (
+        "_day",
+        "_find",
+        "beside",
+        "middle",
+        "models",
+        "passing",
+        "rungs",
+        "task_names",
+        "tasks",
+        "tiers",
+    )
 
     def __init__(
         self,
@@ -71,6 +83,15 @@ class Table:
             for name, tier in catalog.tiers.items()
             if (pinned := self.models.get(tier.model)) is not None
         }
+        self.beside = {
+            alias: tuple(self.models[name] for name in names) for alias, names in catalog.beside.items()
+        }
+        for name, tier in catalog.tiers.items():
+            others = [self.models[each] for each in tier.beside]
+            if others:
+                self.beside[f"tier/{name}"] = tuple(
+                    Rung(Candidate(each.candidate.model, name), each.able, each.price) for each in others
+                )
         ladder = catalog.ladder.tiers or tuple(catalog.tiers)
         self.tasks = {
             task: _task_line(task, policy, self.rungs, ladder) for task in {**policy.tasks, **policy.rules}

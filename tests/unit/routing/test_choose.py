@@ -416,3 +416,34 @@ def test_a_vendors_bare_id_is_served_where_a_provider_takes_any(catalog, policy)
     ask("big", table)
     ask("tier/haiku", table)
     assert seen == ["claude-opus-9", "gpt-9"]
+
+
+def test_the_same_model_at_another_provider_stands_behind_each_choice(catalog, policy):
+    """For a tier and for a name that leave the provider open; `provider.routing` orders the providers too."""
+    haiku = catalog.models["agg/haiku-1"]
+    dear = structs.replace(haiku, name="far/haiku-1", provider="far", prices=())
+    beside = ("far/haiku-1",)
+    catalog = structs.replace(
+        catalog,
+        models={**catalog.models, dear.name: dear},
+        tiers={**catalog.tiers, "haiku": structs.replace(catalog.tiers["haiku"], beside=beside)},
+        aliases={**catalog.aliases, "any-haiku": haiku.name},
+        beside={"any-haiku": beside},
+    )
+    table = Table(catalog, policy)
+
+    def models(route):
+        return [candidate.model for candidate in route.candidates]
+
+    route = ask("tier/haiku", table)
+    assert models(route)[:2] == ["agg/haiku-1", "far/haiku-1"]
+    assert tiers(route)[:3] == ["haiku", "haiku", "sonnet"]
+    assert models(ask("any-haiku", table)) == ["agg/haiku-1", "far/haiku-1"]
+    assert models(ask("agg/haiku-1", table)) == ["agg/haiku-1"]
+    assert models(ask("any-haiku", table, fallback=("tier/opus",)))[0::2] == ["agg/haiku-1", "far/haiku-1"]
+    slow = {"agg/haiku-1": TierHealth(total_ms=900.0), "far/haiku-1": TierHealth(total_ms=10.0)}
+    route = ask("any-haiku", table, slow, preference="latency", fallback=("tier/opus",))
+    assert models(route)[:2] == ["far/haiku-1", "agg/haiku-1"]
+    route = ask("tier/haiku", table, {"agg/haiku-1": TierHealth(open=True, reason="status 500")})
+    assert models(route)[0] == "far/haiku-1"
+    assert "agg/haiku-1: circuit open, status 500" in route.reason
