@@ -496,7 +496,8 @@ def test_the_same_model_at_further_providers_stands_beside_a_tier(tmp_path: Path
     assert "anthropic/claude-haiku-4" not in found.beside  # it names its provider
     assert load(None, {"ANTHROPIC_API_KEY": CANARY}).catalog.tiers["haiku"].beside == ()
     rows = "".join(
-        f'[[provider]]\nname = "{name}"\ndialect = "{dialect}"\nbase_url = "http://{name}"\nmodels = ["v/m", "w/m"]\n'
+        f'[[provider]]\nname = "{name}"\ndialect = "{dialect}"\nbase_url = "http://{name}"\n'
+        'models = ["v/m", "w/m"]\n'
         for name, dialect in (("a", "openai_chat"), ("b", "gemini"), ("c", "openai_chat"))
     )
     tiers = {"open": "v/m", "named": "a/v/m", "set": "v/m"}
