@@ -46,6 +46,27 @@ def test_usage_is_asked_for_and_never_shown_unasked(tmp_path: Path) -> None:
     assert gateway.stop() == 0
 
 
+def test_usage_beside_the_end_and_in_other_line_ends_is_not_shown_either(tmp_path: Path) -> None:
+    told = provider.chat_frames("Bill", "ing", usage=False)
+    usage = b', "usage": {"prompt_tokens": 800, "completion_tokens": 50, "total_tokens": 850}}\n\n'
+    beside = [*told[:-2], told[-2].removesuffix(b"}\n\n") + usage, told[-1]]
+
+    def crlf(sent: provider.Sent) -> Iterator[Any]:
+        yield provider.stream_head()
+        for frame in beside:
+            yield provider.piece(frame.replace(b"\n", b"\r\n"))
+        yield provider.piece(b"")
+
+    upstream, gateway, key = world(tmp_path, crlf, "stream_usage = true\n")
+    options = {"include_obfuscation": False}
+    body = {"model": "tier/haiku", "messages": HELLO, "stream": True, "stream_options": options}
+    got = live.post(gateway.port, CHAT, body, key)
+    assert json.loads(upstream.sent[0].body)["stream_options"] == {**options, "include_usage": True}
+    assert got.body == b"".join(told).replace(b"\n", b"\r\n")
+    assert gateway.closes()[-1]["usage_source"] == "reported"
+    assert gateway.stop() == 0
+
+
 def test_without_it_the_bytes_stay_and_the_row_is_an_estimate(tmp_path: Path) -> None:
     upstream, gateway, key = world(tmp_path, answer, "")
     live.post(gateway.port, CHAT, {"model": "tier/haiku", "messages": HELLO, "stream": True}, key)

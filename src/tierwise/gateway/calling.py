@@ -52,6 +52,7 @@ from .frames import sound, whole
 from .placing import Placing
 from .recording import Book, Entry, credible
 from .signers import Signed, moved, signer_of, without_foreign
+from .unasked import with_usage
 from .walk import Walk
 
 log = logging.getLogger("tierwise")
@@ -359,7 +360,7 @@ def same_dialect(walk: Walk, deployment: Deployment, ask: Ask | None) -> bytes:
     if walk.outline.task is not None and dialect.name == "anthropic_messages":
         body = strip_within(body, "metadata", "task")  # refused there: `metadata` may hold user_id only
     if asks_usage(walk, deployment):
-        body = lay_over(body, {"stream_options": {"include_usage": True}})
+        body = with_usage(body)
     return body
 
 

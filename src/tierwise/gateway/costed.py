@@ -19,20 +19,16 @@ from tierwise.upstream import Header
 from .calling import Live
 from .frames import Frames
 from .passing import Passing
+from .unasked import with_usage
 
 _FIELDS = msgspec.json.Decoder(dict[str, Raw])
-
-
-class _Options(msgspec.Struct):
-    stream_options: dict[str, Raw] | None = None
 
 
 def asked(surface: Dialect, body: bytes, outline: Outline) -> tuple[bytes, Outline]:
     """The request without the member; an OpenAI chat stream also asks for its usage."""
     body = surface.strip(body, ("usage",))
     if surface.name == "openai_chat" and outline.stream and not outline.include_usage:
-        options = msgspec.json.decode(body, type=_Options).stream_options or {}
-        body = lay_over(body, {"stream_options": {**options, "include_usage": True}})
+        body = with_usage(body)
         outline = structs.replace(outline, include_usage=True)
     return body, outline
 

@@ -1,19 +1,33 @@
-"""Takes the usage chunk that only the gateway asked for out of an OpenAI chat stream."""
+"""Usage of an OpenAI chat stream that only the gateway asked for: asked, and taken out again."""
 
 from __future__ import annotations
 
 import re
 
+import msgspec
+
+from tierwise.dialects.spans import lay_over, strip
 from tierwise.http1 import Reply
 
+from .frames import Frames
 from .passing import Passing
 
-_END = b"\n\n"
+_USAGE = re.compile(rb'"usage"\s*:\s*\{')
 _NO_CHOICES = re.compile(rb'"choices"\s*:\s*\[\s*\]')
 
 
+class _Options(msgspec.Struct):
+    stream_options: dict[str, msgspec.Raw] | None = None
+
+
+def with_usage(body: bytes) -> bytes:
+    """The request of a stream, its usage asked for beside the caller's other `stream_options`."""
+    options = msgspec.json.decode(body, type=_Options).stream_options or {}
+    return lay_over(body, {"stream_options": {**options, "include_usage": True}})
+
+
 class UnaskedUsage(Passing):
-    """Stands before a Reply and passes whole frames on, but for the one with no choices and a usage."""
+    """Stands before a Reply and passes whole frames on, without their usage."""
 
     def __init__(self, reply: Reply) -> None:
         super().__init__(reply)
@@ -29,10 +43,17 @@ class UnaskedUsage(Passing):
         self._reply.end(self._kept(last) + self._rest)
 
     def _kept(self, data: bytes) -> bytes:
-        *frames, self._rest = (self._rest + data).split(_END)
-        return b"".join(frame + _END for frame in frames if not unasked(frame))
+        frames = Frames(self._rest + data)
+        kept = b"".join(map(asked, frames))
+        self._rest = frames.rest
+        return kept
 
 
-def unasked(frame: bytes) -> bool:
-    """Whether a frame is the usage chunk: no choices, and a usage object."""
-    return b'"usage"' in frame and _NO_CHOICES.search(frame) is not None
+def asked(frame: bytes) -> bytes:
+    """A frame without its usage: nothing, where there is nothing else in it."""
+    if _USAGE.search(frame) is None:
+        return frame
+    if _NO_CHOICES.search(frame) is not None:
+        return b""
+    start, end = frame.index(b"{"), frame.rindex(b"}") + 1
+    return frame[:start] + strip(frame[start:end], ("usage",)) + frame[end:]

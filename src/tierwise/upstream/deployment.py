@@ -74,6 +74,7 @@ class Deployment:
             headers += [pair for pair in extra if pair[0] not in self._own_names]
             withheld = withheld | {name for name, _ in extra}
         if client is not None:
+            withheld = withheld | _hop_by_hop(client)
             headers += [pair for pair in client if pair[0] not in withheld and not pair[0].startswith(_OURS)]
         return headers
 
@@ -86,6 +87,12 @@ class Deployment:
         if block is None:
             block = blocks[self] = Block(self.headers(request.headers))
         return block
+
+
+def _hop_by_hop(client: list[Header]) -> set[bytes]:
+    """The headers that a client meant for this connection alone (RFC 9110, 7.6.1)."""
+    told = b",".join(value for name, value in client if name == b"connection")
+    return {name.strip() for name in told.lower().split(b",")}
 
 
 def _configured(provider: Provider) -> list[Header]:
