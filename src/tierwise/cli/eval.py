@@ -13,6 +13,7 @@ from typing import Any
 import click
 import msgspec
 import uvloop
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 
@@ -236,12 +237,7 @@ class Said:
     def _show(self, one: Evaluation) -> None:
         self.console.print()
         self.console.print(headline(one), style="bold", markup=False)
-        table = Table(box=None, pad_edge=False)
-        for head in SHORT_HEADS:
-            table.add_column(head, justify="left" if head == "tier" else "right")
-        for tier in one.tiers:
-            table.add_row(*(cell.replace("[", "\\[") for cell in short_row(tier)))
-        self.console.print(table)
+        self.console.print(self._tiers([short_row(tier) for tier in one.tiers]))
         if one.judge is not None:
             self.console.print(judge_line(one.judge), markup=False)
         for each in one.comparisons:
@@ -256,6 +252,21 @@ class Said:
         self.console.print(f"run {one.run}", markup=False)
         if one.decision != "not_enough":
             self.console.print(f"To let the gateway obey it: tierwise policy apply {one.run}", markup=False)
+
+    def _tiers(self, rows: list[list[str]]) -> Table:
+        """The tiers' figures. Where they do not fit, intervals go to lines of their own and names are broken:
+        no figure is cut.
+        """
+        widths = (max(map(cell_len, column)) + 2 for column in zip(SHORT_HEADS, *rows, strict=True))
+        narrow = sum(widths) - 2 > self.console.width
+        table = Table(box=None, pad_edge=False)
+        for head in SHORT_HEADS:
+            name = head == "tier"
+            table.add_column(head, justify="left" if name else "right", overflow="fold", no_wrap=not name)
+        for row in rows:
+            cells = [cell.replace(" (", "\n(") if narrow else cell for cell in row[1:]]
+            table.add_row(*(cell.replace("[", "\\[") for cell in (row[0], *cells)))
+        return table
 
     def _wrapped(self, text: str, indent: int) -> None:
         """A line broken at the console's width, its further lines set in."""

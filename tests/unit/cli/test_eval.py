@@ -106,6 +106,16 @@ def test_the_text_says_it_in_eighty_columns() -> None:
     assert "about $0.00" in result.stderr
 
 
+def test_no_figure_is_cut_where_tiers_have_long_names() -> None:
+    world(200, 5, 1)
+    names = ("openrouter/meta-llama/llama-3.1-8b-instruct", "anthropic/claude-sonnet-4.6")
+    text = run("suite.jsonl", "--tiers", f"{names[0]}=file:cheap.jsonl,{names[1]}=file:dear.jsonl").stdout
+    assert max(map(len, text.splitlines())) <= 80
+    assert "…" not in text
+    for figure in ("(94.3–98.9)", "($0.001003–$0.001049)", "97.5 %", "$0.2000"):
+        assert figure in text
+
+
 def test_the_plan_alone_makes_no_call_and_no_run() -> None:
     world(200, 5, 1)
     result = run("suite.jsonl", *TIERS, "--plan", "-n", "50")
