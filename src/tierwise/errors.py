@@ -57,7 +57,9 @@ class TierwiseError(Exception):
 
     def sentence(self) -> str:
         """What happened and what to do, as one line for people."""
-        return f"{self.message} {self.hint}".strip()
+        # A message may end in a provider's words, which need not end in a full stop.
+        stop = "." if self.hint and self.message[-1:].isalnum() else ""
+        return f"{self.message}{stop} {self.hint}".strip()
 
 
 class BadRequest(TierwiseError):

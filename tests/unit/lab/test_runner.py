@@ -106,9 +106,10 @@ async def test_a_refused_key_or_unknown_model_ends_the_run_at_once(tmp_path: Pat
 async def test_a_tier_that_answers_nothing_is_given_up_early(tmp_path: Path, error: Any) -> None:
     bad = Fake("a", lambda id_, repeat: error)
     made = runner(tmp_path, suite(500), [bad], Work(jobs=2, backoff_s=0.0, retries=0))
-    with pytest.raises(SuiteError, match="answered none"):
+    with pytest.raises(SuiteError, match="answered none") as caught:
         await made.run()
     made.folder.close()
+    assert ". Check the model's name" in caught.value.sentence()
     assert len(bad.asked) <= 12
 
 
