@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import socket
 from collections.abc import Iterator
@@ -73,6 +74,14 @@ def test_what_is_no_json_is_a_bad_request(world: World, path: str, body: bytes) 
 def test_it_is_called_no_json_in_every_dialect(world: World) -> None:
     for path, _ in CALLS.values():
         assert "not valid JSON" in world.post(path, b'{"model": ').json()["error"]["message"]
+
+
+def test_a_compressed_body_is_told_as_what_it_is(world: World) -> None:
+    for path, body in CALLS.values():
+        packed = gzip.compress(json.dumps({"model": "tier/haiku", **body}).encode())
+        got = live.post(world.gateway.port, path, packed, world.key, {"content-encoding": "gzip"})
+        assert got.status == 400
+        assert "its content-encoding is 'gzip'" in got.json()["error"]["message"]
 
 
 @pytest.mark.parametrize("kind", list(CALLS))

@@ -120,6 +120,8 @@ def model_for(catalog: Catalog, name: str) -> Model | None:
         return known
     if not name or len(name) > _NAME_LENGTH or not (name.isascii() and name.isprintable()) or " " in name:
         return None
+    if not {".", ".."}.isdisjoint(name.split("/")):  # in a path they lead elsewhere at the provider
+        return None
     head, slash, rest = name.partition("/")
     provider = catalog.providers.get(head)
     if provider is not None and slash:

@@ -17,7 +17,7 @@ from msgspec import structs
 from tierwise.dialects.base import Dialect
 from tierwise.errors import BadRequest, BudgetRefused, DeadlineMissed, LimitRefused, TierwiseError
 from tierwise.http1 import Reply, Request
-from tierwise.nouns import Task, Usage
+from tierwise.nouns import Outline, Task, Usage
 from tierwise.routing import Question
 
 from . import capped, costed
@@ -172,12 +172,10 @@ def reading(gate: Gate, walk: Walk, kind: Kind, body: bytes) -> Awaitable[None] 
     anything."""
     keeping = walk.snapshot.keeping
     seen = None if keeping is None else keeping.known.find(walk.surface.name, body)
-    if kind.errand is not None:
-        outline = kind.errand.outline(body)
-    elif seen is not None and seen.outline is not None:
+    if kind.errand is None and seen is not None and seen.outline is not None:
         outline = seen.outline
     else:
-        outline = walk.surface.outline(body)
+        outline = outlined(walk, kind, body)
     walk.as_read = outline
     if kind.named is not None:
         outline = structs.replace(outline, model=kind.named.model, stream=kind.named.stream)
@@ -188,6 +186,18 @@ def reading(gate: Gate, walk: Walk, kind: Kind, body: bytes) -> Awaitable[None] 
     if walk.caller.key.tpm is not None:
         return gate.admission.charge_tokens(walk.caller.key, walk.tokens())
     return None
+
+
+def outlined(walk: Walk, kind: Kind, body: bytes) -> Outline:
+    """The little that choosing needs. BadRequest; of a compressed body it says so."""
+    try:
+        return (kind.errand or walk.surface).outline(body)
+    except BadRequest as error:
+        coding = walk.request.header(b"content-encoding")
+        if coding is None:
+            raise
+        said = f"The request body could not be read: its content-encoding is {coding.decode('latin1')!r}."
+        raise BadRequest(said, "Send it without one, as plain JSON.") from error
 
 
 def choosing(gate: Gate, walk: Walk) -> None:

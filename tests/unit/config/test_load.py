@@ -208,6 +208,9 @@ def test_bare_ids_go_to_the_open_vendor_and_prefixed_ones_to_an_open_aggregator(
         ("gpt-4o", "openai/gpt-4o"),
         ("mistralai/x", "openrouter/mistralai/x"),
         ("claude-x", None),
+        ("openai/../../files", None),
+        ("openrouter/a/./b", None),
+        ("openrouter/a..b", "openrouter/a..b"),
     ):
         model = model_for(catalog, name)
         assert (model.name if model else None) == served
