@@ -55,6 +55,7 @@ def ladder_of(
     if stated is not None:
         for tier in stated:
             check_tier(tier, tiers, f"{name}: default.ladder")
+        _once(stated, f"{name}: default.ladder")
         order: Sequence[str] = stated
     elif set(tiers) <= set(BUILT_IN):
         order = [tier for tier in BUILT_IN if tier in tiers]
@@ -146,6 +147,7 @@ def _overlaid(base: Task, row: TaskRow, middle: str, tiers: Mapping[str, Tier], 
         ladder = given["ladder"] = tuple(given["ladder"])
         if not ladder:
             raise ConfigError(f"{where}.ladder is empty.", "Name at least one tier, or leave it out.")
+        _once(ladder, f"{where}.ladder")
         starts = [tier for tier in (given.get("start"), base.start, middle) if tier in ladder]
         given["start"] = given.get("start") or (starts[0] if starts else ladder[-1])
     start = given.get("start", base.start)
@@ -156,6 +158,13 @@ def _overlaid(base: Task, row: TaskRow, middle: str, tiers: Mapping[str, Tier], 
     if "shadow_daily_usd" in given:
         given["shadow_daily_usd"] = str(given["shadow_daily_usd"])
     return structs.replace(base, bar=bar, **given)
+
+
+def _once(ladder: Sequence[str], where: str) -> None:
+    """Raises ConfigError when a tier stands twice on a ladder."""
+    twice = [tier for number, tier in enumerate(ladder) if tier in ladder[:number]]
+    if twice:
+        raise ConfigError(f"{where} has {twice[0]!r} twice.", "List each tier once.")
 
 
 def _check_ranges(given: Mapping[str, Any], where: str) -> None:

@@ -21,7 +21,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from ..errors import NoTier, Unfit
+from ..errors import NoTier, Unfit, UnknownModel
 from ..nouns import Candidate, Outline, Route, Skipped, TierHealth
 from .fit import doubt, misfit
 from .infer import UNKNOWN, infer
@@ -230,6 +230,8 @@ def _add_fallback(picked: Picked, question: Question, table: Table, tokens: int)
 
 
 def _fallback_rungs(name: str, table: Table) -> tuple[Rung, ...]:
+    if name == "auto":
+        raise UnknownModel("`auto` is no fallback.", "Name a model, a tier or a task.", "provider.fallback")
     kind, _, rest = name.partition("/")
     if kind == "tier" and rest in table.rungs:
         return (table.rungs[rest],)

@@ -141,3 +141,11 @@ def test_what_serve_would_refuse_is_wrong(table: str, said: str) -> None:
 def test_beyond_loopback_with_a_secret_is_right() -> None:
     toml = f'[server]\nhost = "0.0.0.0"\nadmin_secret = "env:ADMIN"\n{RIGHT}'
     assert told(toml, environ={"UPSTREAM_KEY": "sk-canary", "ADMIN": "open sesame"})["ok"]
+
+
+@pytest.mark.parametrize("table", ["default", "task.tickets"])
+def test_a_tier_twice_on_a_ladder_is_wrong(table: str) -> None:
+    found = told(f'{RIGHT}[{table}]\nladder = ["haiku", "opus", "haiku"]\n')
+    assert [error["message"] for error in found["errors"]] == [
+        f"tierwise.toml: {table}.ladder has 'haiku' twice."
+    ]

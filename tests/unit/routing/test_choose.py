@@ -447,3 +447,8 @@ def test_the_same_model_at_another_provider_stands_behind_each_choice(catalog, p
     route = ask("tier/haiku", table, {"agg/haiku-1": TierHealth(open=True, reason="status 500")})
     assert models(route)[0] == "far/haiku-1"
     assert "agg/haiku-1: circuit open, status 500" in route.reason
+
+
+def test_auto_is_no_fallback(table):
+    with pytest.raises(UnknownModel, match="`auto` is no fallback"):
+        ask("tier/haiku", table, fallback=("auto",))
