@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from ..config import RuleBlock, Settings, read_blocks
+from ..config import RuleBlock, Settings, VerdictBlock, read_blocks
 from ..costing import PricedModel, Quality, Replayed, TaskMove
 from ..nouns import Usage
 
@@ -35,9 +35,11 @@ def replay(
         if task in sums and _by_policy(row) and row.get("tier") != moves[task][1]:
             sums[task].add(row)
     found = []
+    in_force = {block.task: block.verdict for block in read_blocks(settings.policy_path)}
     for task, (old, new, block) in moves.items():
         total = sums[task]
-        quality, fault = _quality(block, old, new, settings, today)
+        fault = _fault(block, old, new, settings, today)
+        quality = _quality(block.verdict, old, new) or _quality(in_force.get(task), old, new)
         found.append(
             TaskMove(
                 task, old, new, total.calls, total.old_pico, total.new_pico, total.unpriced, quality, fault
@@ -117,29 +119,32 @@ def _by_policy(row: Mapping[str, Any]) -> bool:
     return asked == "auto" or asked.startswith("task/")
 
 
-def _quality(
-    block: RuleBlock, old: str, new: str, settings: Settings, today: str
-) -> tuple[Quality | None, str]:
-    """(difference per call with interval, what is wrong)."""
-    ladder = settings.catalog.ladder.tiers
-    dearer = old in ladder and new in ladder and ladder.index(new) > ladder.index(old)
-    verdict = block.verdict
+def _quality(verdict: VerdictBlock | None, old: str, new: str) -> Quality | None:
+    """The difference per call with its interval, as a verdict of these two tiers tells it."""
     if verdict is None:
-        return None, "" if dearer else f"{new} is unmeasured for it"
+        return None
     low, high = verdict.interval
     if (verdict.cheap, verdict.reference) == (new, old):
-        span = Quality(verdict.difference, low, high)
-    elif (verdict.cheap, verdict.reference) == (old, new):
-        span = Quality(-verdict.difference, -high, -low)
-    else:
-        return None, "" if dearer else f"its verdict is not of {new} against {old}"
-    if dearer:
-        return span, ""
+        return Quality(verdict.difference, low, high)
+    if (verdict.cheap, verdict.reference) == (old, new):
+        return Quality(-verdict.difference, -high, -low)
+    return None
+
+
+def _fault(block: RuleBlock, old: str, new: str, settings: Settings, today: str) -> str:
+    """Why the rule's own verdict does not back the move; "" when it does, or none is needed."""
+    ladder, verdict = settings.catalog.ladder.tiers, block.verdict
+    if old in ladder and new in ladder and ladder.index(new) > ladder.index(old):
+        return ""
+    if verdict is None:
+        return f"{new} is unmeasured for it"
+    if _quality(verdict, old, new) is None:
+        return f"its verdict is not of {new} against {old}"
     if block.state == "contradicted":
-        return span, "its verdict was contradicted"
+        return "its verdict was contradicted"
     if verdict.expires is not None and verdict.expires <= today:
-        return span, f"its verdict expired on {verdict.expires}"
-    return span, "" if verdict.decision == "switch" else f"its verdict says {verdict.decision}"
+        return f"its verdict expired on {verdict.expires}"
+    return "" if verdict.decision == "switch" else f"its verdict says {verdict.decision}"
 
 
 def _overall(moves: Iterable[TaskMove], calls: int) -> Quality | None:

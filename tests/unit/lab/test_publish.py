@@ -237,3 +237,18 @@ def test_a_policy_file_that_drops_a_rule_sends_its_task_back_to_where_it_begins(
     found = replay(rows("coding", 3, tier="haiku"), whole_file([], known), known, TODAY)
     [move] = found.tasks
     assert (move.task, move.old, move.new, move.calls) == ("coding", "haiku", "sonnet", 3)
+
+
+def test_going_back_up_gains_what_the_rule_in_force_says_it_lost(tmp_path: Path) -> None:
+    block = block_of(tmp_path, evaluation(reference="sonnet"), "coding")
+    write_policy(tmp_path / "policy.toml", [block])
+    known = settings(tmp_path)
+    assert block.verdict is not None
+    low, high = block.verdict.interval
+    found = replay(rows("coding", 3, tier="haiku"), whole_file([], known), known, TODAY)
+    assert found.quality is not None
+    assert (found.quality.value, found.quality.low, found.quality.high) == (0.01, -high, -low)
+    # It backs no move down: a rule has to cite its verdict itself.
+    write_policy(tmp_path / "policy.toml", [replace(block, tiers=["sonnet", "opus"])])
+    down = replay(rows("coding", 3), [RuleBlock("coding", ["haiku"])], settings(tmp_path), TODAY)
+    assert down.faults == ("coding: haiku is unmeasured for it",)
