@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import errno
 import importlib
+import io
 import sys
 
 import click
@@ -63,6 +64,9 @@ def root() -> None:
 
 def main() -> None:
     """Runs the command line. Expected failures print one sentence to stderr and exit 1, never a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="backslashreplace")  # A terminal that is not UTF-8 ends no command.
     try:
         root(prog_name="tierwise")
     except TierwiseError as error:
