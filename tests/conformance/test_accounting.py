@@ -104,6 +104,8 @@ def answer(sent: provider.Sent) -> Iterator[Any]:
         yield provider.stream_head()
         for frame in frames(vector):
             yield provider.piece(frame)
+            if b"content_block_start" in frame and b"break early" in sent.body:
+                yield provider.RESET
             if b"Billing" in frame and (b"hang here" in sent.body or b"break here" in sent.body):
                 yield provider.HANG if b"hang here" in sent.body else provider.RESET
         yield provider.piece(b"")
@@ -207,3 +209,17 @@ def test_usage_survives_a_provider_that_breaks_off(world: World, surface: str) -
     vector = next(vector for vector in VECTORS if vector.name == "every bucket")
     got = live.post(world.gateway.port, *request(vector, surface, "break here", True), world.key)
     partial(world.row(got.headers["x-tierwise-exchange"]), "truncated")
+
+
+@pytest.mark.parametrize("surface", ["anthropic_messages", "openai_chat"], ids=["same", "crossed"])
+def test_what_was_told_before_the_first_word_is_charged_of_every_try(world: World, surface: str) -> None:
+    vector = next(vector for vector in VECTORS if vector.name == "every bucket")
+    got = live.post(world.gateway.port, *request(vector, surface, "break early", True), world.key)
+    assert got.status == 502
+    exchange = got.headers["x-tierwise-exchange"]
+    tries = [row for row in world.gateway.closes() if row["exchange"] == exchange]
+    assert len(tries) > 1
+    for row in tries:
+        told = [row["usage"][name] for name in ("input", "cache_read", "cache_write_5m", "cache_write_1h")]
+        assert (told, row["usage"]["output"]) == ([7, 100, 10, 20], 1)
+        assert (row["outcome"], row["usage_source"]) == ("error", "partial")

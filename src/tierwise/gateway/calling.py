@@ -41,7 +41,7 @@ from tierwise.nouns import (
     Thinking,
     ToolCall,
 )
-from tierwise.nouns.answer import BlockStart, Delta, Ended, Finished, Started
+from tierwise.nouns.answer import BlockStart, Delta, Ended, Finished, Started, UsageSeen
 from tierwise.routing import Again, GiveUp, Plan, Try, decide, failure_of, plan_of
 from tierwise.routing.reason import REASON_LENGTH, plain
 from tierwise.routing.retry import Moment
@@ -427,6 +427,8 @@ async def peek_events(live: Live) -> None:
         for event in events:
             if isinstance(event, Failed):
                 raise error_of(event)
+            if isinstance(event, Started | UsageSeen) and event.usage is not None:
+                entry.usage = event.usage  # it is billed though nothing else may come
             if isinstance(event, Delta):
                 entry.saw_content()
             if isinstance(event, Delta | Finished | Ended):
