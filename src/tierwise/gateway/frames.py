@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from tierwise.dialects.sse import MAX_FRAME
 
-_END = re.compile(rb"\r\n\r\n|\n\n|\r\r")
+_END = re.compile(rb"\n\r?\n|\r\r")
 
 
 def is_whole(frame: bytes) -> bool:
@@ -21,7 +21,7 @@ def whole(data: bytes) -> int:
     for nothing, and neither does what is too long for a frame."""
     if data.endswith(b"\n\n"):
         return len(data)
-    at = max(data.rfind(end) + len(end) if end in data else 0 for end in (b"\n\n", b"\r\n\r\n", b"\r\r"))
+    at = max(data.rfind(end) + len(end) if end in data else 0 for end in (b"\n\n", b"\n\r\n", b"\r\r"))
     rest = len(data) - at
     comment = data.startswith(b":", at) and data.find(b"\n", at) == len(data) - 1
     return len(data) if comment or rest > MAX_FRAME else at
