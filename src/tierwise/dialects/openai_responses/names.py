@@ -11,17 +11,17 @@ from ...nouns import Ask, Tool
 NAME = "openai_responses"
 Wire = dict[str, Any]
 
-_LONGEST = 64  # what every vendor takes
+_LONGEST = 64  # what every vendor takes as a name, and OpenAI as a call's id
 _ODD = re.compile(r"[^A-Za-z0-9_\-]")
 
 
 def joined(namespace: str, name: str) -> str:
-    """One name for a tool in a namespace: `NAMESPACE__NAME`, cut and ended by a digest when over 64
-    characters.
-    """
-    if not namespace:
-        return name
-    whole = _ODD.sub("_", f"{namespace}__{name}")
+    """One name for a tool in a namespace: `NAMESPACE__NAME`, fitted."""
+    return fitted(_ODD.sub("_", f"{namespace}__{name}")) if namespace else name
+
+
+def fitted(whole: str) -> str:
+    """`whole`, cut and ended by a digest when over 64 characters."""
     if len(whole) <= _LONGEST:
         return whole
     digest = hashlib.sha256(whole.encode()).hexdigest()[:8]

@@ -27,7 +27,7 @@ from ..losses import Losses
 from ..marks import surplus
 from ..reminders import reminder
 from .from_chat import cache_breakpoints, document_name, openai_model
-from .names import NAME, Wire, places
+from .names import NAME, Wire, fitted, places
 from .parts import AUDIO
 
 _BILLING = "x-anthropic-billing-header:"
@@ -61,6 +61,9 @@ class TurnWriter:
                 self._assistant(message)
             else:
                 self._plain(message)
+        if instructions is not None and not (self._items or self._own):
+            self._plain(messages[0])  # there is no call without input
+            instructions = None
         for wire in () if self._own else surplus(self._marked, self._losses):
             del wire["prompt_cache_breakpoint"]
         if messages and messages[-1].role == "assistant" and not self._own:
@@ -177,11 +180,11 @@ class TurnWriter:
             self._losses.add("tool_call.signature")
         if part.custom and self._native:
             self._custom.add(part.id)
-            wire: Wire = {"type": "custom_tool_call", "call_id": part.id, "name": part.name}
+            wire: Wire = {"type": "custom_tool_call", "call_id": self._id(part.id), "name": part.name}
             wire["input"] = part.arguments
         else:
             arguments = custom_tools.wrap(part.arguments) if part.custom else part.arguments
-            wire = {"type": "function_call", "call_id": part.id, "name": part.name}
+            wire = {"type": "function_call", "call_id": self._id(part.id), "name": part.name}
             wire["arguments"] = arguments if arguments.strip() or self._own else "{}"
         if part.item_id:
             wire["id"] = part.item_id
@@ -216,7 +219,14 @@ class TurnWriter:
             self._losses.add("cache.mark", "on an empty tool result")
         custom = result.custom if self._own else result.call_id in self._custom
         kind = "custom_tool_call_output" if custom else "function_call_output"
-        self._items.append({"type": kind, "call_id": result.call_id, "output": _collapsed(content)})
+        self._items.append({"type": kind, "call_id": self._id(result.call_id), "output": _collapsed(content)})
+
+    def _id(self, asked: str) -> str:
+        """A call's id as OpenAI takes it, the same for its result."""
+        given = asked if self._own else fitted(asked) or "call"
+        if given != asked:
+            self._losses.add("tool_call.id")
+        return given
 
     def _content(self, parts: list[Part], members: Wire) -> list[Wire]:
         """Content parts; members of the message itself go to `members`."""

@@ -22,7 +22,9 @@ from tierwise.nouns import (
     Text,
     Thinking,
     Tool,
+    ToolCall,
     ToolChoice,
+    ToolResult,
 )
 
 NAME = "openai_responses"
@@ -212,6 +214,22 @@ def test_a_replay_is_only_as_it_came_where_nothing_changed() -> None:
     assert losses == set()
     assert [item["content"] for item in again["input"]] == ["hi", "more"]
     assert again["truncation"] == "auto"
+
+
+def test_a_system_message_alone_is_the_input() -> None:
+    body, _ = write(foreign(Message("system", (Text("Say hi."),))))
+    assert "instructions" not in body
+    assert body["input"] == [{"type": "message", "role": "system", "content": "Say hi."}]
+
+
+def test_a_calls_id_fits_and_its_result_has_the_same() -> None:
+    for asked in ("c" * 65, "c" * 64, ""):
+        call = Message("assistant", (ToolCall(asked, "f", "{}"),))
+        body, losses = write(foreign(call, Message("tool", (ToolResult(asked, (Text("r"),)),))))
+        one, other = (item["call_id"] for item in body["input"])
+        assert one == other
+        assert 0 < len(one) <= 64
+        assert ("tool_call.id" in losses) == (one != asked)
 
 
 def test_empty_messages_and_choices_of_tools_that_were_not_sent() -> None:
