@@ -13,7 +13,7 @@ from typing import Any
 from ..errors import SuiteError
 from ..nouns import Case, Score
 from .json_schema import Unsupported, equal, faults
-from .scorers_text import RIGHT, WRONG, Scorer, normal_text
+from .scorers_text import RIGHT, WRONG, Scorer, normal_text, text_of
 
 _FENCE = re.compile(r"```(?:json|JSON)?[ \t]*\n(.*?)\n?[ \t]*```", re.DOTALL)
 MOST_CHARACTERS = 200_000
@@ -103,7 +103,7 @@ def agreement() -> Scorer:
     def score(case: Case, answer: str) -> Score:
         if case.target in (None, ""):
             return Score(None, "there is nothing to agree with")
-        target = str(case.target)
+        target = text_of(case.target)
         if normal_text(target) == normal_text(answer):
             return RIGHT
         try:

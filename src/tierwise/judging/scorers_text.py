@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 import unicodedata
@@ -246,14 +247,13 @@ def _texts(target: Any) -> list[str]:
     if target is None:
         return []
     if isinstance(target, list | tuple):
-        return [_text(t) for t in target]
-    return [_text(target)]
+        return [text_of(t) for t in target]
+    return [text_of(target)]
 
 
-def _text(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return str(value)
+def text_of(value: Any) -> str:
+    """A target as an answer would write it: what is not text as JSON."""
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, bool | dict | list) else str(value)
 
 
 def _no_target(case: Case) -> Score:

@@ -165,6 +165,14 @@ def test_fields_of_different_list_items_do_not_make_one_right():
     assert value("json_fields", many, json.dumps(many[::-1])) == 1
 
 
+def test_a_target_that_is_an_object_is_compared_as_json():
+    target = {"k": [1, None], "t": True}
+    for name in ("agreement", "exact", "contains"):
+        assert value(name, target, '{"k": [1, null], "t": true}') == 1
+    assert value("agreement", target, '```json\n{"t":true,"k":[1,null]}\n```') == 1
+    assert value("agreement", target, '{"k": [1], "t": true}') == 0
+
+
 def test_json_fields_corners():
     assert value("json_fields", TARGET, "no json") == 0
     assert value("json_fields", json.dumps(TARGET), json.dumps(TARGET)) == 1
