@@ -24,6 +24,10 @@ from .ledger_table import print_table
 _BATCH = 32
 _YES, _NO = frozenset(("yes", "true", "1", "same")), frozenset(("no", "false", "0", "different"))
 _REFUSED = 4
+_FAILURES = (
+    ArithmeticError, AttributeError, ImportError, LookupError, OSError, RuntimeError, TypeError, ValueError,
+)  # fmt: skip
+"""What a function of the user's may raise."""
 Pair = tuple[str, str, bool]
 
 
@@ -49,9 +53,22 @@ def similarities(settings: Settings, name: str, pairs: Sequence[Pair]) -> list[f
     """The cosine of each pair by the model or function called `name`. ConfigError, UpstreamError."""
     texts = list(dict.fromkeys(text for first, second, _ in pairs for text in (first, second)))
     function = function_of(name)
-    made = [function(text) for text in texts] if function else asyncio.run(_asked(settings, name, texts))
-    vectors = dict(zip(texts, map(unit, made), strict=True))
+    if function is not None:
+        made = [_made(function, name, text) for text in texts]
+    else:
+        made = list(map(unit, asyncio.run(_asked(settings, name, texts))))
+    vectors = dict(zip(texts, made, strict=True))
     return [cosine(vectors[first], vectors[second]) or 0.0 for first, second, _ in pairs]
+
+
+def _made(function: Callable[[str], Sequence[float]], name: str, text: str) -> Sequence[float]:
+    try:
+        return unit(function(text))
+    except _FAILURES as error:
+        raise ConfigError(
+            f"cache.embedding {name!r} failed at {text[:60]!r}: {type(error).__name__}: {error}.",
+            "It takes a text and gives numbers.",
+        ) from None
 
 
 async def _asked(settings: Settings, name: str, texts: Sequence[str]) -> list[Sequence[float]]:

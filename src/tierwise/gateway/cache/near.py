@@ -10,7 +10,9 @@ import asyncio
 import importlib
 import logging
 import math
+import os
 import re
+import sys
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from operator import mul
@@ -108,10 +110,14 @@ def _words(content: Any) -> str | None:
 
 
 def function_of(name: str) -> Callable[[str], Sequence[float]] | None:
-    """The function of `module:function`, None when `name` is a model. ConfigError."""
+    """The function of `module:function`, also from the working directory; None when `name` is a model.
+    ConfigError."""
     if _FUNCTION.fullmatch(name) is None:
         return None
     module, _, function = name.partition(":")
+    here = os.getcwd()
+    if here not in sys.path:
+        sys.path.append(here)
     try:
         found: Callable[[str], Sequence[float]] = getattr(importlib.import_module(module), function)
     except (ImportError, AttributeError) as error:
