@@ -27,13 +27,13 @@ def advise_file(file: Path, find: Find, as_json: bool) -> None:
     A line is a request's body, or an object with it as `body` or `request`. Raises BadRequest with the line's
     number.
     """
-    bodies = read_bodies(file)
+    numbers, bodies = read_bodies(file)
     found = changes(bodies)
     lost = [_lost_pico(change, bodies, find) for change in found]
     if as_json:
         rows = [
             {
-                **msgspec.to_builtins(change), "lines": [at + 1 for at in change.shown],
+                **msgspec.to_builtins(change), "lines": [numbers[at] for at in change.shown],
                 "lost_tokens": estimate_tokens(change.lost_bytes), "lost_pico": pico,
             }
             for change, pico in zip(found, lost, strict=True)
@@ -45,12 +45,12 @@ def advise_file(file: Path, find: Find, as_json: bool) -> None:
     if not found:
         click.echo("tools and system text are the same in all of them: nothing breaks a prefix")
     for change, pico in list(zip(found, lost, strict=True))[:_SHOWN]:
-        _show(change, pico)
+        _show(change, pico, numbers)
 
 
-def read_bodies(file: Path) -> list[dict[str, Any]]:
-    """The bodies in a JSONL file. Raises BadRequest."""
-    bodies = []
+def read_bodies(file: Path) -> tuple[list[int], list[dict[str, Any]]]:
+    """The bodies in a JSONL file, and the line that each stands in. Raises BadRequest."""
+    numbers, bodies = [], []
     try:
         lines = file.read_bytes().splitlines()
     except OSError as error:
@@ -65,17 +65,20 @@ def read_bodies(file: Path) -> list[dict[str, Any]]:
                 f"{file}, line {number}: {error}.", "Write one request's body, as JSON, a line."
             ) from None
         inner = body.get("body", body.get("request"))
+        numbers.append(number)
         bodies.append(inner if isinstance(inner, dict) else body)
-    return bodies
+    if not bodies:
+        raise BadRequest(f"{file} holds no requests.", "Write one request's body, as JSON, a line.")
+    return numbers, bodies
 
 
-def _show(change: Change, pico: int | None) -> None:
+def _show(change: Change, pico: int | None, numbers: Sequence[int]) -> None:
     edit, (one, other) = change.edit, change.shown
     tokens = estimate_tokens(change.lost_bytes)
     cost = "" if pico is None else f", {usd_text(pico, 4)} more than cached"
     click.echo(f"{edit.where}, character {edit.at}: {WORDS[edit.kind]}, {change.times} times")
-    click.echo(f"  line {one + 1}: {edit.before!r}")
-    click.echo(f"  line {other + 1}: {edit.after!r}")
+    click.echo(f"  line {numbers[one]}: {edit.before!r}")
+    click.echo(f"  line {numbers[other]}: {edit.after!r}")
     click.echo(f"  about {tokens:,} tokens behind it were sent as new{cost}")
 
 

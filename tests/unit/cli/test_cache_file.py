@@ -36,7 +36,8 @@ def test_the_place_the_lines_and_the_money(tmp_path: Path) -> None:
     assert "3 requests: claude-haiku-4-5 3" in said
     assert "system, character 8: a date or time, 2 times" in said
     [change] = json.loads(run(file, "--json"))["changes"]
-    assert change["lines"] == [1, 2]
+    assert change["lines"] == [1, 3]  # the second is blank
+    assert "\n  line 3: " in said
     assert change["lost_pico"] == change["lost_tokens"] * 900_000
     assert change["lost_tokens"] * 3.5 == pytest.approx(2 * len(RULES), rel=0.02)
 
@@ -52,6 +53,9 @@ def test_a_bad_line_is_named(tmp_path: Path, line: str) -> None:
     file = tmp_path / "requests.jsonl"
     file.write_text(json.dumps(ask(RULES)) + "\n" + line)
     with pytest.raises(BadRequest, match="line 2"):
+        run(file)
+    file.write_text("\n")
+    with pytest.raises(BadRequest, match="holds no requests"):
         run(file)
     with pytest.raises(BadRequest, match="cannot be read"):
         run(tmp_path / "missing.jsonl")
