@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -174,6 +175,7 @@ def test_a_file_in_the_working_folder_that_goes_away_changes_nothing(tmp_path: P
     ports = ("--port", str(live.free_port()), "--admin-port", str(live.free_port()))
     gateway = live.Process(tmp_path, "serve", *ports)
     file.unlink()
+    gateway.child.send_signal(signal.SIGHUP)
     assert live.wait_for(lambda: "tierwise.toml is gone" in gateway.log.read_text())
     assert "configuration reloaded" not in gateway.log.read_text()
     assert gateway.stop() == 0
