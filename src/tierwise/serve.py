@@ -77,6 +77,7 @@ class Running:
     """A gateway that accepts: its ports, and `close`."""
 
     def __init__(self, options: Options, settings: Settings, ledger: Ledger) -> None:
+        self.seen = _stamps(settings)
         server = settings.server
         self.options = options
         self.settings = settings
@@ -346,7 +347,6 @@ def _control_plane(running: Running) -> None:
 async def _watch(running: Running, environ: Mapping[str, str]) -> None:
     """Reloads when configuration or policy change, forgets cached answers when they are cleared; now and then
     sweeps rows whose CLOSE was lost."""
-    seen = _stamps(running)
     swept_us = now_us()
     while True:
         await asyncio.sleep(_WATCH_S)
@@ -359,9 +359,9 @@ async def _watch(running: Running, environ: Mapping[str, str]) -> None:
         if running.gate.snapshot.keeping is not None:
             with suppress(StoreError):
                 running.answers.renew(await asyncio.to_thread(running.ledger.answers_since))
-        now = _stamps(running)
-        if now != seen:
-            seen = now
+        now = _stamps(running.settings)
+        if now != running.seen:
+            running.seen = now
             running.reload(environ)
 
 
@@ -394,9 +394,9 @@ async def _lull(longest_s: float) -> None:
             return
 
 
-def _stamps(running: Running) -> tuple[tuple[str, int, int], ...]:
+def _stamps(settings: Settings) -> tuple[tuple[str, int, int], ...]:
     stamps = []
-    files = (running.settings.path, running.settings.policy_path)
+    files = (settings.path, settings.policy_path)
     for path in files:
         if path is None:
             continue

@@ -66,10 +66,10 @@ class World:
         self.until(clicked)
 
     def evaluated(self) -> str:
-        """The id of a run in which both tiers are always wrong: haiku is as good as opus."""
-        rows = [f"I was charged twice for order {number}.,none" for number in range(90)]
+        """The id of a run in which whatever is said is right: haiku is as good as opus."""
+        rows = [f"I was charged twice for order {number}.,." for number in range(90)]
         (self.gateway.folder / "suite.csv").write_text("\n".join(["input,target", *rows]))
-        said = ("--tiers", "haiku,opus", "--task", "moderation", "--json")
+        said = ("--tiers", "haiku,opus", "--task", "moderation", "--scorer", "regex", "--json")
         done = self.gateway.command("eval", "suite.csv", *said)
         assert done.returncode == 0, done.stderr
         return str(json.loads(done.stdout)["run"])
