@@ -9,10 +9,14 @@ caller's dialect understands).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
+from typing import Any
 
 from ..nouns import Answer, Extra, Loss, Tool
+
+# Fields of one dialect with the value that is the same as leaving them out.
+_IDLE: Mapping[str, Any] = MappingProxyType({"truncation": "disabled", "background": False})
 
 CATALOG = MappingProxyType(
     {
@@ -142,10 +146,12 @@ class Losses:
         """Notes a loss. `name` must be in CATALOG or of an open family."""
         self._seen[Loss(name, detail)] = None
 
-    def extras(self, names: Iterable[str]) -> None:
-        """Notes top-level fields that the target does not know."""
-        for name in names:
-            self.add(f"extra.{name}")
+    def extras(self, extras: Mapping[str, Any]) -> None:
+        """Notes top-level fields that the target does not know, but for those that ask for nothing. An empty
+        object asks: OpenAI's `web_search_options: {}` turns the search on."""
+        for name, value in extras.items():
+            if value not in ("", []) and _IDLE.get(name, _IDLE) != value:
+                self.add(f"extra.{name}")
 
     def opaque(self, kind: str) -> None:
         """Notes a part that only its own dialect understands."""

@@ -19,7 +19,13 @@ def test_a_loss_is_noted_once_and_in_order() -> None:
     assert not noted
     for name in ("cache.mark", "user", "cache.mark"):
         noted.add(name)
-    noted.extras(["seed"])
+    idle = {
+        "truncation": "disabled",
+        "background": False,
+        "mcp_servers": [],
+        "cachedContent": "",
+    }
+    noted.extras({"seed": 1, **idle})
     noted.opaque("search_result")
     assert [loss.name for loss in noted.tuple()] == [
         "cache.mark",

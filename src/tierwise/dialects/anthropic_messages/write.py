@@ -241,8 +241,7 @@ def _rest(body: Body, ask: Ask, same: bool, losses: Losses) -> None:
     if ask.cache_key and not same:
         losses.add("cache.key")
     if not same:
-        for name in ask.extras:
-            losses.add(f"extra.{name}")
+        losses.extras(ask.extras)
         return
     for key, value in ask.extras.items():
         body[key] = _merged(body.get(key), value)

@@ -46,7 +46,7 @@ def write_request(ask: Ask, model: Model) -> Written:
         elif ask.dialect == "openai_responses" and name in _SHARED:
             body[name] = value
         else:
-            losses.extras((name,))
+            losses.extras({name: value})
     if ask.stream:
         body["stream"] = True
         options = body.get("stream_options")

@@ -76,7 +76,7 @@ def write_request(ask: Ask, model: Model) -> Written:
             if ask.dialect == "openai_chat" and name in _SHARED:
                 body[name] = value
             else:
-                losses.extras((name,))
+                losses.extras({name: value})
     return Written(msgspec.json.encode(body), losses=losses.tuple())
 
 
