@@ -29,8 +29,10 @@ def start_world(folder: Path, profile: dict[str, Any]) -> live.Process:
 
 
 def eval_command(*arguments: str) -> list[str]:
+    """`tierwise eval`; a run that goes on has its prompt already."""
     system = "Classify the ticket into one of these labels: Billing, Account."
-    return [sys.executable, "-m", "tierwise", "eval", *arguments, "--system", system]
+    prompt = () if "--resume" in arguments else ("--system", system)
+    return [sys.executable, "-m", "tierwise", "eval", *arguments, *prompt]
 
 
 def environ() -> dict[str, str]:
