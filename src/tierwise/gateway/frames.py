@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from tierwise.dialects.sse import MAX_FRAME
 
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"')
 _END = re.compile(rb"\n\r?\n|\r\r")
 
 
@@ -39,9 +40,16 @@ def sound(data: bytes) -> int:
             except ValueError:
                 return at
             except RecursionError:
-                pass  # too deep for us, which is not malformed
+                if not _closed(text):
+                    return at
         at = end.end()
     return len(data)
+
+
+def _closed(text: bytes) -> bool:
+    """Whether what is nested too deeply to be read here has an end to each beginning, as others may read it."""
+    bare = _STRING.sub(b"", text)
+    return bare.count(b"[") == bare.count(b"]") and bare.count(b"{") == bare.count(b"}")
 
 
 class Frames:

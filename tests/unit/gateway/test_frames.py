@@ -37,3 +37,8 @@ def test_frames_are_sound_up_to_the_first_that_is_no_json(bad: bytes, end: bytes
     )
     assert sound(good) == len(good)
     assert sound(good + bad + end + good) == len(good)
+
+
+def test_what_is_nested_too_deeply_here_is_sound_when_it_is_closed() -> None:
+    frame = b'data: {"type": "odd", "x": ["]", ' + b"[" * 100_000 + b"]" * 100_000 + b"]}\n\n"
+    assert sound(frame) == len(frame)
