@@ -47,7 +47,7 @@ def sound(data: bytes) -> int:
 
 
 def _closed(text: bytes) -> bool:
-    """Whether what is nested too deeply to be read here has an end to each beginning, as others may read it."""
+    """Whether what is nested too deeply to be read here has an end to each beginning."""
     bare = _STRING.sub(b"", text)
     return bare.count(b"[") == bare.count(b"]") and bare.count(b"{") == bare.count(b"}")
 
