@@ -66,6 +66,15 @@ def test_what_was_said_arrives_and_then_the_error(world: Broken, source: str, ca
 
 
 @pytest.mark.parametrize("caller", DIALECTS)
+@pytest.mark.parametrize("source", DIALECTS)
+def test_a_last_frame_may_lack_its_line_ends(world: Broken, source: str, caller: str) -> None:
+    world.stream = b"".join(FRAMES[source](2)).rstrip()
+    got = world.frames(caller, source)
+    assert any(word in got[-1].event + got[-1].data for word in ENDS)
+    assert world.gateway.closes()[-1]["outcome"] == "ok"
+
+
+@pytest.mark.parametrize("caller", DIALECTS)
 @pytest.mark.parametrize("source", ["openai_chat", "anthropic_messages"])
 def test_a_large_picture_or_document_breaks_no_stream(world: Broken, source: str, caller: str) -> None:
     *frames, last = FRAMES[source](1)

@@ -117,6 +117,11 @@ class Live:
             tap.malformed = self.broken or bool(self.rest)
         return passed
 
+    def last(self) -> bytes:
+        """At the end of the bytes: what may go on of a last frame that lacks only its line ends."""
+        frame = self.rest + b"\n\n"
+        return self.pass_on(b"\n\n") if self.rest and sound(frame) == len(frame) else b""
+
     def unbroken(self) -> None:
         """Raises UpstreamBroke at the frame that cannot be read."""
         if self.broken:

@@ -82,6 +82,7 @@ async def _stream(walk: Walk, live: Live, reply: Reply) -> None:
                 break
             data = await response.chunk()
             if not data:
+                await reply.write(live.last())
                 break
             data = live.pass_on(data)
     except TierwiseError as error:
