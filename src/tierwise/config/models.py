@@ -98,9 +98,8 @@ def same_elsewhere(models: Mapping[str, Model]) -> dict[str, tuple[str, ...]]:
         for model in group:
             others = [each for each in group if each.provider != model.provider and _alike(each, model)]
             if others:
-                found[model.name] = tuple({each.provider: each.name for each in reversed(others)}.values())[
-                    ::-1
-                ]
+                first = {each.provider: each.name for each in reversed(others)}
+                found[model.name] = tuple(reversed(first.values()))
     return found
 
 

@@ -53,17 +53,8 @@ class Table:
     """
 
     __slots__ = (
-        "_day",
-        "_find",
-        "beside",
-        "middle",
-        "models",
-        "passing",
-        "rungs",
-        "task_names",
-        "tasks",
-        "tiers",
-    )
+        "_day", "_find", "beside", "middle", "models", "passing", "rungs", "task_names", "tasks", "tiers",
+    )  # fmt: skip
 
     def __init__(
         self,
