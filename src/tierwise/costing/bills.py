@@ -66,37 +66,69 @@ class Billed(Struct, frozen=True):
     item: str = ""
 
 
+class Span(Struct, frozen=True):
+    """The time one bucket of an API's reply covers, seconds since 1970, what kind its results are ("": not
+    told), and whether its page ends here and says that another follows.
+    """
+
+    where: str
+    start: int
+    end: int
+    kind: str
+    more: bool
+
+
 class Bill(Struct, frozen=True):
     """Lines and the days (YYYY-MM-DD, UTC, both inclusive) they cover, days without a line included."""
 
     lines: tuple[Billed, ...]
     first_day: str
     last_day: str
+    spans: tuple[Span, ...] = ()
 
 
 def read_bill(text: str, name: str, vendor: Vendor) -> Bill:
     """A vendor's export. Raises BadRequest with `name`, the line and what to do."""
     text = text.removeprefix("\ufeff")
     if vendor != "csv" and text.lstrip()[:1] in ("{", "["):
-        days, lines = _json_bill(text, name, vendor)
+        days, lines, spans = _json_bill(text, name, vendor)
     else:
-        days, lines = _csv_bill(text, name)
+        days, lines, spans = *_csv_bill(text, name), []
     if not days:
         raise BadRequest(f"{name} covers no day.", "Export at least one day, and all its pages.")
-    return Bill(tuple(lines), min(days), max(days))
+    return Bill(tuple(lines), min(days), max(days), tuple(spans))
 
 
 def joined(bills: Sequence[Bill]) -> Bill:
-    """Several exports as one: usage and costs are often told apart."""
+    """Several exports as one: usage and costs are often told apart.
+
+    Raises BadRequest when a page that says another follows it has none here: days would be missing.
+    """
+    spans = tuple(span for bill in bills for span in bill.spans)
+    for span in spans:
+        if span.more and not any(_follows(span, other) for other in spans):
+            raise BadRequest(
+                f"{span.where}: the export is cut after this bucket: has_more is true, and no file given has "
+                "the page that follows.",
+                "Fetch it (page= this page's next_page) and give it too, or export again with the end you "
+                "want.",
+            )
     return Bill(
         tuple(line for bill in bills for line in bill.lines),
         min(bill.first_day for bill in bills),
         max(bill.last_day for bill in bills),
+        spans,
     )
+
+
+def _follows(span: Span, other: Span) -> bool:
+    """Whether `other` begins where `span` ends. What is of no told kind may be of any."""
+    return other.start == span.end and (not span.kind or not other.kind or span.kind == other.kind)
 
 
 class _Page(Struct):
     data: list[msgspec.Raw]
+    has_more: Any = False
 
 
 class _Bucket(Struct):
@@ -107,14 +139,18 @@ class _Bucket(Struct):
     ending_at: str | None = None
 
 
-def _json_bill(text: str, name: str, vendor: Vendor) -> tuple[list[str], list[Billed]]:
+def _json_bill(text: str, name: str, vendor: Vendor) -> tuple[list[str], list[Billed], list[Span]]:
     days: list[str] = []
     lines: list[Billed] = []
-    for at, raw in _buckets(text, name):
+    spans: list[Span] = []
+    kind = ""
+    for at, raw, more in _buckets(text, name):
         where = f"{name}:{_line(text, at)}"
         bucket = _decode(raw, _Bucket, where)
-        first, last = _span(bucket, where)
+        start, end, first, last = _span(bucket, where)
         days += [first, last]
+        kind = _kind(bucket) or kind  # a day without results is of the kind of the days before it
+        spans.append(Span(where, start, end, kind, more))
         cursor = at
         for part in bucket.results:
             piece = bytes(part).decode()
@@ -128,11 +164,13 @@ def _json_bill(text: str, name: str, vendor: Vendor) -> tuple[list[str], list[Bi
             if line is not None:
                 lines.append(line)
             cursor += len(piece)
-    return days, lines
+    return days, lines, spans
 
 
-def _buckets(text: str, name: str) -> Iterator[tuple[int, str]]:
-    """(offset, JSON) of every bucket of every page in the file, in order."""
+def _buckets(text: str, name: str) -> Iterator[tuple[int, str, bool]]:
+    """(offset, JSON, whether it is the last of a page that another follows) of every bucket of every page in
+    the file, in order.
+    """
     decoder, at = json.JSONDecoder(), 0
     while at < len(text):
         if text[at].isspace() or text[at] == ",":
@@ -159,10 +197,10 @@ def _buckets(text: str, name: str) -> Iterator[tuple[int, str]]:
         raw = text[at:end]
         decoded = msgspec.json.decode(raw, type=list[_Page]) if isinstance(value, list) else None
         for page in decoded if decoded is not None else [msgspec.json.decode(raw, type=_Page)]:
-            for part in page.data:
+            for number, part in enumerate(page.data, 1):
                 piece = bytes(part).decode()
                 cursor = text.find(piece, cursor)
-                yield cursor, piece
+                yield cursor, piece, page.has_more is True and number == len(page.data)
                 cursor += len(piece)
         at = end
 
@@ -181,8 +219,15 @@ def _decode(raw: str, shape: type[_Bucket], where: str) -> _Bucket:
         ) from None
 
 
-def _span(bucket: _Bucket, where: str) -> tuple[str, str]:
-    """First and last day of a bucket, UTC."""
+def _kind(bucket: _Bucket) -> str:
+    result = json.loads(bytes(bucket.results[0])) if bucket.results else None
+    if not isinstance(result, dict):
+        return ""
+    return str(result.get("object") or ("cost" if "amount" in result else "usage"))
+
+
+def _span(bucket: _Bucket, where: str) -> tuple[int, int, str, str]:
+    """Start and end of a bucket, seconds, and its first and last day, UTC."""
     if bucket.start_time is not None:
         start = bucket.start_time
         end = bucket.end_time if bucket.end_time is not None else start + 1
@@ -197,7 +242,7 @@ def _span(bucket: _Bucket, where: str) -> tuple[str, str]:
         raise BadRequest(
             f"{where}: {start} is no time.", "Times are seconds since 1970 or RFC 3339."
         ) from None
-    return days[0], days[1]
+    return start, end, days[0], days[1]
 
 
 def _seconds(text: str, where: str) -> int:

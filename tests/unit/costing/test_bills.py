@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tierwise.costing.bills import WHOLE_DAY, Billed, Vendor, read_bill
+from tierwise.costing.bills import WHOLE_DAY, Billed, Vendor, joined, read_bill
 from tierwise.errors import BadRequest
 from tierwise.nouns import Usage
 
@@ -163,3 +163,40 @@ def test_plain_csv() -> None:
 def test_what_cannot_be_read_is_told_with_its_line(text: str, vendor: Vendor, words: str) -> None:
     with pytest.raises(BadRequest, match=words):
         read_bill(text, "export", vendor)
+
+
+def cut(page: str) -> str:
+    """The page, when another follows it."""
+    return page.replace('"has_more": false', '"has_more": true')
+
+
+@pytest.mark.parametrize(
+    ("first", "others", "vendor"),
+    [
+        (openai_page(used()), [], "openai"),
+        (openai_page(used()), [openai_page(used(), start=DAY + 2 * 86_400)], "openai"),
+        (openai_page(used()), [openai_page(cost(1, "gpt-5.4, input"), start=DAY + 86_400)], "openai"),
+        (openai_page(), [openai_page(used())], "openai"),
+        (
+            claude_page({"uncached_input_tokens": 1, "model": "m"}),
+            [claude_page({"amount": "1"})],
+            "anthropic",
+        ),
+    ],
+    ids=["alone", "one is missing between", "of the other kind", "the same day", "the same day, costs"],
+)
+def test_an_export_that_was_cut_is_not_taken_for_a_whole_one(
+    first: str, others: list[str], vendor: Vendor
+) -> None:
+    bills = [read_bill(cut(first), "cut.json", vendor), *(read_bill(each, "b", vendor) for each in others)]
+    with pytest.raises(BadRequest, match=r"cut.json:\d+: the export is cut after this bucket: has_more"):
+        joined(bills)
+
+
+def test_the_page_that_follows_makes_it_whole_in_the_same_file_or_another() -> None:
+    first, second = cut(openai_page(used())), openai_page(used(), start=DAY + 86_400)
+    both = [read_bill(text, "export", "openai") for text in (second, first)]
+    for bill in (joined(both), joined([read_bill(f"[{first},\n{second}]", "export", "openai")])):
+        assert (bill.first_day, bill.last_day, len(bill.lines)) == ("2026-11-22", "2026-11-23", 2)
+    empty = openai_page(start=DAY + 86_400)  # a day on which nothing was called
+    assert joined([read_bill(first + empty, "export", "openai")]).last_day == "2026-11-23"
