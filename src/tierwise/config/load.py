@@ -18,7 +18,7 @@ from .policyfile import merge_policy, read_policy
 from .prices import own_prices
 from .prior import BUILT_IN, ladder_of, policy_of
 from .providers import VENDORS, checked_url, from_environment, from_rows, secret_of
-from .rows import CacheRow, ConfigFile, ModelRow, ServerRow, TaskRow, TelemetryRow
+from .rows import EMBEDDING_FUNCTION, CacheRow, ConfigFile, ModelRow, ServerRow, TaskRow, TelemetryRow
 from .settings import Secrets, Server, Settings, Telemetry
 from .strict import checked_name, decode, nearest, parse, read_text
 
@@ -71,7 +71,7 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
         policy_path=policy_path,
         stream_usage=frozenset(row.name for row in file.provider if row.stream_usage),
         batches=batches_of(file, listed, name),
-        cache=_cache(file.cache, file.task.values(), name),
+        cache=_cache(file.cache, file.task.values(), catalog, name),
     )
 
 
@@ -206,7 +206,7 @@ def _otlp_headers(row: TelemetryRow, environ: Mapping[str, str], folder: Path, n
     }
 
 
-def _cache(row: CacheRow, tasks: Collection[TaskRow], name: str) -> CacheRow:
+def _cache(row: CacheRow, tasks: Collection[TaskRow], catalog: Catalog, name: str) -> CacheRow:
     for field in ("ttl_s", "max_bytes", "max_answer_bytes"):
         if not 0 < getattr(row, field) < 2**48:
             raise ConfigError(f"{name}: cache.{field} is {getattr(row, field)}.", "Write a positive number.")
@@ -214,6 +214,14 @@ def _cache(row: CacheRow, tasks: Collection[TaskRow], name: str) -> CacheRow:
         raise ConfigError(
             f"{name}: a task sets cache_similarity, and nothing makes vectors.", "Set [cache] embedding."
         )
+    if row.embedding is not None and EMBEDDING_FUNCTION.fullmatch(row.embedding) is None:
+        model = _served(catalog, row.embedding, f"{name}: cache.embedding")
+        dialect = catalog.providers[model.provider].dialect
+        if not dialect.startswith("openai_"):
+            raise ConfigError(
+                f"{name}: cache.embedding: {model.name} has no /v1/embeddings: it is spoken to in {dialect}.",
+                "Name an embedding model of a provider that speaks an OpenAI dialect, or module:function.",
+            )
     if not 0 <= row.wait_s < 86_400:
         raise ConfigError(f"{name}: cache.wait_s is {row.wait_s}.", "Write seconds, 0 or more.")
     return row

@@ -155,6 +155,13 @@ def _overlaid(base: Task, row: TaskRow, middle: str, tiers: Mapping[str, Tier], 
         raise ConfigError(
             f"{where}.start {start!r} is not on its ladder.", "Add it to the ladder of the task."
         )
+    most, usual = (given.get(each, getattr(base, each)) for each in _COUNTS[:2])
+    if most is not None and usual is not None and usual > most:
+        raise ConfigError(
+            f"{where}: default_output_tokens is {usual}, and max_output_tokens allows {most}.",
+            "Write an expected answer that is not longer than the longest.",
+            f"{where}.default_output_tokens",
+        )
     if "shadow_daily_usd" in given:
         given["shadow_daily_usd"] = str(given["shadow_daily_usd"])
     return structs.replace(base, bar=bar, **given)

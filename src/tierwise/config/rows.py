@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 from typing import Any, Literal
 
@@ -197,6 +198,10 @@ class TaskRow(Struct, frozen=True):
     """Seconds that answers of this task are kept. Absent: as `[cache]`."""
     cache_similarity: float | None = None
     """Cosine from which another wording is the same question: see `tierwise cache tune`. Absent: never."""
+
+
+EMBEDDING_FUNCTION = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+"""A `[cache] embedding` that is a function of the user's; any other is a model."""
 
 
 class CacheRow(Struct, frozen=True):

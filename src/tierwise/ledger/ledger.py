@@ -309,6 +309,14 @@ def _check_words(**words: str) -> None:
 
 def _check_budget(budget: Budget) -> None:
     _check_words(scope=budget.scope)
+    kind, _, name = budget.scope.partition(":")
+    if kind == "tag" and ("," in name or name != name.strip()):
+        raise BadRequest(
+            f"No call can have the tag {name!r}: x-tierwise-tags is split at commas, and blanks around a "
+            "word are left out.",
+            "Set one budget for each word: tag:NAME.",
+            "scope",
+        )
     for amount in (budget.cap_pico, budget.soft_pico or 0):
         if not 0 <= amount <= MOST_PICO:
             raise BadRequest("The budget is out of range.", "Give from $0 to $10^18.", "budget_usd")

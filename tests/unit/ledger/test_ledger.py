@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from tierwise.errors import BudgetRefused, StoreError
+from tierwise.errors import BadRequest, BudgetRefused, StoreError
 from tierwise.ledger import Ledger, Reader, opening, sqlite_store
 from tierwise.nouns import Budget
 from unit.ledger.made import NOON, closed, opened
@@ -23,6 +23,15 @@ async def test_a_refusal_says_cap_spent_left_and_the_way_out(ledger: Ledger) -> 
     )
     assert refused.value.hint == "It resets at 2026-12-01T00:00:00+01:00, or raise the cap."
     assert refused.value.status == 402
+
+
+@pytest.mark.parametrize("scope", ["tag:a,b", "tag:a, b", "tag:,", "tag: a", "tag:a "])
+async def test_a_budget_on_a_tag_that_no_call_can_have_is_refused(ledger: Ledger, scope: str) -> None:
+    with pytest.raises(BadRequest, match="No call can have the tag") as refused:
+        ledger.set_budget(Budget(scope, 100))
+    assert "one budget for each word" in refused.value.hint
+    assert ledger.budgets() == []
+    ledger.set_budget(Budget("tag:a b", 100))
 
 
 async def much_later(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,6 @@ import importlib
 import logging
 import math
 import os
-import re
 import sys
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
@@ -21,6 +20,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from tierwise.clock import now_us
+from tierwise.config.rows import EMBEDDING_FUNCTION
 from tierwise.costing import estimate_tokens
 from tierwise.errors import ConfigError, TierwiseError
 from tierwise.http1 import Pool
@@ -41,7 +41,6 @@ LONGEST_S = 2.0
 KIND = "embedding"
 _MOST = 4096
 _MOST_ALIKE = 64
-_FUNCTION = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 _NO_OUTPUT = Outline(model="", max_output=0)
 
 
@@ -112,7 +111,7 @@ def _words(content: Any) -> str | None:
 def function_of(name: str) -> Callable[[str], Sequence[float]] | None:
     """The function of `module:function`, also from the working directory; None when `name` is a model.
     ConfigError."""
-    if _FUNCTION.fullmatch(name) is None:
+    if EMBEDDING_FUNCTION.fullmatch(name) is None:
         return None
     module, _, function = name.partition(":")
     here = os.getcwd()
