@@ -15,7 +15,7 @@ from typing import cast
 from msgspec import structs
 
 from tierwise.dialects.base import Dialect
-from tierwise.errors import BadRequest, BudgetRefused, DeadlineMissed, LimitRefused, TierwiseError
+from tierwise.errors import BadRequest, BudgetRefused, DeadlineMissed, LimitRefused, Overloaded, TierwiseError
 from tierwise.http1 import Reply, Request
 from tierwise.nouns import Outline, Task, Usage
 from tierwise.routing import Question
@@ -112,6 +112,11 @@ async def exchange(
             gate.admission.leave(walk.caller.key)
     except TimeoutError:
         fault = DeadlineMissed("The deadline of x-tierwise-deadline passed.")
+        refuse(gate, walk, reply, fault, surface)
+    except asyncio.CancelledError:
+        if not reply.stopping:
+            raise
+        fault = Overloaded("The gateway shut down before the answer was complete.", "Send the request again.")
         refuse(gate, walk, reply, fault, surface)
     except TierwiseError as error:
         fault = error

@@ -17,6 +17,11 @@ class Passing:
         """Whether a byte of the reply has been sent."""
         return self._reply.started
 
+    @property
+    def stopping(self) -> bool:
+        """Whether its handler is cancelled because the server ends."""
+        return self._reply.stopping
+
     def send(self, status: int, headers: list[Header] | Block, body: bytes = b"") -> None:
         """A whole reply."""
         self._reply.send(status, headers, body)

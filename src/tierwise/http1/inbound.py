@@ -396,7 +396,7 @@ class Inbound(asyncio.Protocol):
         self._transport.close()
 
     def _cancel(self) -> None:
-        """The client has gone: the handler is cancelled unless its reply was complete."""
+        """The client has gone, or the server goes: the handler is cancelled unless its reply was complete."""
         blocked, self._blocked = self._blocked, None
         if self._task is not None and self._reply is not None and not self._reply.ended:
             self._task.cancel()
@@ -457,6 +457,11 @@ class Inbound(asyncio.Protocol):
         if sock is not None:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._transport.abort()
+
+    def stop(self) -> None:
+        if self._reply is not None:
+            self._reply.stopping = True
+            self._cancel()
 
     def close_if_idle(self) -> None:
         if self._request is None and not self._closing:

@@ -38,15 +38,17 @@ class Taker(Protocol):
 class Reply:
     """One reply, sent whole by `send`, or in pieces by `start`, `write`, `end`.
 
-    `started` is True once its head is on its way; `ended` once its last byte is. After the client has gone
-    every call does nothing.
+    `started` is True once its head is on its way; `ended` once its last byte is; `stopping` once its handler
+    is cancelled because the server ends, and not because the client left. After the client has gone every
+    call does nothing.
     """
 
-    __slots__ = ("_bodiless", "_chunked", "_head_only", "_minor", "_taker", "ended", "started")
+    __slots__ = ("_bodiless", "_chunked", "_head_only", "_minor", "_taker", "ended", "started", "stopping")
 
     def __init__(self, taker: Taker, head_only: bool, minor: int) -> None:
         self.started = False
         self.ended = False
+        self.stopping = False
         self._taker = taker
         self._head_only = head_only
         self._minor = minor

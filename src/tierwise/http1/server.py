@@ -19,6 +19,7 @@ from .request import Request
 from .sweeper import Sweeper
 
 _logger = logging.getLogger("tierwise.http1")
+_LAST_WORDS_S = 1.0
 Handler = Callable[[Request, Reply], Awaitable[None]]
 WriteError = Callable[[Request | None, TierwiseError], tuple[int, Headers, bytes]]
 
@@ -64,7 +65,11 @@ class Server:
         self.port = self._listener.sockets[0].getsockname()[1]
 
     async def drain(self, timeout_s: float) -> int:
-        """Stops accepting, closes idle connections, waits for running requests; how many were cut."""
+        """Stops accepting, closes idle connections, waits for running requests; how many were cut.
+
+        Those left at `timeout_s` are cancelled, and have a second to say so (`Reply.stopping`) before their
+        connections are reset.
+        """
         self.draining = True
         if self._listener is not None:
             self._listener.close()
@@ -73,6 +78,9 @@ class Server:
         deadline = asyncio.get_running_loop().time() + timeout_s
         await self._wait_until_gone(deadline)
         cut = self.in_flight
+        for inbound in tuple(self.inbound):
+            inbound.stop()
+        await self._wait_until_gone(asyncio.get_running_loop().time() + _LAST_WORDS_S)
         for inbound in tuple(self.inbound):
             inbound.cut(hard=True)
         if self.tasks:
