@@ -213,6 +213,8 @@ def test_judgements_are_kept_and_not_paid_for_twice(world: Callable[..., World])
     assert again["comparisons"][0]["verdict"]["counts"] == first["comparisons"][0]["verdict"]["counts"]
     assert again["judge"]["calls"] == 2 * N
     assert again["judge"]["cost_pico"] == first["judge"]["cost_pico"]
+    assert not [note for note in first["notes"] if "cut off" in note]
+    assert [note for note in again["notes"] if note.startswith("1 calls were cut off by a crash")]
 
 
 def test_a_judge_that_does_not_answer_is_asked_again_on_resume(
@@ -228,6 +230,7 @@ def test_a_judge_that_does_not_answer_is_asked_again_on_resume(
     assert sum(tier["unscored"] for tier in again["tiers"]) == 0
     assert again["judge"]["calls"] == 2 * N
     assert again["spent_usd"] == "0.36"
+    assert not [note for note in again["notes"] if "cut off" in note]
 
 
 def test_a_judge_that_cannot_be_asked_ends_the_run_with_what_to_do(world: Callable[..., World]) -> None:

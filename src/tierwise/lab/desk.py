@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import random
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -23,6 +24,8 @@ from .store import RunFolder
 from .suites import messages_text
 
 JUDGEMENTS = "judgements.jsonl"
+CALLS = "judge_calls.jsonl"
+"""Says before each call to a judge that it is made, and after one that failed that it did."""
 OUTPUT_SAID = 60
 """Answer tokens a judgement is reckoned at before any has been seen."""
 _LONGEST = 500
@@ -45,6 +48,14 @@ class Judgement(Struct, frozen=True, omit_defaults=True):
     by: str = ""
 
 
+class Call(Struct, frozen=True, omit_defaults=True):
+    """A call for the Judgement `key` that is about to be made by the scorer `by`, or one that `failed`."""
+
+    key: str
+    by: str = ""
+    failed: bool = False
+
+
 class Asking(Struct, frozen=True):
     """How a desk asks: calls in flight, retries, first wait, what all may cost, and for which scorer."""
 
@@ -57,13 +68,15 @@ class Asking(Struct, frozen=True):
 
 
 class Desk:
-    """One judge at work. `spent_pico` is what it has cost in this run, earlier parts of it included."""
+    """One judge at work. `spent_pico` is what it has cost in this run, earlier parts of it included;
+    `in_doubt` how many of its earlier calls were cut off and may have been billed besides."""
 
     def __init__(self, tier: Answering, asking: Asking, folder: RunFolder | None = None) -> None:
         self.tier = tier
         self.spent_pico = 0
         self.unpriced = 0
         self.failed = 0
+        self.in_doubt = 0
         self.others_pico = 0
         self._down: NoJudge | None = None
         self._asking = asking
@@ -81,6 +94,7 @@ class Desk:
                 said = msgspec.json.decode(line, type=Judgement)
                 if said.by == asking.by:
                     self._take(said)
+            self.in_doubt = self._cut_off(folder)
 
     @property
     def calls(self) -> int:
@@ -146,6 +160,7 @@ class Desk:
                 if self._down is not None:
                     raise self._down
                 with self._reservation(case):
+                    self._note(Call(key, asking.by))
                     reply = await self.tier.answer(case, 0)
                     slow = False
                     said = Judgement(
@@ -163,6 +178,7 @@ class Desk:
                     self._take(said)
                 return
             except UpstreamError as error:
+                self._note(Call(key, asking.by, failed=True))
                 slow = congested(error)
                 if hopeless(error):
                     words = error.sentence()[:300]
@@ -175,6 +191,19 @@ class Desk:
             finally:
                 self._pace.leave(ticket, slow)
             await asyncio.sleep(wait)
+
+    def _note(self, call: Call) -> None:
+        if self._folder is not None:
+            self._folder.keep_other(CALLS, msgspec.json.encode(call))
+
+    def _cut_off(self, folder: RunFolder) -> int:
+        open_calls: Counter[str] = Counter()
+        for line in folder.other_lines(CALLS):
+            call = msgspec.json.decode(line, type=Call)
+            if call.by == self._asking.by:
+                open_calls[call.key] += -1 if call.failed else 1
+        open_calls.subtract(open_calls.keys() & self._known.keys())
+        return open_calls.total()
 
     @contextmanager
     def _reservation(self, case: Case) -> Iterator[None]:

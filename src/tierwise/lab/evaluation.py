@@ -326,6 +326,7 @@ class _Bench:
         runner.load([tier.card.name for tier in tiers], terms.repeats)
         if self.hearing is not None:
             self.hearing.desk.others_pico = runner.spent_pico
+            runner.in_doubt += self.hearing.desk.in_doubt
         if terms.sequential and len(tiers) > 1:
             reference = runner.tallies[terms.reference]
             judging = JudgingTerms(bar=terms.bar, running=True, seed=terms.seed, labels=manifest.suite.labels)

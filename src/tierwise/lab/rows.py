@@ -111,6 +111,8 @@ def _csv_rows(text: str, name: str, separator: str) -> Iterator[Row]:
     reader = csv.DictReader(io.StringIO(text, newline=""), strict=True, delimiter=separator)
     try:
         columns = reader.fieldnames or []
+        if text and not any(column.strip() for column in columns):
+            raise SuiteError(f"{name}:1 is blank.", "Begin with the header line, which names the columns.")
         doubled = {column for column in columns if columns.count(column) > 1}
         if doubled:
             raise SuiteError(f"{name}:1 names the column {min(doubled)!r} twice.", "Rename one of them.")

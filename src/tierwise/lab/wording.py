@@ -126,9 +126,9 @@ def plan_lines(plan: Plan) -> list[str]:
     ]
     if len(plan.tiers) > 1:
         shown = ", ".join(
-            f"{each.smallest_margin:.1%} if they disagree on {each.discordance:.0%}" for each in plan.shown
+            f"{_loss(each.smallest_margin)} if they disagree on {each.discordance:.0%}" for each in plan.shown
         )
-        lines.append(f"{plan.n:,} Cases can exclude a loss of {shown} (80 % power, tiers equal).")
+        lines.append(f"{plan.n:,} Cases can exclude {shown} (80 % power, tiers equal).")
         needed = ", ".join(f"{each.needed:,}" for each in plan.shown if each.needed is not None)
         lines.append(f"A margin of {plan.bar.margin:.1%} takes {needed} Cases at those disagreements.")
     if plan.drawn:
@@ -143,6 +143,10 @@ def plan_lines(plan: Plan) -> list[str]:
     if plan.in_doubt:
         lines.append(f"{plan.in_doubt} calls were in flight when the run stopped: they may have been billed.")
     return [*lines, *(f"warning: {each}" for each in plan.warnings)]
+
+
+def _loss(margin: float) -> str:
+    return f"a loss of {margin:.1%}" if margin < 1 else "nothing"
 
 
 def money(pico: int | None) -> str:

@@ -106,6 +106,15 @@ def test_the_text_says_it_in_eighty_columns() -> None:
     assert "about $0.00" in result.stderr
 
 
+def test_so_few_cases_exclude_nothing_and_the_plan_says_so() -> None:
+    world(4, 1, 0)
+    said = run("suite.jsonl", *TIERS).stderr
+    assert "4 Cases can exclude a loss of 28.2% if they disagree on 5%" in " ".join(said.split())
+    world(1, 0, 0)
+    said = run("suite.jsonl", *TIERS).stderr
+    assert "if they disagree on 10%, nothing if they disagree on 20% (80 %" in " ".join(said.split())
+
+
 def test_no_figure_is_cut_where_tiers_have_long_names() -> None:
     world(200, 5, 1)
     names = ("openrouter/meta-llama/llama-3.1-8b-instruct", "anthropic/claude-sonnet-4.6")

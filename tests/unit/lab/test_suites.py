@@ -204,6 +204,8 @@ def test_a_promptfoo_var_may_be_a_text_file(tmp_path: Path) -> None:
         ("a.csv", 'input,target\n"a,1\n', ("is not CSV",)),
         ("a.csv", "input,target,cluster\na,1,x\nb,2,\n", ("1 of 2 Cases name no cluster", "a.csv:3")),
         ("a.csv", "input,target\n", ("no examples",)),
+        ("a.csv", "\ninput,target\na,1\n", ("a.csv:1 is blank", "header line")),
+        ("a.csv", " \ninput,target\na,1\n", ("a.csv:1 is blank", "header line")),
         ("a.jsonl", '{"input": "a", "target": "b"}\n{oops\n', ("a.jsonl:2", "not JSON")),
         ("a.jsonl", "[1]\n", ("a.jsonl:1", "not an object")),
         ("a.jsonl", '{"messages": [{"role": "boss", "content": "x"}], "target": "b"}', ("no chat message",)),
