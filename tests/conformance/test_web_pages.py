@@ -113,10 +113,18 @@ def test_a_key_a_call_and_its_arithmetic(world: World) -> None:
 @BOTH
 def test_a_provider_that_fails_is_named(world: World) -> None:
     key = world.gateway.key()
+    model = {each["tier"]: each["model"] for each in world.get("/api/v1/tiers").json()["tiers"]}["haiku"]
+    pinned = {"model": model, "messages": [{"role": "user", "content": "fail"}], "max_tokens": 9}
+    for _ in range(8):
+        live.post(world.gateway.port, "/v1/chat/completions", pinned, key)
+    text = world.get("/").body.decode()
+    assert "is not being called" in text
+    assert "Calls go to the next tier." in text
     for _ in range(8):
         world.call(key, "fail")
     text = world.get("/").body.decode()
-    assert "is not being called" in text
+    assert "Calls go to the next tier." not in text
+    assert text.count("No tier is left to go to: calls fail until one answers again.") == 3
     assert "onerror" not in world.get("/tiers").body.decode()
     tiers = {each["tier"]: each for each in world.get("/api/v1/tiers").json()["tiers"]}
     assert tiers["haiku"]["health"] == "open"

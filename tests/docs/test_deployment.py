@@ -175,6 +175,8 @@ def test_kubernetes_probes_drains_and_scales() -> None:
     labels = found["Deployment/tierwise"]["spec"]["template"]["metadata"]["labels"]
     for name in ("Service/tierwise", "Service/tierwise-control"):
         assert found[name]["spec"]["selector"] == labels
+    # Each replica knows its own sign-ins only.
+    assert found["Service/tierwise-control"]["spec"]["sessionAffinity"] == "ClientIP"
     assert found["PodDisruptionBudget/tierwise"]["spec"]["selector"]["matchLabels"] == labels
     assert found["HorizontalPodAutoscaler/tierwise"]["spec"]["scaleTargetRef"]["name"] == "tierwise"
     kustomization = yaml.safe_load((DEPLOY / "kubernetes/kustomization.yaml").read_text())

@@ -225,10 +225,11 @@ def test_every_page_fits_and_is_labelled(world: World, width: int, dark: bool) -
               tables: q('table').filter(t => !t.caption).length, main: q('main').length, h1: q('h1').length,
               charts: q('svg[role=img]').filter(s => !s.hasAttribute('aria-label')).length,
               twice: q('[id]').length - new Set(q('[id]').map(e => e.id)).size,
+              shapeless: q('input[pattern]').filter(e => !e.title).length,
               dark: getComputedStyle(document.body).backgroundColor}"""
         )
         assert found["wide"] <= width, path
-        wrong = {name: found[name] for name in ("unnamed", "tables", "charts", "twice")}
+        wrong = {name: found[name] for name in ("unnamed", "tables", "charts", "twice", "shapeless")}
         assert not any(wrong.values()), (path, wrong)
         assert (found["main"], found["h1"]) == (1, 1), path
         assert (found["dark"] == "rgb(16, 19, 24)") == dark, path

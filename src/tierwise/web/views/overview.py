@@ -148,15 +148,21 @@ def series(site: Site, groups: Groups, span: Span) -> Series:
 
 def notices(site: Site, shown: Figures, empty: bool) -> list[Notice]:
     """What needs someone, worst first."""
+    down = {name: health.reason for name, health in site.health.items() if health.open}
+    left = any(tier.model not in down for tier in site.catalog.tiers.values())
+    goes = (
+        "Calls go to the next tier."
+        if left
+        else "No tier is left to go to: calls fail until one answers again."
+    )
     found = [
         Notice(
             "bad",
-            f"{name} is not being called: {health.reason}.",
-            "Calls go to the next tier. Look at the provider's status and credentials.",
+            f"{name} is not being called: {reason}.",
+            f"{goes} Look at the provider's status and credentials.",
             "/tiers",
         )
-        for name, health in sorted(site.health.items())
-        if health.open
+        for name, reason in sorted(down.items())
     ]
     if not site.catalog.providers:
         found.append(
@@ -168,7 +174,7 @@ def notices(site: Site, shown: Figures, empty: bool) -> list[Notice]:
             found.append(
                 Notice(
                     "bad" if weight == "bad" else "warn",
-                    f"The budget of {budget.label} is {budget.used:.0%} used.",
+                    f"The budget of {budget.label} is {int(budget.used * 100)}% used.",
                     "Raise the cap, or wait until it resets." if budget.ends_us else "Raise the cap.",
                     "/keys",
                 )
