@@ -123,6 +123,10 @@ def test_prefixes_are_those_of_the_advice(world: World) -> None:
     text = world.get("/caching/prefixes").body.decode()
     assert "<img" not in text.partition("<main")[2]
     assert "By prefix" in world.get("/caching").body.decode()
+    # An average says nothing of the long prompts among them.
+    [line] = world.get("/api/v1/caching").json()["lines"]
+    assert "below the cacheable minimum" in line["advice"]
+    assert "Longer ones alone can be cached" in line["advice"]
 
 
 def test_a_provider_that_has_another_name_now(world: World) -> None:

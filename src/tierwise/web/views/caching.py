@@ -122,7 +122,8 @@ def _advice(read: int, write: int, known: tuple[int, int, int | None, int | None
             f"{usd(could)} of this range's fresh input would be saved."
         )
     if mean < minimum:
-        return f"Prompts average {mean:,} tokens, below the cacheable minimum of {minimum:,}: nothing to do."
+        short = f"Prompts average {mean:,} tokens, below the cacheable minimum of {minimum:,}."
+        return f"{short} Longer ones alone can be cached: see By prefix."
     return "Nothing is cached. Mark a shared prefix if there is one."
 
 
