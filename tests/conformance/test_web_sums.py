@@ -113,6 +113,8 @@ def test_prefixes_are_those_of_the_advice(world: World) -> None:
     key = world.gateway.key()
     for number in range(6):
         world.call(key, f"{HOSTILE} {number}", session=HOSTILE)
+    made = world.send("POST", "/api/v1/keys", {"name": "night shift"}).json()
+    world.call(made["key"], "no session")
     done = world.gateway.command("cache", "advise", "--json")
     told = json.loads(done.stdout)["series"]
     found = world.get("/api/v1/caching/prefixes").json()
@@ -121,6 +123,11 @@ def test_prefixes_are_those_of_the_advice(world: World) -> None:
         for name in ("calls", "saved_pico", "wasted_at_least", "wasted_at_most", "advice", "examples"):
             assert ours[name] == theirs[name]
     text = world.get("/caching/prefixes").body.decode()
+    [by_key] = [each for each in found["series"] if each["group"].startswith("key ")]
+    assert by_key["group"] == f"key {made['id']}, task qa"
+    assert by_key["label"] == "key night shift, task qa"
+    assert "key night shift, task qa" in text
+    assert "key night shift, task qa @" in world.gateway.command("cache", "advise").stdout
     assert "<img" not in text.partition("<main")[2]
     assert "By prefix" in world.get("/caching").body.decode()
     # An average says nothing of the long prompts among them.

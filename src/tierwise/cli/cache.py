@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -101,17 +101,18 @@ def advise_series(
         told = {"series": [_object(one) for one in found], "edits": edits, "unsaid": UNSAID}
         click.echo(msgspec.json.encode(told).decode())
     else:
-        show(found, edits)
+        keys = reader.keys()
+        show(found, edits, {key.id: key.name for key in keys})
 
 
-def show(found: Sequence[Series], edits: Sequence[SeenEdit] = ()) -> None:
+def show(found: Sequence[Series], edits: Sequence[SeenEdit], names: Mapping[str, str]) -> None:
     """Prints the series with the most at stake, the edits that break them, and what cannot be said."""
     if not found:
         click.echo("no call with prompt tokens in this span")
         return
     rows = [
         (
-            f"{short_name(one.group)} @ {short_name(one.model.rpartition('/')[2])}",
+            f"{short_name(one.label(names))} @ {short_name(one.model.rpartition('/')[2])}",
             str(one.calls),
             "n/a" if one.hit_rate is None else f"{float(one.hit_rate):.0%}",
             _usd(one.saved_pico),
@@ -125,15 +126,16 @@ def show(found: Sequence[Series], edits: Sequence[SeenEdit] = ()) -> None:
         click.echo(f"and {len(found) - _SHOWN} more series: see --json")
     for one in found[:_SHOWN]:
         if one.advice == "fix":
-            _show_fix(one, [edit for edit in edits if (edit.key, edit.task) == (one.key, one.task)])
+            of_it = [edit for edit in edits if (edit.key, edit.task) == (one.key, one.task)]
+            _show_fix(one, of_it, names.get(one.key, one.key))
     if any(one.assumed for one in found):
         for line in UNSAID:
             click.echo(line)
 
 
-def _show_fix(one: Series, edits: Sequence[SeenEdit]) -> None:
+def _show_fix(one: Series, edits: Sequence[SeenEdit], key: str) -> None:
     task = one.task or "(none)"
-    click.echo(f"key {one.key}, task {task}: {one.prefixes} beginnings in {one.calls} calls")
+    click.echo(f"key {short_name(key)}, task {task}: {one.prefixes} beginnings in {one.calls} calls")
     for edit in sorted(edits, key=lambda edit: -edit.times)[:3]:
         click.echo(f"  {edit.where}, character {edit.at}: {WORDS[edit.kind]}, {edit.times} times")
         click.echo(f"    {edit.before!r} became {edit.after!r} in {edit.exchange}")

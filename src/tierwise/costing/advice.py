@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from fractions import Fraction
 from itertools import pairwise
 from typing import Literal
@@ -62,6 +62,15 @@ class Series(Struct, frozen=True):
     task: str = ""
     prefixes: int = 0
     """How many different prefixes its calls had, as far as digests were kept."""
+
+    def label(self, names: Mapping[str, str]) -> str:
+        """`group` as people know it: with its key's name, where `names` has one, in place of the id."""
+        by_key = self.group.startswith(("key ", "changing: key "))
+        return (
+            self.group.replace(self.key, names.get(self.key, self.key), 1)
+            if by_key and self.key
+            else self.group
+        )
 
     @property
     def seen(self) -> bool:

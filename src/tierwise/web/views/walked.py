@@ -69,9 +69,10 @@ class Saved(Struct, frozen=True):
 
 class Prefix(Struct, frozen=True):
     """Calls that share a prefix, or are taken to (`assumed`), as `cache advise` has them. Pico-dollars; None:
-    not known. `hit_rate`: share of prompt tokens read from the cache."""
+    not known. `label`: `group` with its key's name. `hit_rate`: share of prompt tokens from the cache."""
 
     group: str
+    label: str
     model: str
     task: str
     assumed: bool
@@ -130,12 +131,16 @@ def prefixes(site: Site, asked: Ranged) -> Prefixes:
     """Prompt caching by prefix, or by session, or by key and task. Raises StoreError, Overloaded."""
     span = span_of(asked.range, site.rollup)
     found = advise_by(_calls(site, span.since_us), prices_recorded(site.catalog))
-    return Prefixes(span, asked.range, [_prefix(one) for one in found[:_MOST]], max(0, len(found) - _MOST))
+    names = site.key_names()
+    return Prefixes(
+        span, asked.range, [_prefix(one, names) for one in found[:_MOST]], max(0, len(found) - _MOST)
+    )
 
 
-def _prefix(one: Series) -> Prefix:
+def _prefix(one: Series, names: Mapping[str, str]) -> Prefix:
     return Prefix(
         group=one.group,
+        label=one.label(names),
         model=one.model,
         task=one.task,
         assumed=one.assumed,
