@@ -18,6 +18,7 @@ from msgspec.structs import replace
 from tierwise.clock import tick_us
 from tierwise.dialects.base import Dialect, StreamReader, Tap
 from tierwise.dialects.spans import lay_over, strip_within
+from tierwise.dialects.whole import events_of
 from tierwise.errors import (
     BadRequest,
     LossRefused,
@@ -290,8 +291,14 @@ def said(dialect: Dialect, body: bytes) -> int:
 
 
 async def peek(live: Live) -> None:
-    """Reads a stream up to its first meaningful event."""
-    await (peek_events(live) if live.crossed else peek_bytes(live))
+    """Reads a stream up to its first meaningful event. A whole reply in its place is told as a stream."""
+    data = await live.response.chunk()
+    if data.lstrip()[:1] == b"{":  # some servers do not stream, or not every model
+        await peek_whole(live, data)
+    elif live.crossed:
+        await peek_events(live, data)
+    else:
+        await peek_bytes(live, data)
 
 
 def write(walk: Walk, deployment: Deployment, candidate: Candidate) -> Sent:
@@ -399,15 +406,29 @@ def write_errand(walk: Walk, deployment: Deployment, errand: Errand) -> Sent:
     return Sent(deployment.other_path(errand.suffix), headers, body)
 
 
-async def peek_bytes(live: Live) -> None:
+async def peek_whole(live: Live, data: bytes) -> None:
+    """Reads a whole reply that begins with `data`, as the events of its stream. Raises when it is none."""
+    pieces, size = [data], len(data)
+    while data := await live.response.chunk():
+        pieces.append(data)
+        size += len(data)
+        if size > _PLAIN_LIMIT:
+            raise UpstreamBroke("The provider's reply is too long.")
+    body, dialect = b"".join(pieces), live.entry.deployment.dialect
+    refuse_false_success(live, body)
+    live.events = list(events_of(dated(dialect.read_answer(body), live.entry.walk)))
+    live.reader = dialect.reader()
+    live.entry.saw_content()
+
+
+async def peek_bytes(live: Live, data: bytes) -> None:
     """Reads a same-dialect stream up to its first content, its end or an error it reports (which is
     raised)."""
     entry = live.entry
     tap = live.tap = entry.deployment.dialect.tap(entry.walk.outline.include_usage)
     pieces: list[bytes] = []
     size = 0
-    while not (tap.content or tap.ended) and size < _PEEK_LIMIT:
-        data = await live.response.chunk()
+    while True:
         if not data:
             raise UpstreamBroke("The provider's stream ended before it said anything.")
         pieces.append(live.pass_on(data))
@@ -416,17 +437,19 @@ async def peek_bytes(live: Live) -> None:
         if not tap.content:
             live.unbroken()
         size += len(data)
+        if tap.content or tap.ended or size >= _PEEK_LIMIT:
+            break
+        data = await live.response.chunk()
     entry.saw_content()
     live.head = b"".join(pieces)
 
 
-async def peek_events(live: Live) -> None:
+async def peek_events(live: Live, data: bytes) -> None:
     """Reads another dialect's stream up to its first content, its end or an error it reports (which is
     raised)."""
     entry = live.entry
     reader = live.reader = entry.deployment.dialect.reader()
     while True:
-        data = await live.response.chunk()
         events = reader.feed(data) if data else reader.finish()
         live.events += [dated(event, entry.walk) if isinstance(event, Started) else event for event in events]
         for event in events:
@@ -442,6 +465,7 @@ async def peek_events(live: Live) -> None:
                 return
         if not data:
             raise UpstreamBroke("The provider's stream ended before it said anything.")
+        data = await live.response.chunk()
 
 
 def error_of(event: Failed) -> UpstreamError:
