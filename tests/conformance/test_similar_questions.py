@@ -51,9 +51,10 @@ def scripted(sent: provider.Sent) -> Iterator[Any]:
 @contextmanager
 def running(folder: Path, terms: str) -> Iterator[World]:
     """A world that serves vectors, too."""
-    made = World(folder, terms)
+    made = World(folder, "")
     config = made.gateway.folder / "tierwise.toml"
-    config.write_text(config.read_text().replace('models = ["served"]', 'models = ["served", "vectors"]'))
+    served = config.read_text().replace('models = ["served"]', 'models = ["served", "vectors"]')
+    config.write_text(f"{served}\n{terms}")
     assert made.gateway.stop() == 0
     made.gateway.start()
     made.provider.script = scripted
