@@ -103,6 +103,9 @@ class Live:
         tap = self.tap
         assert tap is not None
         cut, held = tap.feed(data), self.held
+        whole_here = cut == len(data) and data.endswith(b"\n\n")
+        if whole_here and not (held or self.rest or tap.ended or tap.malformed):
+            return data  # as nearly every time
         if tap.ended:
             cut = 0 if held else cut
             self.held = held + data[cut:]
