@@ -168,12 +168,17 @@ def test_overload_keeps_its_meaning(world: World, path: str) -> None:
         assert got.status in (503, 529)
 
 
+def begun(world: World) -> Iterator[Any]:
+    """A stream up to the middle of its words."""
+    yield provider.stream_head()
+    frames = provider.message_frames if world.dialect == "anthropic_messages" else provider.chat_frames
+    for frame in frames("hel", "lo")[:4]:
+        yield provider.piece(frame)
+
+
 def test_a_stream_that_breaks_ends_with_the_error_event_and_no_terminator(world: World, path: str) -> None:
     def broken(sent: provider.Sent) -> Iterator[Any]:
-        yield provider.stream_head()
-        frames = provider.message_frames if world.dialect == "anthropic_messages" else provider.chat_frames
-        for frame in frames("hel", "lo")[:4]:
-            yield provider.piece(frame)
+        yield from begun(world)
         yield 0.1
         yield RESET
 
@@ -214,10 +219,7 @@ def test_a_stream_that_breaks_before_its_first_word_is_asked_anew(world: World, 
 
 def test_a_stream_that_ends_cleanly_but_early_is_no_success(world: World, path: str) -> None:
     def early(sent: provider.Sent) -> Iterator[Any]:
-        yield provider.stream_head()
-        frames = provider.message_frames if world.dialect == "anthropic_messages" else provider.chat_frames
-        for frame in frames("hel", "lo")[:4]:
-            yield provider.piece(frame)
+        yield from begun(world)
         yield provider.piece(b"")
 
     world.script(early)
@@ -334,10 +336,7 @@ def test_deadline(world: World, path: str) -> None:
 
 def test_a_deadline_that_passes_amid_a_stream_is_told_as_the_error_event(world: World, path: str) -> None:
     def slow(sent: provider.Sent) -> Iterator[Any]:
-        yield provider.stream_head()
-        frames = provider.message_frames if world.dialect == "anthropic_messages" else provider.chat_frames
-        for frame in frames("hel", "lo")[:4]:
-            yield provider.piece(frame)
+        yield from begun(world)
         yield HANG
 
     world.script(slow)

@@ -13,12 +13,13 @@ import msgspec
 from msgspec import structs
 
 from ..config import Settings, model_for
+from ..config.rows import EMBEDDING_DIALECTS
 from ..errors import ConfigError, SuiteError
 from ..gateway.cache.near import function_of, unit
 from ..http1 import Pool
 from ..judging.similar import Threshold, chosen, least_hits, thresholds
 from ..upstream import Deployment
-from ..upstream.embedding import DIALECTS, cosine, embed
+from ..upstream.embedding import cosine, embed
 from .ledger_table import print_table
 
 _BATCH = 32
@@ -73,7 +74,7 @@ def _made(function: Callable[[str], Sequence[float]], name: str, text: str) -> S
 
 async def _asked(settings: Settings, name: str, texts: Sequence[str]) -> list[Sequence[float]]:
     model = model_for(settings.catalog, name)
-    if model is None or settings.catalog.providers[model.provider].dialect not in DIALECTS:
+    if model is None or settings.catalog.providers[model.provider].dialect not in EMBEDDING_DIALECTS:
         raise ConfigError(
             f"No provider here makes vectors with {name!r}.",
             "Name an embedding model of an OpenAI-like provider.",

@@ -84,7 +84,7 @@ def command(ctx: click.Context, /, **options: Any) -> None:
     if options["as_json"]:
         click.echo(json.dumps(_as_json(verdict, terms, prices), ensure_ascii=False))
     else:
-        click.echo(_as_text(verdict, prices))
+        click.echo(_as_text(verdict, terms, prices))
     if options["exit_code"]:
         ctx.exit(EXIT_CODES[verdict.decision])
 
@@ -118,7 +118,7 @@ def _as_json(verdict: Verdict, terms: Terms, prices: tuple[int | None, int | Non
     }
 
 
-def _as_text(verdict: Verdict, prices: tuple[int | None, int | None]) -> str:
+def _as_text(verdict: Verdict, terms: Terms, prices: tuple[int | None, int | None]) -> str:
     says = {
         "switch": "Switch: the cheap tier is good enough.",
         "keep": "Keep the reference: the cheap tier is not good enough.",
@@ -129,7 +129,7 @@ def _as_text(verdict: Verdict, prices: tuple[int | None, int | None]) -> str:
         ("difference", f"{verdict.difference:+.4f}  (cheap − reference)"),
         ("interval", f"{low:+.4f} to {high:+.4f}  ({verdict.level * 100:g} %, {verdict.method})"),
         ("cases", f"{verdict.n}, the tiers disagree on {(verdict.discordance or 0) * 100:.1f} %"),
-        ("bar", f"margin {verdict.margin:g}, refuse {Bar().refuse:g}, alpha {verdict.alpha:g}"),
+        ("bar", f"margin {verdict.margin:g}, refuse {terms.bar.refuse:g}, alpha {verdict.alpha:g}"),
         ("McNemar mid-p", f"{_p_text(verdict.mcnemar_midp)}  (any difference at all)"),
         ("ln e", f"switch {verdict.ln_e_switch:+.3f}, keep {verdict.ln_e_keep:+.3f}"),
     ]

@@ -18,7 +18,16 @@ from .policyfile import merge_policy, read_policy
 from .prices import own_prices
 from .prior import BUILT_IN, ladder_of, policy_of
 from .providers import VENDORS, checked_url, from_environment, from_rows, secret_of
-from .rows import EMBEDDING_FUNCTION, CacheRow, ConfigFile, ModelRow, ServerRow, TaskRow, TelemetryRow
+from .rows import (
+    EMBEDDING_DIALECTS,
+    EMBEDDING_FUNCTION,
+    CacheRow,
+    ConfigFile,
+    ModelRow,
+    ServerRow,
+    TaskRow,
+    TelemetryRow,
+)
 from .settings import Secrets, Server, Settings, Telemetry
 from .strict import checked_name, decode, nearest, parse, read_text
 
@@ -217,7 +226,7 @@ def _cache(row: CacheRow, tasks: Collection[TaskRow], catalog: Catalog, name: st
     if row.embedding is not None and EMBEDDING_FUNCTION.fullmatch(row.embedding) is None:
         model = _served(catalog, row.embedding, f"{name}: cache.embedding")
         dialect = catalog.providers[model.provider].dialect
-        if not dialect.startswith("openai_"):
+        if dialect not in EMBEDDING_DIALECTS:
             raise ConfigError(
                 f"{name}: cache.embedding: {model.name} has no /v1/embeddings: it is spoken to in {dialect}.",
                 "Name an embedding model of a provider that speaks an OpenAI dialect, or module:function.",

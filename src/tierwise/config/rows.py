@@ -202,6 +202,8 @@ class TaskRow(Struct, frozen=True):
 
 EMBEDDING_FUNCTION = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 """A `[cache] embedding` that is a function of the user's; any other is a model."""
+EMBEDDING_DIALECTS = ("openai_chat", "openai_responses")
+"""Whose providers have an endpoint for vectors."""
 
 
 class CacheRow(Struct, frozen=True):

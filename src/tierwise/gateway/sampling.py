@@ -158,7 +158,7 @@ def sample_of(heard: Heard) -> Sample | None:
     if said is None or said.outcome != "ok" or not said.text.strip():
         return None
     ask = walk.ask()
-    refuse_acts(walk, ask)
+    refuse_acts(ask)
     deployment = walk.snapshot.deployment(heard.candidate.model)
     written = registry.get("openai_chat").write_request(ask, deployment.model)
     body: dict[str, Any] = msgspec.json.decode(written.body)

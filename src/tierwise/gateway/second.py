@@ -63,7 +63,7 @@ def write(walk: Walk, deployment: Deployment, candidate: Candidate) -> Sent:
     """The request as a plain one for `deployment`. Raises LossRefused where asking twice would do something
     twice: a vendor's own tools, stored conversations."""
     request = walk.ask()
-    refuse_acts(walk, request)
+    refuse_acts(request)
     longest = LONGEST_ANSWER if request.max_output is None else request.max_output
     plain = structs.replace(request, stream=False, include_usage=False, max_output=longest)
     written = deployment.dialect.write_request(plain, deployment.model)
@@ -74,7 +74,7 @@ def write(walk: Walk, deployment: Deployment, candidate: Candidate) -> Sent:
     return Sent(deployment.path(False), headers, body)
 
 
-def refuse_acts(walk: Walk, request: Ask) -> None:
+def refuse_acts(request: Ask) -> None:
     """Raises LossRefused unless the request only asks for words, or for calls of the caller's own tools."""
     acts = [tool.name or tool.kind for tool in request.tools if tool.kind == "hosted"]
     acts += sorted(_ACTING & request.extras.keys())

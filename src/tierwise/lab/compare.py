@@ -94,10 +94,9 @@ def tier_result(card: TierCard, tally: TierTally, order: Sequence[Case]) -> Tier
     scored = [score for score in tally.scores if score >= 0]
     of = [unit for unit, score in zip(units, tally.scores, strict=True) if score >= 0]
     mean = sum(scored) / len(scored) if scored else None
-    costs, wins = _priced(tally, units)
+    costs, wins, priced = _priced(tally, units)
     known = len(costs) >= 2 and tally.unpriced == 0
     found = price_per_success(list(costs.values()), [wins[unit] for unit in costs]) if known else None
-    calls = sum(cost >= 0 and score >= 0 for cost, score in zip(tally.costs, tally.scores, strict=True))
     totals = [time / 1000 for time in tally.times(tally.total_us)]
     return TierResult(
         card=card,
@@ -106,7 +105,7 @@ def tier_result(card: TierCard, tally: TierTally, order: Sequence[Case]) -> Tier
         unscored=tally.unscored,
         score=Span(mean, *_score_interval(scored, of)),
         cost_pico=None if tally.unpriced else tally.spent_pico,
-        per_case_pico=round(sum(costs.values()) / calls) if known else None,
+        per_case_pico=round(sum(costs.values()) / priced) if known else None,
         per_success=Spent(found.pico, found.low, found.high) if found else Spent(None, None, None),
         ttft_p50_ms=quantile([time / 1000 for time in tally.times(tally.ttft_us)], 0.5),
         total_p50_ms=quantile(totals, 0.5),
@@ -280,15 +279,17 @@ def _check_answers(name: str, tally: TierTally) -> None:
         raise SuiteError(f"No answer of {name} could be scored: {why}.", "Check the scorer and the targets.")
 
 
-def _priced(tally: TierTally, units: Sequence[str]) -> tuple[dict[str, int], dict[str, float]]:
-    """Pico-dollars and scores by unit, of every Trial that has both."""
+def _priced(tally: TierTally, units: Sequence[str]) -> tuple[dict[str, int], dict[str, float], int]:
+    """Pico-dollars and scores by unit, of every Trial that has both, and how many have."""
     costs: dict[str, int] = {}
     wins: dict[str, float] = {}
+    trials = 0
     for unit, cost, score in zip(units, tally.costs, tally.scores, strict=True):
         if cost >= 0 and score >= 0:
             costs[unit] = costs.get(unit, 0) + cost
             wins[unit] = wins.get(unit, 0.0) + score
-    return costs, wins
+            trials += 1
+    return costs, wins, trials
 
 
 def _score_interval(scored: Sequence[float], units: Sequence[str]) -> tuple[float | None, float | None]:

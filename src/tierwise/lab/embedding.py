@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from ..clock import now_us, tick_us
+from ..config.rows import EMBEDDING_DIALECTS
 from ..errors import SuiteError
 from ..http1 import Pool
 from ..nouns import Case, Price
 from ..upstream import Deployment
-from ..upstream.embedding import DIALECTS, cosine, embed
+from ..upstream.embedding import cosine, embed
 from .asking import ChatTier
 from .records import TierCard
 from .replies import Answering, Reply
@@ -39,7 +40,7 @@ class Embedder:
 
 def embedder_of(tier: Answering, pool: Pool) -> Embedder:
     """The Embedder at the place a model was found. Raises SuiteError where no embeddings are spoken."""
-    if not isinstance(tier, ChatTier) or tier.deployment.provider.dialect not in DIALECTS:
+    if not isinstance(tier, ChatTier) or tier.deployment.provider.dialect not in EMBEDDING_DIALECTS:
         raise SuiteError(
             f"{tier.card.name} has no /v1/embeddings.", "Name an embedding model of an OpenAI-like provider."
         )

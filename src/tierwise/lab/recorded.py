@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from ..errors import SuiteError, UpstreamBroke
+from ..judging.scorers_text import text_of
 from ..money import NotMoney, usd_to_pico
 from ..nouns import Case, Price, Usage
 from .records import TierCard
@@ -56,7 +56,7 @@ def _reply(row: Row) -> Reply | None:
     if said is None and not fields.get("outcome"):
         return None
     return Reply(
-        text=_text(said),
+        text="" if said is None else text_of(said),
         outcome=str(fields.get("outcome") or "ok"),
         usage=_usage(row),
         cost_pico=_cost(row),
@@ -66,13 +66,6 @@ def _reply(row: Row) -> Reply | None:
         cached=total is None,
         served=str(fields.get("model", "")),
     )
-
-
-def _text(said: Any) -> str:
-    """The answer as the model wrote it: structured answers as JSON."""
-    if isinstance(said, dict | list | bool):
-        return json.dumps(said, ensure_ascii=False)
-    return "" if said is None else str(said)
 
 
 def _usage(row: Row) -> Usage:

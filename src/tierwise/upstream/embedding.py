@@ -16,8 +16,6 @@ from tierwise.nouns import Usage
 from .attempt import Sent, send
 from .deployment import Deployment
 
-DIALECTS = ("openai_chat", "openai_responses")
-"""Whose providers have such an endpoint."""
 _PATH = "/embeddings"
 _LARGEST = 8 << 20
 

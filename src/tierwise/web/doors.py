@@ -15,9 +15,9 @@ from collections import OrderedDict
 from msgspec import Struct
 
 from tierwise.clock import tick_us
+from tierwise.config import LOOPBACK
 from tierwise.errors import Forbidden, LimitRefused, Unauthenticated
 
-_LOOPBACK = frozenset(("127.0.0.1", "localhost", "::1"))
 _WILDCARD = frozenset(("", "0.0.0.0", "::"))  # noqa: S104  compared with, not bound to
 _HOST = re.compile(r"(?:\[([0-9a-f:.]+)\]|([^\[\]:]+))(?::[0-9]{1,5})?")
 _SESSION_S = 12 * 3600
@@ -53,7 +53,7 @@ class Doors:
     @property
     def on_loopback(self) -> bool:
         """Whether only this machine can reach the control port."""
-        return self.host in _LOOPBACK
+        return self.host in LOOPBACK
 
     def knows_host(self, header: str) -> bool:
         """Whether a Host header names this server, so that no foreign name can be rebound to it.
@@ -63,7 +63,7 @@ class Doors:
         if self.host in _WILDCARD:
             return bool(header)
         found = _HOST.fullmatch(header.lower())
-        return found is not None and (found[1] or found[2]) in _LOOPBACK | {self.host.lower()}
+        return found is not None and (found[1] or found[2]) in (*LOOPBACK, self.host.lower())
 
     def check_secret(self, given: str, secret: str | None, peer: str) -> None:
         """Passes when `given` is the admin secret. Raises Unauthenticated, LimitRefused after too many

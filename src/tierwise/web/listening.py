@@ -8,13 +8,12 @@ import socket
 import sys
 import threading
 
+from tierwise.config import LOOPBACK
 from tierwise.errors import ConfigError
 
 from .control import Control
 
 log = logging.getLogger("tierwise")
-
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 def start(control: Control, host: str, port: int) -> int:

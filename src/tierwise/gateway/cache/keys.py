@@ -161,7 +161,7 @@ def _acts(walk: Walk, form: Canonical) -> bool:
     if named.isdisjoint(_ACTS) and not walk.outline.tools:
         return False
     try:
-        refuse_acts(walk, walk.ask())
+        refuse_acts(walk.ask())
     except LossRefused:
         return True
     return False

@@ -114,8 +114,7 @@ def function_of(name: str) -> Callable[[str], Sequence[float]] | None:
     if EMBEDDING_FUNCTION.fullmatch(name) is None:
         return None
     module, _, function = name.partition(":")
-    here = os.getcwd()
-    if here not in sys.path:
+    if module not in sys.modules and (here := os.getcwd()) not in sys.path:
         sys.path.append(here)
     try:
         found: Callable[[str], Sequence[float]] = getattr(importlib.import_module(module), function)
