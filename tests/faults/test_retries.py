@@ -96,6 +96,16 @@ def test_the_route_says_who_failed_and_who_serves_instead(world: World) -> None:
     assert world.gateway.closes()[-1]["route"] == got.headers["x-tierwise-route"]
 
 
+def test_the_cost_of_a_reply_is_that_of_all_its_attempts(world: World) -> None:
+    """One that broke off is booked by estimate: it may have been billed."""
+    world.first.script = lambda sent: iter([RESET])
+    got = world.post(provider={"fallback": [OPUS]})
+    costs = [row["cost_pico"] for row in world.gateway.closes()]
+    assert len(costs) > 1
+    assert min(costs) > 0
+    assert got.headers["x-tierwise-cost-usd"] == f"{sum(costs) / 10**12:.12f}"
+
+
 @pytest.mark.parametrize("status", [408, 409])
 def test_408_and_409_are_the_requests_own(world: World, status: int) -> None:
     world.first.script = refusal(status)

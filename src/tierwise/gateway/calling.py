@@ -183,7 +183,7 @@ class Caller:
 
     def _affords(self, walk: Walk, candidate: Candidate) -> bool:
         """Whether one more Attempt fits under the cap of `walk`, beside those that failed."""
-        return walk.spent_pico + walk.least(candidate) <= (walk.max_cost_pico or 0)
+        return (walk.spent_pico or 0) + walk.least(candidate) <= (walk.max_cost_pico or 0)
 
     async def _placed(self, attempt: Attempt, sent: Sent, retry: bool) -> Live:
         placed = self.placing.place(attempt.walk, attempt.deployment, sent)

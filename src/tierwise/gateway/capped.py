@@ -143,7 +143,7 @@ class _Capped:
     def __init__(self, walk: Walk, live: Live, reply: Reply) -> None:
         assert walk.max_cost_pico is not None
         self.walk, self.live, self.reply = walk, live, reply
-        self.most_pico = walk.max_cost_pico - walk.spent_pico
+        self.most_pico = walk.max_cost_pico - (walk.spent_pico or 0)  # what has no price is not called
         self.same = live.reader is None
         self.reader: StreamReader = live.reader or live.entry.deployment.dialect.reader()
         self.writer: StreamWriter = walk.surface.writer(walk.ask())

@@ -147,8 +147,8 @@ class Entry:
         usage = self.final_usage(outcome, error)
         usage, cost = charge(deployment, usage, at_us, self._estimated)
         self.cost_pico = cost.pico
-        if walk.max_cost_pico is not None:
-            walk.spent_pico += cost.pico or 0
+        before = walk.spent_pico
+        walk.spent_pico = None if before is None or cost.pico is None else before + cost.pico
         ttft = self.first_us - self.sent_us if self.first_us is not None else None
         asked, reference = baselines(self, usage, at_us)
         total_us, metrics = now - walk.began_us, self._book.metrics

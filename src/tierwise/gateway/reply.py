@@ -180,9 +180,11 @@ async def linger(live: Live) -> None:
 
 
 def head(walk: Walk, live: Live, begin: bytes, more: list[Header] | tuple[Header, ...] = ()) -> Block:
-    """The head of an answer that an Attempt gave: `begin`, ours with its cost, and `more`."""
+    """The head of an answer that an Attempt gave: `begin`, ours with the cost of the Exchange, and `more`."""
     entry = live.entry
-    return told(walk, begin, (entry.candidate.tier, entry.deployment.name), entry.cost_pico, more)
+    # Until its row is closed, what an Attempt costs is not known.
+    cost_pico = walk.spent_pico if entry.outcome is not None else None
+    return told(walk, begin, (entry.candidate.tier, entry.deployment.name), cost_pico, more)
 
 
 def told(

@@ -15,6 +15,7 @@ from tierwise.dialects.spans import lay_over
 from tierwise.errors import LossRefused, UpstreamTimeout
 from tierwise.judging.alarm import Said
 from tierwise.nouns import Answer, Ask, Candidate, Open
+from tierwise.routing.retry import acts
 from tierwise.upstream import Deployment, Sent, send
 
 from .apart import Apart
@@ -26,8 +27,6 @@ LONGEST_S = 180.0
 LONGEST_ANSWER = 4096
 """Tokens of a shadow answer where the caller named no limit. The model's own limit would set aside dollars
 for each call, and the day's cap would hold back nearly all of them."""
-# Fields that make a provider do or remember something, beyond answering.
-_ACTING = frozenset(("mcp_servers", "container", "background", "conversation"))
 
 
 async def ask(caller: Caller, walk: Walk, candidate: Candidate, scope: str) -> Said | None:
@@ -76,14 +75,13 @@ def write(walk: Walk, deployment: Deployment, candidate: Candidate) -> Sent:
 
 def refuse_acts(request: Ask) -> None:
     """Raises LossRefused unless the request only asks for words, or for calls of the caller's own tools."""
-    acts = [tool.name or tool.kind for tool in request.tools if tool.kind == "hosted"]
-    acts += sorted(_ACTING & request.extras.keys())
+    twice = acts(request)
     if request.previous_id is not None:
-        acts.append("previous_response_id")
+        twice.append("previous_response_id")
     if request.store:
-        acts.append("store")
-    if acts:
-        raise LossRefused(f"Not asked twice: {', '.join(acts)} would act twice.")
+        twice.append("store")
+    if twice:
+        raise LossRefused(f"Not asked twice: {', '.join(twice)} would act twice.")
 
 
 def _row(walk: Walk, deployment: Deployment, candidate: Candidate, scope: str) -> Open:

@@ -112,8 +112,8 @@ class Walk:
         self.session = ""
         self.tags: tuple[str, ...] = ()
         self.max_cost_pico: int | None = None
-        self.spent_pico = 0
-        """What Attempts that are over cost; kept only where there is a `max_cost_pico`."""
+        self.spent_pico: int | None = 0
+        """What Attempts that are over cost; None: not known."""
         self.deadline_s: float | None = None
         self.strict = caller.key.strict
         self.places = False

@@ -35,8 +35,10 @@ _SPENT = frozenset(
     {"insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "billing_error",
      "spend_limit_exceeded", "quota_exceeded", "credit_balance_too_low", "insufficient_funds"}
 )  # fmt: skip
-# Top-level fields by which a vendor runs tools on the caller's behalf.
-_ACTING = frozenset({"mcp_servers", "container", "background", "web_search_options"})
+ACTING = frozenset(
+    {"mcp_servers", "container", "background", "conversation", "web_search_options", "plugins"}
+)
+"""Top-level fields by which a vendor does or remembers something, beyond answering."""
 _BACKOFF_S = (1.0, 2.0)
 _LONGEST_REST_S = 3600.0
 
@@ -113,8 +115,14 @@ def repeatable(ask: Ask, at: DialectName) -> bool:
     OpenAI's responses are stored unless `store` is false.
     """
     stored = ask.store is True or (ask.dialect == at == "openai_responses" and ask.store is None)
-    acting = any(tool.kind == "hosted" for tool in ask.tools) or not _ACTING.isdisjoint(ask.extras)
-    return not (stored or acting or any(_has_file(message.parts) for message in ask.messages))
+    return not (stored or acts(ask) or any(_has_file(message.parts) for message in ask.messages))
+
+
+def acts(ask: Ask) -> list[str]:
+    """What makes a vendor act for `ask` itself: tools that it runs, fields by which it does or remembers
+    something."""
+    hosted = [tool.name or tool.kind for tool in ask.tools if tool.kind == "hosted"]
+    return hosted + sorted(name for name in ACTING & ask.extras.keys() if ask.extras[name] is not False)
 
 
 def _has_file(parts: Sequence[object]) -> bool:

@@ -169,6 +169,9 @@ def test_what_may_be_sent_twice():
     assert repeatable(Ask(responses, "m", (), store=False), responses)
     assert not repeatable(Ask(messages, "m", (), tools=(Tool("web_search", "hosted"),)), messages)
     assert repeatable(Ask(messages, "m", (), tools=(Tool("mine"),)), messages)
+    for fields in ({"conversation": "conv_1"}, {"plugins": [{"id": "web"}]}, {"web_search_options": {}}):
+        assert not repeatable(Ask(chat, "m", (), extras=fields), chat)
+    assert repeatable(Ask(responses, "m", (), store=False, extras={"background": False}), responses)
     assert not repeatable(Ask(messages, "m", (), extras={"mcp_servers": []}), messages)
     assert not repeatable(Ask(chat, "m", (), extras={"web_search_options": {}}), chat)
     file = Media("document", "file_id", "file_1")

@@ -15,6 +15,7 @@ import msgspec
 
 from tierwise.errors import LossRefused
 from tierwise.nouns import Candidate
+from tierwise.routing.retry import ACTING
 
 from ..holdout import TAG
 from ..second import refuse_acts
@@ -27,13 +28,7 @@ from .terms import Terms
 _VENDORS = (b"anthropic-", b"openai-", b"x-goog-")
 _NOT_THEIRS = frozenset((b"x-goog-api-key", b"x-goog-api-client", b"x-goog-request-params"))
 # Fields that may make a provider do more than answer: looked into only where one is there.
-_ACTS = frozenset(
-    (
-        *("tools", "mcp_servers", "container"),
-        *("store", "background", "conversation", "previous_response_id"),
-    )
-)
-_SEARCHES = frozenset(("web_search_options", "plugins"))
+_ACTS = ACTING | {"tools", "store", "previous_response_id"}
 _encode = msgspec.json.Encoder(order="sorted").encode
 
 
@@ -155,10 +150,7 @@ def _headers(walk: Walk) -> tuple[tuple[str, str], ...]:
 
 def _acts(walk: Walk, form: Canonical) -> bool:
     """Whether a provider would do more than answer: store, search, run a tool of its own."""
-    named = form.fields.keys()
-    if not named.isdisjoint(_SEARCHES):
-        return True
-    if named.isdisjoint(_ACTS) and not walk.outline.tools:
+    if form.fields.keys().isdisjoint(_ACTS) and not walk.outline.tools:
         return False
     try:
         refuse_acts(walk.ask())
