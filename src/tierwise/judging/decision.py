@@ -17,6 +17,7 @@ from ..money import usd_text
 from ..nouns import Bar, Counts, Decision, Verdict
 from .evidence import Evidence, Reading, from_counts, from_pairs
 from .paired import Pair
+from .power import MOST_CASES
 from .sequential import check_margin, decide, ln_threshold, statement
 
 MOST_MISSING = 0.02
@@ -100,8 +101,8 @@ def _verdict(found: Evidence, terms: Terms, missing: int) -> Verdict:
     blocked = _blocked(found, bar, missing)
     decision: Decision = "not_enough" if blocked else _decide(found, terms)
     more = found.more if decision == "not_enough" else None
-    if found.n < bar.least_cases:
-        more = None if decision != "not_enough" else max(more or 0, bar.least_cases - found.n)
+    if found.n < bar.least_cases and more is not None:
+        more = max(more, bar.least_cases - found.n)
     if _lost(found.n, missing):
         # The missing Cases have to be run again; how many new ones it takes cannot be told before.
         more = None
@@ -193,6 +194,9 @@ def _more(more: int | None, found: Evidence, terms: Terms, decision: Decision) -
     if decision != "not_enough":
         return ()
     if more is None:
+        if found.more is None and found.difference >= 0:
+            # A gap in the cheap tier's favour is planned for as none: a lucky start promises nothing.
+            return (f"If the tiers are truly equal, more than {MOST_CASES:,} Cases would be needed.",)
         if found.more is None:
             return (
                 "The observed loss lies so close to the margin that no feasible number of Cases decides.",
@@ -201,8 +205,12 @@ def _more(more: int | None, found: Evidence, terms: Terms, decision: Decision) -
     cost = ""
     if terms.pair_price_pico is not None:
         cost = f" for {usd_text(more * terms.pair_price_pico, 2)}"
-    truth = "are truly equal" if found.more_if_equal else "stay as observed"
-    return (f"About {more:,} more Cases{cost} would likely decide if the tiers {truth}.",)
+    truth = "if the tiers stay as observed"
+    if found.more_if_equal:
+        truth = "if the tiers are truly equal"
+    elif found.difference > 0:
+        truth = "even if the tiers are truly equal"
+    return (f"About {more:,} more Cases{cost} would likely decide {truth}.",)
 
 
 def _cautions(found: Evidence, terms: Terms, decision: Decision, missing: int) -> tuple[str, ...]:

@@ -91,8 +91,8 @@ def from_counts(counts: Counts, reading: Reading) -> Evidence:
         more, if_equal = _projected(*running, interval)
     else:
         interval, method = tango(counts, reading.level), "Tango score interval"
-        equal = more_pairs(n, 0.0, (counts.cheap_only + counts.ref_only + 1) / (n + 2), margin, alpha)
-        more, if_equal = _projected(more_pairs_binary(counts, margin, alpha), equal, interval)
+        seen, equal = (more_pairs_binary(counts, margin, alpha, equal) for equal in (False, True))
+        more, if_equal = _projected(seen, equal, interval)
     return Evidence(
         difference=difference(counts),
         interval=interval,

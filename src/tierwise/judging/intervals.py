@@ -44,16 +44,24 @@ def tango_z(counts: Counts, difference: float) -> float:
     pairs.
     """
     n, b, c = counts.n, counts.cheap_only, counts.ref_only
-    first, second = 2 * n, -b - c + (2 * n - b + c) * difference
-    third = -c * difference * (1 - difference)
-    root = math.sqrt(max(second * second - 4 * first * third, 0.0))
-    # The second form is the same root without cancellation.
-    share = (root - second) / (2 * first) if second <= 0 else -2 * third / (root + second)
-    variance = n * (2 * share + difference * (1 - difference))
+    variance = n * null_variance(b / n, c / n, difference)
     distance = b - c - n * difference
     if variance <= 0:
         return math.copysign(math.inf, distance) if distance else 0.0
     return distance / math.sqrt(variance)
+
+
+def null_variance(better: float, worse: float, difference: float) -> float:
+    """Variance of one pair's difference under the hypothesis "true difference = difference": 2p̃ + Δ(1 − Δ).
+
+    `better`, `worse`: the shares of pairs that only the cheap tier, only the reference, has right.
+    """
+    second = -better - worse + (2 - better + worse) * difference
+    third = -worse * difference * (1 - difference)
+    root = math.sqrt(max(second * second - 8 * third, 0.0))
+    # The second form is the same root without cancellation.
+    share = (root - second) / 4 if second <= 0 else -2 * third / (root + second)
+    return 2 * share + difference * (1 - difference)
 
 
 def newcombe(counts: Counts, level: float = 0.95) -> Interval:

@@ -7,6 +7,7 @@ import math
 from ..errors import SuiteError
 from ..nouns import Counts
 from .distributions import normal_quantile
+from .intervals import null_variance
 from .sequential import growth, ln_threshold
 
 RESERVE = (103, 100)
@@ -82,15 +83,31 @@ def more_pairs(n: int, gap: float, variance: float, margin: float, alpha: float)
     return max(with_reserve(needed) - n, 1)
 
 
-def more_pairs_binary(counts: Counts, margin: float, alpha: float) -> int | None:
-    """`more_pairs` from the four counts. Half a pair is added to each discordant cell, so that ψ is never
-    taken as 0.
+def more_pairs_binary(counts: Counts, margin: float, alpha: float, equal: bool = False) -> int | None:
+    """`more_pairs` from the four counts, as observed or if the tiers are `equal`.
+
+    Half a pair is added to each discordant cell, so that ψ is never taken as 0.
     """
     n = counts.n
-    gap = (counts.cheap_only - counts.ref_only) / n
     psi = (counts.cheap_only + counts.ref_only + 1) / (n + 2)
-    truth = max(min(gap, 0.0), -psi)
-    return more_pairs(n, truth, binary_variance(psi, truth), margin, alpha)
+    gap = 0.0 if equal else max(min((counts.cheap_only - counts.ref_only) / n, 0.0), -psi)
+    more = more_pairs(n, gap, binary_variance(psi, gap), margin, alpha)
+    if more is None:
+        return None
+    needed = _needed_by_score(psi, gap, margin, alpha)
+    return None if needed > MOST_CASES else max(needed - n, more)
+
+
+def _needed_by_score(psi: float, gap: float, margin: float, alpha: float) -> int:
+    """Pairs for Tango's interval to tell `gap` from −margin with 80 % power (Nam 1997).
+
+    n = (z_{1−α}·s₀ + z_power·s₁)²/(gap + margin)², s₀² the variance under a gap of −margin, s₁² = ψ − gap².
+    At a small ψ s₀ is well above s₁, and `needed_pairs` falls short: to 71 % power at ψ 5 %, margin 5 points.
+    """
+    null = math.sqrt(max(null_variance((psi + gap) / 2, (psi - gap) / 2, -margin), 0.0))
+    wide = normal_quantile(1 - alpha) * null
+    wide += normal_quantile(POWER) * math.sqrt(binary_variance(psi, gap))
+    return math.ceil(wide**2 / (gap + margin) ** 2)
 
 
 def more_pairs_running(

@@ -91,7 +91,7 @@ def test_the_price_of_more():
 
 def test_a_gap_at_the_margin_is_projected_for_equal_tiers():
     verdict = judge_counts(Counts(50, 5, 10, 35))
-    assert verdict.more_cases == 300
+    assert verdict.more_cases == 305
     assert "if the tiers are truly equal" in said(verdict)
 
 
@@ -100,6 +100,21 @@ def test_a_gap_at_the_margin_that_is_surely_there_has_no_number():
     assert verdict.decision == "not_enough"
     assert verdict.more_cases is None
     assert "no feasible number" in said(verdict)
+
+
+def test_few_cases_of_which_no_number_decides_are_promised_nothing():
+    verdict = judge_counts(Counts(8, 1, 1, 0), Terms(bar=Bar(margin=0.005)))
+    assert (verdict.decision, verdict.more_cases) == ("not_enough", None)
+
+
+def test_a_lucky_start_is_projected_for_equal_tiers_and_says_so():
+    verdict = judge_counts(Counts(37, 9, 4, 0), Terms(bar=Bar(margin=0.02)))
+    assert verdict.more_cases is not None
+    assert "even if the tiers are truly equal" in said(verdict)
+    verdict = judge_counts(Counts(28, 2, 0, 0), Terms(bar=Bar(margin=0.005)))
+    assert verdict.more_cases is None
+    assert "If the tiers are truly equal, more than 20,000 Cases would be needed." in said(verdict)
+    assert "observed loss" not in said(verdict)
 
 
 def test_above_ten_points_the_reason_says_so():

@@ -9,6 +9,7 @@ from collections import Counter
 import pytest
 
 from tierwise.errors import SuiteError
+from tierwise.judging.intervals import tango
 from tierwise.judging.power import (
     binary_variance,
     more_pairs,
@@ -75,6 +76,31 @@ def test_more_pairs_without_discordance_seen_yet():
     more = more_pairs_binary(Counts(20, 0, 0, 0), 0.05, 0.05)
     assert more is not None
     assert 20 < more < 200
+
+
+@pytest.mark.parametrize(
+    ("cells", "bar"),
+    [
+        ((50, 0, 0, 0), (0.05, 0.05)),
+        ((100, 0, 0, 0), (0.02, 0.01)),
+        ((49, 0, 1, 0), (0.1, 0.025)),
+        ((19, 0, 1, 0), (0.1, 0.05)),
+        ((91, 3, 6, 0), (0.05, 0.05)),
+        ((80, 4, 16, 0), (0.05, 0.05)),
+        ((39, 1, 0, 10), (0.05, 0.05)),
+    ],
+)
+def test_more_pairs_have_the_power_they_are_planned_for(cells, bar):
+    """Drawn as observed, so many further Cases let Tango's interval decide four times in five, about."""
+    counts, draw, (margin, alpha) = Counts(*cells), random.Random(1), bar
+    more = more_pairs_binary(counts, margin, alpha)
+    assert more is not None
+    decided = 0
+    for _ in range(200):
+        drawn = Counter(draw.choices(range(4), cells, k=counts.n + more))
+        low, high = tango(Counts(*(drawn[i] for i in range(4))), 1 - 2 * alpha)
+        decided += low > -margin or high < -margin
+    assert decided >= 145
 
 
 @pytest.mark.parametrize("cells", [(80, 10, 10, 0), (60, 10, 20, 10), (70, 5, 15, 10), (91, 3, 6, 0)])
