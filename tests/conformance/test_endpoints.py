@@ -147,3 +147,17 @@ def test_a_session_with_a_warm_cache_stays_on_its_tier(world: World) -> None:
         "/anthropic/v1/messages", {"model": "task/coding", **body}, {"x-tierwise-session": "s-2"}
     )
     assert free.headers["x-tierwise-tier"] == "sonnet"
+
+
+def test_a_session_of_responses_without_a_name_stays_on_its_tier(world: World) -> None:
+    asked: dict[str, Any] = {"store": False, "reasoning": {"effort": "low"}, "max_output_tokens": 60}
+    begun = [{"role": "developer", "content": "Be kind."}, {"role": "user", "content": world.dialect}]
+    more = [
+        {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "Yes."}]},
+        {"role": "user", "content": "And then?"},
+    ]
+    tiers = [
+        world.post("/v1/responses", {"model": model, "input": items, **asked}).headers["x-tierwise-tier"]
+        for model, items in (("task/summarization", begun), ("task/coding", [*begun, *more]))
+    ]
+    assert tiers == ["haiku", "haiku"]

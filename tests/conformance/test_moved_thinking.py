@@ -156,3 +156,22 @@ def test_sealed_thinking_goes_to_no_responses_provider(responses: World) -> None
     got = responses.ask("kimi", "/v1/responses")
     assert got.status == 200, got.body
     assert got.headers["x-tierwise-losses"] == "thinking.replay"
+
+
+def test_another_conversation_of_a_session_leaves_thinking_alone(claude: World) -> None:
+    """Claude Code's titles and sub-agents carry its session, and may be another vendor's."""
+    assert said(claude, "kimi") == ("kimi knew 0", set())
+    for _ in range(2):
+        main, claude.turns = claude.turns, [{"role": "user", "content": "A title?"}]
+        said(claude, "glm")
+        said(claude, "glm")
+        claude.turns = main
+        knew = len([turn for turn in main if turn["role"] == "assistant"])
+        assert said(claude, "kimi") == (f"kimi knew {knew}", set())
+
+
+def test_two_vendors_tried_on_one_prompt_keep_their_own_thinking(claude: World) -> None:
+    conversations: dict[str, list[dict[str, Any]]] = {"kimi": [HELLO], "glm": [HELLO]}
+    for turn in range(3):
+        for vendor, claude.turns in conversations.items():
+            assert said(claude, vendor) == (f"{vendor} knew {turn}", set())

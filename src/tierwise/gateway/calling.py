@@ -343,8 +343,8 @@ def own_thinking(walk: Walk, signed: Signed, deployment: Deployment) -> Ask | No
     """The request without thinking that another vendor than the Deployment's signed, None when it holds
     none. Notes who serves the session now."""
     by = signer_of(deployment)
-    if by == signed.by and not signed.seals:
-        walk.moved = signed
+    if by in signed.by and not signed.seals:
+        walk.moved = Signed(frozenset((by,)), {})
         return None
     walk.moved = moved(signed, by, walk.ask())
     found = without_foreign(walk.ask(), walk.moved)

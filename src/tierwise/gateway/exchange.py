@@ -214,7 +214,7 @@ def choosing(gate: Gate, walk: Walk) -> None:
         walk.session = name_of(walk.body)
     bound = gate.sessions.tier_of(walk.caller.key.id, walk.session, walk.at_us) if walk.session else None
     if walk.session and walk.outline.thinking_history:
-        walk.signed = gate.signers.of(walk.caller.key.id, walk.session)
+        walk.signed = gate.signers.of(walk.caller.key.id, walk.session, walk.body)
     question = Question(walk.outline, walk.asked_task, bound, walk.prompt_tokens)
     walk.route = snapshot.routes.choose(question, gate.caller.health)
     task = snapshot.policy.tasks.get(walk.route.task)
@@ -255,8 +255,9 @@ def remember(gate: Gate, walk: Walk, entry: Entry) -> None:
     if usage is not None and not walk.outline.media:
         gate.factors.learn(entry.deployment.name, walk.prompt_tokens, usage.prompt, walk.outline.prompt_bytes)
     if walk.session:
-        signed = walk.moved or Signed(signer_of(entry.deployment), {})
-        gate.signers.keep(walk.caller.key.id, walk.session, signed)
+        signed = walk.moved or Signed(frozenset((signer_of(entry.deployment),)), {})
+        history = walk.body if walk.outline.thinking_history else b""
+        gate.signers.keep(walk.caller.key.id, walk.session, history, signed)
     bind(gate, walk, entry.candidate.tier, usage)
 
 

@@ -61,7 +61,7 @@ def name_of(body: bytes) -> str:
         turns = msgspec.json.decode(body, type=_Turns)
     except msgspec.DecodeError:
         return ""
-    first = turns.messages[:2] or turns.contents[:1] or [turns.input]
+    first = turns.messages[:2] or turns.contents[:1] or _opening(turns.input)
     # With a leading system message the first turn is the second message; else the reply must not count.
     system = bytes(turns.system)
     if (
@@ -74,3 +74,12 @@ def name_of(body: bytes) -> str:
     for turn in first:
         digest.update(bytes(turn))
     return "turns-" + digest.hexdigest()[:32]
+
+
+def _opening(told: msgspec.Raw) -> list[msgspec.Raw]:
+    """The items of Responses up to the user's first, the text where it is no list."""
+    if not bytes(told).startswith(b"["):
+        return [told]
+    items = msgspec.json.decode(told, type=list[msgspec.Raw])
+    user = next((i for i, item in enumerate(items) if b'"user"' in bytes(item)[:200]), 0)
+    return items[: user + 1]
