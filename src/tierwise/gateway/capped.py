@@ -248,7 +248,7 @@ class _Capped:
             raise error
         # The provider's own words pass; its terminator must not follow.
         self._account()
-        await self.live.entry.close("error", error.status, error, self.model)
+        await self.live.entry.close("truncated", error.status, error, self.model)
         self.reply.end(frame)
         return True
 

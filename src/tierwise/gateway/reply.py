@@ -91,7 +91,7 @@ async def _stream(walk: Walk, live: Live, reply: Reply) -> None:
     live.observe()
     if tap.error is not None:
         # The provider's own error event has passed through; its terminator must not follow.
-        await live.entry.close("error", tap.error.status, tap.error, tap.model)
+        await live.entry.close("truncated", tap.error.status, tap.error, tap.model)
         reply.end()
     elif not tap.ended:
         await broke(walk, live, reply, UpstreamBroke("The provider's stream broke off before its end."))
