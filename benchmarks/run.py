@@ -9,6 +9,7 @@ medians; written to docs/performance.md as ratios. Needs wrk and nginx (Debian p
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import shutil
@@ -68,6 +69,7 @@ cache = true
 
 def main() -> int:
     """Measures, prints, and writes the page. Exit status 1 when the tools are missing or a call failed."""
+    argparse.ArgumentParser(description="Measures, and writes docs/performance.md.").parse_args()
     missing = [name for name in ("wrk", "nginx", "taskset") if shutil.which(name) is None]
     if missing:
         print(

@@ -119,11 +119,11 @@ def test_a_provider_that_fails_is_named(world: World) -> None:
         live.post(world.gateway.port, "/v1/chat/completions", pinned, key)
     text = world.get("/").body.decode()
     assert "is not being called" in text
-    assert "Calls go to the next tier." in text
+    assert "Others answer meanwhile." in text
     for _ in range(8):
         world.call(key, "fail")
     text = world.get("/").body.decode()
-    assert "Calls go to the next tier." not in text
+    assert "Others answer meanwhile." not in text
     assert text.count("No tier is left to go to: calls fail until one answers again.") == 3
     assert "onerror" not in world.get("/tiers").body.decode()
     tiers = {each["tier"]: each for each in world.get("/api/v1/tiers").json()["tiers"]}

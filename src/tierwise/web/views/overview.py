@@ -149,9 +149,10 @@ def series(site: Site, groups: Groups, span: Span) -> Series:
 def notices(site: Site, shown: Figures, empty: bool) -> list[Notice]:
     """What needs someone, worst first."""
     down = {name: health.reason for name, health in site.health.items() if health.open}
-    left = any(tier.model not in down for tier in site.catalog.tiers.values())
+    tiers = site.catalog.tiers.values()
+    left = any(name not in down for tier in tiers for name in (tier.model, *tier.beside))
     goes = (
-        "Calls go to the next tier."
+        "Others answer meanwhile."
         if left
         else "No tier is left to go to: calls fail until one answers again."
     )
