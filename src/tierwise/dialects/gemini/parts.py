@@ -43,10 +43,11 @@ class CallIds:
         self._count = 0
         self._open: list[tuple[str, str]] = []  # (id, name) of the last turn's calls still unanswered
         self._orphans = 0
+        self._began = False
 
     def turn(self) -> None:
-        """A new model turn with calls: responses answer these, not older ones."""
-        self._open = []
+        """A new model turn begins: from its first call on, responses answer its calls, not older ones."""
+        self._began = True
 
     def call(self, given: str, name: str, arguments: str) -> str:
         """The id of a call; `arguments` matter only to ids made for answers."""
@@ -56,6 +57,8 @@ class CallIds:
             self._count += 1
             if made in self._taken:
                 made = ""
+        if self._began:
+            self._open, self._began = [], False
         self._open.append((made, name))
         return made
 

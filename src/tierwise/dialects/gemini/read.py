@@ -1,8 +1,8 @@
 """Gemini request → Ask.
 
 Function responses stand in user contents there and in messages of role `tool` here, so a content is split
-where its parts change between the two. The model and whether to stream are said by the path: they are left
-for the gateway to fill in.
+where its parts change between the two. Contents of the model that follow one another are one turn. The model
+and whether to stream are said by the path: they are left for the gateway to fill in.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from ...nouns import Ask, Message, Opaque, Part, Tool, ToolResult
+from ...nouns import Ask, Message, Opaque, Part, Text, Tool, ToolResult
 from .fields import NAME, Fields, Wire, decode_object
 from .outline import no_contents
 from .parts import CallIds, bad_role, given_ids, read_parts
@@ -80,24 +80,37 @@ def _system(value: Any) -> Iterator[Message]:
 
 def _messages(contents: list[Any]) -> Iterator[Message]:
     ids = CallIds(given_ids(contents))
+    turn: list[Part] | None = None
     for i, value in enumerate(contents):
         where = f"contents[{i}]"
         fields = Fields.of(value, where)
         role = fields.text("role") or "user"
-        raw = fields.array("parts")
-        if role == "model":
-            if any(
-                isinstance(part, dict) and part.keys() & {"functionCall", "function_call"} for part in raw
-            ):
-                ids.turn()
-        elif role not in ("user", "function", "tool"):
+        if role not in ("model", "user", "function", "tool"):
             raise bad_role(f"{where}.role", role)
-        parts = read_parts(raw, f"{where}.parts", ids)
+        if role != "model" and turn is not None:
+            yield Message("assistant", tuple(turn))
+            turn = None
+        elif role == "model" and turn is None:
+            turn = []
+            ids.turn()
+        parts = read_parts(fields.array("parts"), f"{where}.parts", ids)
         odd = tuple(Opaque(NAME, f"message.{name}", {name: v}) for name, v in fields.rest().items())
-        if role == "model":
-            yield Message("assistant", parts + odd)
-        else:
+        if turn is None:
             yield from _split(parts + odd)
+        else:
+            _go_on(turn, parts + odd)
+    if turn is not None:
+        yield Message("assistant", tuple(turn))
+
+
+def _go_on(turn: list[Part], parts: tuple[Part, ...]) -> None:
+    """Adds one more content to the model's turn. google-genai's chats hand an answer that was streamed back
+    as one content per piece, so words that were cut apart become one text again.
+    """
+    if turn and parts and isinstance(turn[-1], Text) and isinstance(parts[0], Text):
+        turn[-1] = Text(turn[-1].text + parts[0].text)
+        parts = parts[1:]
+    turn += parts
 
 
 def _split(parts: tuple[Part, ...]) -> Iterator[Message]:

@@ -143,6 +143,30 @@ def test_calls_without_ids_get_stable_ones_and_responses_find_them() -> None:
     assert [r.call_id for r in results] == [calls[0].id, calls[2].id, calls[1].id, calls[3].id]
 
 
+def test_an_answer_handed_back_piece_by_piece_is_one_turn() -> None:
+    """As google-genai's chats do with answers that were streamed."""
+    pieces: list[dict[str, Any]] = [
+        {"text": "Let"},
+        {"text": " "},
+        {"text": "me see."},
+        {"functionCall": {"name": "f"}},
+        {"functionCall": {"name": "g"}},
+    ]
+    results = [{"functionResponse": {"name": name, "response": {"result": 1}}} for name in ("f", "g")]
+    contents = [
+        *HI,
+        *({"role": "model", "parts": [piece]} for piece in pieces),
+        {"role": "user", "parts": results},
+    ]
+    answered, got = read(contents=contents).messages[1:]
+    assert answered.parts == (
+        Text("Let me see."),
+        ToolCall("call_0", "f", "{}"),
+        ToolCall("call_1", "g", "{}"),
+    )
+    assert [part.call_id for part in got.parts if isinstance(part, ToolResult)] == ["call_0", "call_1"]
+
+
 def test_made_ids_never_clash_with_given_ones() -> None:
     parts = [{"functionCall": {"name": "f"}}, {"functionCall": {"name": "f", "id": "call_0"}}]
     ids = [p.id for p in parts_of(*parts, role="model")]
