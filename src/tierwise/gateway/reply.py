@@ -62,7 +62,7 @@ async def _plain_crossed(walk: Walk, live: Live, reply: Reply, answer: Answer) -
     written = walk.surface.write_answer(answer, walk.ask())
     walk.losses += written.losses
     await live.entry.close("ok", model=answer.model)
-    reply.send(200, head(walk, live, PLAIN, written.headers), written.body)
+    reply.send(200, head(walk, live, PLAIN, [*written.headers, request_id(walk)]), written.body)
 
 
 async def _stream(walk: Walk, live: Live, reply: Reply) -> None:
@@ -104,7 +104,7 @@ async def _stream(walk: Walk, live: Live, reply: Reply) -> None:
 def begun(walk: Walk, live: Live, reply: Reply) -> Reply:
     """Sends the head of a stream; gives the Reply that its bytes go to."""
     if live.crossed:
-        reply.start(200, head(walk, live, STREAM))
+        reply.start(200, head(walk, live, STREAM, [request_id(walk)]))
         return reply
     reply.start(200, head(walk, live, STREAM, passed(live)))
     return cast(Reply, UnaskedUsage(reply)) if asks_usage(walk, live.entry.deployment) else reply
@@ -217,6 +217,12 @@ def _alike(begin: bytes, cache: bytes, decided: tuple[str, str], served: tuple[s
     named = zip(names, (*decided, *served), strict=True)
     headers = [(b"x-tierwise-cache", cache), *((name, safe(text)) for name, text in named if text)]
     return begin + header_block(headers) + b"x-tierwise-exchange: "
+
+
+def request_id(walk: Walk) -> Header:
+    """What the caller's SDK shows as the request's id, where the provider's own is not passed on."""
+    name = b"request-id" if walk.surface.name == "anthropic_messages" else b"x-request-id"
+    return name, walk.id.encode()
 
 
 def passed(live: Live) -> list[Header]:
