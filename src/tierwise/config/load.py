@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -117,7 +118,7 @@ def _catalog(file: ConfigFile, providers: Mapping[str, Provider], name: str) -> 
         if row.settings:  # they are in the words of one dialect
             dialect = providers[model.provider].dialect
             others = tuple(each for each in others if providers[models[each].provider].dialect == dialect)
-        tiers[row.name] = Tier(row.name, model.name, row.settings, others)
+        tiers[row.name] = Tier(row.name, model.name, _as_json(row.settings), others)
     if not file.tier:
         tiers = {
             tier: Tier(tier, model, beside=elsewhere.get(model, ()))
@@ -253,3 +254,12 @@ def _tier_notes(catalog: Catalog) -> list[str]:
 def _no_provider() -> str:
     variables = ", ".join(f"{vendor.variable}_API_KEY" for vendor in VENDORS)
     return f"no provider: set one of {variables}, or write a tierwise.toml with [[provider]] rows"
+
+
+def _as_json(value: Any) -> Any:
+    """Body fields as a request tells them: a Decimal would be written as a text."""
+    if isinstance(value, dict):
+        return {key: _as_json(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_as_json(inner) for inner in value]
+    return float(value) if isinstance(value, Decimal) else value

@@ -46,7 +46,7 @@ class ProviderRow(Struct, frozen=True):
 
 class TierRow(Struct, frozen=True):
     """`[[tier]]`: a model with fixed settings and a name. `settings` are body fields laid over the
-    request.
+    request; Gemini's `generationConfig` is laid over member by member.
     """
 
     name: str

@@ -20,6 +20,8 @@ _KEY = re.compile(rb'[\s,]*("(?:[^"\\]|\\.)*")\s*:\s*', re.DOTALL)
 _HEAD = re.compile(rb'\s*\{\s*"model"\s*:\s*("[^"\\]*")\s*[,}]')
 _encode = msgspec.json.Encoder().encode
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[{}\[\]]', re.DOTALL)
+# One dialect's words for the longest answer; a provider takes one of them.
+_LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
 
 
 class Member(NamedTuple):
@@ -152,3 +154,29 @@ def lay_over(body: bytes, fields: Mapping[str, Any]) -> bytes:
         at = close
     pieces.append(body[at:])
     return b"".join(pieces)
+
+
+def overrule(body: bytes, settings: Mapping[str, Any]) -> bytes:
+    """`body` with a tier's settings laid over it.
+
+    Gemini's `generationConfig` is laid over member by member, for it holds what stands at the top elsewhere;
+    a limit that the body names in another word goes, for two of them are refused.
+    """
+    if any(name in settings for name in _LIMITS):
+        body = strip(body, tuple(name for name in _LIMITS if name not in settings))
+    google = settings.get("generationConfig")
+    if isinstance(google, Mapping):
+        for member in members(body):
+            if _camel(member.key) == "generationConfig" and body[member.value : member.value + 1] == b"{":
+                inner = body[member.value : member.end]
+                twins = tuple(each.key for each in members(inner) if _camel(each.key) in google)
+                inner = lay_over(strip(inner, twins), google)
+                body = body[: member.value] + inner + body[member.end :]
+                settings = {name: value for name, value in settings.items() if name != "generationConfig"}
+                break
+    return lay_over(body, settings)
+
+
+def _camel(name: str) -> str:
+    first, *rest = name.split("_")
+    return first + "".join(word.title() for word in rest)

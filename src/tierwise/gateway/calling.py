@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from tierwise.clock import tick_us
 from tierwise.dialects.base import Dialect, StreamReader, Tap
-from tierwise.dialects.spans import lay_over, strip_within
+from tierwise.dialects.spans import overrule, strip_within
 from tierwise.dialects.whole import events_of
 from tierwise.errors import (
     BadRequest,
@@ -335,7 +335,7 @@ def write(walk: Walk, deployment: Deployment, candidate: Candidate) -> Sent:
         )
     tier = walk.snapshot.catalog.tiers.get(candidate.tier)
     if tier is not None and tier.settings:
-        body = lay_over(body, tier.settings)
+        body = overrule(body, tier.settings)
     return Sent(deployment.path(outline.stream), headers, body)
 
 

@@ -11,7 +11,7 @@ import asyncio
 from msgspec import structs
 
 from tierwise.clock import now_us
-from tierwise.dialects.spans import lay_over
+from tierwise.dialects.spans import overrule
 from tierwise.errors import LossRefused, UpstreamTimeout
 from tierwise.judging.alarm import Said
 from tierwise.nouns import Answer, Ask, Candidate, Open
@@ -67,7 +67,7 @@ def write(walk: Walk, deployment: Deployment, candidate: Candidate) -> Sent:
     plain = structs.replace(request, stream=False, include_usage=False, max_output=longest)
     written = deployment.dialect.write_request(plain, deployment.model)
     tier = walk.snapshot.catalog.tiers.get(candidate.tier)
-    body = lay_over(written.body, tier.settings) if tier is not None and tier.settings else written.body
+    body = overrule(written.body, tier.settings) if tier is not None and tier.settings else written.body
     same = deployment.dialect.name == walk.surface.name
     headers = deployment.headers(walk.request.headers if same else None, written.headers)
     return Sent(deployment.path(False), headers, body)

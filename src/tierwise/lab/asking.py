@@ -15,7 +15,7 @@ from ..config import model_at
 from ..costing import PricedModel, estimate_tokens
 from ..dialects import registry
 from ..dialects.base import StreamReader
-from ..dialects.spans import lay_over
+from ..dialects.spans import overrule
 from ..errors import UpstreamBroke, UpstreamStatus
 from ..http1 import Pool, Response
 from ..nouns import (
@@ -135,7 +135,7 @@ class ChatTier:
             written = self.deployment.dialect.write_request(ask, self.deployment.model)
             data, extra = written.body, (*written.headers, *extra)
         if self._settings:
-            data = lay_over(data, self._settings)
+            data = overrule(data, self._settings)
         headers = self.deployment.headers(None, extra)
         return Sent(self.deployment.path(True), headers, data)
 

@@ -1,0 +1,92 @@
+"""A tier's settings as its provider gets them: numbers as numbers, and nothing of the caller's but what they
+name."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+import live
+import provider
+
+TIERS = """
+[[provider]]
+name = "google"
+dialect = "gemini"
+base_url = "http://127.0.0.1:{port}"
+models = ["gem"]
+[[tier]]
+name = "warm"
+model = "agg/gpt"
+settings = {{ temperature = 0.25, max_completion_tokens = 77, logit_bias = {{ "50256" = -1.5 }} }}
+[[tier]]
+name = "gem"
+model = "google/gem"
+settings = {{ generationConfig = {{ temperature = 0.25, maxOutputTokens = 77 }} }}
+[[price]]
+model = "gem"
+input = 1
+output = 1
+"""
+
+
+GEMINI = {"candidates": [{"content": {"role": "model", "parts": [{"text": "hi"}]}, "finishReason": "STOP"}]}
+
+
+def answer(sent: provider.Sent) -> list[bytes]:
+    google = sent.path.endswith(":generateContent")
+    return [provider.whole(200, GEMINI if google else provider.chat())]
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[provider.Provider, live.Gateway, str]]:
+    upstream = provider.Provider(answer)
+    toml = live.config("openai_chat", upstream.port, ["gpt"], extra=TIERS.format(port=upstream.port))
+    gateway = live.Gateway(tmp_path_factory.mktemp("settings"), toml)
+    yield upstream, gateway, gateway.key()
+    assert gateway.stop() == 0
+    upstream.close()
+
+
+def sent(world: Any, path: str, body: dict[str, Any]) -> dict[str, Any]:
+    upstream, gateway, key = world
+    live.post(gateway.port, path, body, key)
+    got: dict[str, Any] = json.loads(upstream.sent[-1].body)
+    return got
+
+
+def chat(**more: Any) -> dict[str, Any]:
+    return {"model": "tier/warm", "messages": [{"role": "user", "content": "hi"}], **more}
+
+
+def test_a_number_with_a_point_is_sent_as_a_number(world: Any) -> None:
+    got = sent(world, "/v1/chat/completions", chat())
+    assert got["temperature"] == 0.25
+    assert got["logit_bias"] == {"50256": -1.5}
+
+
+@pytest.mark.parametrize("word", ["max_tokens", "max_completion_tokens"])
+def test_the_tiers_limit_is_the_only_one(world: Any, word: str) -> None:
+    got = sent(world, "/v1/chat/completions", chat(**{word: 500}, top_p=0.5))
+    assert {name: value for name, value in got.items() if "tokens" in name} == {"max_completion_tokens": 77}
+    assert got["top_p"] == 0.5
+
+
+@pytest.mark.parametrize("name", ["generationConfig", "generation_config"])
+def test_what_a_gemini_tier_does_not_set_stays_the_callers(world: Any, name: str) -> None:
+    limit = "max_output_tokens" if "_" in name else "maxOutputTokens"
+    config = {"stopSequences": ["END"], limit: 5, "topP": 0.5}
+    body = {"contents": [{"parts": [{"text": "hi"}]}], name: config}
+    got = sent(world, "/gemini/v1beta/models/tier%2Fgem:generateContent", body)
+    wanted = {"stopSequences": ["END"], "topP": 0.5, "temperature": 0.25, "maxOutputTokens": 77}
+    assert got[name] == wanted
+    assert ("generationConfig" in got) == (name == "generationConfig")
+
+
+def test_what_a_caller_of_another_dialect_said_reaches_a_gemini_tier(world: Any) -> None:
+    body = chat(stop=["END"], max_tokens=5, top_p=0.5) | {"model": "tier/gem"}
+    got = sent(world, "/v1/chat/completions", body)["generationConfig"]
+    assert got == {"stopSequences": ["END"], "topP": 0.5, "temperature": 0.25, "maxOutputTokens": 77}
