@@ -136,6 +136,21 @@ def test_a_provider_that_fails_is_named(world: World) -> None:
     )
 
 
+def test_a_tier_whose_model_another_provider_has_is_left(tmp_path: Path) -> None:
+    spare = provider.Provider(answer)
+    more = '[[tier]]\nname = "only"\nmodel = "anthropic/claude-haiku-4"\n'
+    more += live.config("openai_chat", spare.port).replace('"agg"', '"spare"')
+    world = World(tmp_path / "w", more=more)
+    key, model = world.gateway.key(), "agg/anthropic/claude-haiku-4"
+    for _ in range(8):
+        body = {"model": model, "messages": [{"role": "user", "content": "fail"}], "max_tokens": 9}
+        live.post(world.gateway.port, "/v1/chat/completions", body, key)
+    text = world.get("/").body.decode()
+    assert "is not being called" in text
+    assert "Others answer meanwhile." in text
+    assert world.gateway.stop() == 0
+
+
 def test_two_admins_one_policy(world: World) -> None:
     base = world.get("/api/v1/policy").json()["version"]
     mine, theirs = RULE.format("sonnet"), RULE.format("haiku")
