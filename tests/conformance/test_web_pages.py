@@ -151,6 +151,23 @@ def test_a_tier_whose_model_another_provider_has_is_left(tmp_path: Path) -> None
     assert world.gateway.stop() == 0
 
 
+def test_who_was_turned_away_is_told(world: World) -> None:
+    assert "refused by this gateway" not in world.get("/").body.decode()
+    for limits in (("--rpm", "1"), ("--budget-usd", "0.000001")):
+        key = world.gateway.key(*limits)
+        assert {world.call(key, "hello").status for _ in range(3)} & {402, 429}
+    text = world.get("/").body.decode()
+    assert "since its start: 3 by a budget, 2 by a key&#39;s limits." in text
+
+
+def test_a_store_of_limits_that_is_away_is_told(tmp_path: Path) -> None:
+    pytest.importorskip("redis", reason="the extra `redis` is not installed")
+    world = World(tmp_path / "w", more=f'redis = "redis://127.0.0.1:{live.free_port()}/0"\n')
+    world.call(world.gateway.key("--rpm", "9"), "hello")
+    assert live.wait_for(lambda: b"each keeps to its share" in world.get("/").body)
+    assert world.gateway.stop() == 0
+
+
 def test_two_admins_one_policy(world: World) -> None:
     base = world.get("/api/v1/policy").json()["version"]
     mine, theirs = RULE.format("sonnet"), RULE.format("haiku")

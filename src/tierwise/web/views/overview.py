@@ -146,6 +146,25 @@ def series(site: Site, groups: Groups, span: Span) -> Series:
     return Series(starts, step, names, spend, calls)
 
 
+def plight(site: Site) -> list[Notice]:
+    """What this gateway waits for, and whom it turned away."""
+    gate, found = site.control.gate, []
+    failing_us = gate.ledger.failing_us()
+    if failing_us:
+        what = f"The ledger could not be written for {failing_us // 1_000_000} s: new calls are refused."
+        found.append(Notice("bad", what, "The gateway's log says why. It goes on by itself once it can."))
+    if gate.admission.away:
+        what = "The store of limits that replicas share cannot be reached: each keeps to its share of them."
+        found.append(Notice("warn", what, "Look at Valkey or Redis. Its limits apply again once it answers."))
+    kinds = (("budget", "by a budget"), ("rate_limit", "by a key's limits"), ("overloaded", "overloaded"))
+    refused = gate.metrics.refused
+    turned = [f"{refused[kind]:,} {words}" for kind, words in kinds if refused[kind]]
+    if turned:
+        what = f"Requests refused by this gateway since its start: {', '.join(turned)}."
+        found.append(Notice("note", what, "A refused request is no call and in no sum.", "/keys"))
+    return found
+
+
 def notices(site: Site, shown: Figures, empty: bool) -> list[Notice]:
     """What needs someone, worst first."""
     down = {name: health.reason for name, health in site.health.items() if health.open}
@@ -165,6 +184,7 @@ def notices(site: Site, shown: Figures, empty: bool) -> list[Notice]:
         )
         for name, reason in sorted(down.items())
     ]
+    found += plight(site)
     if not site.catalog.providers:
         found.append(
             Notice("bad", "No provider is configured.", "Set an API key or write [[provider]] rows, restart.")
