@@ -67,8 +67,8 @@ class Place(Protocol):
     async def submit(self, job: str, file: str, items: Sequence[Item]) -> str:
         """The id of the provider's batch."""
 
-    async def find(self, job: str) -> str:
-        """The id of the batch that was made for `job`; "" when there is none, or it cannot be told."""
+    async def find(self, job: str) -> str | None:
+        """The id of the batch that was made for `job`; "" when there is none, None when it cannot be told."""
 
     async def look(self, id: str) -> Ticket:
         """How far it is."""
@@ -293,9 +293,8 @@ class AnthropicPlace:
         requests = [{"custom_id": item.name, "params": Raw(item.body)} for item in items]
         return _safe((await self._post.read("POST", self._PATH, _Made, {"requests": requests})).id)
 
-    async def find(self, job: str) -> str:
+    async def find(self, job: str) -> None:
         """See Place. A message batch carries no words of ours."""
-        return ""
 
     async def look(self, id: str) -> Ticket:
         """See Place."""

@@ -36,6 +36,8 @@ _LEAST_LOOK_US, _MOST_LOOK_US = 500_000, 60_000_000
 _HOUR_US = 3_600_000_000
 _GROUP = 50
 _AGAIN = (408, 409, 429, 500, 502, 503, 504, 529)
+_BUSY = (429, 503, 529)
+"""Refusals that say for certain that nothing was taken."""
 T = TypeVar("T")
 
 
@@ -54,6 +56,9 @@ class Native:
         self._store = store
         self._look_us: dict[str, int] = {}
         self._cancelled: set[str] = set()
+        self._broken = 0
+        self.handed_over = False
+        """Whether every row that a provider's batch may take has been given to one."""
 
     def suits(self, batch: Batch) -> bool:
         """Whether a provider's batch has the time it may take."""
@@ -78,6 +83,7 @@ class Native:
             for spot, group in groups.items():
                 job = Job(new_id("job"), batch.id, *spot, at_us=now_us())
                 await self._start(batch, job, deployments[spot], group)
+        self.handed_over = True
 
     async def follow(self, batch: Batch) -> None:
         """Looks after the jobs under way: what came back is settled, what a crash left is taken up."""
@@ -179,8 +185,8 @@ class Native:
         file = await patiently(lambda: place.upload(job.id, items))
         job = structs.replace(job, state="submitting", input_file=file)
         await jobs.save(self._store, job)
-        # Not asked twice: a provider that broke off may have taken it.
-        upstream = await place.submit(job.id, file, items)
+        # Asked twice only where it was refused in passing: a provider that broke off may have taken it.
+        upstream = await patiently(lambda: place.submit(job.id, file, items), _BUSY)
         await jobs.save(self._store, structs.replace(job, state="sent", upstream=upstream))
         log.info("%d rows are batch %s at %s", len(items), upstream, job.provider)
 
@@ -201,10 +207,18 @@ class Native:
             await jobs.save(self._store, structs.replace(job, state="sent", upstream=upstream))
             return
         rows = await jobs.held(self._store, job)
+        if upstream is None:
+            log.warning(
+                "batch %s: %s may have taken %d rows: booked by estimate, they are asked again",
+                batch.id, job.provider, len(rows),
+            )  # fmt: skip
         for row in rows.values():
-            await pages.Returned(self._gate, batch, row).unanswered(499, None)
+            returned = pages.Returned(self._gate, batch, row)
+            await (returned.lost() if upstream is None else returned.unanswered(499, None))
             await self._store.put_back(row, 0.0)
         await jobs.save(self._store, structs.replace(job, state="ended"))
+        self._broken += 1
+        self.handed_over = self._broken >= _TRIES  # where it always breaks they are asked one by one
 
     # --- back from the provider
 
@@ -272,15 +286,18 @@ class Native:
         settled.clear()
 
 
-async def patiently(ask: Callable[[], Awaitable[T]]) -> T:
-    """`ask`, again after a pause where it failed in passing. Raises UpstreamError."""
+async def patiently(ask: Callable[[], Awaitable[T]], only: tuple[int, ...] = ()) -> T:
+    """`ask`, again after a pause where it failed in passing, with `only` where it failed with one of these.
+    Raises UpstreamError.
+    """
     tries = 0
     while True:
         try:
             return await ask()
         except UpstreamError as error:
             tries += 1
-            if tries >= _TRIES or (isinstance(error, UpstreamStatus) and error.status not in _AGAIN):
+            passing = error.status in (only or _AGAIN) if isinstance(error, UpstreamStatus) else not only
+            if tries >= _TRIES or not passing:
                 raise
         await asyncio.sleep(_FIRST_WAIT_S * 2**tries)
 

@@ -12,14 +12,15 @@ from msgspec import Struct, structs
 from tierwise.batches import Batch, Row
 from tierwise.clock import now_us, tick_us
 from tierwise.costing import batch_share
-from tierwise.errors import StoreError, TierwiseError
+from tierwise.errors import StoreError, TierwiseError, UpstreamBroke
 from tierwise.http1 import Request
 from tierwise.nouns import Loss, Outcome, Route, Usage
 from tierwise.upstream import Deployment, Said
 
 from ..auth import caller_for
+from ..calling import said as answer_bytes
 from ..exchange import Gate
-from ..recording import Entry
+from ..recording import Entry, credible
 from ..reply import own_words, presentable
 from ..walk import Walk
 from .asking import Answered, Kept
@@ -28,6 +29,8 @@ from .paths import asked_as
 log = logging.getLogger("tierwise")
 
 _BATCH = "batch"
+_IN_BATCH = Usage(source="estimated", service_tier=_BATCH)
+"""Of a row whose tokens nobody told."""
 
 
 class Leaf(Struct, frozen=True):
@@ -116,22 +119,32 @@ class Returned:
         """Booked at nothing: the provider never answered it."""
         await self._closed("cancelled" if error is None else "error", status, error)
 
+    async def lost(self) -> None:
+        """Booked by estimate: the provider may have taken it, and nobody will ever hear."""
+        self._entry.usage = _IN_BATCH
+        error = UpstreamBroke(
+            "It cannot be told whether the provider took this row's batch.", "It is asked again."
+        )
+        await self._closed("error", error.status, error)
+
     def _read(self, body: bytes) -> tuple[bytes, str | None]:
         """The answer in the caller's dialect, and the model that gave it; its usage goes on the page."""
         walk, entry, dialect = self._walk, self._entry, self._deployment.dialect
         errand = walk.kind.errand
         usage = dialect.usage(body) if errand is None else errand.usage(body)
-        model = dialect.served_model(body) if errand is None else None
-        if errand is None and dialect.name != walk.surface.name:
+        # Whatever the reply says of its tier: it was asked and is billed as part of a batch.
+        believed = usage if usage is not None and credible(usage) else _IN_BATCH
+        entry.usage = structs.replace(believed, service_tier=_BATCH)
+        if errand is not None:
+            return body, None
+        entry.text_bytes = answer_bytes(dialect, body)
+        model = dialect.served_model(body)
+        if dialect.name != walk.surface.name:
             answer = dialect.read_answer(body)
-            usage, model = answer.usage or usage, answer.model
+            model = answer.model
             written = walk.surface.write_answer(answer, walk.ask())
             walk.losses += written.losses
             body = written.body
-        if usage is None:
-            usage = Usage(walk.prompt_tokens, source="estimated")
-        # Whatever the reply says of its tier: it was asked and is billed as part of a batch.
-        entry.usage = structs.replace(usage, service_tier=_BATCH)
         return body, model
 
     async def _closed(

@@ -55,7 +55,6 @@ class Work:
         self._asking: set[asyncio.Task[None]] = set()
         self._bell = asyncio.Event()
         self._native = Native(gate, store)
-        self._handed_over = False
         self.id = id
         self.stopping = False
 
@@ -91,9 +90,8 @@ class Work:
             await self._native.follow(batch)
         if is_over(batch):
             return await self._end_early(batch)
-        if self._native.suits(batch) and not self._handed_over:
+        if self._native.suits(batch) and not self._native.handed_over:
             await self._native.hand_over(batch)
-            self._handed_over = True
         wait_s = _LOOK_S
         self._room.hungry.add(self.id)
         free = self._room.free(len(self._asking))
