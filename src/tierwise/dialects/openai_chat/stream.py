@@ -135,6 +135,8 @@ class ChatReader(PieceReader[sse.Frame]):
             if not choice.finished:
                 self._choice(choice, value, events)
             usage = usage or value.get("usage")  # Moonshot puts it into the choice
+        if isinstance(groq := chunk.get("x_groq"), dict):
+            usage = usage or groq.get("usage")
         if not listed and usage:
             self._close(events)
         self._tier = _text(chunk.get("service_tier")) or self._tier

@@ -43,12 +43,17 @@ class _Choice(Struct):
     usage: Wire | None = None
 
 
+class _Groq(Struct):
+    usage: Wire | None = None
+
+
 class _Chunk(Struct):
     choices: list[_Choice] | None = None
     usage: Wire | None = None
     error: Any = None
     model: str | None = None
     service_tier: str | None = None
+    x_groq: _Groq | None = None
 
 
 _CHUNK = msgspec.json.Decoder(_Chunk)
@@ -127,6 +132,8 @@ class ChatTap:
             wire = wire or choice.usage  # Moonshot puts it into the choice
             if choice.delta is not None:
                 self._delta(choice.delta)
+        if wire is None and chunk.x_groq is not None:
+            wire = chunk.x_groq.usage  # Groq tells it here also where it was not asked for
         if wire is not None and wire.said():
             self.usage = from_wire(wire, self._tier)
 

@@ -4,8 +4,8 @@ On the wire `prompt_tokens` includes cached, written and audio tokens and `compl
 reasoning; in Usage every token is in exactly one bucket. OpenAI's cache writes (30 minutes, 1.25 × since
 gpt-5.6) are kept in `cache_write_5m`, the bucket of the same price. Variants of other vendors are read too:
 DeepSeek's `prompt_cache_hit_tokens`, Moonshot's top-level `cached_tokens`, the Anthropic names that
-aggregators add, and a `total_tokens` that counts thinking which `completion_tokens` leaves out (xAI, Gemini's
-compatible endpoint).
+aggregators add, a `total_tokens` that counts thinking which `completion_tokens` leaves out (xAI, Gemini's
+compatible endpoint), and of streams Groq's `x_groq.usage`.
 """
 
 from __future__ import annotations

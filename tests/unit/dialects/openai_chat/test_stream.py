@@ -139,6 +139,12 @@ def test_servers_end_differently(chunks: list[bytes]) -> None:
     assert UsageSeen(Usage(10, output=4)) in found
 
 
+def test_groq_tells_its_usage_unasked() -> None:
+    found = events(chunk({"content": "a"}), chunk(finish="stop", x_groq={"id": "r", "usage": USAGE}), DONE)
+    assert UsageSeen(Usage(10, output=4)) in found
+    assert found[-1] == Ended()
+
+
 def test_without_a_terminator_there_is_no_ended() -> None:
     found = events(chunk({"content": "a"}), chunk(finish="stop"))
     assert found[-2:] == [BlockStop(0), Finished("stop")]

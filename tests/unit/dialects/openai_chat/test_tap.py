@@ -121,6 +121,7 @@ def test_usage_of_other_servers_and_the_last_one_counts() -> None:
         chunk(usage=USAGE),
         inside,
         b'data: {"usage" : {"prompt_tokens":10,"completion_tokens":4},"choices":[]}\n',
+        chunk(x_groq={"id": "req_1", "usage": {**USAGE, "queue_time": 0.07}}),
     ):
         tap, _ = tapped(running + running + last + DONE, True)
         assert tap.usage == Usage(10, output=4)
