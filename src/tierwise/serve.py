@@ -362,7 +362,10 @@ async def _watch(running: Running, environ: Mapping[str, str]) -> None:
         now = _stamps(running.settings)
         if now != running.seen:
             running.seen = now
-            running.reload(environ)
+            try:
+                running.reload(environ)
+            except Exception:  # recorded: the log; the next change is looked at like any other
+                log.exception("configuration not reloaded, the old one stays")
 
 
 async def _roll(running: Running) -> None:
@@ -394,7 +397,7 @@ async def _lull(longest_s: float) -> None:
             return
 
 
-def _stamps(settings: Settings) -> tuple[tuple[str, int, int], ...]:
+def _stamps(settings: Settings) -> tuple[tuple[str, int, int, int], ...]:
     stamps = []
     files = (settings.path, settings.policy_path)
     for path in files:
@@ -402,7 +405,8 @@ def _stamps(settings: Settings) -> tuple[tuple[str, int, int], ...]:
             continue
         try:
             stat = os.stat(path)
-        except FileNotFoundError:
+        except OSError:
             continue
-        stamps.append((str(path), stat.st_mtime_ns, stat.st_size))
+        # The file's number too: one that is moved there may be as old and as long.
+        stamps.append((str(path), stat.st_ino, stat.st_mtime_ns, stat.st_size))
     return tuple(stamps)

@@ -169,6 +169,40 @@ def test_reload_takes_a_good_file_and_keeps_the_old_one_for_a_bad_one(tmp_path: 
     assert gateway.stop() == 0
 
 
+def test_reload_outlives_files_that_stop_the_reader(tmp_path: Path) -> None:
+    folder = tmp_path / "etc"
+    folder.mkdir()
+    file = folder / "tierwise.toml"
+    good = live.config("openai_chat", live.free_port())
+    file.write_text(good)
+    gateway = live.Process(
+        tmp_path, "serve", "--config", str(file), "--port", str(live.free_port()),
+        "--admin-port", str(live.free_port()),
+    )  # fmt: skip
+
+    def told(words: str) -> bool:
+        return live.wait_for(lambda: words in gateway.log.read_text())
+
+    file.write_text("a = " + "[" * 100_000)
+    assert told("is not TOML: maximum recursion depth exceeded")
+    file.write_text(good + "[server]\nport = " + "9" * 5000)
+    assert told("is not TOML: Exceeds the limit")
+    # The folder is gone and a file in its place: nothing under it can even be looked at.
+    folder.rename(tmp_path / "away")
+    folder.touch()
+    assert told("Not a directory")
+    folder.unlink()
+    (tmp_path / "away").rename(folder)
+    # As old and as long as the file before, as an image's or an archive's files are.
+    for word in ("first", "other"):
+        (tmp_path / "new").write_text(good + f"[server]\nnot_{word} = 1\n")
+        os.utime(tmp_path / "new", (10**9, 10**9))
+        (tmp_path / "new").replace(file)
+        assert told(f"not_{word}")
+    assert "Traceback" not in gateway.log.read_text()
+    assert gateway.stop() == 0
+
+
 def test_a_file_in_the_working_folder_that_goes_away_changes_nothing(tmp_path: Path) -> None:
     file = tmp_path / "tierwise.toml"
     file.write_text(live.config("openai_chat", live.free_port()))

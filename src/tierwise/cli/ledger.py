@@ -55,7 +55,7 @@ def database_url(db: str | None, config: Path | None) -> str:
         if config is None:
             return DEFAULT_URL
         raise ConfigError(f"There is no {path}.", "Give --config the path of a tierwise.toml.") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(f"{path} cannot be read: {error}.", "Correct it, or give --db.") from None
     server = said.get("server", {})
     url = server.get("db", DEFAULT_URL) if isinstance(server, dict) else DEFAULT_URL

@@ -32,9 +32,9 @@ def parse(text: str, name: str) -> dict[str, Any]:
     """
     try:
         tables = tomllib.loads(text, parse_float=Decimal)
-    except tomllib.TOMLDecodeError as error:
+        return {key: _plain(value) for key, value in tables.items()}
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"{name} is not TOML: {error}.", "See https://toml.io for the syntax.") from None
-    return {key: _plain(value) for key, value in tables.items()}
 
 
 def read_text(path: Path, hint: str = "Give --config the path of a tierwise.toml.") -> str:
