@@ -350,6 +350,7 @@ async def _watch(running: Running, environ: Mapping[str, str]) -> None:
     swept_us = now_us()
     while True:
         await asyncio.sleep(_WATCH_S)
+        running.ledger.look()
         if now_us() - swept_us > _SWEEP_US:
             swept_us = now_us()
             try:

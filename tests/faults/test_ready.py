@@ -77,6 +77,29 @@ def test_a_full_disk(tmp_path: Path) -> None:
     assert gateway.stop() == 0
 
 
+def test_a_ledger_that_is_moved_away_and_put_back(tmp_path: Path) -> None:
+    gateway = started(tmp_path)
+    key = gateway.key()
+    assert call(gateway, key) == 200
+    file, away = tmp_path / "ledger.db", tmp_path / "away.db"
+    file.rename(away)
+    # Nobody calls meanwhile.
+    assert live.wait_for(lambda: ready(gateway) == NOT)
+    assert "ledger.db was removed or replaced; put it back" in gateway.log.read_text()
+    assert call(gateway, key) == 503
+    assert gateway.command("keys", "create", "lost").returncode == 1
+    assert not file.exists()
+    # A copy is another file: what was committed since is not in it.
+    file.write_bytes(away.read_bytes())
+    assert call(gateway, key) == 503
+    away.replace(file)
+    assert live.wait_for(lambda: ready(gateway) == OK)
+    assert call(gateway, key) == 200
+    assert len(gateway.closes()) == 2
+    assert gateway.verify() == ""
+    assert gateway.stop() == 0
+
+
 async def test_a_sweep_meanwhile_does_not_end_the_tries(tmp_path: Path) -> None:
     ledger = open_ledger(f"sqlite:///{tmp_path}/ledger.db", {})
     meddler = sqlite3.connect(tmp_path / "ledger.db", isolation_level=None)

@@ -253,6 +253,10 @@ class Ledger:
         since_us = self._store.failing_since()
         return max(1, tick_us() - since_us) if since_us else 0
 
+    def look(self) -> None:
+        """Notices where the ledger's file was removed or replaced; for every second, in the event loop."""
+        self._store.look()
+
     def roll(self) -> bool:
         """Rolls up the next slice of rows, behind the calls, in the calling thread: some tenths of a second.
 

@@ -11,6 +11,7 @@ import msgspec
 
 from ..errors import StoreError, StoreLocked
 from .location import database_path, is_shared
+from .place import number
 
 
 class Announcement(msgspec.Struct, frozen=True):
@@ -62,6 +63,7 @@ class WriterLock:
         written.
         """
         self.path = lock_path(database)
+        self._database = database
         try:
             self._file = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
@@ -79,10 +81,21 @@ class WriterLock:
 
     def announce(self, admin_url: str, token: str) -> None:
         """Writes who owns the ledger into the lock file, readable by this user only."""
-        text = msgspec.json.encode(Announcement(os.getpid(), admin_url, token))
+        self._said = Announcement(os.getpid(), admin_url, token)
         # Never replaced by rename: the lock belongs to this inode.
         os.ftruncate(self._file, 0)
-        os.pwrite(self._file, text, 0)
+        os.pwrite(self._file, msgspec.json.encode(self._said), 0)
+
+    def renew(self) -> None:
+        """Takes the lock anew where somebody removed its file. Raises StoreLocked when another process has it
+        by now, StoreError.
+        """
+        if number(self.path) == number(self._file):
+            return
+        said, again = self._said, WriterLock(self._database)
+        os.close(self._file)
+        self._file, again._file = again._file, -1
+        self.announce(said.admin_url, said.token)
 
     def release(self) -> None:
         """Gives the lock up. The file stays, empty: removing it would let two owners hold two inodes."""

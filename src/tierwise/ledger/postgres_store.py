@@ -190,6 +190,9 @@ class PostgresStore:
         """See Store."""
         return self._failing_us
 
+    def look(self) -> None:
+        """See Store. The keeper does."""
+
     def roll(self) -> bool:
         """See Store. One replica does it at a time."""
         if self._closing:

@@ -27,6 +27,7 @@ from .location import database_path
 from .lock import WriterLock
 from .migrations import migrate
 from .opening import Opening
+from .place import Place, connect
 from .records import audit, load_keys, remove_budget, replace_word, save_budget, save_key, word
 from .rows import check_open, swept, tamed_close, tamed_open
 from .sqlite_rollup import next_change, post_change, read_only
@@ -71,7 +72,7 @@ class SqliteStore:
         self._thread: ThreadPoolExecutor | None = None
         self._database: sqlite3.Connection | None = None
         try:
-            self._database = self._connect()
+            self._database = self._connected()
             migrate(self._database)
             self._journal = Journal(self._database)
             self._begin_epoch(self._database)
@@ -208,6 +209,17 @@ class SqliteStore:
         """See Store."""
         return self._failing_us
 
+    def look(self) -> None:
+        """See Store."""
+        if self._closing or self._fault is not None or not self._gate.acquire(blocking=False):
+            return
+        try:
+            self._stay()
+        except (sqlite3.Error, StoreError) as error:
+            self._postpone([], error, asyncio.get_running_loop())
+        finally:
+            self._gate.release()
+
     def roll(self) -> bool:
         """See Store. Only the sums are written on the connection that the calls use."""
         if self._closing:
@@ -299,6 +311,8 @@ class SqliteStore:
             self._postpone(batch, self._fault, loop)
             return
         try:
+            if self._retry_s:
+                self._stay()
             self._reconnect()
             if not batch and self._database is not None:
                 # Nobody waits: whether the ledger can be written again is found out by a word of its own.
@@ -413,29 +427,38 @@ class SqliteStore:
         dead: Sequence[Open] = [live.row for live in self._journal.live.values()]
         for first in range(0, len(dead), 1000):
             self._journal.commit(sweep_rows(dead[first : first + 1000], now_us()))
-        database.execute(
+        self._epoch = database.execute(
             "INSERT INTO epochs (at_us, pid, first_seq) VALUES (?, ?, ?)",
             (now_us(), os.getpid(), self._journal.seq + 1),
-        )
+        ).lastrowid
         replace_word(database, "closed_below", str(self._journal.seq + 1))
         # A process that is killed again and again before its first checkpoint must not grow the log for ever.
         database.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
         database.execute(f"PRAGMA busy_timeout = {BUSY_MS:d}")
 
-    def _connect(self) -> sqlite3.Connection:
-        # The file holds key digests: this user only.
-        os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
-        database = sqlite3.connect(self.path, timeout=5.0, isolation_level=None, check_same_thread=False)
-        mode = database.execute("PRAGMA journal_mode = WAL").fetchone()[0]
-        if mode != "wal":
-            database.close()
-            raise StoreError(
-                f"{self.path} is on a file system without shared memory.", "Keep the ledger on a local disk."
-            )
-        database.execute("PRAGMA synchronous = NORMAL")
-        database.execute("PRAGMA wal_autocheckpoint = 0")
-        database.execute("PRAGMA journal_size_limit = 67108864")
-        database.execute("PRAGMA cache_size = -8192")
+    def _stay(self) -> None:
+        """Raises StoreError where the ledger's file was removed or replaced, or another process wrote it:
+        what would be written now is lost, or wrong. Makes good what else was removed.
+        """
+        assert self._lock is not None
+        if self._place.moved():
+            raise StoreError(f"{self.path} was removed or replaced; put it back, or restart the server")
+        self._lock.renew()
+        self._reconnect()
+        assert self._database is not None
+        if self._database.execute("SELECT max(epoch) FROM epochs").fetchone()[0] != self._epoch:
+            raise StoreError(f"another process has written {self.path}; restart the server")
+        if self._place.without_log():
+            # All of it is still open here: into the database with it, and begin another.
+            if self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
+                raise StoreError(f"{self.path}-wal was removed while it was read")
+            self._database.close()
+            self._database = None
+            self._reconnect()
+
+    def _connected(self) -> sqlite3.Connection:
+        database = connect(self.path)
+        self._place = Place(self.path)
         return database
 
     def _reconnect(self) -> None:
@@ -447,7 +470,7 @@ class SqliteStore:
         if self._database is not None:
             self._database.close()
             self._database = None
-        self._database = self._journal.database = self._connect()
+        self._database = self._journal.database = self._connected()
         self._database.execute(f"PRAGMA busy_timeout = {BUSY_MS:d}")
 
     @contextmanager
@@ -457,7 +480,7 @@ class SqliteStore:
             if self._closing:
                 raise _shut_down()
             try:
-                self._reconnect()
+                self._stay()
                 assert self._database is not None
                 yield self._database
             except sqlite3.Error as error:

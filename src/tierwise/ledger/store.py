@@ -64,6 +64,9 @@ class Store(Protocol):
         """When the ledger could be written no more (monotonic, microseconds); 0: it can, as far as is known.
         While it cannot, the store tries again by itself, whether or not rows wait."""
 
+    def look(self) -> None:
+        """Called once a second in the event loop: notices where the ledger is no longer what it was."""
+
     def roll(self) -> bool:
         """Rolls up the next slice of rows, behind the calls. True: another one may wait. StoreError."""
 
