@@ -17,6 +17,7 @@ LONGEST_FRAME = 16 << 20
 """Bytes one frame, or one line, may have to be translated: images and fetched documents come in one. More is
 a fault of the provider, not an answer."""
 
+_LINE_ENDS = tuple((end.encode(), rb"\u%04x" % ord(end)) for end in "\x85\u2028\u2029")
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -147,13 +148,23 @@ class Parser:
 
 
 def frame(data: bytes) -> bytes:
-    """A `data:` frame. `data` must hold no line end, as JSON does not."""
-    return b"data: " + data + b"\n\n"
+    """A `data:` frame. `data` is JSON."""
+    return b"data: " + one_line(data) + b"\n\n"
 
 
 def event_frame(event: str, data: bytes) -> bytes:
-    """An `event:` + `data:` frame. `data` must hold no line end."""
-    return b"event: " + event.encode() + b"\ndata: " + data + b"\n\n"
+    """An `event:` + `data:` frame. `data` is JSON."""
+    return b"event: " + event.encode() + b"\ndata: " + one_line(data) + b"\n\n"
+
+
+def one_line(data: bytes) -> bytes:
+    """JSON without what else ends a line in Unicode, which stands in texts only, as escapes: many clients
+    read a stream by httpx's `iter_lines` (google-genai, LiteLLM) and would cut it there.
+    """
+    if not data.isascii():
+        for end, escape in _LINE_ENDS:
+            data = data.replace(end, escape)
+    return data
 
 
 class LineSearch:

@@ -39,7 +39,7 @@ from ...nouns import (
 from .. import custom_tools
 from ..citations import own
 from ..losses import Losses
-from ..sse import event_frame
+from ..sse import event_frame, one_line
 from .answer import fresh_estimate, is_odd_field, message_id, prompt_estimate, stop_reason, tool_use
 from .errors import write_stream_error
 from .read import NAME
@@ -143,7 +143,7 @@ class Writer:
         if not text or next(iter(self._blocks)) != event.index:
             return None
         self._said += len(text) if text.isascii() else len(text.encode())
-        return block.head + _encode(text) + b"}}\n\n"
+        return block.head + one_line(_encode(text)) + b"}}\n\n"
 
     def error(self, error: TierwiseError) -> bytes:
         self._ended = True

@@ -43,8 +43,6 @@ from .reply import TIERS, answer_part, call_part, finish_reason, shows_thoughts
 from .turns import sign_first_call
 from .usage import write_usage
 
-_LINE_ENDS = tuple((end.encode(), rb"\u%04x" % ord(end)) for end in "\x85\u2028\u2029")
-
 
 class _Block:
     """An open block. `due` are its frames not yet written, `cited` what its text cites."""
@@ -139,7 +137,7 @@ class Writer:
             lay_over(choice.odd.pop(0), parts[0])
         content = {"parts": parts, "role": "model"}
         candidate: Wire = {"content": content, "index": number, **(more or {})}
-        return _frame({"candidates": [candidate], **self._tail})
+        return frame(msgspec.json.encode({"candidates": [candidate], **self._tail}))
 
     def _open(self, event: BlockStart) -> bytes:
         choice, part = self._choice(event.choice), event.part
@@ -289,15 +287,5 @@ class Writer:
             last["usageMetadata"] = write_usage(self._usage, self._noted)
             if self._tier in TIERS:
                 last["usageMetadata"]["serviceTier"] = self._tier
-        due.append(_frame({**last, **self._tail}))
+        due.append(frame(msgspec.json.encode({**last, **self._tail})))
         return b"".join(due)
-
-
-def _frame(piece: Wire) -> bytes:
-    """As Google writes it, with what else than CR and LF ends a line in Unicode as escapes: google-genai
-    reads streams by lines in that sense."""
-    written = msgspec.json.encode(piece)
-    for end, escape in _LINE_ENDS:
-        if end in written:
-            written = written.replace(end, escape)
-    return frame(written)

@@ -35,6 +35,7 @@ from ...nouns import (
 )
 from .. import custom_tools
 from ..losses import Losses
+from ..sse import one_line
 from .citations import annotation
 from .errors import write_stream_error
 from .fields import NAME
@@ -148,7 +149,7 @@ class ChatWriter:
             return b""
         _, first = self._begin(event.choice)
         choice = {"index": event.choice, "delta": {}, "finish_reason": None, event.name: event.value}
-        return first + self._head + _encode(choice) + self._tail
+        return first + self._head + one_line(_encode(choice)) + self._tail
 
     def _chunk(
         self, number: int, delta: Wire, reason: str | None = None, logprobs: Wire | None = None
@@ -156,7 +157,7 @@ class ChatWriter:
         choice: Wire = {"index": number, "delta": delta, "finish_reason": reason}
         if logprobs is not None:
             choice["logprobs"] = logprobs
-        return self._head + _encode(choice) + self._tail
+        return self._head + one_line(_encode(choice)) + self._tail
 
     def _begin(self, number: int) -> tuple[_Choice, bytes]:
         """The choice, and its role chunk when it says something for the first time."""
