@@ -416,8 +416,3 @@ def _pico(value: Any, currency: Any, where: str, per_unit: int = PICO_PER_USD) -
     if isinstance(value, bool) or abs(pico) > 10**30:
         raise BadRequest(f"{where}: an amount of {str(value)[:40]!r}.", "Write dollars as 1.25.")
     return pico
-
-
-def models_in(lines: Iterable[Billed]) -> set[str]:
-    """Vendor ids of all models billed."""
-    return {line.model for line in lines if line.model}

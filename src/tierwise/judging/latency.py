@@ -52,12 +52,6 @@ def least_samples(share: float) -> int:
     return math.ceil(4 / (1 - share) - 1e-9)
 
 
-def tail_text(values: Sequence[float], share: float, unit: str = "ms") -> str:
-    """`812 ms`, or `n/a (n < 400)` where the tail cannot be told."""
-    value = tail(values, share)
-    return f"n/a (n < {least_samples(share)})" if value is None else f"{value:,.0f} {unit}"
-
-
 def tpot_us(timing: Timing) -> float | None:
     """Time per output token, the first excluded: (total − TTFT)/(output tokens − 1), as vLLM means it; None
     below two tokens.

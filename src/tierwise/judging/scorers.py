@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..errors import SuiteError
-from ..nouns import Case, Outcome, Score
 from . import scorers_json, scorers_text
 from .scorers_text import Scorer
 
@@ -49,17 +48,6 @@ def scorer(name: str, options: Mapping[str, Any] | None = None) -> Scorer:
         raise SuiteError(
             f"The options of the scorer {name} do not fit: {error}.", "Check their types."
         ) from None
-
-
-def score_outcome(outcome: Outcome, case: Case, answer: str, judge: Scorer) -> Score:
-    """The Score of a Trial by how its call ended: refusals and truncations are wrong answers of that tier;
-    errors, cancellations and swept calls are infrastructure's, hence unscored.
-    """
-    if outcome == "ok":
-        return judge(case, answer)
-    if outcome in ("refused", "truncated"):
-        return Score(0.0, outcome)
-    return Score(None, f"no answer: {outcome}")
 
 
 def _nearest(word: str, known: list[str]) -> str:

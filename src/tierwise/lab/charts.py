@@ -151,10 +151,6 @@ def _line(start: tuple[float, float], end: tuple[float, float], colour: str, mor
     )
 
 
-def _curve(points: str, colour: str, more: str) -> str:
-    return f'<polyline points="{points}" fill="none" style="stroke:var(--{colour})" {more}/>'
-
-
 def _text(x: float, y: float, text: str, colour: str, anchor: str) -> str:
     where = f'x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"'
     return f'<text {where} style="fill:var(--{colour})">{escape(text)}</text>'

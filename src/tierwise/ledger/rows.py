@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Any
-from zlib import crc32
 
 import msgspec
 from msgspec.structs import replace
@@ -34,11 +33,6 @@ _encode = _encoder.encode
 def names(values: tuple[str, ...]) -> str:
     """A tuple of words as JSON text."""
     return _encode(values).decode() if values else "[]"
-
-
-def chained(values: Row, chain: int) -> Row:
-    """The row with its link: CRC-32 over its values as JSON, started with the link before it."""
-    return (*values, crc32(_encode(values), chain))
 
 
 def open_values(seq: int, row: Open, windows: str) -> Row:

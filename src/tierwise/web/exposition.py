@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from tierwise import __version__
 from tierwise.money import pico_to_usd
@@ -207,8 +207,3 @@ def _labels(**labels: str) -> str:
 
 def _escape(value: str) -> str:
     return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-
-
-def metric_names(text: str) -> Iterable[str]:
-    """The families an exposition declares."""
-    return (line.split()[2] for line in text.splitlines() if line.startswith("# TYPE"))

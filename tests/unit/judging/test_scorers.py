@@ -7,8 +7,8 @@ import random
 import pytest
 
 from tierwise.errors import SuiteError
-from tierwise.judging.scorers import score_outcome, scorer
-from tierwise.nouns import Case, Score
+from tierwise.judging.scorers import scorer
+from tierwise.nouns import Case
 
 
 def value(name: str, target: object, answer: str, **options: object) -> float | None:
@@ -191,11 +191,3 @@ def test_wrong_names_and_options_say_what_to_do(name, options, words):
 
 def test_a_hyphen_may_be_written():
     assert scorer("token-f1")(Case("1", "?", target="a"), "a").value == 1
-
-
-def test_how_a_call_ended_decides_first():
-    case, judge = Case("1", "?", target="a"), scorer("exact")
-    assert score_outcome("ok", case, "a", judge).value == 1
-    assert score_outcome("truncated", case, "a", judge).value == 0
-    assert score_outcome("refused", case, "a", judge).value == 0
-    assert score_outcome("error", case, "", judge) == Score(None, "no answer: error")
