@@ -12,7 +12,7 @@ from tierwise.errors import TierwiseError
 from tierwise.nouns import Close, Open, Outcome, Usage
 from tierwise.upstream import Deployment
 
-from .recording import NOTHING, Book, charge, refused, unpriced
+from .recording import NOTHING, Book, charge, refused, seen, unpriced
 
 
 class Apart:
@@ -33,7 +33,12 @@ class Apart:
     async def __aenter__(self) -> Apart:
         if not self._row.price_id and (scope := self._book.ledger.capped(self._row.scopes)):
             raise unpriced(self._row.model, scope)
-        await self._book.ledger.open(self._row)
+        try:
+            await self._book.ledger.open(self._row)
+        except asyncio.CancelledError:
+            self._sent_us = tick_us()
+            asyncio.ensure_future(self._close("cancelled", 499, NOTHING)).add_done_callback(seen)
+            raise
         self._sent_us = tick_us()
         return self
 

@@ -197,6 +197,9 @@ class Caller:
         entry, durable = self.book.open(walk, deployment, attempt.candidate)
         try:
             await durable
+        except asyncio.CancelledError:
+            entry.unsent()
+            raise
         except BaseException:
             self.book.left(deployment.provider)
             raise

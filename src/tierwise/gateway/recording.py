@@ -196,9 +196,18 @@ class Entry:
         else:
             self.close("error", 500, why if isinstance(why, TierwiseError) else None)
 
+    def unsent(self) -> None:
+        """Queues the CLOSE row, at no cost, of an Attempt whose caller went away while its OPEN row was being
+        written. Refused unseen where that row never was."""
+        self.sent_us = tick_us()
+        self.usage = NOTHING
+        asyncio.ensure_future(self.close("cancelled", 499)).add_done_callback(seen)
+
     def final_usage(self, outcome: Outcome, error: TierwiseError | None = None) -> Usage:
         """Usage as reported, else estimated; nothing when the provider refused the call."""
         usage, stream = self.usage, self.walk.outline.stream
+        if usage is NOTHING:
+            return usage
         reported = usage is not None and usage.source == "reported"
         if usage is not None and reported:
             whole = both_sides(usage, self.text_bytes) if outcome == "ok" else not stream
@@ -245,6 +254,12 @@ class Entry:
             sent_at_us=sent_at_us,
             close=row,
         )
+
+
+def seen(closed: asyncio.Future[None]) -> None:
+    """Takes note of a row nobody waits for, so that nothing is said of its refusal."""
+    if not closed.cancelled():
+        closed.exception()
 
 
 def unpriced(model: str, scope: str) -> BudgetRefused:

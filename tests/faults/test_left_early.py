@@ -1,0 +1,37 @@
+"""Callers who go away before anything of theirs was sent: their rows are closed at once, not swept later."""
+
+from __future__ import annotations
+
+import json
+import socket
+import struct
+from pathlib import Path
+
+import live
+import provider
+
+CALLS = 60
+
+
+def leave(port: int, key: str) -> None:
+    """Sends a request and resets the connection behind it."""
+    body = json.dumps({"model": "agg/m", "max_tokens": 9, "messages": [{"role": "user", "content": "hi"}]})
+    head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nx-api-key: {key}\r\ncontent-length: {len(body)}"
+    with socket.create_connection(("127.0.0.1", port)) as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        connection.sendall(f"{head}\r\n\r\n{body}".encode())
+
+
+def test_nothing_stays_reserved_for_who_left_before_the_call(tmp_path: Path) -> None:
+    upstream = provider.Provider(lambda _sent: [0.05, provider.whole(200, provider.chat())])
+    price = '[[price]]\nmodel = "agg/m"\ninput = 1\noutput = 5\n'
+    gateway = live.Gateway(tmp_path, live.config("openai_chat", upstream.port, ["m"], extra=price))
+    key = gateway.key("--budget-usd", "1")
+    for _ in range(CALLS):
+        leave(gateway.port, key)
+    closes = live.wait_for(lambda: len(gateway.closes()) == len(gateway.rows()) / 2) and gateway.closes()
+    assert closes
+    assert {row["outcome"] for row in closes} <= {"cancelled", "ok"}
+    assert gateway.stop() == 0
+    assert gateway.verify() == ""
+    upstream.close()
