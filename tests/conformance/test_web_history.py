@@ -76,7 +76,7 @@ async def test_sums_agree_with_the_report_in_pieces_and_after_more(
     assert sums[3:5] == [line.usage.input, line.usage.cache_read]
     assert sums[8] == line.spend_pico
     assert sums[9:12] == [line.reference.calls, line.reference.baseline_pico, line.reference.cost_pico]
-    assert rollup.covers(0)
+    assert rollup.complete
     assert sum(sums[0] for _, sums in rollup.key_slots(0)) == 25
     await ledger.shutdown()
 

@@ -50,7 +50,7 @@ async def quote(gate: Gate, request: Request, reply: Reply, surface: Dialect) ->
             _read(walk, body)
             walk.max_cost_pico = None  # to be compared with the figures, not to be refused
             choosing(gate, walk)
-            told = {**quoted(gate, walk), "budgets": await _budgets(gate, walk)}
+            told = {**quoted(walk), "budgets": await _budgets(gate, walk)}
         finally:
             gate.admission.leave(walk.caller.key)
     except TierwiseError as error:
@@ -95,7 +95,7 @@ class _Model(msgspec.Struct):
     model: str = "auto"
 
 
-def quoted(gate: Gate, walk: Walk) -> Body:
+def quoted(walk: Walk) -> Body:
     """The Quote of a Walk whose Route is chosen."""
     route = walk.route
     assert route is not None

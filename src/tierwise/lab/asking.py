@@ -91,7 +91,7 @@ class ChatTier:
             if error.status not in REJECTED:
                 raise
             return Reply("", "rejected", Usage(), 0, tick_us() - began, error=error.message[:300])
-        gathered = Gathered(self.deployment.dialect.reader(), began)
+        gathered = Gathered(self.deployment.dialect.reader())
         try:
             await gathered.read(response)
         finally:
@@ -163,7 +163,7 @@ class ChatTier:
 class Gathered:
     """A stream put together: text, tool calls, usage, why it ended, and when its first content came."""
 
-    def __init__(self, reader: StreamReader, began_us: int) -> None:
+    def __init__(self, reader: StreamReader) -> None:
         self.text = ""
         self.usage: Usage | None = None
         self.finish = ""

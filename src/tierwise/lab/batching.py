@@ -76,9 +76,9 @@ class BatchTier:
         """
         before = [each for each in batches_of(folder) if each.tier == self.card.name and not each.collected]
         for each in before:
-            await self._gather(folder, each, tell)
+            await self._gather(each, tell)
         for items in _chunks(self._items(missing)):
-            await self._gather(folder, await self._hand_in(folder, items), tell)
+            await self._gather(await self._hand_in(folder, items), tell)
         self.free = True
 
     async def answer(self, case: Case, repeat: int) -> Reply:
@@ -134,7 +134,7 @@ class BatchTier:
                 raise
             return found
 
-    async def _gather(self, folder: RunFolder, handed: HandedIn, tell: Tell) -> None:
+    async def _gather(self, handed: HandedIn, tell: Tell) -> None:
         """Waits until a batch has ended, and takes its rows."""
         tell(f"{handed.tier}: batch {handed.batch} of {handed.rows:,} calls is under way")
         wait, shown = _FIRST_POLL_S, -1

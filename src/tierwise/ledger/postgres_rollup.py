@@ -64,7 +64,7 @@ class Roller:
                 numbers = waiting(sums, self._settled)
                 if numbers is None:
                     return False
-                change = change_of(sliced(sums, ask, POSTGRES, numbers), ask, POSTGRES)
+                change = change_of(sliced(ask, POSTGRES, numbers), ask, POSTGRES)
                 return write_change(change, _writing(database), POSTGRES)
 
 

@@ -51,7 +51,7 @@ def waiting(sums: Sums, safe: int) -> tuple[int, int] | None:
     return (sums.rolled, high) if high <= safe else None
 
 
-def sliced(sums: Sums, ask: Ask, flavour: Flavour, numbers: tuple[int, int]) -> Slice:
+def sliced(ask: Ask, flavour: Flavour, numbers: tuple[int, int]) -> Slice:
     """What the events of a slice add up to: the rows are read once, for every facet."""
     hours: dict[int, dict[Group, Tally]] = {}
     for row in rows_of(ask, flavour, tuple(FACETS), [Stretch(*numbers)], HOUR_US):

@@ -25,7 +25,7 @@ def stale(ask: Ask, flavour: Flavour) -> Iterator[str]:
     days: dict[int, Fingerprints] = {}
     spans: dict[int, tuple[int, int]] = {}
     for numbers in pieces(0, sums.rolled, SLICE):
-        made = sliced(sums, ask, flavour, numbers)
+        made = sliced(ask, flavour, numbers)
         for period, held in made.periods():
             if period.step == DAY:
                 _add(days.setdefault(period.start, {}), held.items())

@@ -42,7 +42,7 @@ def next_change(connect: Callable[[], sqlite3.Connection]) -> Change | None:
         numbers = waiting(sums, sums.top)
         if numbers is None:
             return None
-        return change_of(sliced(sums, ask, SQLITE, numbers), ask, SQLITE)
+        return change_of(sliced(ask, SQLITE, numbers), ask, SQLITE)
 
 
 def post_change(held: AbstractContextManager[sqlite3.Connection], change: Change) -> None:

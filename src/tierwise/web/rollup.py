@@ -74,8 +74,9 @@ class Rollup:
         with self._lock, self._history.asking() as ask:
             self._count(ask, budget_s)
 
-    def covers(self, since_us: int) -> bool:
-        """Whether everything since then is counted."""
+    @property
+    def complete(self) -> bool:
+        """Whether everything is counted."""
         return self._complete
 
     @property

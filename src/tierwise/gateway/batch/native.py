@@ -132,7 +132,7 @@ class Native:
             sent = calling.write(walk, deployment, candidate)
         except TierwiseError:
             return None
-        page = pages.leaf_of(self._gate, walk, deployment)
+        page = pages.leaf_of(walk, deployment)
         return Handed(structs.replace(row, page=page), sent.body), deployment
 
     def _takes(self, deployment: Deployment, walk: Walk) -> bool:

@@ -46,7 +46,7 @@ class Leaf(Struct, frozen=True):
     losses: tuple[str, ...] = ()
 
 
-def leaf_of(gate: Gate, walk: Walk, deployment: Deployment) -> bytes:
+def leaf_of(walk: Walk, deployment: Deployment) -> bytes:
     """The page of a row that is about to be handed over. At most its batch price is reserved."""
     assert walk.route is not None
     walk.attempts += 1

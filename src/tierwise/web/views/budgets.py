@@ -162,7 +162,7 @@ def keys(site: Site, asked: Nothing) -> Keys:
     complete, trouble = False, ""
     try:
         rollup = site.rollup
-        slots, complete = list(rollup.key_slots(since)), rollup.covers(since)
+        slots, complete = list(rollup.key_slots(since)), rollup.complete
         audits = [Audit(*row) for row in site.history.audits()]
     except StoreError as error:
         # Keys are made and revoked all the same.

@@ -93,7 +93,7 @@ def overview(site: Site, asked: Ranged) -> Overview:
         range=asked.range,
         today=figures(month_groups, lambda slot: slot.start_us >= today_us),
         month=figures(month_groups),
-        month_complete=rollup.covers(month_us),
+        month_complete=rollup.complete,
         shown=shown,
         month_net=net(month_groups),
         shown_net=net(groups),

@@ -92,7 +92,7 @@ def span_of(range: str, rollup: Rollup) -> Span:
     hourly = range in ("24h", "7d")
     step = HOUR_US if hourly else DAY_US
     since = until - until % step - SPAN_US[range] + step
-    return Span(since, until, rollup.covers(since), rollup.progress, hourly)
+    return Span(since, until, rollup.complete, rollup.progress, hourly)
 
 
 def groups_in(span: Span, rollup: Rollup) -> Groups:
