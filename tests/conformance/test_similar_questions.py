@@ -105,11 +105,15 @@ def test_what_is_no_similar_question(world: World) -> None:
 
 def test_vectors_have_rows_of_their_own(world: World) -> None:
     before = len(world.gateway.closes())
+    shown = json.loads(world.gateway.command("cache", "show", "--json").stdout)["total"]
     assert cached(ask(world, "reset, for the ledger")) == "hit"
     vector, hit = world.gateway.closes()[before:]
     assert (vector["kind"], vector["model"], vector["cost_pico"]) == ("embedding", "C/vectors", 7 * 10**6)
     assert (hit["kind"], hit["cost_pico"], hit["saved_pico"]) == ("cached", 0, SAVED)
     assert vector["exchange"] == hit["exchange"]
+    now = json.loads(world.gateway.command("cache", "show", "--json").stdout)["total"]
+    # One question, though it took two calls.
+    assert (now["requests"] - shown["requests"], now["hits"] - shown["hits"]) == (1, 1)
 
 
 def without_vectors(instead: Any) -> provider.Script:

@@ -24,7 +24,7 @@ def show_hits(
     db: str | None, config: Path | None, *, since: str | None, until: str | None, as_json: bool
 ) -> None:
     """The response cache by task: requests, how many it answered, and what their calls would have cost."""
-    made = read_ledger(database_url(db, config)).report("task", instant(since), instant(until))
+    made = read_ledger(database_url(db, config)).report("task", instant(since), instant(until), "call")
     if as_json:
         click.echo(json.dumps({"tasks": [_object(line) for line in made.lines], "total": _object(made.all)}))
         return

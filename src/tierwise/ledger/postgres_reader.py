@@ -145,10 +145,12 @@ class PostgresReader:
         except StoreError as error:
             return [error.message]
 
-    def report(self, by: By, since_us: int | None = None, until_us: int | None = None) -> Report:
+    def report(
+        self, by: By, since_us: int | None = None, until_us: int | None = None, kind: str = ""
+    ) -> Report:
         """See Reader. Raises BadRequest for an unknown grouping."""
         with self._connected(LOOKING_UP) as database, database.transaction():
-            return make_report(asking(database), POSTGRES, by, since_us, until_us)
+            return make_report(asking(database), POSTGRES, by, (since_us, until_us), kind)
 
     @contextmanager
     def asking(self, seconds: float) -> Iterator[Ask]:

@@ -20,10 +20,14 @@ _FACETS: dict[By, Facet] = {"key": "key", "project": "key", "tag": "tag"}
 _FAILED = ("error", "truncated")
 
 
-def make_report(ask: Ask, flavour: Flavour, by: By, since_us: int | None, until_us: int | None) -> Report:
-    """The report over CLOSE rows from `since_us` (inclusive) to `until_us` (exclusive). Days are UTC. Raises
+def make_report(
+    ask: Ask, flavour: Flavour, by: By, between: tuple[int | None, int | None], kind: str = ""
+) -> Report:
+    """The report over CLOSE rows `between` two times (inclusive, exclusive; None: open), of one `kind` and
+    hits of the response cache only where it is given, by one of the words of a route. Days are UTC. Raises
     BadRequest for an unknown grouping.
     """
+    since_us, until_us = between
     if by not in get_args(By):
         raise BadRequest(f"There is no report by {by!r}.", f"Use one of {', '.join(get_args(By))}.", "by")
     sums = Sums(ask, flavour)
@@ -32,9 +36,11 @@ def make_report(ask: Ask, flavour: Flavour, by: By, since_us: int | None, until_
     groups: dict[str, dict[str, Tally]] = defaultdict(lambda: defaultdict(Tally))
     everything: dict[str, Tally] = defaultdict(Tally)
     facet = _FACETS.get(by, "route")
-    word = () if by == "day" else ("key",) if by == "project" else (by,)
+    word = () if by == "day" else ("key",) if by == "project" else (by, "kind") if kind else (by,)
     found = sums.of(Wanted(facet, word, *span, by=DAY if by == "day" else None, timed=True))
     for slot, tally in found.items():
+        if kind and slot.words[-1] not in (kind, "cached"):
+            continue
         of_all = facet == "tag" and not slot.words
         if of_all or facet != "tag":
             everything[slot.outcome].merge(tally)

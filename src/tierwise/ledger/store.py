@@ -100,8 +100,12 @@ class Reader(Protocol):
     def verify(self) -> list[str]:
         """What is wrong, first bad row first; empty when the ledger holds."""
 
-    def report(self, by: By, since_us: int | None = None, until_us: int | None = None) -> Report:
-        """Calls, tokens, spend, latency and saving, per group and in all."""
+    def report(
+        self, by: By, since_us: int | None = None, until_us: int | None = None, kind: str = ""
+    ) -> Report:
+        """Calls, tokens, spend, latency and saving, per group and in all; only of one kind and hits of the
+        response cache where `kind` is given, by task, tier, model or kind.
+        """
 
     def asking(self, seconds: float) -> AbstractContextManager[Ask]:
         """Questions in the SQL of `flavour`, all at one instant and read-only. One that takes longer than
