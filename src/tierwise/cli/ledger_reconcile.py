@@ -11,17 +11,18 @@ import click
 import msgspec
 from msgspec import structs
 
+from ..clock import rfc3339
 from ..costing.bills import WHOLE_DAY, Bill, Vendor, joined, read_bill
 from ..costing.reconcile import Reconciliation, Residual, reconcile
 from ..errors import BadRequest
 from ..ledger import read_ledger
 from ..money import pico_to_usd, usd_text
-from .ledger import database_options, database_url, instant
+from .ledger import database_options, database_url
 from .ledger_table import print_table, short_name
 
 NOT_RECONCILED = 3
-_FILE = click.Path(path_type=Path, dir_okay=False)
 _DAY_US = 86_400_000_000
+_FILE = click.Path(path_type=Path, dir_okay=False)
 
 
 @click.command(epilog="Example: tierwise ledger reconcile --anthropic usage.json --anthropic cost.json")
@@ -65,8 +66,8 @@ def command(db: str | None, config: Path | None, **options: Any) -> None:  # fmt
     export tells no money), 3 when not.
     """
     bill, vendor = read_bills(options)
-    until_us = _start_us(bill.last_day) + _DAY_US
-    reader, since_us = read_ledger(database_url(db, config)), _start_us(bill.first_day)
+    since_us, until_us = bill.starts * 1_000_000, bill.ends * 1_000_000
+    reader = read_ledger(database_url(db, config))
     wanted = set(options["provider"])
     if not wanted and any(call.provider == vendor for call in reader.finished(since_us, until_us)):
         wanted = {vendor}
@@ -77,6 +78,8 @@ def command(db: str | None, config: Path | None, **options: Any) -> None:  # fmt
         click.echo(msgspec.json.encode(reconciliation_json(made, sorted(wanted))).decode())
     else:
         show(made, sorted(wanted))
+        if since_us % _DAY_US or until_us % _DAY_US:
+            click.echo(f"only calls from {rfc3339(since_us)} to {rfc3339(until_us)}, which the export tells")
     if not made.holds:
         sys.exit(NOT_RECONCILED)
 
@@ -90,7 +93,8 @@ def read_bills(options: dict[str, Any]) -> tuple[Bill, Vendor]:
             "Give the export of one vendor." if not given else "Give one vendor's exports at a time.",
             "Use --openai FILE, --anthropic FILE or --csv FILE; the same one may be repeated.",
         )
-    bills = []
+    bills: list[Bill] = []
+    texts: dict[str, str] = {}
     for path in options[given[0]]:
         try:
             text = path.read_bytes().decode()
@@ -99,6 +103,9 @@ def read_bills(options: dict[str, Any]) -> tuple[Bill, Vendor]:
         except UnicodeDecodeError as error:
             line = path.read_bytes()[: error.start].count(b"\n") + 1
             raise BadRequest(f"{path.name}:{line} is not UTF-8.", "Save it as UTF-8.") from None
+        if text in texts:
+            raise BadRequest(f"{path.name} is the same as {texts[text]}.", "Give each page once.")
+        texts[text] = path.name
         bills.append(read_bill(text, path.name, given[0]))
     return joined(bills), given[0]
 
@@ -171,7 +178,3 @@ def _line(line: Residual) -> dict[str, Any]:
         "residual_usd": None if residual is None else format(pico_to_usd(residual), "f"),
         "reconciled": line.holds,
     }
-
-
-def _start_us(day: str) -> int:
-    return instant(day) or 0

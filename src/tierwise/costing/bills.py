@@ -11,6 +11,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
@@ -29,6 +30,9 @@ TOKENS = ("input", "cache_read", "cache_write_5m", "cache_write_1h", "output")
 WHOLE_DAY = ""
 """The model of an amount that is not divided by model."""
 _PICO_PER_CENT = PICO_PER_USD // 100
+_DAY_S = 86_400
+_GROUPED = re.compile(r"-?[1-9]\d{0,2}(,\d{3})+(\.\d+)?")
+"""A number with commas between its thousands. Any other comma may be a decimal one."""
 
 # Bucket → columns that may hold it: ours, then the vendors'.
 _COLUMNS = MappingProxyType(
@@ -79,11 +83,15 @@ class Span(Struct, frozen=True):
 
 
 class Bill(Struct, frozen=True):
-    """Lines and the days (YYYY-MM-DD, UTC, both inclusive) they cover, days without a line included."""
+    """Lines and the days (YYYY-MM-DD, UTC, both inclusive) they cover, days without a line included. Of the
+    first and the last day the bill may tell only a part: from `starts`, before `ends`, seconds since 1970.
+    """
 
     lines: tuple[Billed, ...]
     first_day: str
     last_day: str
+    starts: int
+    ends: int
     spans: tuple[Span, ...] = ()
 
 
@@ -96,7 +104,13 @@ def read_bill(text: str, name: str, vendor: Vendor) -> Bill:
         days, lines, spans = *_csv_bill(text, name), []
     if not days:
         raise BadRequest(f"{name} covers no day.", "Export at least one day, and all its pages.")
-    return Bill(tuple(lines), min(days), max(days), tuple(spans))
+    starts = min([span.start for span in spans], default=_midnight(min(days)))
+    ends = max([span.end for span in spans], default=_midnight(max(days)) + _DAY_S)
+    return Bill(tuple(lines), min(days), max(days), starts, ends, tuple(spans))
+
+
+def _midnight(day: str) -> int:
+    return int(datetime.fromisoformat(day).replace(tzinfo=UTC).timestamp())
 
 
 def joined(bills: Sequence[Bill]) -> Bill:
@@ -117,6 +131,8 @@ def joined(bills: Sequence[Bill]) -> Bill:
         tuple(line for bill in bills for line in bill.lines),
         min(bill.first_day for bill in bills),
         max(bill.last_day for bill in bills),
+        min(bill.starts for bill in bills),
+        max(bill.ends for bill in bills),
         spans,
     )
 
@@ -230,10 +246,12 @@ def _span(bucket: _Bucket, where: str) -> tuple[int, int, str, str]:
     """Start and end of a bucket, seconds, and its first and last day, UTC."""
     if bucket.start_time is not None:
         start = bucket.start_time
-        end = bucket.end_time if bucket.end_time is not None else start + 1
+        end = bucket.end_time if bucket.end_time is not None else start - start % _DAY_S + _DAY_S
     elif bucket.starting_at is not None:
         start = _seconds(bucket.starting_at, where)
-        end = _seconds(bucket.ending_at, where) if bucket.ending_at is not None else start + 1
+        end = start - start % _DAY_S + _DAY_S
+        if bucket.ending_at is not None:
+            end = _seconds(bucket.ending_at, where)
     else:
         raise BadRequest(f"{where}: a bucket without start_time or starting_at.", "Save the reply as is.")
     try:
@@ -358,7 +376,7 @@ def _csv_line(row: Mapping[str, str], where: str) -> Billed:
         found = ", ".join(sorted(row)[:8]) or "nothing"
         raise BadRequest(f"{where} has no date (columns: {found}).", "Name a column date, as YYYY-MM-DD.")
     try:
-        date.fromisoformat(day[:10])
+        day = _utc_day(day)
     except ValueError:
         raise BadRequest(f"{where}: date is {day!r}.", "Write it as 2026-11-22.") from None
     said = {name: _count(_first(row, name), f"{where}: {name}") for name in (*TOKENS, "input_total")}
@@ -379,7 +397,23 @@ def _csv_line(row: Mapping[str, str], where: str) -> Billed:
     item = ""
     if model is None:
         model, item = _of_item(_first(row, "item"))
-    return Billed(day[:10], model, where, usage, pico, item)
+    return Billed(day, model, where, usage, pico, item)
+
+
+def _utc_day(text: str) -> str:
+    """The day of a date, or the UTC day of a time, which is in UTC unless it says. Raises ValueError."""
+    if len(text) == 10:
+        return date.fromisoformat(text).isoformat()
+    at = datetime.fromisoformat(text.removesuffix(" UTC"))
+    return (at if at.tzinfo is None else at.astimezone(UTC)).date().isoformat()
+
+
+def _number(value: Any) -> Decimal:
+    """Raises InvalidOperation, also for a comma that does not stand between thousands."""
+    text = str(value).replace("$", "", 1)
+    if "," in text and not _GROUPED.fullmatch(text):
+        raise InvalidOperation
+    return Decimal(text.replace(",", ""))
 
 
 def _usage(counts: Iterable[int | None]) -> Usage:
@@ -396,7 +430,7 @@ def _count(value: Any, what: str) -> int | None:
     if value is None or value == "":
         return None
     try:
-        exact = Decimal(str(value).replace(",", ""))
+        exact = _number(value)
         whole = int(exact)
     except (InvalidOperation, ValueError, OverflowError):
         whole, exact = -1, Decimal(0)
@@ -409,7 +443,7 @@ def _pico(value: Any, currency: Any, where: str, per_unit: int = PICO_PER_USD) -
     if isinstance(currency, str) and currency and currency.upper() != "USD":
         raise BadRequest(f"{where}: an amount in {currency[:10]!r}.", "The ledger is in USD: export in USD.")
     try:
-        amount = Decimal(str(value).replace(",", "").removeprefix("$")) * per_unit
+        amount = _number(value) * per_unit
         pico = int(amount.to_integral_value())
     except (InvalidOperation, ValueError, OverflowError):
         raise BadRequest(f"{where}: an amount of {str(value)[:40]!r}.", "Write dollars as 1.25.") from None

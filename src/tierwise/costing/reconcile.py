@@ -133,7 +133,7 @@ def reconcile(bill: Bill, calls: Iterable[Settled]) -> Reconciliation:
     whole: dict[str, _Sums] = defaultdict(_Sums)
     compared = 0
     for call in calls:
-        if bill.first_day <= call.day <= bill.last_day and _counts(call):
+        if bill.starts <= call.at_us // 1_000_000 < bill.ends and _counts(call):
             compared += 1
             parts[(call.day, _called(call, names))].call(call)
             whole[call.day].call(call)

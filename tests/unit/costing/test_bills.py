@@ -136,6 +136,32 @@ def test_plain_csv() -> None:
     assert lines(text, "csv") == [Billed("2026-11-22", "m", "export:2", Usage(1, 2, 3, 4, 5), 6 * CENT)]
 
 
+def test_a_time_with_an_offset_is_of_its_utc_day() -> None:
+    days = {
+        "2026-11-22": "2026-11-22", "2026-11-22T00:30:00+02:00": "2026-11-21",
+        "2026-11-22 23:30:00-05:00": "2026-11-23", "2026-11-22T23:30:00Z": "2026-11-22",
+        "2026-11-22 12:00:00": "2026-11-22", "2026-11-22 23:30:00 UTC": "2026-11-22",
+    }  # fmt: skip
+    text = "date,input\n" + "".join(f"{day},1\n" for day in days)
+    assert [line.day for line in lines(text, "csv")] == list(days.values())
+
+
+def test_commas_stand_between_thousands() -> None:
+    text = 'date,input,cost_usd\n2026-11-22,"1,234,567","$1,234.5"\n'
+    [line] = lines(text, "csv")
+    assert (line.usage, line.cost_pico) == (Usage(1_234_567), 123_450 * CENT)
+
+
+def test_what_part_of_its_days_a_bill_tells() -> None:
+    page = openai_page(used(), start=DAY + 3600, end=DAY + 7200)
+    bill = read_bill(page, "export", "openai")
+    assert (bill.starts, bill.ends) == (DAY + 3600, DAY + 7200)
+    later = read_bill(openai_page(used(), start=DAY + 86_400), "export", "openai")
+    assert (joined([bill, later]).starts, joined([bill, later]).ends) == (DAY + 3600, DAY + 2 * 86_400)
+    whole = read_bill("date,input\n2026-11-22,1\n", "export", "csv")
+    assert (whole.starts, whole.ends) == (DAY, DAY + 86_400)
+
+
 @pytest.mark.parametrize(
     ("text", "vendor", "words"),
     [
@@ -154,6 +180,10 @@ def test_plain_csv() -> None:
         ("date,model,input\n2026-11-22,m,1\n22.11.2026,m,1\n", "csv", "export:3: date is '22.11.2026'"),
         ("model,input\nm,1\n", "csv", r"export:2 has no date \(columns: input, model\)"),
         ("date,input\n2026-11-22,1.5\n", "csv", "export:2: input is '1.5'"),
+        ('date,cost_usd\n2026-11-22,"0,053"\n', "csv", "an amount of '0,053'"),
+        ('date,cost_usd\n2026-11-22,"1,5"\n', "csv", "an amount of '1,5'"),
+        ('date,input\n2026-11-22,"12,34"\n', "csv", "input is '12,34'"),
+        ("date,input\n2026-11-22 12:00 PST,1\n", "csv", "date is '2026-11-22 12:00 PST'"),
         ("date,input\n2026-11-22,1,2\n", "csv", "export:2 has not as many fields"),
         ("date,input\n", "csv", "covers no day"),
         ("", "csv", "covers no day"),

@@ -10,6 +10,8 @@ from tierwise.costing.settled import Settled
 from tierwise.nouns import Usage
 
 NOON = 1_795_348_800_000_000
+MIDNIGHT = 1_795_305_600
+"""Seconds, as bills count them."""
 DAY, NEXT = "2026-11-22", "2026-11-23"
 
 
@@ -23,7 +25,7 @@ def call(name: str, cost: int | None = 100 * CENT, **said: Any) -> Settled:
 
 
 def bill(*lines: Billed, last: str = DAY) -> Bill:
-    return Bill(lines, DAY, last)
+    return Bill(lines, DAY, last, MIDNIGHT, MIDNIGHT + 86_400 * (1 if last == DAY else 2))
 
 
 def billed(
@@ -97,7 +99,9 @@ def test_tokens_not_divided_by_model_leave_the_money_to_decide() -> None:
 
 
 def test_days_are_apart_and_only_the_bills_days_count() -> None:
-    calls = [call("a"), call("b", day=NEXT), call("c", day="2026-11-24")]
+    day_us = 86_400_000_000
+    later = call("b", day=NEXT, at_us=NOON + day_us)
+    calls = [call("a"), later, call("c", day="2026-11-24", at_us=NOON + 2 * day_us)]
     made = reconcile(bill(billed(100 * CENT), billed(100 * CENT, day=NEXT), last=NEXT), calls)
     assert made.holds
     assert made.calls == 2
@@ -105,14 +109,13 @@ def test_days_are_apart_and_only_the_bills_days_count() -> None:
 
 
 def test_calls_that_may_explain_a_residual_are_named() -> None:
-    midnight = NOON + 12 * 3_600_000_000
     calls = [
         call("fine"),
         call("cut", 3, outcome="cancelled", usage=Usage(100, output=3, source="partial")),
         call("none", 3, usage=Usage(100, output=3, source="estimated")),
         call("dear", None, unpriced="no price for cache_write_1h"),
         call("swept", 70, outcome="swept", usage=Usage(source="estimated"), known=False),
-        call("late", at_us=midnight + 5, total_us=10),
+        call("late", at_us=MIDNIGHT * 10**6 + 5, total_us=10),
         call("broke", outcome="truncated"),
         call("refused", 0, outcome="error", usage=Usage()),
     ]
@@ -151,3 +154,10 @@ def test_audio_and_images_count_as_the_side_they_are_on() -> None:
     assert tokens_of(usage) == {
         "input": 13, "cache_read": 0, "cache_write_5m": 0, "cache_write_1h": 0, "output": 12,
     }  # fmt: skip
+
+
+def test_calls_outside_the_hours_that_the_bill_tells_are_left_out() -> None:
+    told = Bill((billed(100 * CENT),), DAY, DAY, NOON // 10**6, NOON // 10**6 + 3600)
+    hour = 3_600_000_000
+    made = reconcile(told, [call("a"), call("early", at_us=NOON - 1), call("late", at_us=NOON + hour)])
+    assert (made.holds, made.calls) == (True, 1)
