@@ -14,8 +14,9 @@ from ..clock import now_us, tick_us
 from ..config import model_at
 from ..costing import PricedModel, estimate_tokens
 from ..dialects import registry
-from ..dialects.base import StreamReader
+from ..dialects.base import Dialect
 from ..dialects.spans import overrule
+from ..dialects.whole import events_of
 from ..errors import UpstreamBroke, UpstreamStatus
 from ..http1 import Pool, Response
 from ..nouns import (
@@ -39,6 +40,7 @@ from .replies import Reply
 _UNCACHED: tuple[Header, ...] = ((b"cache-control", b"no-store"),)
 _TURNS = ("system", "user", "assistant")
 _LEAST_FIELDS = 4
+_WHOLE_LIMIT = 64 << 20
 _CARRIED = ("tools", "tool_choice", "response_format")
 # What the provider says of the request itself: this tier cannot serve the Case, whoever asks.
 REJECTED = (400, 413, 422)
@@ -91,7 +93,7 @@ class ChatTier:
             if error.status not in REJECTED:
                 raise
             return Reply("", "rejected", Usage(), 0, tick_us() - began, error=error.message[:300])
-        gathered = Gathered(self.deployment.dialect.reader())
+        gathered = Gathered(self.deployment.dialect)
         try:
             await gathered.read(response)
         finally:
@@ -163,31 +165,40 @@ class ChatTier:
 class Gathered:
     """A stream put together: text, tool calls, usage, why it ended, and when its first content came."""
 
-    def __init__(self, reader: StreamReader) -> None:
+    def __init__(self, dialect: Dialect) -> None:
         self.text = ""
         self.usage: Usage | None = None
         self.finish = ""
         self.served = ""
         self.first_us: int | None = None
         self.ended = False
-        self._reader = reader
+        self._dialect = dialect
         self._kinds: dict[int, str] = {}
         self._texts: list[str] = []
         self._calls: dict[int, tuple[str, list[str]]] = {}
 
     async def read(self, response: Response) -> None:
-        """Reads to the end. Raises UpstreamBroke without the stream's own terminator, UpstreamStatus on an
-        error in it.
+        """Reads to the end; a whole reply in a stream's place is taken too. Raises UpstreamBroke without the
+        stream's own terminator, UpstreamStatus on an error in it.
         """
-        while True:
-            data = await response.chunk()
-            for event in self._reader.feed(data) if data else self._reader.finish():
+        data = await response.chunk()
+        if data.lstrip()[:1] == b"{":  # some servers do not stream, or not every model
+            for event in events_of(self._dialect.read_answer(data + await response.read(_WHOLE_LIMIT))):
                 self._take(event)
-            if not data:
-                break
+        else:
+            await self._read_stream(response, data)
         if not self.ended:
             raise UpstreamBroke("The provider's stream broke off before its end.")
         self.text = "".join(self._texts)
+
+    async def _read_stream(self, response: Response, data: bytes) -> None:
+        reader = self._dialect.reader()
+        while True:
+            for event in reader.feed(data) if data else reader.finish():
+                self._take(event)
+            if not data:
+                return
+            data = await response.chunk()
 
     def answer(self) -> str:
         """The tool calls as JSON where there are any, else the text."""
@@ -211,7 +222,7 @@ class Gathered:
             self.served = event.model
             self.usage = event.usage or self.usage
         elif isinstance(event, Finished):
-            self.finish = event.reason
+            self.finish = "refusal" if self.finish == "refusal" else event.reason
         elif isinstance(event, Failed):
             raise UpstreamStatus(event.status, event.message, event.code)
         elif isinstance(event, Ended):
