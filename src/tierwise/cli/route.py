@@ -19,7 +19,7 @@ from ..dialects import registry
 from ..errors import BadRequest
 from ..money import pico_to_usd, usd_text
 from ..nouns import Catalog, DialectName, Outline, Policy, Route
-from ..routing import Question, Table, choose, estimated_pico, expected_output, model_of
+from ..routing import Question, Table, choose, estimated_pico, expected_output, model_of, refuse_longer
 from ..routing.table import price_on
 
 DIALECTS = ("openai_chat", "openai_responses", "anthropic_messages", "gemini")
@@ -103,12 +103,17 @@ def guess_dialect(body: bytes) -> DialectName:
 def explain(
     outline: Outline, dialect: DialectName, task: str | None, catalog: Catalog, policy: Policy
 ) -> Explained:
-    """The Route a request would take with nothing known of health, and today's cost at each candidate."""
+    """The Route a request would take with nothing known of health, and today's cost at each candidate.
+
+    Raises BadRequest where the gateway would refuse it.
+    """
     day = rfc3339(now_us())[:10]
     prompt = estimate_tokens(outline.prompt_bytes) + TOKENS_PER_MEDIA * outline.media
     table = Table(catalog, policy, day, partial(model_for, catalog))
     route = choose(Question(outline, task=task, prompt_tokens=prompt), table)
     known = policy.tasks.get(route.task)
+    if known is not None and route.how != "pinned":
+        refuse_longer(known, outline)
     answer = expected_output(outline.max_output, known.default_output_tokens if known else None)
     candidates = []
     for candidate in route.candidates:

@@ -18,7 +18,7 @@ from tierwise.dialects.base import Dialect
 from tierwise.errors import BadRequest, BudgetRefused, DeadlineMissed, LimitRefused, Overloaded, TierwiseError
 from tierwise.http1 import Reply, Request
 from tierwise.nouns import Outline, Task, Usage
-from tierwise.routing import Question
+from tierwise.routing import Question, refuse_longer
 
 from . import capped, costed
 from . import reply as writing
@@ -227,16 +227,12 @@ def choosing(gate: Gate, walk: Walk) -> None:
 
 def terms_of(gate: Gate, walk: Walk, task: Task, question: Question) -> None:
     """Holds the request to its task's terms: the most output tokens, the share kept on the reference tier."""
-    most, asked, route = task.max_output_tokens, walk.outline.max_output, walk.route
+    most, route = task.max_output_tokens, walk.route
     assert route is not None
     if most is not None and route.how != "pinned" and not walk.kind.counts:
-        if asked is None:
+        refuse_longer(task, walk.outline)
+        if walk.outline.max_output is None:
             bound_output(walk, most)
-        elif asked > most:
-            raise BadRequest(
-                f"Task {task.name!r} allows {most} output tokens, and {asked} were asked for.",
-                "Ask for fewer, or raise the task's max_output_tokens.",
-            )
     if task.cache_breakpoints == "auto":
         walk.places = True
     if task.cache_edits:

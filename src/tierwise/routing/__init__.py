@@ -3,7 +3,7 @@ clock.
 """
 
 from .choose import choose
-from .fit import doubt, misfit
+from .fit import doubt, misfit, refuse_longer
 from .health import Breaker, BreakerRules, RetryBudget
 from .infer import infer
 from .order import estimated_pico, expected_output
@@ -28,5 +28,6 @@ from .table import Table
 __all__ = [
     "Again", "Breaker", "BreakerRules", "Failure", "GiveUp", "Plan", "Question", "RetryBudget", "Table",
     "Try", "choose", "counts_against", "decide", "doubt", "estimated_pico", "expected_output", "failure_of",
-    "infer", "misfit", "model_of", "plan_of", "refuses_credential", "repeatable", "rest_s",
+    "infer", "misfit", "model_of", "plan_of", "refuse_longer", "refuses_credential",
+    "repeatable", "rest_s",
 ]  # fmt: skip

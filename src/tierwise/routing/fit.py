@@ -8,7 +8,8 @@ A doubtful tier serves only when no other fits, and the reason says so.
 
 from __future__ import annotations
 
-from ..nouns import Abilities, Outline
+from ..errors import BadRequest
+from ..nouns import Abilities, Outline, Task
 
 # A prompt estimated from its bytes may really be this much smaller (see Question.tokens), as a ratio.
 _ESTIMATE, _AT_LEAST = 128, 100
@@ -32,6 +33,16 @@ def misfit(able: Abilities, outline: Outline, prompt_tokens: int) -> str:
     if able.context is not None and prompt_tokens * _AT_LEAST // _ESTIMATE > able.context:
         return f"context {able.context}, the prompt needs about {prompt_tokens} tokens"
     return ""
+
+
+def refuse_longer(task: Task, outline: Outline) -> None:
+    """Raises BadRequest where a request asks for a longer answer than its task allows."""
+    most, asked = task.max_output_tokens, outline.max_output
+    if most is not None and asked is not None and asked > most:
+        raise BadRequest(
+            f"Task {task.name!r} allows {most} output tokens, and {asked} were asked for.",
+            "Ask for fewer, or raise the task's max_output_tokens.",
+        )
 
 
 def doubt(able: Abilities, outline: Outline, prompt_tokens: int) -> str:

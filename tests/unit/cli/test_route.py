@@ -53,6 +53,16 @@ def test_a_task_by_option_and_by_metadata(run):
     assert run({"model": "auto", "messages": HELLO}, "--task", "poetry-slam")["tier"] == "sonnet"
 
 
+def test_an_answer_longer_than_the_task_allows_is_refused_as_by_the_gateway(run, tmp_path):
+    with (tmp_path / "tierwise.toml").open("a") as file:
+        file.write("[task.qa]\nmax_output_tokens = 100\n")
+    assert run({"model": "task/qa", "messages": HELLO, "max_tokens": 100})["tier"] == "haiku"
+    with pytest.raises(BadRequest, match="allows 100 output tokens"):
+        run({"model": "task/qa", "messages": HELLO, "max_tokens": 101})
+    pinned = {"model": "anthropic/claude-haiku-4", "messages": HELLO, "max_tokens": 101}
+    assert run(pinned, "--task", "qa")["how"] == "pinned"
+
+
 def test_a_task_inferred(run):
     told = run({"model": "auto", "messages": IMAGE})
     assert (told["task"], told["tier"]) == ("vision", "opus")

@@ -71,9 +71,12 @@ def _max_tokens(ask: Ask, abilities: Abilities, losses: Losses) -> int:
 def _unforced(ask: Ask, forced: bool, losses: Losses) -> Reasoning:
     """Thinking and a forced tool exclude each other there; a foreign caller's tool choice weighs more."""
     asked = ask.reasoning
-    if not forced or ask.dialect == NAME or asked.mode == "disabled" or asked.effort in (None, "none"):
+    if not forced or ask.dialect == NAME or asked.mode == "disabled" or asked.effort == "none":
         return asked
-    losses.add("thinking.effort", "thinking is not possible with a forced tool")
+    if asked.effort is None and asked.budget in (None, 0):
+        return asked
+    name = "thinking.budget" if asked.effort is None else "thinking.effort"
+    losses.add(name, "thinking is not possible with a forced tool")
     return Reasoning()
 
 

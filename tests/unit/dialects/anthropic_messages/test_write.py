@@ -432,6 +432,10 @@ def test_efforts_of_the_model_and_room_for_thinking() -> None:
     assert body["tool_choice"] == {"type": "any"}
     assert "thinking" not in body
     assert losses == ["thinking.effort"]
+    body, losses = write(replace(forced, reasoning=Reasoning(budget=2048)), thinking=BOTH)
+    assert body["tool_choice"] == {"type": "any"}
+    assert "thinking" not in body
+    assert losses == ["thinking.budget"]
     warm = ask(reasoning=Reasoning(effort="high"), sampling=Sampling(temperature=0.2))
     assert write(warm, thinking=BOTH)[1] == ["sampling.temperature"]
 
