@@ -5,12 +5,16 @@ before one instant upstream; with --postgres URL on Postgres too. Processor time
 gateway's process with all its threads, so rolling up too) is the steadiest figure. Then a ledger of --rows
 million calls is made (260 MB a million; in Postgres 600) and rolled up, unless it is there already, and
 reported on. Needs wrk, but not with --reports-only.
+
+One process of a gateway differs from the next by more than a budget costs, so --budget PAIRS starts that many
+pairs afresh and gives the mean of their ratios with its interval; nothing else is measured then.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import statistics
 import subprocess
@@ -22,6 +26,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import get_args
 
+from tierwise.judging.distributions import t_quantile
 from tierwise.ledger import By, Reader, open_ledger, read_ledger
 
 from .load import Load, Result, Target, run
@@ -42,6 +47,8 @@ RANGES = (
 )
 """What is reported on: from and until so long ago."""
 TURNS = 3
+PAIR_ROUNDS = 4
+LEVEL = 0.95
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -52,8 +59,11 @@ def main(arguments: Sequence[str]) -> int:
     asked.add_argument("--rows-in", metavar="URL", help="where those calls are or will be; stays")
     asked.add_argument("--folder", type=Path, default=None, help="where the rows are made")
     asked.add_argument("--reports-only", action="store_true", help="not what the ledger costs a call")
+    asked.add_argument("--budget", type=int, default=0, metavar="PAIRS", help="only what a budget adds")
     said = asked.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="tierwise-ledger-", dir=said.folder) as folder:
+        if said.budget:
+            return 1 if budget(Path(folder), said.budget) else 0
         failed = 0 if said.reports_only else cost(Path(folder), said.postgres)
         if said.rows:
             report(said.rows_in or f"sqlite:///{folder}/many.db", said.rows * 1_000_000)
@@ -82,11 +92,44 @@ def cost(folder: Path, postgres: str | None) -> int:
     return shown(found)
 
 
+def budget(folder: Path, pairs: int) -> int:
+    """Prints what a budget on the key adds, by `pairs` of gateways; how many calls failed."""
+    os.environ["BENCH_KEY"] = "bench"
+    added: list[float] = []
+    failed = 0
+    with ExitStack() as stack:
+        upstream = free_port()
+        start(stack, OTHER, [sys.executable, "-m", "benchmarks.mock", str(upstream)], upstream)
+        (folder / "tierwise.toml").write_text(TOML.format(upstream=upstream))
+        load = next(load for load in loads() if load.connections == 64)
+        while len(added) < pairs:
+            with ExitStack() as pair:
+                names = ("plain", "budget") if len(added) % 2 else ("budget", "plain")
+                url = f"sqlite:///{folder}/{len(added)}"
+                targets = [gateway(pair, folder, name, f"{url}-{name}.db") for name in names]
+                cpu: dict[str, list[float]] = {name: [] for name in names}
+                for seconds in [1, *[SECONDS] * PAIR_ROUNDS]:
+                    for target in targets:
+                        made = run(
+                            target, Load(load.name, load.connections, seconds, load.body), folder, OTHER
+                        )
+                        failed += made.errors
+                        if seconds > 1:
+                            cpu[target.name].append(made.cpu_us)
+            added.append(statistics.mean(cpu["budget"]) / statistics.mean(cpu["plain"]) - 1)
+            print(f"pair {len(added)}: {added[-1]:+.1%}", flush=True)
+    mean, half = statistics.mean(added), math.inf
+    if pairs > 1:
+        half = t_quantile((1 + LEVEL) / 2, pairs - 1) * statistics.stdev(added) / math.sqrt(pairs)
+    print(f"a budget adds {mean:+.1%} ({LEVEL:.0%}: {mean - half:+.1%} to {mean + half:+.1%})")
+    return failed
+
+
 def gateway(stack: ExitStack, folder: Path, name: str, url: str) -> Target:
     """One gateway, with a key of its own."""
     common = ["--config", str(folder / "tierwise.toml"), "--db", url]
-    budget = ["--budget-usd", "1000000"] if "budget" in name else []
-    create = [sys.executable, "-m", "tierwise", "keys", "create", "bench", "--json", *budget, *common]
+    cap = ["--budget-usd", "1000000"] if "budget" in name else []
+    create = [sys.executable, "-m", "tierwise", "keys", "create", "bench", "--json", *cap, *common]
     made = subprocess.run(create, capture_output=True, check=True)
     port = free_port()
     serve = ["benchmarks.unrecorded"] if name == "without" else ["tierwise", "serve"]
