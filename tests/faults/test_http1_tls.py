@@ -1,6 +1,7 @@
 """Upstreams over TLS: certificates are checked, on both event loops."""
 
 import asyncio
+import datetime
 import ssl
 
 import pytest
@@ -27,11 +28,16 @@ def play(request, caplog, capfd):
     assert "Traceback" not in capfd.readouterr().err
 
 
-def contexts(name: str, trusted: bool = True) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+LONG_AGO = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
+
+
+def contexts(
+    name: str, trusted: bool = True, until: datetime.datetime | None = None
+) -> tuple[ssl.SSLContext, ssl.SSLContext]:
     """A server's context with a certificate for `name`; a client's that trusts its authority or not."""
     authority = trustme.CA()
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert(name).configure_cert(server)
+    authority.issue_cert(name, not_after=until).configure_cert(server)
     client = ssl.create_default_context()
     if trusted:
         authority.configure_trust(client)
@@ -92,23 +98,24 @@ def test_a_good_certificate(play, host: str):
 
 
 @pytest.mark.parametrize(
-    ("name", "trusted", "host"),
+    ("name", "trusted", "until", "host", "why"),
     [
-        ("localhost", False, "localhost"),
-        ("other.example", True, "localhost"),
-        ("localhost", True, "127.0.0.1"),
-        ("127.0.0.1", False, "127.0.0.1"),
+        ("localhost", False, None, "localhost", "no authority trusted here signed it"),
+        ("other.example", True, None, "localhost", "it is for another host"),
+        ("localhost", True, None, "127.0.0.1", "it is for another host"),
+        ("127.0.0.1", False, None, "127.0.0.1", "no authority trusted here signed it"),
+        ("localhost", True, LONG_AGO, "localhost", "it has expired"),
     ],
 )
-def test_a_bad_certificate_is_refused_before_anything_is_sent(play, name: str, trusted: bool, host: str):
-    server, client = contexts(name, trusted)
+def test_a_bad_certificate_is_refused_before_anything_is_sent(play, name, trusted, until, host, why):
+    server, client = contexts(name, trusted, until)
 
     async def script():
         async with Upstream(server) as upstream:
             pool = Pool(client)
             with pytest.raises(UpstreamRefused) as caught:
                 await pool.send(upstream.call(host))
-            assert "certificate" in caught.value.sentence()
+            assert caught.value.message == f"The provider's TLS certificate is not valid: {why}."
             assert upstream.requests == 0
             await pool.close()
 

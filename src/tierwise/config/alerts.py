@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from ..errors import ConfigError
+from ..nouns.origin import Origin
 from .providers import secret_of
 from .rows import AlertsRow
 from .settings import LOOPBACK, Alerts
@@ -35,17 +35,13 @@ def webhook_secret(row: AlertsRow, environ: Mapping[str, str], folder: Path, nam
 
 def _check(url: str, where: str) -> None:
     try:
-        parts = urlsplit(url)
-        host = parts.hostname or ""
-        sound = bool(host) and parts.port != 0 and "@" not in parts.netloc and not {"?", "#", " "} & set(url)
-    except ValueError:
-        sound, host, parts = False, "", urlsplit("")
-    if not sound:
+        origin, _ = Origin.parse(url)
+    except ConfigError:
         raise ConfigError(
             f"{where} is no URL that can be used.",
             "Write https://HOST/PATH, without user, query or fragment.",
-        )
-    if parts.scheme != "https" and not (parts.scheme == "http" and host in LOOPBACK):
+        ) from None
+    if origin.scheme != "https" and origin.host not in LOOPBACK:
         raise ConfigError(
             f"{where} is not https.",
             "What is spent is nobody else's to read: use https, or a loopback address.",

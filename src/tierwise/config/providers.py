@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from ..errors import ConfigError
 from ..nouns import DialectName, Provider
+from ..nouns.origin import Origin
 from .rows import ProviderRow
 from .strict import checked_name, nearest
 
@@ -124,6 +125,10 @@ def checked_url(url: str, where: str) -> None:
         raise ConfigError(f"{where} is {url!r}, not an http or https URL.", "Write it as https://host/path.")
     if parts.query or parts.fragment or any(c.isspace() or not c.isprintable() for c in url):
         raise ConfigError(f"{where} is {url!r}.", "Leave out blanks, the query and the fragment.")
+    try:
+        Origin.parse(url)
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error.message}", error.hint) from None
 
 
 def _provider(row: ProviderRow, where: str) -> Provider:

@@ -1,10 +1,11 @@
 """HTTP/1.1 of the data plane: a strict server and a pooled client. The only room that touches sockets."""
 
+from tierwise.nouns.origin import Origin
+
 from .client import Call, Pool
 from .head import Block, Headers, header_block
 from .inbound import Limits
 from .multipart import Part, form
-from .origin import Origin
 from .reply import Reply
 from .request import Request
 from .response import Response

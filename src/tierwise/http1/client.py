@@ -11,9 +11,9 @@ from functools import lru_cache
 import msgspec
 
 from tierwise.errors import BadHeader, UpstreamBroke, UpstreamRefused
+from tierwise.nouns.origin import Origin
 
 from .head import Block, Headers, header_block
-from .origin import Origin
 from .outbound import Outbound
 from .response import Response
 from .sweeper import Sweeper
@@ -22,6 +22,16 @@ _LINE = re.compile(r"[A-Z-]+ /[!-~]*")
 _BODIED = frozenset(("POST", "PUT", "PATCH"))
 _SMALL = 65536
 _LONG_PATH = 512
+# By OpenSSL's numbers (X509_V_ERR_…); its own words would tell the host's name.
+_INVALID = {
+    9: ": it does not hold yet",
+    10: ": it has expired",
+    18: ": it is self-signed",
+    19: ": no authority trusted here signed it",
+    20: ": no authority trusted here signed it",
+    62: ": it is for another host",
+    64: ": it is for another host",
+}
 
 
 @lru_cache(maxsize=512)
@@ -160,8 +170,9 @@ class Pool:
                 )
         except TimeoutError:
             raise UpstreamRefused("The provider did not accept a connection in time.") from None
-        except ssl.SSLCertVerificationError:
-            raise UpstreamRefused("The provider's TLS certificate is not valid.") from None
+        except ssl.SSLCertVerificationError as error:
+            why = _INVALID.get(error.verify_code, "")
+            raise UpstreamRefused(f"The provider's TLS certificate is not valid{why}.") from None
         except ssl.SSLError:
             raise UpstreamRefused("The TLS handshake with the provider failed.") from None
         except (socket.gaierror, UnicodeError):

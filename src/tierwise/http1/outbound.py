@@ -10,8 +10,8 @@ from typing import Protocol, cast
 import httptools
 
 from tierwise.errors import UpstreamBroke, UpstreamError, UpstreamTimeout
+from tierwise.nouns.origin import Origin
 
-from .origin import Origin
 from .response import Response
 from .sweeper import Sweeper
 

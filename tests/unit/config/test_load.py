@@ -420,6 +420,9 @@ MISTAKES = [
     (AGGREGATOR.replace("http://127.0.0.1:9/v1", "127.0.0.1:9"), ["base_url", "http"]),
     (AGGREGATOR.replace("http://", "http://me:hunter2@"), ["user name or password"]),
     (AGGREGATOR.replace("/v1", "/v1?x=1"), ["base_url"]),
+    (AGGREGATOR.replace(":9/", ":0/"), ["base_url", "no usable port"]),
+    (AGGREGATOR.replace("127.0.0.1:9/v1", "h..:9/v1"), ["base_url", "no usable host name"]),
+    (AGGREGATOR.replace("/v1", "/v1/é"), ["base_url", "characters that a URL cannot have"]),
     (
         AGGREGATOR.replace("env:UPSTREAM_KEY", "env:UPSTREM_KEY"),
         ["UPSTREM_KEY", "not set", "'UPSTREAM_KEY'", "agg"],

@@ -1,7 +1,7 @@
 import pytest
 
 from tierwise.errors import ConfigError
-from tierwise.http1 import Origin
+from tierwise.nouns.origin import Origin
 
 
 @pytest.mark.parametrize(
