@@ -18,7 +18,7 @@ from .models import Own, aliases_of, model_for, models_of, same_elsewhere, tier_
 from .policyfile import merge_policy, read_policy
 from .prices import own_prices
 from .prior import BUILT_IN, ladder_of, policy_of
-from .providers import VENDORS, checked_url, from_environment, from_rows, secret_of
+from .providers import VENDORS, checked_header, checked_url, from_environment, from_rows, secret_of
 from .rows import (
     EMBEDDING_DIALECTS,
     EMBEDDING_FUNCTION,
@@ -34,6 +34,7 @@ from .strict import checked_name, decode, nearest, parse, read_text
 
 DEFAULT_FILE = "tierwise.toml"
 _FORMATS = ("text", "json")
+_THINKING = ("adaptive", "enabled", "disabled")
 # Body fields that say which model is billed, or that hold the request itself.
 _NO_SETTINGS = frozenset(("model", "stream", "messages", "input", "contents", "provider"))
 _LEVELS = ("debug", "info", "warning", "error", "critical")
@@ -61,7 +62,7 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
     rungs = ladder_of(catalog.tiers, catalog.models, file, name, today)
     catalog = structs.replace(catalog, ladder=rungs.ladder)
     policy = policy_of(rungs, file, catalog.tiers, name)
-    policy_path = folder / (file.default.policy or "policy.toml")
+    policy_path = folder / _policy_file(file.default.policy, name)
     policy = merge_policy(policy, read_policy(policy_path, catalog.tiers, today))
     admin = file.server.admin_secret
     return Settings(
@@ -70,7 +71,7 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
         notes=(*notes, *rungs.notes, *_tier_notes(catalog)),
         secrets=Secrets(
             secrets,
-            secret_of(admin, environ, folder, f"{name}: server.admin_secret") if admin else None,
+            None if admin is None else secret_of(admin, environ, folder, f"{name}: server.admin_secret"),
             _otlp_headers(file.telemetry, environ, folder, name),
             webhook_secret(file.alerts, environ, folder, name),
         ),
@@ -83,6 +84,15 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
         batches=batches_of(file, listed, name),
         cache=_cache(file.cache, file.task.values(), catalog, name),
     )
+
+
+def _policy_file(stated: str | None, name: str) -> str:
+    """Where policy.toml lies, as written. Raises ConfigError where no file can be called so."""
+    if stated is not None and (not stated.strip() or "\0" in stated):
+        raise ConfigError(
+            f"{name}: default.policy is {stated!r}.", "Write the path of a file, or leave it out."
+        )
+    return stated or "policy.toml"
 
 
 def _catalog(file: ConfigFile, providers: Mapping[str, Provider], name: str) -> tuple[Catalog, list[str]]:
@@ -111,8 +121,9 @@ def _catalog(file: ConfigFile, providers: Mapping[str, Provider], name: str) -> 
                 f"{where}: settings cannot hold {decided[0]!r}: the tier's model and the request decide it.",
                 "Leave it out.",
             )
-        model = _served(catalog, row.model, where)
-        named = row.model in catalog.models
+        wanted = row.model if row.model in models else file.alias.get(row.model, row.model)
+        model = _served(catalog, wanted, where)
+        named = wanted in models
         models.setdefault(model.name, model)
         others = () if named else elsewhere.get(model.name, ())
         if row.settings:  # they are in the words of one dialect
@@ -174,6 +185,11 @@ def _own_abilities(rows: list[ModelRow], name: str) -> dict[str, dict[str, Any]]
                 raise ConfigError(
                     f"{name}: model {row.name}: {field} is {value}.", "Write a positive number."
                 )
+        for mode in row.thinking or ():
+            if mode not in _THINKING:
+                raise ConfigError(
+                    f"{name}: model {row.name}: thinking has {mode!r}.", nearest(mode, _THINKING)
+                )
         found[row.name] = {key: tuple(v) if isinstance(v, list) else v for key, v in stated.items()}
     return found
 
@@ -208,12 +224,13 @@ def _telemetry(row: TelemetryRow, name: str) -> Telemetry:
 
 
 def _otlp_headers(row: TelemetryRow, environ: Mapping[str, str], folder: Path, name: str) -> dict[str, str]:
-    return {
-        header: secret_of(value, environ, folder, f"{name}: telemetry.otlp_headers.{header}")
-        if value.startswith(("env:", "file:"))
-        else value
-        for header, value in row.otlp_headers.items()
-    }
+    found: dict[str, str] = {}
+    for header, value in row.otlp_headers.items():
+        if value.startswith(("env:", "file:")):
+            value = secret_of(value, environ, folder, f"{name}: telemetry.otlp_headers.{header}")
+        checked_header(header, value, f"{name}: telemetry.otlp_headers")
+        found[header] = value
+    return found
 
 
 def _cache(row: CacheRow, tasks: Collection[TaskRow], catalog: Catalog, name: str) -> CacheRow:

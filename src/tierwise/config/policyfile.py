@@ -91,8 +91,11 @@ def read_policy(path: Path, tiers: Mapping[str, Tier], today: str) -> dict[str, 
 
 def read_blocks(path: Path, tiers: Mapping[str, Tier] | None = None) -> list[RuleBlock]:
     """The rules as written, with their Verdicts; checked against `tiers` where given."""
-    if not path.exists():
-        return []
+    try:
+        if not path.exists():
+            return []
+    except OSError as error:  # a name that is too long, a folder that may not be looked into
+        raise ConfigError(f"{path} cannot be read: {error.strerror}.", "Check the path.") from None
     blocks = decode(parse(read_text(path), path.name), PolicyFile, path.name).rule
     seen: set[str] = set()
     for number, block in enumerate(blocks):

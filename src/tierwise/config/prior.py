@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -11,6 +12,7 @@ from msgspec import Struct, structs
 
 from ..costing import price_at
 from ..errors import ConfigError
+from ..money import NotMoney, usd_to_pico
 from ..nouns import Ladder, Model, Policy, Rule, Task, Tier
 from .rows import ConfigFile, TaskRow
 from .strict import checked_name, nearest
@@ -33,6 +35,14 @@ PRIOR = (
 _UNKNOWN_TASK = "sonnet"
 _BAR_FIELDS = ("margin", "refuse", "alpha", "least_cases")
 _COUNTS = ("max_output_tokens", "default_output_tokens", "least_cases", "sample_daily")
+_MOST_DAILY_PICO = 10**30  # the largest budget a ledger takes
+_RANGES = {
+    **dict.fromkeys(("margin", "refuse"), "Write a share above 0 and below 1."),
+    **dict.fromkeys(("shadow_share", "holdout_share", "sample_share"), "Write a share from 0 to 1."),
+    "alpha": "Write a share above 0 and below 0.5.",
+    "cache_similarity": "Write a cosine from 0.5 to 1.",
+    "cache_wait_s": "Write seconds from 0 to 60.",
+}
 
 
 class Rungs(Struct, frozen=True):
@@ -163,8 +173,18 @@ def _overlaid(base: Task, row: TaskRow, middle: str, tiers: Mapping[str, Tier], 
             f"{where}.default_output_tokens",
         )
     if "shadow_daily_usd" in given:
-        given["shadow_daily_usd"] = str(given["shadow_daily_usd"])
+        given["shadow_daily_usd"] = _daily(given["shadow_daily_usd"], f"{where}.shadow_daily_usd")
     return structs.replace(base, bar=bar, **given)
+
+
+def _daily(usd: Decimal, where: str) -> str:
+    """The daily cap as it stands in a Task. Raises ConfigError unless a budget can hold it."""
+    try:
+        if 0 <= usd_to_pico(usd) <= _MOST_DAILY_PICO:
+            return str(usd)
+    except NotMoney:
+        pass
+    raise ConfigError(f"{where} is {usd}.", "Write dollars, 0 or more, with 12 decimals at most.", where)
 
 
 def _once(ladder: Sequence[str], where: str) -> None:
@@ -183,15 +203,9 @@ def _check_ranges(given: Mapping[str, Any], where: str) -> None:
             or (field == "cache_similarity" and not 0.5 <= value <= 1)
             or (field in shares and not 0 <= value <= 1)
             or (field in _COUNTS and value < 1)
-            or (field == "shadow_daily_usd" and value < 0)
             or (field == "cache_wait_s" and not 0 <= value <= 60)
             or (field == "cache_ttl_s" and not 0 < value < 2**48)
         )
         if wrong:
-            if field == "cache_wait_s":
-                hint = "Write seconds from 0 to 60."
-            elif isinstance(value, float) and field != "cache_ttl_s":
-                hint = "Write a share between 0 and 1."
-            else:
-                hint = "Write a positive number."
+            hint = _RANGES.get(field, "Write a positive number.")
             raise ConfigError(f"{where}.{field} is {value}.", hint, f"{where}.{field}")

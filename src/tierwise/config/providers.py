@@ -97,7 +97,7 @@ def secret_of(key: str, environ: Mapping[str, str], folder: Path, where: str) ->
     if kind == "file" and rest:
         try:
             secret = (folder / rest).read_text(encoding="utf-8-sig").strip()
-        except (OSError, UnicodeDecodeError) as error:
+        except (OSError, ValueError) as error:  # bytes that are no UTF-8, a NUL in the path
             raise ConfigError(
                 f"{where}: {rest} cannot be read: {type(error).__name__}.", "Check the path."
             ) from None
@@ -131,6 +131,12 @@ def checked_url(url: str, where: str) -> None:
         raise ConfigError(f"{where}: {error.message}", error.hint) from None
 
 
+def checked_header(header: str, value: str, where: str) -> None:
+    """Raises ConfigError unless a request can carry that header with that value."""
+    if header.lower() in _FRAMING or not _is_token(header) or not _is_line(value):
+        raise ConfigError(f"{where}: the header {header!r} cannot be set.", "Leave it out or correct it.")
+
+
 def _provider(row: ProviderRow, where: str) -> Provider:
     for field in _TIMES:
         if not 0 < getattr(row, field) < 86_400:
@@ -145,8 +151,9 @@ def _provider(row: ProviderRow, where: str) -> Provider:
             f"{where}: models has {sorted(twice)[0] if twice else 'an empty id'} twice.", "List each once."
         )
     for header, value in row.headers.items():
-        if header.lower() in _FRAMING or not _is_token(header) or not _is_line(value):
-            raise ConfigError(f"{where}: the header {header!r} cannot be set.", "Leave it out or correct it.")
+        checked_header(header, value, where)
+    if row.api_version is not None and not (row.api_version.strip() and _is_line(row.api_version)):
+        raise ConfigError(f"{where}: api_version is {row.api_version!r}.", "Write a version, or leave it out.")
     return Provider(
         name=row.name,
         dialect=row.dialect,

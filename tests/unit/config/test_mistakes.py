@@ -1,0 +1,65 @@
+"""load: values that look right until they are used, each refused with its key and what to do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tierwise.config import load
+from tierwise.errors import ConfigError
+
+PROVIDER = """
+[[provider]]
+name = "p"
+dialect = "anthropic_messages"
+base_url = "http://127.0.0.1:9"
+models = ["claude-haiku-4", "claude-opus-4.7"]
+"""
+TASK = PROVIDER + "[task.qa]\n"
+MODEL = PROVIDER + '[[model]]\nname = "claude-haiku-4"\n'
+MISTAKES = [
+    (TASK + "shadow_daily_usd = nan\n", "task.qa.shadow_daily_usd is NaN. Write dollars"),
+    (TASK + "shadow_daily_usd = inf\n", "task.qa.shadow_daily_usd is Infinity. Write dollars"),
+    (TASK + "shadow_daily_usd = 1e308\n", "task.qa.shadow_daily_usd is 1E+308. Write dollars"),
+    (TASK + "shadow_daily_usd = 1e-13\n", "12 decimals at most"),
+    (TASK + "shadow_daily_usd = -1\n", "task.qa.shadow_daily_usd is -1. Write dollars"),
+    (TASK + "margin = 0\n", "task.qa.margin is 0.0. Write a share above 0 and below 1."),
+    (TASK + "alpha = 0.5\n", "task.qa.alpha is 0.5. Write a share above 0 and below 0.5."),
+    (TASK + "shadow_share = 2\n", "task.qa.shadow_share is 2.0. Write a share from 0 to 1."),
+    (PROVIDER + 'api_version = "2023-06-01\\r\\nx: y"\n', "provider[0] (p): api_version"),
+    (PROVIDER + 'api_version = ""\n', "provider[0] (p): api_version is ''. Write a version"),
+    (PROVIDER + 'key = "file:a\\u0000b"\n', "provider[0] (p): key"),
+    (PROVIDER + '[server]\nadmin_secret = ""\n', "server.admin_secret must say where the secret is"),
+    (PROVIDER + '[default]\npolicy = ""\n', "default.policy is ''. Write the path of a file"),
+    (PROVIDER + '[default]\npolicy = "a\\u0000b"\n', "default.policy is 'a\\x00b'."),
+    (MODEL + 'thinking = ["adaptiv"]\n', "thinking has 'adaptiv'. Did you mean 'adaptive'?"),
+    (PROVIDER + '[telemetry]\notlp_headers = {"a b" = "c"}\n', "telemetry.otlp_headers: the header 'a b'"),
+    (PROVIDER + '[telemetry]\notlp_headers = {a = "x\\r\\ny: z"}\n', "telemetry.otlp_headers: the header 'a'"),
+]
+
+
+@pytest.mark.parametrize(("text", "words"), MISTAKES, ids=[words for _, words in MISTAKES])
+def test_a_value_that_cannot_be_used_is_refused(tmp_path: Path, text: str, words: str) -> None:
+    path = tmp_path / "tierwise.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        load(path, {})
+    assert words in caught.value.sentence()
+    assert caught.value.message.startswith("tierwise.toml: ")
+
+
+def test_a_policy_whose_name_is_too_long_is_an_error_that_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "tierwise.toml"
+    path.write_text(PROVIDER + f'[default]\npolicy = "{"z" * 3000}"\n')
+    with pytest.raises(ConfigError, match="File name too long"):
+        load(path, {})
+
+
+@pytest.mark.parametrize(("to", "beside"), [("claude-haiku-4", ("q/claude-haiku-4",)), ("p/claude-haiku-4", ())])
+def test_a_tier_may_be_an_alias(tmp_path: Path, to: str, beside: tuple[str, ...]) -> None:
+    path = tmp_path / "tierwise.toml"
+    tier = f'[alias]\nfast = "{to}"\n[[tier]]\nname = "small"\nmodel = "fast"\n'
+    path.write_text(PROVIDER + PROVIDER.replace('"p"', '"q"') + tier)
+    found = load(path, {}).catalog.tiers["small"]
+    assert (found.model, found.beside) == ("p/claude-haiku-4", beside)
