@@ -85,6 +85,19 @@ def test_through_a_gateway_its_own_part_is_told_apart(world: World) -> None:
     assert haiku["itl_ms"] is None
 
 
+@pytest.mark.parametrize(
+    ("more", "code", "words"),
+    [(("--vllm", "no/such/out.json"), 1, "cannot be written"), (("--rate", "nan"), 2, "is no number")],
+)
+def test_what_cannot_be_done_is_said_before_a_call_is_paid(
+    world: World, more: tuple[str, str], code: int, words: str
+) -> None:
+    before = world.log.read_text() if world.log.exists() else ""
+    done = world.latency("--tiers", "haiku", "--requests", "2", *more)
+    assert (done.returncode, words in done.stderr) == (code, True), done.stderr
+    assert (world.log.read_text() if world.log.exists() else "") == before
+
+
 def test_the_tables_fit_80_columns(world: World) -> None:
     done = world.latency(
         "--tiers", "haiku,sonnet", "--requests", "9", "--output-tokens", "9", "--slo", "tpot=9s"

@@ -15,6 +15,7 @@ from ..ledger.periods import FOREVER_US, reset_text
 from ..money import exact_usd, usd_text
 from .keys import administer
 from .ledger import database_options, database_url
+from .ledger_table import print_table, short_name
 
 
 @click.group()
@@ -95,20 +96,14 @@ def listed(balance: Balance) -> dict[str, Any]:
 
 
 def _show(balances: list[Balance], names: dict[str, str]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=None, pad_edge=False)
-    for heading in ("scope", "cap", "spent", "reserved", "left", "resets"):
-        table.add_column(heading, no_wrap=True)
+    rows = []
     for balance in balances:
         budget = balance.budget
         amounts = (balance.spent_pico, balance.reserved_pico, balance.left_pico)
-        table.add_row(
-            Text(names.get(budget.scope, budget.scope)),
+        rows.append([
+            short_name(names.get(budget.scope, budget.scope)),
             f"{exact_usd(budget.cap_pico)} {budget.period}",
             *(usd_text(amount, 4) for amount in amounts),
             reset_text(balance.end_us, budget.zone)[:16] or "never",
-        )
-    Console(highlight=False).print(table)
+        ])  # fmt: skip
+    print_table(("scope", "cap", "spent", "reserved", "left", "resets"), rows)

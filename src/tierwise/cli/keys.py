@@ -69,6 +69,8 @@ def command() -> None:
 @click.option("--json", "as_json", is_flag=True, help='Print {"id", "key"}.')
 def create(name: str, db: str | None, config: Path | None, *, as_json: bool, **terms: Any) -> None:
     """Make a key called NAME and print its secret, once: only a digest is kept."""
+    if terms["budget_usd"] is None and (terms["period"] or terms["zone"]):
+        raise click.UsageError("--period and --zone are of a budget. Give --budget-usd X.")
     body = {"name": name} | {term: said for term, said in terms.items() if said}
     made = administer(database_url(db, config), KEYS, body)
     if as_json:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 from collections.abc import Sequence
@@ -113,8 +114,8 @@ def command(ctx: click.Context, /, **options: Any) -> None:
     wish = _wish(ctx, options)
     runs = _measured(wish, quiet=as_json)
     found = [summarise(run, wish.slo) for run in runs]
-    _export(wish, runs, found)
     _print(found, as_json, "")
+    _export(wish, runs, found)
     if not all(each.completed for each in found):
         raise SuiteError(
             "A tier answered no call: "
@@ -128,6 +129,11 @@ def _wish(ctx: click.Context, options: dict[str, Any]) -> Wish:
         raise click.UsageError("Name the tiers: --tiers haiku,sonnet; or --live.", ctx)
     if options["rate"] is not None and options["concurrency"] is not None:
         raise click.UsageError("Give --rate or --concurrency, not both.", ctx)
+    if options["rate"] is not None and not math.isfinite(options["rate"]):
+        raise click.UsageError("--rate is no number. Give calls a second, such as 2.5.", ctx)
+    for path in (options["vllm"], options["aiperf"]):
+        if path is not None and not os.access(path.parent, os.W_OK):
+            raise TierwiseError(f"{path} cannot be written.", "Check the folder.")
     if options["key"] and not options["base_url"]:
         raise click.UsageError("--key belongs to --base-url.", ctx)
     key = options["key"]

@@ -193,7 +193,8 @@ def report_json(made: Report) -> dict[str, Any]:
 
 
 def show(made: Report) -> None:
-    """Prints the report as a table of at most 80 columns, and below it what the table leaves out.
+    """Prints the report as a table as wide as the terminal, 80 columns at least, and below it what the table
+    leaves out.
 
     A long name is cut, an amount never.
     """
@@ -204,16 +205,17 @@ def show(made: Report) -> None:
     lines = (*made.lines, made.all)
     rows = [_cells(line) for line in lines]
     amounts = [max(len(heading), *(len(row[n]) for row in rows)) for n, heading in enumerate(HEADINGS)]
-    gap = 2 if sum(amounts) + 2 * len(amounts) + _LEAST <= WIDTH else 1
-    room = max(WIDTH - sum(amounts) - gap * len(amounts), _LEAST)
+    console = Console(highlight=False)
+    width = max(WIDTH, console.width)
+    gap = 2 if sum(amounts) + 2 * len(amounts) + _LEAST <= width else 1
+    room = max(width - sum(amounts) - gap * len(amounts), _LEAST)
     table = Table(box=None, pad_edge=False, padding=(0, gap - 1, 0, 1))
     table.add_column(made.by, no_wrap=True)
-    for heading, width in zip(HEADINGS, amounts, strict=True):
-        table.add_column(heading, justify="right", no_wrap=True, min_width=width)
+    for heading, least in zip(HEADINGS, amounts, strict=True):
+        table.add_column(heading, justify="right", no_wrap=True, min_width=least)
     for line, row in zip(lines, rows, strict=True):
         name = fitted(short_name(line.label), room)
         table.add_row(*map(Text, (name, *row)), style="bold" if line is made.all else "")
-    console = Console(highlight=False)
     console.print(table)
     for note in notes(made.all):
         console.print(Text(note))

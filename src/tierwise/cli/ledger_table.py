@@ -1,4 +1,4 @@
-"""Tables of amounts for the ledger's commands: at most 80 columns, no control characters, no amount cut."""
+"""Tables of amounts: as wide as the terminal, 80 columns at least, no control characters, no amount cut."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]], left: in
     from rich.text import Text
 
     widths = [max(len(heading), *(cell_len(row[n]) for row in rows), 0) for n, heading in enumerate(headings)]
-    room = max(WIDTH - sum(widths[1:]) - 2 * (len(headings) - 1), _LEAST)
+    console = Console(highlight=False)
+    room = max(max(WIDTH, console.width) - sum(widths[1:]) - 2 * (len(headings) - 1), _LEAST)
     table = Table(box=None, pad_edge=False)
     for n, heading in enumerate(headings):
         table.add_column(
@@ -29,7 +30,7 @@ def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]], left: in
         )
     for row in rows:
         table.add_row(*map(Text, (fitted(row[0], room), *row[1:])))
-    Console(highlight=False).print(table)
+    console.print(table)
 
 
 def fitted(name: str, room: int) -> str:

@@ -153,7 +153,9 @@ def _provider(row: ProviderRow, where: str) -> Provider:
     for header, value in row.headers.items():
         checked_header(header, value, where)
     if row.api_version is not None and not (row.api_version.strip() and _is_line(row.api_version)):
-        raise ConfigError(f"{where}: api_version is {row.api_version!r}.", "Write a version, or leave it out.")
+        raise ConfigError(
+            f"{where}: api_version is {row.api_version!r}.", "Write a version, or leave it out."
+        )
     return Provider(
         name=row.name,
         dialect=row.dialect,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from fractions import Fraction
@@ -20,7 +21,7 @@ from .promptcache import Lifetime
 # Bucket → the columns that may hold it, in order: ours, then the vendors' own names.
 _COLUMNS = {
     "input": ("input_tokens", "input", "fresh_tokens"),
-    "output": ("output_tokens", "output", "completion_tokens"),
+    "output": ("output_tokens", "output", "completion_tokens", "candidatesTokenCount"),
     "cache_read": ("cache_read", "cache_read_tokens", "cache_read_input_tokens"),
     "cache_write_5m": ("cache_write_5m", "cache_write_5m_tokens", "ephemeral_5m_input_tokens",
                        "cache_write_tokens"),
@@ -29,6 +30,8 @@ _COLUMNS = {
 _WITHIN = ("prompt_tokens_details", "input_tokens_details", "cache_creation")
 """Objects within a vendor's usage that tell of cached tokens."""
 _TIMES = ("at", "timestamp", "time", "created")
+_END_S = 253_402_300_800  # the year 10000: what is larger is no seconds, but milliseconds or finer
+_LONGEST_FIELD = 16 << 20
 
 
 class Workload(Struct, frozen=True):
@@ -111,7 +114,10 @@ def read_calls(text: str, name: str) -> Calls:
     prompt_tokens or input_tokens. Other columns are not read. Raises BadRequest with `name` and the line
     number.
     """
-    rows = _json_rows(text, name) if text.lstrip()[:1] == "{" else _csv_rows(text, name)
+    begins = text.lstrip()[:1]
+    if begins == "[":
+        raise BadRequest(f"{name} is a JSON list.", "Write one JSON object per line, or CSV.")
+    rows = _json_rows(text, name) if begins == "{" else _csv_rows(text, name)
     usages, times = [], []
     for line, row in rows:
         usages.append(_usage(row, f"{name}:{line}"))
@@ -137,7 +143,7 @@ def _json_rows(text: str, name: str) -> list[tuple[int, Mapping[str, Any]]]:
             raise BadRequest(f"{name}:{number} is not a JSON object.", "Write one JSON object per line.")
         if row.get("event", "close") != "close":
             continue
-        usage = row.get("usage")
+        usage = row.get("usage", row.get("usageMetadata"))
         flat = {**row, **usage} if isinstance(usage, dict) else row
         for name_within in _WITHIN:
             if isinstance(more := flat.get(name_within), dict):
@@ -147,9 +153,14 @@ def _json_rows(text: str, name: str) -> list[tuple[int, Mapping[str, Any]]]:
 
 
 def _csv_rows(text: str, name: str) -> list[tuple[int, Mapping[str, Any]]]:
+    csv.field_size_limit(_LONGEST_FIELD)
     reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
     rows: list[tuple[int, Mapping[str, Any]]] = []
     try:
+        columns = [column.strip().lower() for column in reader.fieldnames or ()]
+        doubled = {column for column in columns if columns.count(column) > 1}
+        if doubled:
+            raise BadRequest(f"{name}:1 names the column {min(doubled)!r} twice.", "Rename one of them.")
         for row in reader:
             if None in row or None in row.values():
                 raise BadRequest(
@@ -170,8 +181,11 @@ def _usage(row: Mapping[str, Any], where: str) -> Usage:
     written = _first(row, ("cache_creation_input_tokens",), where)
     if written is not None:  # of both lifetimes; what no split explains is a 5-minute write
         tokens["cache_write_5m"] = max(tokens["cache_write_5m"] or 0, written - hour)
-    cached = _first(row, ("cached_tokens", "input_cached_tokens"), where)
-    prompt = _first(row, ("prompt_tokens",), where) if tokens["input"] is None else None
+    thoughts = _first(row, ("thoughtsTokenCount",), where)
+    if thoughts is not None:  # Gemini's candidates are without them
+        tokens["output"] = (tokens["output"] or 0) + thoughts
+    cached = _first(row, ("cached_tokens", "input_cached_tokens", "cachedContentTokenCount"), where)
+    prompt = _first(row, ("prompt_tokens", "promptTokenCount"), where) if tokens["input"] is None else None
     if prompt is None and cached is not None and tokens["cache_read"] is None:
         prompt = tokens["input"]  # OpenAI's responses and usage exports: cached ones are within it
     if prompt is not None:
@@ -184,6 +198,11 @@ def _usage(row: Mapping[str, Any], where: str) -> Usage:
         tokens["input"], tokens["cache_read"] = rest, cached
     for needed in ("input", "output"):
         if tokens[needed] is None:
+            empty = [column for column in _COLUMNS[needed] if column in row]
+            if empty:
+                raise BadRequest(
+                    f"{where}: {empty[0]} is empty.", "Write a whole number of tokens, 0 or more."
+                )
             found = ", ".join(sorted(str(key) for key in row)[:8]) or "nothing"
             raise BadRequest(
                 f"{where} has no column {needed}_tokens (it has {found}).",
@@ -214,14 +233,19 @@ def _time(row: Mapping[str, Any], where: str) -> float | None:
         if value is None or value == "":
             continue
         try:
-            return float(value)
+            seconds = float(value)
         except (TypeError, ValueError):
-            pass
-        try:
-            at = datetime.fromisoformat(str(value).replace("Z", "+00:00"))
-        except ValueError:
-            raise BadRequest(
-                f"{where}: {column} is {value!r}.", "Write RFC 3339 or seconds since 1970."
-            ) from None
-        return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
+            seconds = _instant(str(value))
+        if not 0 <= seconds < _END_S:
+            raise BadRequest(f"{where}: {column} is {value!r}.", "Write RFC 3339 or seconds since 1970.")
+        return seconds
     return None
+
+
+def _instant(text: str) -> float:
+    """Seconds since 1970 of a moment in RFC 3339, UTC where it names no zone; NaN where it is none."""
+    try:
+        at = datetime.fromisoformat(text.replace("Z", "+00:00"))
+    except ValueError:
+        return math.nan
+    return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()

@@ -70,3 +70,15 @@ def test_what_cannot_be_a_budget_is_refused_with_what_to_do(url: str) -> None:
 def test_an_empty_ledger_says_what_to_do(url: str) -> None:
     make_key(url, "k")
     assert "budgets set" in run("list", "--db", url)
+
+
+def test_the_list_fits_80_columns_and_cuts_no_amount(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    terms = ("--period", "month", "--zone", "Europe/Berlin", "--db", url)
+    run("set", "project:a-project-with-a-name-of-some-length", "1250.50", *terms)
+    line = run("list", "--db", url).splitlines()[1]
+    assert len(line) <= 80
+    words = line.split()
+    assert words[1:6] == ["$1,250.50", "month", "$0.0000", "$0.0000", "$1,250.5000"]
+    monkeypatch.setenv("COLUMNS", "120")
+    assert "project:a-project-with-a-name-of-some-length " in run("list", "--db", url)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -49,6 +50,12 @@ def test_wrong_terms_are_refused_before_a_key_is_made(url: str) -> None:
     assert read_ledger(url).keys() == []
     result = CliRunner().invoke(keys.command, ["create", "a", "--rpm", "0", "--db", url])
     assert result.exit_code == 2
+
+
+@pytest.mark.parametrize("terms", [("--period", "month"), ("--zone", "Europe/Berlin")])
+def test_terms_of_a_budget_need_one(url: str, terms: tuple[str, str]) -> None:
+    with pytest.raises(click.UsageError, match="Give --budget-usd"):
+        run("create", "team", *terms, "--db", url)
 
 
 def test_the_database_is_read_from_the_configuration(url: str, tmp_path: Path) -> None:

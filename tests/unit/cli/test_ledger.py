@@ -67,7 +67,10 @@ def test_verify_says_that_it_holds_or_names_the_first_bad_row(url: str) -> None:
     assert result.output.startswith("bad: event 6 (close of attempt a2)")
 
 
-def test_report_fits_80_columns_and_prints_no_control_characters(url: str) -> None:
+def test_report_fits_80_columns_and_prints_no_control_characters(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
     said = run("report", "--db", url)
     lines = said.splitlines()
     assert max(map(len, lines)) <= 80
@@ -133,7 +136,10 @@ def test_help_shows_an_example(name: str) -> None:
     assert f"Example: tierwise ledger {name}" in CliRunner().invoke(cli.command, [name, "--help"]).output
 
 
-def test_the_reports_bars_fit_80_columns_and_are_plain_text_in_a_pipe(tmp_path: Path) -> None:
+def test_the_reports_bars_fit_80_columns_and_are_plain_text_in_a_pipe(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
     url = f"sqlite:///{tmp_path}/ledger.db"
     day_us = 86_400_000_000
 

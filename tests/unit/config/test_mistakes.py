@@ -35,7 +35,10 @@ MISTAKES = [
     (PROVIDER + '[default]\npolicy = "a\\u0000b"\n', "default.policy is 'a\\x00b'."),
     (MODEL + 'thinking = ["adaptiv"]\n', "thinking has 'adaptiv'. Did you mean 'adaptive'?"),
     (PROVIDER + '[telemetry]\notlp_headers = {"a b" = "c"}\n', "telemetry.otlp_headers: the header 'a b'"),
-    (PROVIDER + '[telemetry]\notlp_headers = {a = "x\\r\\ny: z"}\n', "telemetry.otlp_headers: the header 'a'"),
+    (
+        PROVIDER + '[telemetry]\notlp_headers = {a = "x\\r\\ny: z"}\n',
+        "telemetry.otlp_headers: the header 'a'",
+    ),
 ]
 
 
@@ -56,7 +59,9 @@ def test_a_policy_whose_name_is_too_long_is_an_error_that_says_so(tmp_path: Path
         load(path, {})
 
 
-@pytest.mark.parametrize(("to", "beside"), [("claude-haiku-4", ("q/claude-haiku-4",)), ("p/claude-haiku-4", ())])
+@pytest.mark.parametrize(
+    ("to", "beside"), [("claude-haiku-4", ("q/claude-haiku-4",)), ("p/claude-haiku-4", ())]
+)
 def test_a_tier_may_be_an_alias(tmp_path: Path, to: str, beside: tuple[str, ...]) -> None:
     path = tmp_path / "tierwise.toml"
     tier = f'[alias]\nfast = "{to}"\n[[tier]]\nname = "small"\nmodel = "fast"\n'

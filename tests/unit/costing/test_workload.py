@@ -118,6 +118,20 @@ def test_a_vendors_usage_object_is_read_with_what_it_says_of_caches(usage: str, 
     assert read_calls(f'{{"usage": {usage}}}', "x.jsonl").usages == (expected,)
 
 
+def test_geminis_usage_is_read_with_its_thoughts_and_its_cache() -> None:
+    usage = (
+        '{"promptTokenCount":800,"candidatesTokenCount":50,"thoughtsTokenCount":10,'
+        '"cachedContentTokenCount":300,"totalTokenCount":860}'
+    )
+    expected = Usage(input=500, cache_read=300, output=60)
+    assert read_calls(f'{{"usageMetadata": {usage}}}', "x.jsonl").usages == (expected,)
+
+
+def test_a_csv_may_hold_prompts_of_any_length() -> None:
+    text = f'input_tokens,output_tokens,prompt\n8,5,"{"word " * 40_000}"\n'
+    assert read_calls(text, "x.csv").usages == (Usage(input=8, output=5),)
+
+
 def test_writes_of_both_lifetimes_in_columns_are_counted_once() -> None:
     head = "input_tokens,output_tokens,cache_creation_input_tokens,ephemeral_1h_input_tokens"
     calls = read_calls(f"{head}\n20,50,300,200\n", "x.csv")
@@ -140,6 +154,13 @@ def test_writes_of_both_lifetimes_in_columns_are_counted_once() -> None:
         ('{"input": true, "output": 2}\n', "f:1: input is True"),
         ('{"prompt_tokens": 1, "cached_tokens": 2, "output": 2}\n', "f:1: more cached tokens"),
         ('{"input": 1, "output": 2, "at": "noon"}\n', "f:1: at is 'noon'"),
+        ('{"input": 1, "output": 2, "at": 1793491140000}\n', "f:1: at is 1793491140000"),
+        ("input_tokens,output_tokens,at\n1,2,nan\n", "f:2: at is 'nan'"),
+        ("input_tokens,output_tokens,at\n1,2,inf\n", "f:2: at is 'inf'"),
+        ("input_tokens,output_tokens,Input_tokens\n1,2,3\n", "f:1 names the column 'input_tokens' twice"),
+        ("input_tokens,output_tokens\n,2\n", "f:2: input_tokens is empty"),
+        ('{"input_tokens": null, "output_tokens": 2}\n', "f:1: input_tokens is empty"),
+        ('[{"input": 1, "output": 2}]', "f is a JSON list"),
     ],
 )
 def test_bad_rows_say_file_and_line(text: str, words: str) -> None:
