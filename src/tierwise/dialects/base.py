@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from ..errors import TierwiseError, UpstreamStatus
 from ..nouns import Answer, Ask, DialectName, Event, Loss, Model, Outline, Usage
+from .spans import LIMITS
 
 Headers = tuple[tuple[bytes, bytes], ...]
 
@@ -28,6 +29,15 @@ def loosest(*limits: float | None) -> int | None:
     negative one, which some servers take for none. None: none is named."""
     told = [int(limit) for limit in limits if limit is not None]
     return None if not told else min(told) if min(told) < 0 else max(told)
+
+
+def limit_of(settings: Mapping[str, Any]) -> int | None:
+    """Tokens of the longest answer that a tier's settings ask for, negative: any; None: they name none."""
+    google = settings.get("generationConfig")
+    told = [settings.get(name) for name in LIMITS]
+    if isinstance(google, Mapping):
+        told.append(google.get("maxOutputTokens"))
+    return loosest(*(value for value in told if isinstance(value, int | float)))
 
 
 class Written(Struct, frozen=True):

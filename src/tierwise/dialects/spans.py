@@ -21,7 +21,7 @@ _HEAD = re.compile(rb'\s*\{\s*"model"\s*:\s*("[^"\\]*")\s*[,}]')
 _encode = msgspec.json.Encoder().encode
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[{}\[\]]', re.DOTALL)
 # One dialect's words for the longest answer; a provider takes one of them.
-_LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
+LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
 
 
 class Member(NamedTuple):
@@ -162,8 +162,8 @@ def overrule(body: bytes, settings: Mapping[str, Any]) -> bytes:
     Gemini's `generationConfig` is laid over member by member, for it holds what stands at the top elsewhere;
     a limit that the body names in another word goes, for two of them are refused.
     """
-    if any(name in settings for name in _LIMITS):
-        body = strip(body, tuple(name for name in _LIMITS if name not in settings))
+    if any(name in settings for name in LIMITS):
+        body = strip(body, tuple(name for name in LIMITS if name not in settings))
     google = settings.get("generationConfig")
     if isinstance(google, Mapping):
         for member in members(body):

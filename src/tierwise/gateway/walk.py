@@ -7,7 +7,7 @@ from msgspec import Struct, structs
 from tierwise.clock import new_id, now_us, tick_us
 from tierwise.config.strict import nearest
 from tierwise.costing import estimate_tokens
-from tierwise.dialects.base import Dialect, loosest
+from tierwise.dialects.base import Dialect, limit_of
 from tierwise.errors import BadRequest, TierwiseError
 from tierwise.http1 import Request
 from tierwise.money import PICO_PER_USD, NotMoney, usd_to_pico
@@ -24,7 +24,6 @@ _MEDIA_TOKENS = 1600
 _OURS = b"x-tierwise-"
 _ASKED = ("deadline", "max-cost-usd", "session", "strict", "tags", "task")
 _CLAUDE_CODE = b"x-claude-code-session-id"
-_LIMITS = ("max_completion_tokens", "max_tokens", "max_output_tokens")
 _MOST_TAGS = 16
 _LONGEST_SESSION = 200
 _TRUTH = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
@@ -201,9 +200,7 @@ class Walk:
         if tier is None or not tier.settings:
             return self.outline
         settings, outline = tier.settings, self.outline
-        google = settings.get("generationConfig")
-        told = [settings.get(name) for name in _LIMITS] + [(google or {}).get("maxOutputTokens")]
-        limit = loosest(*(value for value in told if isinstance(value, int | float)))
+        limit = limit_of(settings)
         if limit is not None:
             outline = structs.replace(outline, max_output=limit if limit >= 0 else None)
         billed = settings.get("service_tier", settings.get("serviceTier"))

@@ -14,7 +14,7 @@ from ..clock import now_us, tick_us
 from ..config import model_at
 from ..costing import PricedModel, estimate_tokens
 from ..dialects import registry
-from ..dialects.base import Dialect
+from ..dialects.base import Dialect, limit_of
 from ..dialects.spans import overrule
 from ..dialects.whole import events_of
 from ..errors import UpstreamBroke, UpstreamStatus
@@ -80,6 +80,13 @@ class ChatTier:
     @property
     def price(self) -> Price | None:
         return self.deployment.priced.price(now_us())
+
+    @property
+    def longest(self) -> int | None:
+        own = limit_of(self._settings)
+        if own is None:
+            return self._knobs.max_tokens
+        return own if own >= 0 else None
 
     async def answer(self, case: Case, repeat: int) -> Reply:
         """Raises UpstreamError when the provider gave no whole answer; a request it will not take is an

@@ -70,6 +70,10 @@ class BatchTier:
     def price(self) -> Price | None:
         return self._tier.price
 
+    @property
+    def longest(self) -> int | None:
+        return self._tier.longest
+
     async def collect(self, folder: RunFolder, missing: Missing, tell: Tell) -> None:
         """Waits for the batches that were handed in before, then hands in what is still missing and waits for
         that. Raises UpstreamError when the provider takes no batch.

@@ -20,6 +20,7 @@ class Embedder:
     def __init__(self, card: TierCard, deployment: Deployment, pool: Pool) -> None:
         self.card = card
         self.free = False
+        self.longest: int | None = None
         self._deployment = deployment
         self._pool = pool
 

@@ -311,7 +311,6 @@ class _Bench:
             retries=options.retries,
             backoff_s=options.backoff_s,
             limit_pico=options.cost_limit_pico,
-            max_tokens=terms.max_tokens,
             seed=terms.seed,
         )
         if work.limit_pico is not None:
@@ -346,7 +345,7 @@ class _Bench:
         for tier in tiers:
             name = tier.card.name
             calls = runner.missing(name) if runner else len(order) * terms.repeats
-            bills[name] = bill(order, calls, tier.price, terms.max_tokens, tier.free)
+            bills[name] = bill(order, calls, tier.price, tier.longest, tier.free)
         hearing, judging = self.hearing, {}
         if hearing is not None:
             judging["judge"] = hearing.bill(order, len(tiers), terms.repeats, terms.max_tokens)

@@ -26,6 +26,7 @@ class RecordedTier:
     def __init__(self, name: str, path: Path) -> None:
         self.card = TierCard(name, "file", str(path), "", f"file:{path}")
         self.price: Price | None = None
+        self.longest: int | None = None
         self.free = True
         self._answers: dict[tuple[str, int], Reply | None] = {}
         for row in read_sheet(path).rows:

@@ -40,5 +40,9 @@ class Answering(Protocol):
     def free(self) -> bool:
         """Whether asking costs nothing: recorded answers."""
 
+    @property
+    def longest(self) -> int | None:
+        """Tokens of the longest answer it is asked for, None: not bounded."""
+
     async def answer(self, case: Case, repeat: int) -> Reply:
         """Raises UpstreamError when there is no answer."""

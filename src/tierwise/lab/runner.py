@@ -40,7 +40,6 @@ class Work(Struct, frozen=True):
     retries: int = 6
     backoff_s: float = 0.5
     limit_pico: int | None = None
-    max_tokens: int | None = None
     seed: int = 0
 
 
@@ -317,12 +316,12 @@ class Runner:
         price = tier.price
         judging = 0
         if self.hearing is not None:
-            said = self.work.max_tokens or max(self.tallies[tier.card.name].output_tokens, _SAID_NOTHING)
+            said = tier.longest or max(self.tallies[tier.card.name].output_tokens, _SAID_NOTHING)
             judging = self.hearing.bound(case, 4 * said)
         if tier.free or price is None:
             return judging
         tally = self.tallies[tier.card.name]
-        output = self.work.max_tokens or max(tally.output_tokens, _SAID_NOTHING)
+        output = tier.longest or max(tally.output_tokens, _SAID_NOTHING)
         prompt = estimate_tokens(len(messages_text(case.messages).encode()))
         return judging + prompt * (price.input or 0) + output * (price.output or 0)
 

@@ -37,6 +37,7 @@ class Fake:
     def __init__(self, name: str, said: Callable[[str, int], Any], cost: int | None = 1000) -> None:
         self.card = TierCard(name, "provider", f"agg/{name}", "", name)
         self.price: Price | None = PRICE
+        self.longest: int | None = None
         self.free = False
         self.asked: list[str] = []
         self.in_flight = self.most = 0

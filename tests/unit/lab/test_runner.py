@@ -9,13 +9,16 @@ from typing import Any
 import pytest
 from msgspec import structs
 
+from tierwise.config import model_at
 from tierwise.errors import SuiteError, UpstreamBroke, UpstreamStatus, UpstreamTimeout
+from tierwise.lab.asking import ChatTier, Knobs
 from tierwise.lab.pace import Pace
-from tierwise.lab.records import Intent, Record
+from tierwise.lab.records import Intent, Record, TierCard
 from tierwise.lab.replies import Reply
 from tierwise.lab.runner import Work
 from tierwise.lab.store import RunFolder, find_run
-from tierwise.nouns import Score, Trial, Usage
+from tierwise.nouns import Provider, Score, Trial, Usage
+from tierwise.upstream import Deployment
 from unit.lab.made import Fake, accurate, manifest, runner, suite
 
 QUICK = Work(jobs=4, backoff_s=0.0, retries=2)
@@ -117,8 +120,8 @@ async def test_the_cost_limit_is_not_passed_and_the_run_can_go_on(tmp_path: Path
     tier = Fake("a", accurate(1, 1), cost=1_000_000)
     # A call is reckoned at its prompt and ten answer tokens: 4 × 10⁶ + 10 × 5 × 10⁶ pico-dollars.
     limit = 20 * 54_000_000
-    work = Work(jobs=8, backoff_s=0.0, limit_pico=limit, max_tokens=10)
-    tier._cost = 50_000_000
+    work = Work(jobs=8, backoff_s=0.0, limit_pico=limit)
+    tier._cost, tier.longest = 50_000_000, 10
     made = runner(tmp_path, suite(300), [tier], work)
     await made.run()
     made.folder.close()
@@ -264,3 +267,21 @@ def test_runs_begun_in_the_same_instant_have_folders_of_their_own(
     assert [each.manifest().id for each in begun] == [each.path.name for each in begun]
     later = [each.id for each in begun[1:]]
     assert later == sorted(later)
+
+
+@pytest.mark.parametrize(
+    ("settings", "longest"),
+    [
+        ({}, 10),
+        ({"temperature": 0}, 10),
+        ({"max_tokens": 4000}, 4000),
+        ({"max_completion_tokens": 5, "max_tokens": 20}, 20),
+        ({"generationConfig": {"maxOutputTokens": 30}}, 30),
+        ({"max_tokens": -1}, None),
+    ],
+)
+def test_a_tiers_own_limit_is_reckoned_with_for_it_outranks_the_runs(settings, longest) -> None:
+    provider = Provider("p", "openai_chat", "http://127.0.0.1:9/v1")
+    deployment = Deployment(model_at(provider, "m"), provider, None)
+    card = TierCard("a", "provider", "p/m", "", "a")
+    assert ChatTier(card, deployment, None, Knobs(max_tokens=10), settings).longest == longest
