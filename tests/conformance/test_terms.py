@@ -137,6 +137,37 @@ def test_a_share_is_held_out_on_the_reference_tier(tmp_path: Path) -> None:
     assert gateway.stop() == 0
 
 
+def test_a_session_is_held_out_whole_or_not_at_all(tmp_path: Path) -> None:
+    def warm(sent: provider.Sent) -> Iterator[Any]:
+        cached = {"prompt_tokens_details": {"cached_tokens": 700}}
+        yield provider.whole(200, provider.chat(**cached))
+
+    _, gateway, key = world(tmp_path, warm, "[task.classification]\nholdout_share = 0.3\n")
+
+    def tiers(session: str) -> set[tuple[str, bool]]:
+        body = {"model": "task/classification", "messages": HELLO}
+        for _ in range(6):
+            live.post(gateway.port, CHAT, body, key, {"x-tierwise-session": session})
+        rows = gateway.closes()[-6:]
+        return {(row["tier"], "holdout" in row["tags"]) for row in rows}
+
+    found = [tiers(f"s{number}") for number in range(40)]
+    assert all(each in ({("haiku", False)}, {("opus", True)}) for each in found)
+    # 40 draws at 0.3: none or all less than once in a million runs.
+    assert {("opus", True)} in found
+    assert {("haiku", False)} in found
+    assert gateway.stop() == 0
+
+
+def test_no_call_is_refused_for_being_held_out(tmp_path: Path) -> None:
+    _, gateway, key = world(tmp_path, answer, "[task.classification]\nholdout_share = 1.0\n")
+    body = {"model": "task/classification", "messages": HELLO, "max_tokens": 100}
+    for cap, tier in (("0.001", "haiku"), ("0.01", "opus")):
+        got = live.post(gateway.port, CHAT, body, key, {"x-tierwise-max-cost-usd": cap})
+        assert (got.status, got.headers["x-tierwise-tier"]) == (200, tier)
+    assert gateway.stop() == 0
+
+
 def test_a_tasks_longest_answer_is_asked_for_where_the_caller_names_none(tmp_path: Path) -> None:
     def any_dialect(sent: provider.Sent) -> Iterator[Any]:
         yield provider.whole(200, provider.message() if sent.path.endswith("/messages") else provider.chat())

@@ -25,7 +25,10 @@ def savings_json(made: Savings) -> dict[str, Any]:
             name: {**structs.asdict(against), "net_saved_pico": made.net_pico(against)}
             for name, against in (("asked", made.asked), ("reference", made.reference))
         },
-        "holdout": {task: structs.asdict(caused(arms.held, arms.routed)) for task, arms in made.arms.items()},
+        "holdout": {
+            task: structs.asdict(caused(arms.held, arms.routed, arms.beside_pico))
+            for task, arms in made.arms.items()
+        },
     }
 
 
@@ -40,7 +43,7 @@ def show_savings(made: Savings) -> None:
     if made.asked.calls or made.reference.calls:
         click.echo("baselines price the tokens recorded; other model families count otherwise")
     for task, arms in made.arms.items():
-        _show_causal(task, caused(arms.held, arms.routed))
+        _show_causal(task, caused(arms.held, arms.routed, arms.beside_pico), arms.beside_pico)
     if not made.arms:
         click.echo("no call was held out at random: this is arithmetic, not a causal estimate")
 
@@ -84,11 +87,12 @@ def _show_against(name: str, against: Baseline, made: Savings) -> None:
     )
 
 
-def _show_causal(task: str, found: Caused) -> None:
+def _show_causal(task: str, found: Caused, beside_pico: int) -> None:
     where = f"task {short_name(task)}: {found.held} calls held out, {found.routed} routed"
     if found.interval is None:
         click.echo(f"{where}: not enough for an interval (each needs {LEAST_IN_ARM})")
         return
     low, high = found.interval
     saved = usd_text(found.saved_pico or 0)
-    click.echo(f"{where}: routing saved {saved} ({LEVEL:.0%}: {usd_text(low)} to {usd_text(high)})")
+    net = f", net of {usd_text(beside_pico)} spent beside serving it" if beside_pico else ""
+    click.echo(f"{where}: routing saved {saved} ({LEVEL:.0%}: {usd_text(low)} to {usd_text(high)}){net}")

@@ -9,10 +9,10 @@ from collections.abc import Iterable
 
 from msgspec import Struct
 
+from .draws import HOLDOUT, Arm, Arms, Draws
 from .settled import Settled
 
-HOLDOUT = "holdout"
-"""The tag of calls kept on the reference tier at random."""
+__all__ = ["FAILED", "HOLDOUT", "SERVED", "Arm", "Arms", "Baseline", "Savings", "savings"]
 SERVED = ("call", "batch")
 FAILED = "failed attempts"
 """What they cost is overhead under that name."""
@@ -25,27 +25,6 @@ class Baseline(Struct):
     unknown: int = 0
     baseline_pico: int = 0
     cost_pico: int = 0
-
-
-class Arm(Struct):
-    """Costs of calls in one arm of a task: their number, sum and sum of squares, exact."""
-
-    calls: int = 0
-    sum_pico: int = 0
-    squares: int = 0
-
-    def add(self, pico: int) -> None:
-        """Counts one call's cost."""
-        self.calls += 1
-        self.sum_pico += pico
-        self.squares += pico * pico
-
-
-class Arms(Struct):
-    """A task's calls held out on the reference tier, and those routed."""
-
-    held: Arm
-    routed: Arm
 
 
 class Savings(Struct):
@@ -79,24 +58,24 @@ def savings(calls: Iterable[Settled]) -> Savings:
     out.
     """
     overhead: dict[str, int] = defaultdict(int)
-    arms: dict[str, Arms] = {}
-    made = Savings(Baseline(), Baseline(), overhead, arms=arms)
+    draws: dict[str, Draws] = defaultdict(Draws)
+    made = Savings(Baseline(), Baseline(), overhead)
     for call in calls:
         if call.cost_pico is None:
             made.unpriced += 1
         if call.kind not in SERVED:
             overhead[call.kind] += call.cost_pico or 0
-        elif call.outcome == "error":
+            draws[call.task].beside_pico += call.cost_pico or 0
+            continue
+        if call.outcome == "error":
             overhead[FAILED] += call.cost_pico or 0
         else:
             made.served += 1
             _against(made.asked, call.asked_pico, call.cost_pico)
             _against(made.reference, call.reference_pico, call.cost_pico)
-            if call.cost_pico is not None:
-                both = arms.setdefault(call.task, Arms(Arm(), Arm()))
-                (both.held if HOLDOUT in call.tags else both.routed).add(call.cost_pico)
+        draws[call.task].add(call)
     made.overhead = {name: pico for name, pico in sorted(overhead.items()) if pico}
-    made.arms = {task: both for task, both in sorted(arms.items()) if both.held.calls}
+    made.arms = {task: drawn.arms() for task, drawn in sorted(draws.items()) if drawn.any_held}
     return made
 
 

@@ -29,7 +29,7 @@ from .cache.answers import Answers
 from .calling import Caller
 from .counting import Factors, count
 from .edited import Edits
-from .holdout import TAG, drawn, kept_back, on_reference
+from .holdout import drawn, hold_out
 from .idempotency import Replays
 from .metrics import Metrics
 from .recording import Entry, credible
@@ -237,11 +237,8 @@ def terms_of(gate: Gate, walk: Walk, task: Task, question: Question) -> None:
         walk.places = True
     if task.cache_edits:
         gate.edits.look(walk)
-    if drawn(walk.id, task.holdout_share):
-        reference = kept_back(route, walk.snapshot.catalog)
-        if reference is not None:
-            walk.route = on_reference(question, route, reference, walk.snapshot.routes, gate.caller.health)
-            walk.tags = (*walk.tags, TAG)
+    if task.holdout_share and drawn(walk, task.holdout_share):
+        hold_out(walk, question, gate.caller.health)
 
 
 def remember(gate: Gate, walk: Walk, entry: Entry) -> None:

@@ -6,30 +6,50 @@ makes it from the tag `holdout`.
 
 from __future__ import annotations
 
+from hashlib import sha256
+
 from msgspec import structs
 
-from tierwise.nouns import Catalog, Route
+from tierwise.nouns import Route
 from tierwise.routing import Question
 from tierwise.upstream import Health
 
 from .routes import Routes
+from .walk import Walk
 
 TAG = "holdout"
 # The last digits of an exchange's id are random: they are the draw, so that it can be made again.
 _DIGITS = 12
 
 
-def drawn(exchange: str, share: float) -> bool:
-    """Whether this exchange belongs to the held-out share, 0..1."""
-    return share > 0 and int(exchange[-_DIGITS:], 16) < share * 16**_DIGITS
+def drawn(walk: Walk, share: float) -> bool:
+    """Whether this exchange belongs to the held-out share, 0..1. All calls of a session do, or none: it stays
+    on one tier."""
+    digits: str = walk.id[-_DIGITS:]
+    if walk.session:
+        digits = sha256(f"{walk.caller.key.id}\0{walk.session}".encode()).hexdigest()[:_DIGITS]
+    return bool(int(digits, 16) < share * 16**_DIGITS)
 
 
-def kept_back(route: Route, catalog: Catalog) -> str | None:
-    """The reference tier instead of this route; None: it is served there anyway, or was named outright."""
-    reference = catalog.ladder.reference
-    if route.how not in ("task", "inferred") or not reference or route.candidates[0].tier == reference:
-        return None
-    return reference
+def hold_out(walk: Walk, question: Question, health: Health) -> None:
+    """Sends a call that was drawn to the reference tier, and tags it. One that is served there anyway, or
+    named its model, is no evidence. A session that began elsewhere stays; so does a call whose cap has no
+    room there.
+    """
+    snapshot, route, bound = walk.snapshot, walk.route, question.pinned_tier
+    reference = snapshot.catalog.ladder.reference
+    if route is None or route.how not in ("task", "inferred") or not reference:
+        return
+    free = route
+    if bound == reference:
+        free = snapshot.routes.choose(structs.replace(question, pinned_tier=None), health)
+    if free.candidates[0].tier == reference or bound not in (None, "", reference):
+        return
+    held = on_reference(question, free, reference, snapshot.routes, health)
+    if walk.max_cost_pico is not None and walk.least(held.candidates[0]) > walk.max_cost_pico:
+        return
+    walk.route = held
+    walk.tags = (*walk.tags, TAG)
 
 
 def on_reference(question: Question, route: Route, reference: str, routes: Routes, health: Health) -> Route:

@@ -29,8 +29,9 @@ class Arm(Protocol):
 
 
 class Caused(Struct, frozen=True):
-    """The saving that routing caused: (mean held out less mean routed) × routed calls, pico-dollars, with its
-    interval at LEVEL; None where an arm has fewer than LEAST_IN_ARM calls."""
+    """The saving that routing caused: (mean held out less mean routed) × routed calls, less what was spent
+    beside serving, pico-dollars, with its interval at LEVEL; None where an arm has fewer than LEAST_IN_ARM
+    calls."""
 
     held: int
     routed: int
@@ -38,14 +39,14 @@ class Caused(Struct, frozen=True):
     interval: tuple[int, int] | None = None
 
 
-def caused(held: Arm, routed: Arm) -> Caused:
-    """The saving and its interval, by Welch's t."""
+def caused(held: Arm, routed: Arm, beside_pico: int = 0) -> Caused:
+    """The saving and its interval, by Welch's t, net of `beside_pico`."""
     if min(held.calls, routed.calls) < LEAST_IN_ARM:
         return Caused(held.calls, routed.calls)
     difference = Fraction(held.sum_pico, held.calls) - Fraction(routed.sum_pico, routed.calls)
     parts = [_variance(arm) / arm.calls for arm in (held, routed)]
     total = sum(parts)
-    saved = difference * routed.calls
+    saved = difference * routed.calls - beside_pico
     if not total:
         return Caused(held.calls, routed.calls, round(saved), (round(saved), round(saved)))
     spread = float(parts[0] ** 2 / (held.calls - 1) + parts[1] ** 2 / (routed.calls - 1))

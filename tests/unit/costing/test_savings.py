@@ -50,6 +50,45 @@ def test_arms_hold_exact_sums_of_tasks_with_a_holdout() -> None:
     assert (routed.calls, routed.sum_pico, routed.squares) == (2, 30, 500)
 
 
+def arms_of(*calls: Settled) -> tuple[tuple[int, int], tuple[int, int], int]:
+    """Draws and their cost in both arms, and what was spent beside."""
+    made = savings([call("h", 100, tags=("holdout",), tier="dear", asked="auto"), *calls]).arms["t"]
+    held, routed = made.held, made.routed
+    return (held.calls - 1, held.sum_pico - 100), (routed.calls, routed.sum_pico), made.beside_pico
+
+
+def test_an_arms_draw_is_a_request_with_all_its_attempts() -> None:
+    """A failed attempt at the cheap tier is a cost of routing, also where the reference served in the end."""
+    exchange = {"exchange": "ex_1", "asked": "task/t"}
+    first = call("ex_1-1", 7, outcome="error", tier="cheap", **exchange)
+    second = call("ex_1-2", 100, tier="dear", **exchange)
+    assert arms_of(first, second) == ((0, 0), (1, 107), 0)
+    refused = call("ex_1-1", 0, outcome="error", tier="cheap", **exchange)
+    assert arms_of(refused, second) == ((0, 0), (1, 100), 0)
+    assert arms_of(first) == ((0, 0), (1, 7), 0)
+    assert arms_of(refused) == ((0, 0), (0, 0), 0)
+
+
+def test_what_could_not_be_held_out_is_in_no_arm() -> None:
+    assert arms_of(call("a", 100, asked="agg/dear"), call("b", 9, tier="cheap", asked="tier/cheap")) == (
+        (0, 0), (0, 0), 0,
+    )  # fmt: skip
+    anyway = call("ex_2-1", 100, tier="dear", asked="auto")  # it fitted no other tier
+    assert arms_of(anyway) == ((0, 0), (0, 0), 0)
+
+
+def test_a_session_is_one_draw() -> None:
+    session = {"session": "s", "asked": "auto"}
+    cheap = [call(f"ex_{n}-1", 10, tier="cheap", **session) for n in range(5)]
+    assert arms_of(*cheap) == ((0, 0), (1, 50), 0)
+    held = [call(f"ex_{n}-1", 30, tier="dear", tags=("holdout",), **session) for n in range(4)]
+    assert arms_of(*held) == ((1, 120), (0, 0), 0)
+    anyway = [call(f"ex_{n}-1", 30, tier="dear", **session) for n in range(4)]
+    assert arms_of(*anyway) == ((0, 0), (0, 0), 0)
+    assert arms_of(*cheap, *anyway) == ((0, 0), (1, 170), 0)
+    assert arms_of(call("j", 5, kind="judge"), call("s", 6, kind="shadow"))[2] == 11
+
+
 def test_money_for_answers_nobody_got() -> None:
     calls = [
         call("left", 70, outcome="cancelled"), call("free", 0, outcome="cancelled"),

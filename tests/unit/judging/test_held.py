@@ -39,3 +39,12 @@ def test_a_small_arm_has_no_interval_and_equal_costs_a_narrow_one() -> None:
     assert (small.saved_pico, small.interval) == (None, None)
     same = caused(arm([5] * 30), arm([1] * 100))
     assert (same.saved_pico, same.interval) == (400, (400, 400))
+
+
+def test_what_was_spent_beside_serving_is_taken_off_whole() -> None:
+    held, routed = arm([5, 9] * 20), arm([1, 2] * 50)
+    plain, net = caused(held, routed), caused(held, routed, 100)
+    assert plain.saved_pico is not None
+    assert net.saved_pico == plain.saved_pico - 100
+    assert plain.interval is not None
+    assert net.interval == tuple(end - 100 for end in plain.interval)
