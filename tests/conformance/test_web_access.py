@@ -235,6 +235,17 @@ def test_failures_are_limited(tmp_path: Path) -> None:
     assert world.stop() == 0
 
 
+def test_a_wrong_bearer_still_reaches_the_sign_in_page(tmp_path: Path) -> None:
+    """As a proxy in front may add one of its own; the page must not lead to itself."""
+    world = World(tmp_path, "", {})
+    wrong = {"authorization": "Bearer of-a-proxy"}
+    assert live.request(world.admin, "GET", "/", headers=wrong).status == 303
+    for path in ("/sign-in", "/healthz", "/static/icon.svg"):
+        for _ in range(7):
+            assert live.request(world.admin, "GET", path, headers=wrong).status == 200
+    assert world.stop() == 0
+
+
 def test_beyond_loopback_a_secret_is_needed(tmp_path: Path) -> None:
     import subprocess
     import sys

@@ -58,8 +58,11 @@ def admit(site: Site, request: Request, access: Access) -> Visitor:
         if not same(request.headers.get(TOKEN_HEADER, ""), site.control.local_token):
             raise Forbidden("This path is for this machine's own command line.", "Use `tierwise keys`.")
         return Visitor()
+    if access == "public":
+        # A bearer token is not looked at: a wrong one, as a proxy may add, could never be mended here.
+        return _signed_in(site, request)
     visitor = _known(site, request)
-    if access == "public" or (access == "observer" and site.doors.on_loopback):
+    if access == "observer" and site.doors.on_loopback:
         return visitor
     if not visitor.bearer and visitor.session is None:
         cookie = request.cookies.get(site.doors.cookie)
@@ -98,6 +101,10 @@ def _known(site: Site, request: Request) -> Visitor:
     if scheme.lower() == "bearer" and given.strip():
         site.doors.check_secret(given.strip(), site.settings.secrets.admin, peer_of(request))
         return Visitor(None, True)
+    return _signed_in(site, request)
+
+
+def _signed_in(site: Site, request: Request) -> Visitor:
     cookie = request.cookies.get(site.doors.cookie)
     return Visitor(site.doors.session(cookie) if cookie else None)
 
