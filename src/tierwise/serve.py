@@ -106,6 +106,7 @@ class Running:
         self.local_token = secrets.token_urlsafe(24)
         self._seeding: asyncio.Task[None] | None = None
         self._seeded = False
+        self._full = False
 
     async def start(self) -> None:
         """Opens the model port. Raises ConfigError when it is taken or may not be opened."""
@@ -147,6 +148,20 @@ class Running:
         for note in settings.notes:
             log.info("%s", note)
         self._seeding = asyncio.get_running_loop().create_task(self.seed())
+
+    def count_files(self) -> None:
+        """Says so in the log when no file descriptor is left: connections then fail on both sides."""
+        try:
+            os.close(os.open(os.devnull, os.O_RDONLY))
+            full = False
+        except OSError:
+            full = True
+        if full != self._full:
+            self._full = full
+            if full:
+                log.error("no file descriptor is left: raise the limit (ulimit -n, LimitNOFILE) and restart")
+            else:
+                log.info("file descriptors are left again")
 
     async def seed(self) -> None:
         """Lets the placing of cache breakpoints learn from recorded calls, once a task asks for it."""
@@ -351,6 +366,7 @@ async def _watch(running: Running, environ: Mapping[str, str]) -> None:
     while True:
         await asyncio.sleep(_WATCH_S)
         running.ledger.look()
+        running.count_files()
         if now_us() - swept_us > _SWEEP_US:
             swept_us = now_us()
             try:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
+import resource
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import click
+
+_FILES = 65_536
+"""Files and connections to be allowed at once: the limits of most shells are soft, and meant for less."""
 
 
 @click.command(epilog="Example: tierwise serve --port 4000 --admin-port 4001 --db sqlite:///tierwise.db")
@@ -33,4 +38,8 @@ def command(**options: Any) -> None:
 
     from tierwise.serve import Options, serve
 
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):
+        most = _FILES if hard == resource.RLIM_INFINITY else min(_FILES, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, most), hard))
     sys.exit(uvloop.run(serve(Options(**options), os.environ)))

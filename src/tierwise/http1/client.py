@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import re
 import socket
 import ssl
@@ -177,7 +178,9 @@ class Pool:
             raise UpstreamRefused("The TLS handshake with the provider failed.") from None
         except (socket.gaierror, UnicodeError):
             raise UpstreamRefused("The provider's host name has no address.") from None
-        except OSError:
+        except OSError as error:
+            if error.errno in (errno.EMFILE, errno.ENFILE):
+                raise UpstreamRefused("The gateway has no file descriptors left to connect with.") from None
             raise UpstreamRefused("The provider refused the connection.") from None
         if not outbound.lost:
             self._open.add(outbound)

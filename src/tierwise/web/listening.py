@@ -62,7 +62,8 @@ def _run(control: Control, listener: socket.socket, door: tuple[str, int, str]) 
         log_level="warning",
         access_log=False,
         lifespan="off",
-        loop="asyncio",
+        # asyncio's own loop fills the log where no file descriptor is left to accept with.
+        loop="uvloop",
         server_header=False,
         proxy_headers=False,
         timeout_keep_alive=30,

@@ -1,0 +1,59 @@
+"""A gateway that is left no file descriptor: said once, and over when there are some again."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import live
+import provider
+
+BODY = {"model": "agg/anthropic/claude-haiku-4", "messages": [{"role": "user", "content": "Hi"}]}
+
+
+def answer(sent: provider.Sent) -> Iterator[bytes]:
+    yield provider.whole(200, provider.chat(model=json.loads(sent.body)["model"]))
+
+
+def started(folder: Path) -> live.Gateway:
+    return live.Gateway(folder, live.config("openai_chat", provider.Provider(answer).port))
+
+
+def test_no_descriptor_is_left(tmp_path: Path) -> None:
+    gateway = started(tmp_path)
+    key = gateway.key()
+    pid = gateway.child.pid
+    _, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    used = len(os.listdir(f"/proc/{pid}/fd"))
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (used + 4, hard))
+    callers = [
+        socket.create_connection(("127.0.0.1", port)) for port in [gateway.port] * 9 + [gateway.admin] * 9
+    ]
+    assert live.wait_for(lambda: "no file descriptor is left" in gateway.log.read_text())
+    size = len(gateway.log.read_text())
+    time.sleep(2.5)
+    # Neither port fills the log with what it could not accept.
+    assert len(gateway.log.read_text()) < size + 1000
+    for caller in callers:
+        caller.close()
+    assert live.wait_for(lambda: "file descriptors are left again" in gateway.log.read_text())
+    assert live.post(gateway.port, "/v1/chat/completions", BODY, key).status == 200
+    assert live.request(gateway.admin, "GET", "/metrics").status == 200
+    assert gateway.verify() == ""
+    assert gateway.stop() == 0
+
+
+def test_the_soft_limit_of_a_shell_is_raised(tmp_path: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(soft, 512), hard))
+    try:
+        gateway = started(tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert resource.prlimit(gateway.child.pid, resource.RLIMIT_NOFILE)[0] == min(hard, 65_536)
+    assert gateway.stop() == 0
