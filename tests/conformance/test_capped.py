@@ -21,6 +21,7 @@ IN, OUT = 10**6, 5 * 10**6
 PIECE = "twenty bytes of text"
 PIECES = 400
 CAP = {"x-tierwise-max-cost-usd": "0.002"}
+BLOCKS = ("content_block_start", "content_block_stop")
 
 
 def event(kind: str, **fields: Any) -> bytes:
@@ -184,6 +185,10 @@ def test_a_stream_ends_cleanly_at_its_cap(
         assert b'"finishMessage":"stopped at x-tierwise-max-cost-usd 0.002' in got.body
     else:
         assert b"\n: stopped at x-tierwise-max-cost-usd 0.002" in got.body
+    if surface == "openai_responses":
+        frames = [json.loads(line[6:]) for line in got.body.splitlines() if line.startswith(b"data: {")]
+        assert [each["sequence_number"] for each in frames] == list(range(len(frames)))
+        assert frames[-1]["response"]["output"][0]["content"][0]["text"] == text
     if surface in ("anthropic_messages", "openai_responses", "gemini"):
         seen = [event.usage for event in events if isinstance(event, UsageSeen)][-1]
         assert seen.output == row["usage"]["output"]
@@ -216,6 +221,34 @@ def test_a_stream_below_its_cap_is_whole(world: World, surface: DialectName, ser
     assert row["usage_source"] == ("estimated" if served == "openai_chat" else "reported")
     if surface == served:
         assert got.body == b"".join(FRAMES[served](3))
+
+
+def test_a_block_that_would_cross_the_cap_is_closed_only_where_it_was_opened(world: World) -> None:
+    script = world.provider.script
+    call = {"functionCall": {"name": "look", "args": {"word": PIECE * PIECES}}}
+
+    def calling(_sent: provider.Sent) -> Iterator[Any]:
+        yield provider.stream_head()
+        for part in ({"text": PIECE}, call):
+            frame = {"candidates": [{"content": {"role": "model", "parts": [part]}, "index": 0}]}
+            yield provider.piece(b"data: " + json.dumps(frame).encode() + b"\r\n\r\n")
+        yield provider.HANG
+
+    world.provider.script = calling
+    try:
+        got = world.ask("anthropic_messages", "gemini", "1")
+    finally:
+        world.provider.script = script
+    told = [json.loads(line[6:]) for line in got.body.splitlines() if line.startswith(b"data: {")]
+    places = {kind: [each["index"] for each in told if each["type"] == kind] for kind in BLOCKS}
+    assert places["content_block_start"] == places["content_block_stop"] == [0, 1]
+    assert told[-1]["type"] == "message_stop"
+
+
+def test_a_capped_gemini_stream_tells_its_cost_and_ends_behind_its_row(world: World) -> None:
+    got = world.ask("gemini", "gemini", "3", usage={"include": True})
+    usage = json.loads(got.body.split(b"data: ")[-1])["usageMetadata"]
+    assert usage["cost"] == world.row(got)["cost_pico"] / 1e12
 
 
 def test_what_cannot_fit_is_refused_before_anything_is_sent(world: World) -> None:

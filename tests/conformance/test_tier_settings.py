@@ -26,6 +26,12 @@ settings = {{ temperature = 0.25, max_completion_tokens = 77, logit_bias = {{ "5
 name = "gem"
 model = "google/gem"
 settings = {{ generationConfig = {{ temperature = 0.25, maxOutputTokens = 77 }} }}
+[[tier]]
+name = "reasoner"
+model = "agg/mine"
+[[model]]
+name = "agg/mine"
+sampling = false
 [[price]]
 model = "gem"
 input = 1
@@ -44,7 +50,7 @@ def answer(sent: provider.Sent) -> list[bytes]:
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[provider.Provider, live.Gateway, str]]:
     upstream = provider.Provider(answer)
-    toml = live.config("openai_chat", upstream.port, ["gpt"], extra=TIERS.format(port=upstream.port))
+    toml = live.config("openai_chat", upstream.port, ["gpt", "mine"], extra=TIERS.format(port=upstream.port))
     gateway = live.Gateway(tmp_path_factory.mktemp("settings"), toml)
     yield upstream, gateway, gateway.key()
     assert gateway.stop() == 0
@@ -90,3 +96,14 @@ def test_what_a_caller_of_another_dialect_said_reaches_a_gemini_tier(world: Any)
     body = chat(stop=["END"], max_tokens=5, top_p=0.5) | {"model": "tier/gem"}
     got = sent(world, "/v1/chat/completions", body)["generationConfig"]
     assert got == {"stopSequences": ["END"], "topP": 0.5, "temperature": 0.25, "maxOutputTokens": 77}
+
+
+def test_what_a_model_lacks_is_all_that_changes(world: Any) -> None:
+    """Within one dialect: the caller's own word for the limit, and no usage that nobody asked for."""
+    asked = {"temperature": 0.5, "max_completion_tokens": 9, "stream": True}
+    got = sent(world, "/v1/chat/completions", chat(**asked) | {"model": "tier/reasoner"})
+    assert got == chat(max_completion_tokens=9, stream=True) | {"model": "mine"}
+    got = sent(
+        world, "/v1/chat/completions", chat(temperature=0.5, max_tokens=9) | {"model": "tier/reasoner"}
+    )
+    assert got == chat(max_tokens=9) | {"model": "mine"}

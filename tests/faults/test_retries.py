@@ -104,6 +104,9 @@ def test_the_cost_of_a_reply_is_that_of_all_its_attempts(world: World) -> None:
     assert len(costs) > 1
     assert min(costs) > 0
     assert got.headers["x-tierwise-cost-usd"] == f"{sum(costs) / 10**12:.12f}"
+    told = world.post(provider={"fallback": [OPUS]}, usage={"include": True})
+    assert f"{told.json()['usage']['cost']:.12f}" == told.headers["x-tierwise-cost-usd"]
+    assert told.headers["x-tierwise-cost-usd"] == got.headers["x-tierwise-cost-usd"]
 
 
 @pytest.mark.parametrize("status", [408, 409])

@@ -153,6 +153,9 @@ class _Capped:
         self.blocks: list[int] = []  # of the first choice, open
         self.number = -1  # the last sequence_number that passed
         self.held = b""
+        # Gemini has no terminator: what says why it finished waits for the row.
+        gemini = self.same and walk.surface.name == "gemini"
+        self.ends = walk.surface.tap(False) if gemini else None
         live.tap = None  # this reads for itself
 
     async def run(self) -> None:
@@ -181,10 +184,13 @@ class _Capped:
 
     async def _take(self, frame: bytes, events: list[Event]) -> bool:
         """Sends a frame, or what its events come to. Gives whether that was the last."""
-        said = self.meter.note(events)
+        over = self.meter.note(events) and self.meter.over(self.most_pico) and not self._finish(events)
         self.live.entry.usage = self.meter.usage
         written: list[bytes] = []
         for event in events:
+            if over and isinstance(event, Delta):
+                await self._stop(b"".join(written))
+                return True
             self._follow(event)
             if isinstance(event, Failed):
                 return await self._failed(frame, event)
@@ -192,15 +198,13 @@ class _Capped:
                 await self._end(frame, b"".join(written), self.writer.write(event))
                 return True
             written.append(self.writer.write(event))
-        if said and not self._finished and self.meter.over(self.most_pico):
-            await self._stop()
-            return True
         if not self.same:
             frame = b"".join(written)
-        elif self.walk.surface.name == "gemini" and self._finished:
-            # Gemini has no terminator: what says why it finished waits for the row.
-            self.held += frame
-            return False
+        elif self.ends is not None:
+            self.ends.feed(frame)
+            if self.ends.ended:
+                self.held += frame
+                return False
         else:
             for number in _NUMBER.finditer(frame):
                 self.number = int(number[1])
@@ -208,9 +212,10 @@ class _Capped:
             await self.reply.write(frame)
         return False
 
-    @property
-    def _finished(self) -> bool:
-        return bool(self.choices) and all(self.choices.values())
+    def _finish(self, events: list[Event]) -> bool:
+        """Whether the answer is finished when `events` were taken in."""
+        finished = {event.choice for event in events if isinstance(event, Finished)}
+        return all(over or choice in finished for choice, over in self.choices.items()) and bool(finished)
 
     def _follow(self, event: Event) -> None:
         if isinstance(event, Started):
@@ -252,9 +257,12 @@ class _Capped:
         self.reply.end(frame)
         return True
 
-    async def _stop(self) -> None:
-        """Completes the answer as one that was too long. The frame that went over the cap is not sent."""
+    async def _stop(self, before: bytes) -> None:
+        """Completes the answer as one that was too long. The piece that went over the cap is not sent;
+        `before` is what was written of its frame until there."""
         self._account(stopped=True)
+        if before and not self.same:
+            await self.reply.write(before)
         usage = self.live.entry.usage
         assert usage is not None
         error = CapReached(

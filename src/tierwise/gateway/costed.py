@@ -93,12 +93,13 @@ class CostShown(Passing):
         return body
 
     def _cost(self) -> bytes:
+        """Of all Attempts, as in the header."""
         live = self._live
         live.observe()
-        entry = live.entry
-        pico = entry.cost_pico
-        if pico is None and entry.usage is not None:
-            pico = entry.so_far_pico()
+        entry, pico = live.entry, live.entry.walk.spent_pico
+        if entry.outcome is None and pico is not None:
+            last = entry.so_far_pico() if entry.usage is not None else None
+            pico = None if last is None else pico + last
         return b"null" if pico is None else dollars(pico).encode()
 
 

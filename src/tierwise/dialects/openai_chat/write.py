@@ -21,6 +21,7 @@ _SHARED = frozenset(("safety_identifier", "prompt_cache_retention", "prompt_cach
 _TIERS: Mapping[str, str | None] = MappingProxyType(
     {"auto": None, "standard_only": "default", "standard": "default", "flex": "flex", "priority": "priority"}
 )
+_NEWER = b'"max_completion_tokens"'
 _EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 
 
@@ -37,7 +38,8 @@ def write_request(ask: Ask, model: Model) -> Written:
     _effort(body, ask, model, losses)
     _output(body, ask, model, losses)
     if ask.max_output is not None:
-        name = "max_completion_tokens" if openai_model(model.id) else "max_tokens"
+        newer = openai_model(model.id) or (own and _NEWER in ask.raw)
+        name = "max_completion_tokens" if newer else "max_tokens"
         body[name] = ask.max_output
     _account(body, ask, model, losses)
     for name, value in ask.extras.items():
@@ -49,9 +51,10 @@ def write_request(ask: Ask, model: Model) -> Written:
             losses.extras({name: value})
     if ask.stream:
         body["stream"] = True
-        options = body.get("stream_options")
-        # Always asked for: what a stream cost is known only from its usage chunk.
-        body["stream_options"] = (options if isinstance(options, dict) else {}) | {"include_usage": True}
+        if ask.include_usage or not own:
+            options = body.get("stream_options")
+            # Asked for in every translation: what a stream cost is known only from its usage chunk.
+            body["stream_options"] = (options if isinstance(options, dict) else {}) | {"include_usage": True}
     return Written(msgspec.json.encode(body), losses=losses.tuple())
 
 
