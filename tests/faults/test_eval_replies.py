@@ -8,8 +8,10 @@ import json
 
 import pytest
 
+import live
 import tierwise
 from provider import Provider, chat, chat_frames, piece, stream_head, whole
+from tierwise.errors import SuiteError
 
 
 @pytest.fixture
@@ -37,6 +39,40 @@ def evaluate(script, suite, tmp_path, **options):
                 **options,
             )
         )
+    finally:
+        provider.close()
+
+
+def test_a_run_goes_on_only_with_the_tiers_it_was_begun_with(suite, tmp_path, monkeypatch):
+    monkeypatch.setenv("UPSTREAM_KEY", "x")
+    broken = [True]
+
+    def script(sent):
+        if broken and odd(sent) and b"question 7" in sent.body:
+            return [whole(500, {"error": {}})]
+        return stream(chat_frames("Billing"))
+
+    def config(settings):
+        tiers = "".join(
+            f'[[tier]]\nname = "{name}"\nmodel = "agg/{name}"\n{settings if name == "odd" else ""}\n'
+            for name in ("odd", "plain")
+        )
+        path.write_text(live.config("openai_chat", provider.port, models=["odd", "plain"], extra=tiers))
+
+    def go(**more):
+        options = {"config": str(path), "runs": str(tmp_path / "runs"), "retries": 0, **more}
+        return asyncio.run(tierwise.evaluate(suite, ["odd", "plain"], reference="plain", **options))
+
+    provider, path = Provider(script), tmp_path / "tierwise.toml"
+    try:
+        config("")
+        assert outcomes(go())["odd"] == {"ok": 24, "error": 1}
+        config("settings = { top_p = 0.5 }")
+        with pytest.raises(SuiteError, match=r"begun with odd as agg/odd; it is agg/odd .*top_p"):
+            go(resume="")
+        config("")
+        broken.clear()
+        assert outcomes(go(resume=""))["odd"] == {"ok": 25}
     finally:
         provider.close()
 

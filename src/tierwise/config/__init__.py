@@ -9,10 +9,12 @@ from .models import model_at, model_for
 from .policyfile import (
     RuleBlock,
     VerdictBlock,
+    changed_since,
     merge_policy,
     policy_text,
     read_blocks,
     read_policy,
+    settings_text,
     write_policy,
 )
 from .prior import PRIOR
@@ -23,7 +25,7 @@ from .settings import LOOPBACK, Batches, Secrets, Server, Settings
 __all__ = [
     "DEFAULT_FILE", "LOOPBACK", "PRIOR", "VENDORS", "Batches", "Entry", "Library", "Published",
     "PublishedFacts", "RuleBlock", "Secrets", "Server", "Settings", "VerdictBlock", "WorkloadRow",
-    "family_of", "library", "load", "merge_policy", "model_at", "model_for", "model_of_vendor",
-    "model_recorded", "policy_text", "prices_recorded", "published", "read_blocks", "read_policy",
-    "write_policy",
+    "changed_since", "family_of", "library", "load", "merge_policy", "model_at", "model_for",
+    "model_of_vendor", "model_recorded", "policy_text", "prices_recorded", "published", "read_blocks",
+    "read_policy", "settings_text", "write_policy",
 ]  # fmt: skip

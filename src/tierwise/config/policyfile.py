@@ -23,8 +23,8 @@ from .strict import decode, nearest, parse, read_text
 class VerdictBlock(Struct, frozen=True, omit_defaults=True):
     """`[rule.verdict]`: the evidence of a rule, complete enough to be checked and repeated.
 
-    `counts` are both, cheap only, reference only, neither. `models` and `prices` say tier → what it was when
-    measured.
+    `counts` are both, cheap only, reference only, neither. `models` (the name each gave itself), `prices` and
+    `tested` (model and settings) say tier → what it was when measured.
     """
 
     decision: Decision
@@ -49,6 +49,7 @@ class VerdictBlock(Struct, frozen=True, omit_defaults=True):
     prompt_hash: str = ""
     models: dict[str, str] = {}
     prices: dict[str, str] = {}
+    tested: dict[str, str] = {}
     reasons: list[str] = []
 
     def sentence(self) -> str:
@@ -86,7 +87,22 @@ def read_policy(path: Path, tiers: Mapping[str, Tier], today: str) -> dict[str, 
 
     Raises ConfigError: unknown keys with the nearest one, unknown tiers, two rules of one task, wrong dates.
     """
-    return {block.task: _rule(block, today) for block in read_blocks(path, tiers)}
+    return {block.task: _rule(block, tiers, today) for block in read_blocks(path, tiers)}
+
+
+def settings_text(settings: Mapping[str, Any]) -> str:
+    """A tier's settings as one line of JSON, keys in order; "" for none."""
+    return json.dumps(settings, sort_keys=True, ensure_ascii=False) if settings else ""
+
+
+def changed_since(verdict: VerdictBlock, tiers: Mapping[str, Tier]) -> str:
+    """Which tier is no longer what the Verdict was measured on, in words; "": none is known to be."""
+    for name, was in verdict.tested.items():
+        tier = tiers.get(name)
+        now = "" if tier is None else f"{tier.model} {settings_text(tier.settings)}".rstrip()
+        if tier is not None and now != was:
+            return f"{name} was {was} when measured and is {now} now"
+    return ""
 
 
 def read_blocks(path: Path, tiers: Mapping[str, Tier] | None = None) -> list[RuleBlock]:
@@ -151,20 +167,23 @@ def policy_text(blocks: Iterable[RuleBlock]) -> str:
     return "".join(parts)
 
 
-def _rule(block: RuleBlock, today: str) -> Rule:
+def _rule(block: RuleBlock, tiers: Mapping[str, Tier], today: str) -> Rule:
     verdict = block.verdict
     if verdict is None:
         return Rule(
             block.task, tuple(block.tiers), block.state or "prior", block.note or "unmeasured (set by hand)"
         )
     state: Literal["prior", "measured", "expired", "contradicted"] = block.state or "measured"
-    if verdict.expires is not None and verdict.expires <= today and state != "contradicted":
-        state = "expired"
     id_ = verdict.id or f"{block.task}@{verdict.date}"
-    evidence = verdict.sentence()
+    evidence, expires = verdict.sentence(), verdict.expires
+    changed = changed_since(verdict, tiers) if state == "measured" else ""
+    if changed:
+        state, expires, evidence = "expired", None, f"{changed}; before: {evidence}"
+    elif expires is not None and expires <= today and state != "contradicted":
+        state = "expired"
     if state == "contradicted" and block.note:
         evidence = f"{block.note}; before: {evidence}"
-    return Rule(block.task, tuple(block.tiers), state, evidence, id_, verdict.expires)
+    return Rule(block.task, tuple(block.tiers), state, evidence, id_, expires)
 
 
 def _check_dates(verdict: VerdictBlock, where: str) -> None:

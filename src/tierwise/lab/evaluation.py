@@ -22,7 +22,7 @@ from .asking import Knobs
 from .batching import by_batch, collect_all, goes_by_batch, mark_collected
 from .compare import Seen, evaluate_seen, grown
 from .desk import Asking
-from .fixed import check_fixed
+from .fixed import check_fixed, check_same
 from .hearing import Hearing, Summons, hears, summoned
 from .looking import Look, Looking
 from .order import ordered
@@ -187,6 +187,7 @@ class _Bench:
             self.hearing = hearing_of(spec, self.options, self.places, run, suite.cases)
             judge = self.hearing.scorer if self.hearing else judge_of(spec, suite.cases, options.allow_code)
             runner = self._runner(run, order, tiers, judge, manifest)
+            check_same(manifest, [tier.card for tier in tiers], runner.missing)
             plan = self._plan(manifest, order, tiers, runner)
             if watching is not None:
                 watching.planned(plan, run.id)

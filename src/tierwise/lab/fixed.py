@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from ..errors import SuiteError
-from .records import Manifest
+from .records import Manifest, TierCard
 
 _TERMS = ("reference", "repeats", "max_tokens", "temperature", "seed", "sequential")
 # What makes Cases of a file; the Cases of a run are made.
@@ -36,3 +36,23 @@ def check_fixed(manifest: Manifest, given: Mapping[str, Any], with_suite: bool) 
                 f"Run {manifest.id} was begun with {word} {was}; it cannot become {now}.",
                 "What is fixed before the first Case stays so; begin a new run.",
             )
+
+
+def check_same(manifest: Manifest, cards: Iterable[TierCard], missing: Callable[[str], int]) -> None:
+    """Raises SuiteError when a tier that is still to be asked has another model or other settings than when
+    the run was begun: its answers would be of two tiers.
+    """
+    begun = {card.name: card for card in manifest.tiers}
+    for now in cards:
+        was = begun.get(now.name, now)
+        unknown = was.settings is None or now.settings is None
+        same = was.model == now.model and (unknown or was.settings == now.settings)
+        if not same and missing(now.name):
+            raise SuiteError(
+                f"Run {manifest.id} was begun with {now.name} as {_told(was)}; it is {_told(now)} now.",
+                "Put it back as it was, or begin a new run.",
+            )
+
+
+def _told(card: TierCard) -> str:
+    return f"{card.model} {card.settings or ''}".rstrip()

@@ -146,6 +146,11 @@ def _block(one: Evaluation, cited: Comparison, settings: Settings, today: date, 
         prompt_hash=one.suite.prompt_hash,
         models={tier: ", ".join(card.served) or card.model for tier, card in tested.items()},
         prices={tier: card.price for tier, card in tested.items() if card.price},
+        tested={
+            tier: f"{card.model} {card.settings}".rstrip()
+            for tier, card in tested.items()
+            if card.settings is not None
+        },
         reasons=list(verdict.reasons),
     )
 

@@ -15,7 +15,8 @@ Source = Literal["provider", "url", "file"]
 
 class TierCard(Struct, frozen=True):
     """A tier as it was measured: model, price in words, what it was asked for as (`target`) and where
-    (`base_url`). `served` is filled from replies.
+    (`base_url`). `served` is filled from replies; `settings` are a configured tier's own, as JSON, None: not
+    known here.
     """
 
     name: str
@@ -25,6 +26,7 @@ class TierCard(Struct, frozen=True):
     target: str = ""
     base_url: str = ""
     served: tuple[str, ...] = ()
+    settings: str | None = None
 
 
 class SuiteCard(Struct, frozen=True):

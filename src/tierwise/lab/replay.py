@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from ..config import RuleBlock, Settings, VerdictBlock, read_blocks
+from ..config import RuleBlock, Settings, VerdictBlock, changed_since, read_blocks
 from ..costing import PricedModel, Quality, Replayed, TaskMove
 from ..nouns import Usage
 
@@ -142,6 +142,8 @@ def _fault(block: RuleBlock, old: str, new: str, settings: Settings, today: str)
         return f"its verdict is not of {new} against {old}"
     if block.state == "contradicted":
         return "its verdict was contradicted"
+    if changed := changed_since(verdict, settings.catalog.tiers):
+        return f"its verdict is not of what the tiers are: {changed}"
     if verdict.expires is not None and verdict.expires <= today:
         return f"its verdict expired on {verdict.expires}"
     return "" if verdict.decision == "switch" else f"its verdict says {verdict.decision}"

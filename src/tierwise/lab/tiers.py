@@ -10,7 +10,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from ..clock import now_us, rfc3339
-from ..config import Settings, model_at, model_for
+from ..config import Settings, model_at, model_for, settings_text
 from ..costing import price_at
 from ..errors import SuiteError, UnknownModel
 from ..http1 import Pool
@@ -96,8 +96,11 @@ def _open(label: str, target: str, places: Places) -> Answering:
     provider = catalog.providers[model.provider]
     deployment = Deployment(model, provider, places.settings.secrets.get(provider.name))
     price = _today(model)
-    card = TierCard(label, "provider", model.name, price_text(price), target)
-    return ChatTier(card, deployment, places.pool, places.knobs, tier.settings if tier else {})
+    settings = tier.settings if tier else {}
+    card = TierCard(
+        label, "provider", model.name, price_text(price), target, settings=settings_text(settings)
+    )
+    return ChatTier(card, deployment, places.pool, places.knobs, settings)
 
 
 def _at_url(label: str, target: str, places: Places) -> Answering:

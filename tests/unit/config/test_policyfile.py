@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from tierwise.config import (
     RuleBlock,
@@ -69,6 +70,25 @@ def test_a_verdict_expires(tmp_path: Path, today: str, state: str) -> None:
     path = tmp_path / "policy.toml"
     write_policy(path, BLOCKS)
     assert read_policy(path, TIERS, today)["classification"].state == state
+
+
+@pytest.mark.parametrize(
+    ("tier", "words"),
+    [
+        (Tier("haiku", "agg/other"), "haiku was agg/haiku when measured and is agg/other now"),
+        (Tier("haiku", "agg/haiku", {"top_p": 1, "seed": 2}), 'is agg/haiku {"seed": 2, "top_p": 1} now'),
+        (Tier("opus", "agg/newer"), "opus was agg/opus"),
+    ],
+)
+def test_a_verdict_is_of_the_tiers_as_they_were_measured(tmp_path: Path, tier: Tier, words: str) -> None:
+    path = tmp_path / "policy.toml"
+    verdict = structs.replace(VERDICT, tested={"haiku": "agg/haiku", "opus": "agg/opus", "gone": "agg/gone"})
+    write_policy(path, [RuleBlock("classification", ["haiku", "opus"], verdict)])
+    assert read_policy(path, TIERS, "2026-11-22")["classification"].state == "measured"
+    rule = read_policy(path, {**TIERS, tier.name: tier}, "2026-11-22")["classification"]
+    assert (rule.state, rule.expires, rule.verdict) == ("expired", None, "v1")
+    assert words in rule.evidence
+    assert "before: good enough" in rule.evidence
 
 
 def test_the_file_outranks_the_prior_for_its_tasks_only(tmp_path: Path) -> None:

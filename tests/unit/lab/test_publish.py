@@ -101,6 +101,24 @@ def test_a_rule_cites_everything_its_verdict_rests_on(tmp_path: Path) -> None:
     assert (verdict.date, verdict.expires, verdict.id) == ("2026-11-22", "2027-02-20", "run-7/haiku")
 
 
+def test_a_rule_cites_models_and_settings_where_they_are_known(tmp_path: Path) -> None:
+    one = evaluation()
+    told = {"haiku": "", "opus": '{"top_p": 1}'}
+    one = replace(
+        one,
+        tiers=tuple(
+            replace(each, card=replace(each.card, settings=told.get(each.card.name))) for each in one.tiers
+        ),
+    )
+    verdict = rule_of(one, settings(tmp_path)).verdict
+    assert verdict is not None
+    assert verdict.tested == {
+        "haiku": "agg/anthropic/claude-haiku",
+        "opus": 'agg/anthropic/claude-opus {"top_p": 1}',
+    }
+    assert rule_of(evaluation(), settings(tmp_path)).verdict.tested == {}
+
+
 def test_keep_makes_a_rule_for_the_reference(tmp_path: Path) -> None:
     block = rule_of(evaluation("keep"), settings(tmp_path))
     assert block.tiers == ["opus"]
@@ -195,6 +213,7 @@ def test_a_measured_move_to_a_cheaper_tier_saves_exactly_and_is_no_fault(tmp_pat
         ({"expires": "2026-11-01"}, "expired on 2026-11-01"),
         ({"decision": "keep"}, "says keep"),
         ({"reference": "opus"}, "not of haiku against sonnet"),
+        ({"tested": {"haiku": "agg/older"}}, "haiku was agg/older when measured"),
     ],
 )
 def test_a_move_that_evidence_does_not_carry_is_a_fault(

@@ -227,7 +227,9 @@ def _next(site: Site, rule: Rule, task: Task, groups: Groups) -> tuple[str, str,
         )
     if rule.state == "expired":
         return (
-            f"The verdict expired on {rule.expires or 'an unknown day'}: measure again.",
+            f"The verdict expired on {rule.expires}: measure again."
+            if rule.expires
+            else "A tier has another model or other settings than when it was measured: measure again.",
             _eval(task.name, head, reference),
             None,
         )
