@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from conformance.matrix import ANY, GONE, Cell, Row, carried, changed, loss
-from conformance.matrix_words import config, form, thinking
+from conformance.matrix_words import SCHEMA, config, form, thinking
 
 ALL = dict.fromkeys("CRAG", carried)
 
@@ -13,6 +13,9 @@ def only(codes: str, *names: str, how: str = "") -> dict[str, Cell]:
     return {code: carried if code in codes else loss(*names, how=how) for code in "CRAG"}
 
 
+OPTIONAL = {**SCHEMA, "required": []}
+BOUNDED = {**SCHEMA, "properties": {"city": {"type": "string", "minLength": 1}}}
+TOLD = {"city": {"type": "string", "minLength": GONE, "description": "{minLength: 1}"}}
 STOPS = ["s1", "s2", "s3", "s4", "s5", "s6"]
 _UNASKED = "what the model does unasked"
 _LEAST_LEVEL = changed("as the least level", thinking(thinkingLevel="LOW"), "thinking.mode")
@@ -159,6 +162,33 @@ OUTPUT = [
             "G>G": carried,
             "G>C": changed("with a name", form("C", "answer", schema={"type": "object", "properties": {}})),
             "G>R": changed("with a name", form("R", "answer", schema={"type": "object", "properties": {}})),
+        },
+    ),
+    Row(
+        "output: json_schema with bounds",
+        {code: form(code, "t", schema=BOUNDED) for code in "CR"} | {"G": form("G", schema=BOUNDED)},
+        {
+            **ALL,
+            "A": changed(
+                "told in the description",
+                {"output_config": {"format": {"schema": {"properties": TOLD}}}},
+                "output.schema",
+            ),
+            "G": changed("the name as its title", form("G", "t", schema=BOUNDED)),
+            "G>G": carried,
+            "G>C": changed("with a name", form("C", "answer", schema=BOUNDED)),
+            "G>R": changed("with a name", form("R", "answer", schema=BOUNDED)),
+        },
+    ),
+    Row(
+        "output: json_schema with optional properties",
+        {"A": form("A", schema=OPTIONAL), "G": form("G", schema=OPTIONAL)},
+        {
+            **ALL,
+            "C": changed("not strict", form("C", "answer", False, OPTIONAL), "output.strict"),
+            "R": changed("not strict", form("R", "answer", False, OPTIONAL), "output.strict"),
+            "G>C": changed("with a name", form("C", "answer", schema=OPTIONAL)),
+            "G>R": changed("with a name", form("R", "answer", schema=OPTIONAL)),
         },
     ),
     Row(

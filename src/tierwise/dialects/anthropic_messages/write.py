@@ -11,6 +11,7 @@ from ...nouns import Abilities, Ask, Model, Reasoning, Tool
 from .. import custom_tools
 from ..base import Written
 from ..losses import Losses
+from .schema import fitted
 from .thinking import drop_unfounded, write_thinking
 from .turns import NAME, Marks, Turns
 
@@ -109,6 +110,10 @@ def _tool(tool: Tool, abilities: Abilities, same: bool, losses: Losses) -> Body:
         schema = tool.schema
         if not same and (schema is None or "type" not in schema):
             schema = {"type": "object", "properties": {}, **(schema or {})}
+    if tool.strict and not same and schema is not None and abilities.structured_output is not False:
+        schema = fitted(given := schema)
+        if tool.schema is not None and schema != given:
+            losses.add("tool.schema", tool.name)
     if schema is not None:
         written["input_schema"] = schema
     if tool.strict and abilities.structured_output is False:
@@ -160,29 +165,10 @@ def _output(body: Body, ask: Ask, abilities: Abilities, same: bool, losses: Loss
             schema = {"title": asked.name, **schema}
         if asked.description and "description" not in schema:
             schema = {**schema, "description": asked.description}
-        closed = closed_schema(schema)
-        if closed != schema:
-            losses.add("output.schema", "additionalProperties: false was added")
-        schema = closed
+        schema = fitted(given := schema)
+        if schema != given:
+            losses.add("output.schema", "objects are closed, what is not enforced is told in words")
     body.setdefault("output_config", {})["format"] = {"type": "json_schema", "schema": schema}
-
-
-def closed_schema(schema: Any) -> Any:
-    """A copy in which every object says `additionalProperties: false`, as Anthropic demands, unless it says
-    otherwise.
-    """
-    if isinstance(schema, list):
-        return [closed_schema(item) for item in schema]
-    if not isinstance(schema, dict):
-        return schema
-    closed = {
-        key: value if key in ("enum", "const", "default", "examples") else closed_schema(value)
-        for key, value in schema.items()
-    }
-    kind = schema.get("type")
-    if kind == "object" or (isinstance(kind, list) and "object" in kind):
-        closed.setdefault("additionalProperties", False)
-    return closed
 
 
 def _sampling(body: Body, ask: Ask, abilities: Abilities, same: bool, losses: Losses) -> None:

@@ -13,6 +13,7 @@ from .. import custom_tools
 from ..base import Written
 from ..losses import Losses
 from .fields import LEGACY, NAME, can_stop_thinking, openai_model
+from .strictness import can_be_strict
 from .write_messages import MessageWriter, Wire
 
 # Top-level fields of the responses dialect that mean the same here.
@@ -81,7 +82,7 @@ def _tools(body: Wire, ask: Ask, model: Model, losses: Losses) -> None:
         if tool.kind == "custom" and openai_model(model.id):
             tools.append(_custom(tool))
         else:
-            function = _function(tool, model, losses)
+            function = _function(tool, ask, model, losses)
             if tool.dialect == LEGACY:
                 functions.append(function | _extra(tool).pop("function", {}))
                 continue
@@ -105,7 +106,7 @@ def _extra(tool: Tool) -> Wire:
     return dict(tool.raw or {}) if tool.dialect in (NAME, LEGACY) else {}
 
 
-def _function(tool: Tool, model: Model, losses: Losses) -> Wire:
+def _function(tool: Tool, ask: Ask, model: Model, losses: Losses) -> Wire:
     function: Wire = {"name": tool.name}
     if tool.description is not None:
         function["description"] = tool.description
@@ -116,10 +117,11 @@ def _function(tool: Tool, model: Model, losses: Losses) -> Wire:
         return function | {"parameters": custom_tools.schema()}
     if tool.schema is not None:
         function["parameters"] = tool.schema
-    if tool.strict is not None and model.abilities.structured_output is not False:
-        function["strict"] = tool.strict
-    elif tool.strict:
+    able = model.abilities.structured_output is not False
+    if tool.strict and not (able and can_be_strict(ask, tool.schema)):
         losses.add("tool.strict", tool.name)
+    elif tool.strict is not None and able:
+        function["strict"] = tool.strict
     return function
 
 
@@ -243,6 +245,9 @@ def _output(body: Wire, ask: Ask, model: Model, losses: Losses) -> None:
                 value = getattr(wanted, name)
                 if value is not None:
                     inner[name] = value
+            if wanted.strict and not can_be_strict(ask, wanted.schema):
+                losses.add("output.strict")
+                inner["strict"] = False
             body["response_format"] = {"type": "json_schema", "json_schema": inner}
     elif wanted is not None:
         body["response_format"] = {"type": wanted.kind}

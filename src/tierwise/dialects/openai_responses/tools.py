@@ -16,7 +16,7 @@ from ...errors import BadRequest
 from ...nouns import Ask, Model, Tool, ToolChoice
 from .. import custom_tools
 from ..losses import Losses
-from .from_chat import Fields, openai_model
+from .from_chat import Fields, can_be_strict, openai_model
 from .names import NAME, Wire, joined, places, space_of
 
 
@@ -172,7 +172,7 @@ def _plain(tool: Tool, ask: Ask, model: Model, losses: Losses) -> Wire:
             losses.add("tool.grammar", tool.name)
         wire |= {"parameters": custom_tools.schema(), "strict": False}
     else:
-        wire |= _function(tool, own, model, losses)
+        wire |= _function(tool, ask, model, losses)
     if tool.raw and tool.dialect == NAME:
         wire |= tool.raw
     elif tool.raw:
@@ -181,14 +181,15 @@ def _plain(tool: Tool, ask: Ask, model: Model, losses: Losses) -> Wire:
     return wire
 
 
-def _function(tool: Tool, own: bool, model: Model, losses: Losses) -> Wire:
+def _function(tool: Tool, ask: Ask, model: Model, losses: Losses) -> Wire:
     """Schema and strictness. Unsaid, strictness is tried here but off elsewhere, so others' `unsaid` is
     `false`.
     """
-    schema, strict = tool.schema, tool.strict
+    schema, strict, own = tool.schema, tool.strict, ask.dialect == NAME
     if not own and (schema is None or "type" not in schema):
         schema = {"type": "object", "properties": {}, **(schema or {})}
-    if strict and model.abilities.structured_output is False:
+    able = model.abilities.structured_output is not False
+    if strict and not (able and can_be_strict(ask, schema)):
         losses.add("tool.strict", tool.name)
         strict = False
     elif strict is None and not own:

@@ -20,7 +20,7 @@ import msgspec
 from ...nouns import Ask, Model, Thinking
 from ..base import Written
 from ..losses import Losses
-from .from_chat import can_stop_thinking, decode_object, openai_model
+from .from_chat import can_be_strict, can_stop_thinking, decode_object, openai_model
 from .names import NAME, Wire
 from .read import ENCRYPTED, LOGPROBS, read_request
 from .tools import write_choice, write_tools
@@ -205,6 +205,9 @@ def _output(body: Wire, ask: Ask, model: Model, losses: Losses) -> None:
             for name in ("description", "strict"):
                 if (value := getattr(wanted, name)) is not None:
                     form[name] = value
+            if wanted.strict and not can_be_strict(ask, wanted.schema):
+                losses.add("output.strict")
+                form["strict"] = False
             text["format"] = form
     elif wanted is not None:
         text["format"] = {"type": wanted.kind}

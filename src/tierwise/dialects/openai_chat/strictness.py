@@ -1,0 +1,46 @@
+"""Which schemas OpenAI follows strictly. It refuses any other as soon as `strict` is asked for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...nouns import Ask
+from ..schemas import Schema, parts_of, says_object
+
+_UNTAKEN = frozenset(
+    (
+        "allOf",
+        "oneOf",
+        "not",
+        "if",
+        "then",
+        "else",
+        "dependentRequired",
+        "dependentSchemas",
+        "patternProperties",
+    )
+)
+_FORMATS = frozenset(
+    ("date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid")
+)  # fmt: skip
+
+
+def can_be_strict(ask: Ask, schema: Any) -> bool:
+    """Whether `strict` may be said with this schema. OpenAI's own callers know the rules of its guide to
+    Structured Outputs: every object is closed and requires all it may hold, and some words are not taken.
+    """
+    if ask.dialect.startswith("openai"):
+        return True
+    if not isinstance(schema, dict) or schema.get("type") != "object" or "anyOf" in schema:
+        return False
+    return all(map(_follows, parts_of(schema)))
+
+
+def _follows(part: Schema) -> bool:
+    if not _UNTAKEN.isdisjoint(part) or part.get("format", "date") not in _FORMATS:
+        return False
+    if "$ref" in part and len(part) > 1:
+        return False
+    properties, required = part.get("properties") or {}, part.get("required") or ()
+    closed = part.get("additionalProperties") is False and set(properties) <= set(required)
+    return closed or not (says_object(part) or properties)
