@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+
 from conformance.matrix import ANY, GONE, Cell, Row, carried, changed, loss
 from conformance.matrix_words import SCHEMA, config, form, thinking
 
 ALL = dict.fromkeys("CRAG", carried)
+
+
+def digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def only(codes: str, *names: str, how: str = "") -> dict[str, Cell]:
@@ -13,6 +19,8 @@ def only(codes: str, *names: str, how: str = "") -> dict[str, Cell]:
     return {code: carried if code in codes else loss(*names, how=how) for code in "CRAG"}
 
 
+MAIL, LONG = "someone@example.com", "user_" + "d" * 64 + "_account_"
+PACKED = '{"device_id":"' + "d" * 64 + '","account_uuid":"","session_id":"s-1"}'
 OPTIONAL = {**SCHEMA, "required": []}
 BOUNDED = {**SCHEMA, "properties": {"city": {"type": "string", "minLength": 1}}}
 TOLD = {"city": {"type": "string", "minLength": GONE, "description": "{minLength: 1}"}}
@@ -340,6 +348,32 @@ REST = [
         "end user's id",
         {"C": {"user": "u1"}, "R": {"user": "u1"}, "A": {"metadata": {"user_id": "u1"}}},
         only("CRA", "user"),
+    ),
+    Row(
+        "end user's id: an e-mail address",
+        {"C": {"user": MAIL}, "R": {"user": MAIL}},
+        {
+            **only("CR", "user"),
+            "A": changed("as its SHA-256, as Anthropic asks", {"metadata": {"user_id": digest(MAIL)}}),
+        },
+    ),
+    Row(
+        "end user's id: over 64 characters",
+        {"A": {"metadata": {"user_id": LONG}}},
+        {
+            **only("A", "user"),
+            "C": changed("as its SHA-256", {"user": digest(LONG)}),
+            "R": changed("as its SHA-256", {"user": digest(LONG)}),
+        },
+    ),
+    Row(
+        "end user's id and session, packed by Claude Code",
+        {"A": {"metadata": {"user_id": PACKED}}},
+        {
+            **only("A", "user"),
+            "C": changed("apart", {"user": "d" * 64, "prompt_cache_key": "s-1"}),
+            "R": changed("apart", {"user": "d" * 64, "prompt_cache_key": "s-1"}),
+        },
     ),
     Row(
         "safety_identifier",

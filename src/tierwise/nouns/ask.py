@@ -222,6 +222,8 @@ class Ask(Struct, frozen=True):
     verbosity: str | None = None
     prediction: dict[str, Any] | None = None
     user: str | None = None
+    packed_user: str | None = None
+    """Anthropic's metadata.user_id, into which Claude Code packs `user` and `cache_key`."""
     metadata: dict[str, str] = {}
     cache_key: str | None = None
     service_tier: str | None = None

@@ -145,7 +145,7 @@ def read_request(body: bytes, headers: Mapping[str, str]) -> Ask:
     odd = {key: metadata.pop(key) for key in list(metadata) if not isinstance(metadata[key], str)}
     if odd:
         extras["metadata"] = odd
-    session = headers.get("x-claude-code-session-id") or identity(_text(user, "metadata.user_id"))[1]
+    who, session = identity(_text(user, "metadata.user_id"))
     return Ask(
         dialect=NAME,
         model=top.model,
@@ -162,9 +162,10 @@ def read_request(body: bytes, headers: Mapping[str, str]) -> Ask:
         output=_output(top, extras),
         max_output=top.max_tokens,
         stream=bool(top.stream),
-        user=user,
+        user=who,
+        packed_user=user,
         metadata=metadata,
-        cache_key=session,
+        cache_key=headers.get("x-claude-code-session-id") or session,
         service_tier=top.service_tier,
         extras=extras,
         raw=body,

@@ -10,6 +10,7 @@ import msgspec
 from ...nouns import Abilities, Ask, Model, Reasoning, Tool
 from .. import custom_tools
 from ..base import Written
+from ..ids import ANTHROPIC_LONGEST, impersonal, within
 from ..losses import Losses
 from .schema import fitted
 from .thinking import drop_unfounded, write_thinking
@@ -207,7 +208,8 @@ def _sampling(body: Body, ask: Ask, abilities: Abilities, same: bool, losses: Lo
 
 def _rest(body: Body, ask: Ask, same: bool, losses: Losses) -> None:
     if ask.user:
-        body["metadata"] = {"user_id": ask.user}
+        user = ask.packed_user or ask.user if same else within(impersonal(ask.user), ANTHROPIC_LONGEST)
+        body["metadata"] = {"user_id": user}
     # `metadata.task` speaks to the gateway, not to the provider.
     metadata = {key: value for key, value in ask.metadata.items() if key != "task"}
     if metadata and same:

@@ -11,9 +11,10 @@ import msgspec
 from ...nouns import Ask, Model, Tool
 from .. import custom_tools
 from ..base import Written
+from ..ids import OPENAI_LONGEST, within
 from ..losses import Losses
 from .fields import LEGACY, NAME, can_stop_thinking, openai_model
-from .strictness import can_be_strict
+from .schema import can_be_strict, completed
 from .write_messages import MessageWriter, Wire
 
 # Top-level fields of the responses dialect that mean the same here.
@@ -116,7 +117,7 @@ def _function(tool: Tool, ask: Ask, model: Model, losses: Losses) -> Wire:
             losses.add("tool.grammar", tool.name)
         return function | {"parameters": custom_tools.schema()}
     if tool.schema is not None:
-        function["parameters"] = tool.schema
+        function["parameters"] = completed(ask, tool.schema)
     able = model.abilities.structured_output is not False
     if tool.strict and not (able and can_be_strict(ask, tool.schema)):
         losses.add("tool.strict", tool.name)
@@ -244,7 +245,7 @@ def _output(body: Wire, ask: Ask, model: Model, losses: Losses) -> None:
             for name in ("description", "schema", "strict"):
                 value = getattr(wanted, name)
                 if value is not None:
-                    inner[name] = value
+                    inner[name] = completed(ask, value) if name == "schema" else value
             if wanted.strict and not can_be_strict(ask, wanted.schema):
                 losses.add("output.strict")
                 inner["strict"] = False
@@ -267,13 +268,13 @@ def _account(body: Wire, ask: Ask, model: Model, losses: Losses) -> None:
     """Fields about who asks, how it is billed and kept."""
     ours = ask.dialect.startswith("openai")
     if ask.user is not None:
-        body["user"] = ask.user
+        body["user"] = ask.user if ours else within(ask.user, OPENAI_LONGEST)
     if ask.metadata and ours:
         body["metadata"] = ask.metadata
     elif ask.metadata:
         losses.add("metadata", ", ".join(ask.metadata))
     if ask.cache_key is not None and (ask.dialect == NAME or openai_model(model.id)):
-        body["prompt_cache_key"] = ask.cache_key
+        body["prompt_cache_key"] = ask.cache_key if ours else within(ask.cache_key, OPENAI_LONGEST)
     elif ask.cache_key is not None and ours:
         losses.add("cache.key")  # one made of a session id was never asked for
     tier: Any = ask.service_tier

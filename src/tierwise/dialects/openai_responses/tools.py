@@ -16,7 +16,7 @@ from ...errors import BadRequest
 from ...nouns import Ask, Model, Tool, ToolChoice
 from .. import custom_tools
 from ..losses import Losses
-from .from_chat import Fields, can_be_strict, openai_model
+from .from_chat import Fields, can_be_strict, completed, openai_model
 from .names import NAME, Wire, joined, places, space_of
 
 
@@ -196,7 +196,7 @@ def _function(tool: Tool, ask: Ask, model: Model, losses: Losses) -> Wire:
         strict = False
     wire: Wire = {}
     if schema is not None:
-        wire["parameters"] = schema
+        wire["parameters"] = completed(ask, schema)
     if strict is not None:
         wire["strict"] = strict
     return wire

@@ -19,8 +19,9 @@ import msgspec
 
 from ...nouns import Ask, Model, Thinking
 from ..base import Written
+from ..ids import OPENAI_LONGEST, within
 from ..losses import Losses
-from .from_chat import can_be_strict, can_stop_thinking, decode_object, openai_model
+from .from_chat import can_be_strict, can_stop_thinking, completed, decode_object, openai_model
 from .names import NAME, Wire
 from .read import ENCRYPTED, LOGPROBS, read_request
 from .tools import write_choice, write_tools
@@ -201,7 +202,7 @@ def _output(body: Wire, ask: Ask, model: Model, losses: Losses) -> None:
             text["format"] = {"type": "json_object"}
         else:
             form: Wire = {"type": "json_schema", "name": wanted.name or "answer"}
-            form["schema"] = wanted.schema or {}
+            form["schema"] = completed(ask, wanted.schema or {})
             for name in ("description", "strict"):
                 if (value := getattr(wanted, name)) is not None:
                     form[name] = value
@@ -236,13 +237,13 @@ def _account(body: Wire, ask: Ask, model: Model, losses: Losses) -> None:
     """Fields about who asks, how it is billed and what came before."""
     ours = ask.dialect.startswith("openai")
     if ask.user is not None:
-        body["user"] = ask.user
+        body["user"] = ask.user if ours else within(ask.user, OPENAI_LONGEST)
     if ask.metadata and ours:
         body["metadata"] = ask.metadata
     elif ask.metadata:
         losses.add("metadata", ", ".join(ask.metadata))
     if ask.cache_key is not None and (ask.dialect == NAME or openai_model(model.id)):
-        body["prompt_cache_key"] = ask.cache_key
+        body["prompt_cache_key"] = ask.cache_key if ours else within(ask.cache_key, OPENAI_LONGEST)
     elif ask.cache_key is not None and ours:
         losses.add("cache.key")  # one made of a session id was never asked for
     tier: str | None = ask.service_tier

@@ -338,40 +338,6 @@ def test_a_model_that_cannot_be_forced() -> None:
     assert losses == ["tool_choice.forced"]
 
 
-def test_schemas_hold_what_can_be_enforced_and_tell_the_rest() -> None:
-    """Anthropic answers 400 to a strict schema with, say, a minimum; zod's integers have one always."""
-    number = {"type": "integer", "description": "How many", "minimum": 1, "maximum": 9}
-    listed = {"type": "array", "items": {"$ref": "#/$defs/minimum"}, "minItems": 2}
-    schema = {
-        "type": "object",
-        "properties": {"minimum": number, "list": listed, "when": {"type": "string", "format": "int64"}},
-        "required": ["minimum"],
-        "additionalProperties": False,
-        "$defs": {"minimum": {"type": "string", "minLength": 1, "pattern": "^x+$"}},
-    }
-    body, losses = write(
-        ask(
-            tools=(replace(WEATHER, schema=schema, strict=True),),
-            output=OutputFormat("json_schema", schema=schema),
-        )
-    )
-    fitted = body["output_config"]["format"]["schema"]
-    assert fitted == body["tools"][0]["input_schema"]
-    assert fitted == {
-        **schema,
-        "properties": {
-            "minimum": {"type": "integer", "description": "How many\n\n{minimum: 1, maximum: 9}"},
-            "list": {"type": "array", "items": {"$ref": "#/$defs/minimum"}, "description": "{minItems: 2}"},
-            "when": {"type": "string", "description": '{format: "int64"}'},
-        },
-        "$defs": {"minimum": {"type": "string", "pattern": "^x+$", "description": "{minLength: 1}"}},
-    }
-    assert losses == ["tool.schema", "output.schema"]
-    loose, losses = write(ask(tools=(replace(WEATHER, schema=schema),)))
-    assert loose["tools"][0]["input_schema"] == schema
-    assert losses == []
-
-
 def test_tools_of_other_vendors_and_strictness() -> None:
     hosted = Tool("web_search", "hosted", raw={"type": "web_search"}, dialect="openai_responses")
     body, losses = write(ask(tools=(hosted,), tool_choice=ToolChoice("auto")))

@@ -31,7 +31,7 @@ from tierwise.nouns import (
 )
 
 HI = Message("user", (Text("hi"),))
-TOOL = Tool("f", schema={"type": "object"})
+TOOL = Tool("f", schema={"type": "object", "properties": {}})
 
 
 def write(
@@ -73,7 +73,12 @@ def test_a_plain_ask_is_carried_whole() -> None:
             {"role": "tool", "tool_call_id": "c", "content": "r"},
             {"role": "tool", "tool_call_id": "d", "content": "s"},
         ],
-        "tools": [{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}],
+        "tools": [
+            {
+                "type": "function",
+                "function": {"name": "f", "parameters": {"type": "object", "properties": {}}},
+            }
+        ],
         "tool_choice": "required",
         "parallel_tool_calls": False,
         "max_completion_tokens": 9,

@@ -1,11 +1,11 @@
-"""Which schemas OpenAI follows strictly. It refuses any other as soon as `strict` is asked for."""
+"""Schemas as OpenAI takes them: what they must say, and which of them it follows strictly."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from ...nouns import Ask
-from ..schemas import Schema, parts_of, says_object
+from ..schemas import Schema, parts_of, rewritten, says_object
 
 _UNTAKEN = frozenset(
     (
@@ -25,6 +25,16 @@ _FORMATS = frozenset(
 )  # fmt: skip
 
 
+def completed(ask: Ask, schema: Schema) -> Schema:
+    """The same schema, said in full: OpenAI refuses an object of arguments without `properties` and an array
+    without `items`, which mean "none" and "anything". Its own callers are told so themselves.
+    """
+    if ask.dialect.startswith("openai"):
+        return schema
+    full: Schema = rewritten(schema, _complete)
+    return {**full, "properties": {}} if full.get("type") == "object" and "properties" not in full else full
+
+
 def can_be_strict(ask: Ask, schema: Any) -> bool:
     """Whether `strict` may be said with this schema. OpenAI's own callers know the rules of its guide to
     Structured Outputs: every object is closed and requires all it may hold, and some words are not taken.
@@ -34,6 +44,10 @@ def can_be_strict(ask: Ask, schema: Any) -> bool:
     if not isinstance(schema, dict) or schema.get("type") != "object" or "anyOf" in schema:
         return False
     return all(map(_follows, parts_of(schema)))
+
+
+def _complete(part: Schema) -> Schema:
+    return {**part, "items": {}} if part.get("type") == "array" and "items" not in part else part
 
 
 def _follows(part: Schema) -> bool:
