@@ -206,7 +206,11 @@ OUTPUT = [
             "R": {"text": {"format": {"type": "json_object"}}},
             "G": config(responseMimeType="application/json"),
         },
-        only("CRG", "output.json_object"),
+        {
+            **only("CRG", "output.json_object"),
+            "G>C": changed("and in words, where none say so", {"messages": ANY}, "output.json_object"),
+            "G>R": changed("and in words, where none say so", {"input": ANY}, "output.json_object"),
+        },
     ),
     Row(
         "verbosity",

@@ -95,7 +95,7 @@ CATALOG = MappingProxyType(
         "thinking.encrypted": "encrypted thinking was not asked for",
         "thinking.text": "thinking in the answer was dropped",
         # output
-        "output.json_object": "JSON without a schema was asked for in words, or not at all",
+        "output.json_object": "JSON without a schema was asked for in words, or in words too, or not at all",
         "output.json_schema": "the output schema was not enforced",
         "output.schema": "the output schema was changed to fit the target's rules",
         "output.strict": "strict schema following of the output was not asked for",

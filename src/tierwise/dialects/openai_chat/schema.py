@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from ...nouns import Ask
+from ..losses import Losses
 from ..schemas import Schema, parts_of, rewritten, says_object
 
 _UNTAKEN = frozenset(
@@ -25,11 +28,24 @@ _FORMATS = frozenset(
 )  # fmt: skip
 
 
+def ours(ask: Ask) -> bool:
+    """Whether its caller speaks one of OpenAI's dialects, and so is told himself what OpenAI refuses."""
+    return ask.dialect.startswith("openai")
+
+
+def say_json(turns: list[Any], losses: Losses) -> None:
+    """Puts a line before `turns` where none of them holds the word, without which OpenAI refuses
+    `json_object`."""
+    if b"json" not in msgspec.json.encode(turns).lower():
+        turns.insert(0, {"role": "system", "content": "Answer in JSON."})
+        losses.add("output.json_object", "a line that says so was added")
+
+
 def completed(ask: Ask, schema: Schema) -> Schema:
     """The same schema, said in full: OpenAI refuses an object of arguments without `properties` and an array
-    without `items`, which mean "none" and "anything". Its own callers are told so themselves.
+    without `items`, which mean "none" and "anything".
     """
-    if ask.dialect.startswith("openai"):
+    if ours(ask):
         return schema
     full: Schema = rewritten(schema, _complete)
     return {**full, "properties": {}} if full.get("type") == "object" and "properties" not in full else full
@@ -39,7 +55,7 @@ def can_be_strict(ask: Ask, schema: Any) -> bool:
     """Whether `strict` may be said with this schema. OpenAI's own callers know the rules of its guide to
     Structured Outputs: every object is closed and requires all it may hold, and some words are not taken.
     """
-    if ask.dialect.startswith("openai"):
+    if ours(ask):
         return True
     if not isinstance(schema, dict) or schema.get("type") != "object" or "anyOf" in schema:
         return False

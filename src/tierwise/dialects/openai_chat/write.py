@@ -14,7 +14,7 @@ from ..base import Written
 from ..ids import OPENAI_LONGEST, within
 from ..losses import Losses
 from .fields import LEGACY, NAME, can_stop_thinking, openai_model
-from .schema import can_be_strict, completed
+from .schema import can_be_strict, completed, ours, say_json
 from .write_messages import MessageWriter, Wire
 
 # Top-level fields of the responses dialect that mean the same here.
@@ -39,6 +39,8 @@ def write_request(ask: Ask, model: Model) -> Written:
     _sampling(body, ask, model, losses)
     _effort(body, ask, model, losses)
     _output(body, ask, model, losses)
+    if not ours(ask) and body.get("response_format") == {"type": "json_object"}:
+        say_json(body["messages"], losses)
     if ask.max_output is not None:
         newer = openai_model(model.id) or (own and _NEWER in ask.raw)
         name = "max_completion_tokens" if newer else "max_tokens"
@@ -266,26 +268,25 @@ def _output(body: Wire, ask: Ask, model: Model, losses: Losses) -> None:
 
 def _account(body: Wire, ask: Ask, model: Model, losses: Losses) -> None:
     """Fields about who asks, how it is billed and kept."""
-    ours = ask.dialect.startswith("openai")
     if ask.user is not None:
-        body["user"] = ask.user if ours else within(ask.user, OPENAI_LONGEST)
-    if ask.metadata and ours:
+        body["user"] = ask.user if ours(ask) else within(ask.user, OPENAI_LONGEST)
+    if ask.metadata and ours(ask):
         body["metadata"] = ask.metadata
     elif ask.metadata:
         losses.add("metadata", ", ".join(ask.metadata))
     if ask.cache_key is not None and (ask.dialect == NAME or openai_model(model.id)):
-        body["prompt_cache_key"] = ask.cache_key if ours else within(ask.cache_key, OPENAI_LONGEST)
-    elif ask.cache_key is not None and ours:
+        body["prompt_cache_key"] = ask.cache_key if ours(ask) else within(ask.cache_key, OPENAI_LONGEST)
+    elif ask.cache_key is not None and ours(ask):
         losses.add("cache.key")  # one made of a session id was never asked for
     tier: Any = ask.service_tier
-    if tier is not None and not ours:
+    if tier is not None and not ours(ask):
         tier = _TIERS.get(tier, "")
     if tier:
         body["service_tier"] = tier
     elif tier == "":
         losses.add("service_tier", str(ask.service_tier))
     if ask.store is not None:
-        if ours:
+        if ours(ask):
             body["store"] = ask.store
         else:
             losses.add("store")

@@ -21,7 +21,15 @@ from ...nouns import Ask, Model, Thinking
 from ..base import Written
 from ..ids import OPENAI_LONGEST, within
 from ..losses import Losses
-from .from_chat import can_be_strict, can_stop_thinking, completed, decode_object, openai_model
+from .from_chat import (
+    can_be_strict,
+    can_stop_thinking,
+    completed,
+    decode_object,
+    openai_model,
+    ours,
+    say_json,
+)
 from .names import NAME, Wire
 from .read import ENCRYPTED, LOGPROBS, read_request
 from .tools import write_choice, write_tools
@@ -61,6 +69,8 @@ def write_request(ask: Ask, model: Model) -> Written:
     _sampling(body, ask, model, losses)
     _reasoning(body, ask, model, losses)
     _output(body, ask, model, losses)
+    if not ours(ask) and body.get("text", {}).get("format") == {"type": "json_object"}:
+        say_json(body["input"], losses)
     if ask.max_output is not None:
         body["max_output_tokens"] = _limit(ask.max_output, own, losses)
     _account(body, ask, model, losses)
@@ -235,19 +245,18 @@ _TIERS = {
 
 def _account(body: Wire, ask: Ask, model: Model, losses: Losses) -> None:
     """Fields about who asks, how it is billed and what came before."""
-    ours = ask.dialect.startswith("openai")
     if ask.user is not None:
-        body["user"] = ask.user if ours else within(ask.user, OPENAI_LONGEST)
-    if ask.metadata and ours:
+        body["user"] = ask.user if ours(ask) else within(ask.user, OPENAI_LONGEST)
+    if ask.metadata and ours(ask):
         body["metadata"] = ask.metadata
     elif ask.metadata:
         losses.add("metadata", ", ".join(ask.metadata))
     if ask.cache_key is not None and (ask.dialect == NAME or openai_model(model.id)):
-        body["prompt_cache_key"] = ask.cache_key if ours else within(ask.cache_key, OPENAI_LONGEST)
-    elif ask.cache_key is not None and ours:
+        body["prompt_cache_key"] = ask.cache_key if ours(ask) else within(ask.cache_key, OPENAI_LONGEST)
+    elif ask.cache_key is not None and ours(ask):
         losses.add("cache.key")  # one made of a session id was never asked for
     tier: str | None = ask.service_tier
-    if tier is not None and not ours:
+    if tier is not None and not ours(ask):
         tier = _TIERS.get(tier, "")
     if tier:
         body["service_tier"] = tier

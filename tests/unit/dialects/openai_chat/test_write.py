@@ -258,13 +258,15 @@ def test_abilities_decide_degradations() -> None:
         output=OutputFormat("json_schema", schema={}),
         reasoning=Reasoning(effort="max"),
     )
-    assert [message["role"] for message in body["messages"]] == ["system", "user", "user"]
+    assert [message["role"] for message in body["messages"]] == ["system", "system", "user", "user"]
+    assert body["messages"][0]["content"] == "Answer in JSON."
     assert body["tool_choice"] == "auto"
     assert body["response_format"] == {"type": "json_object"}
     assert body["reasoning_effort"] == "high"
     assert not {"temperature", "top_p", "top_k"} & body.keys()
     assert set(losses) == {
         "message.role",
+        "output.json_object",
         "cache.mark",
         "system.position",
         "tool.strict",

@@ -127,6 +127,7 @@ def test_what_a_model_cannot_do() -> None:
     )
     assert losses == {
         "sampling.temperature",
+        "output.json_object",
         "output.json_schema",
         "tool.strict",
         "tool_choice.forced",
