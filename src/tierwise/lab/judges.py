@@ -5,6 +5,7 @@ nearness of embeddings. What cannot be read, or lies outside the scale, is unsco
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Any, Literal
 
 from msgspec import structs
@@ -180,7 +181,9 @@ def read_mark(text: str) -> Score:
         return Score(None, f"the judge's answer is no JSON object: {text[:100]!r}")
     value = found.get("score", found.get("pass", found.get("verdict")))
     if isinstance(value, str):
-        value = _MARKS.get(value.strip().lower(), value)
+        with contextlib.suppress(ValueError):
+            value = float(value)  # a number in quotes is one
+        value = _MARKS.get(str(value).strip().lower(), value)
     if not isinstance(value, int | float) or not 0 <= value <= 1:
         return Score(None, f"the judge answered {str(value)[:40]!r}, outside its scale of 0 to 1")
     return Score(float(value), str(found.get("why", ""))[:200])

@@ -63,6 +63,7 @@ def desk(say: Say) -> Desk:
         ('{"pass": false}', 0),
         ('{"verdict": "pass"}', 1),
         ('Sure:\n```json\n{"score": 0}\n```', 0),
+        ('{"score": "0.75"}', 0.75),
     ],
 )
 def test_the_words_of_a_mark(said: str, value: float) -> None:
@@ -73,6 +74,8 @@ def test_the_words_of_a_mark(said: str, value: float) -> None:
     ("said", "why"),
     [
         ('{"score": 7}', "outside its scale"),
+        ('{"score": "7"}', "outside its scale"),
+        ('{"score": "nan"}', "outside its scale"),
         ('{"score": -0.01}', "outside its scale"),
         ('{"score": 1.0001}', "outside its scale"),
         ('{"score": "8/10"}', "outside its scale"),
