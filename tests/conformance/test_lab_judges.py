@@ -317,7 +317,9 @@ def test_a_pairwise_judge_is_asked_in_both_orders(world: Callable[..., World]) -
     assert len(made.provider.sent) == asked
 
 
-def test_a_judge_that_always_prefers_the_first_place_finds_only_ties(world: Callable[..., World]) -> None:
+def test_a_judge_that_always_prefers_the_first_place_finds_only_ties_and_decides_nothing(
+    world: Callable[..., World],
+) -> None:
     made = world(lambda asked: '{"better": "A"}', cheap_wrong=30)
     said = made.found("suite.jsonl", *TIERS, scorer="pairwise")
     assert [tier["score"]["value"] for tier in said["tiers"]] == [0.5, 0.5]
@@ -325,6 +327,16 @@ def test_a_judge_that_always_prefers_the_first_place_finds_only_ties(world: Call
     assert verdict["difference"] == 0
     assert said["comparisons"][0]["disagreements"] == 0
     assert len(made.provider.sent) == 2 * N
+    assert (said["decision"], said["more_cases"]) == ("not_enough", None)
+    assert f"changed its mind with the order on {N} of {N} pairs" in verdict["reasons"][1]
+    assert (said["judge"]["pairs"], said["judge"]["swayed"]) == (N, N)
+
+
+def test_a_judge_that_says_tie_in_either_order_is_believed(world: Callable[..., World]) -> None:
+    made = world(lambda asked: '{"better": "tie"}', cheap_wrong=30)
+    said = made.found("suite.jsonl", *TIERS, scorer="pairwise")
+    assert (said["judge"]["pairs"], said["judge"]["swayed"]) == (N, 0)
+    assert said["comparisons"][0]["verdict"]["difference"] == 0
 
 
 def test_a_pairwise_judge_that_prefers_nobody_leaves_pairs_unscored(world: Callable[..., World]) -> None:

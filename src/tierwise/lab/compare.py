@@ -21,6 +21,17 @@ from .records import Manifest, TierCard
 from .results import Comparison, Evaluation, JudgeResult, Span, Spent, TierResult
 from .tally import OUTCOMES, TierTally, pairs_of
 
+_LEAST_PAIRS = 10
+"""From so many judged pairs on, a pairwise judge that mostly follows their order decides nothing."""
+_NO_YARDSTICK = (
+    "No answer of either tier is right: scorer or targets hardly fit, so nothing is shown. "
+    "Read trials.jsonl, then --rescore the run with another scorer."
+)
+_SWAYED = (
+    "The judge {judge.name} changed its mind with the order on {judge.swayed} of {judge.pairs} pairs: its "
+    "ties say nothing of the answers. Use another judge, or a sharper rubric."
+)
+
 
 class Seen(Struct, frozen=True):
     """A run as far as it has come. `upto`: per cheap tier, after how many Cases of the order a running
@@ -200,7 +211,9 @@ def _compared(seen: Seen, cheap: str, results: Mapping[str, TierResult]) -> Comp
     loss = None
     preferred = seen.judge is not None and seen.judge.kind == "pairwise"
     if rates == (0, 0) and not preferred:
-        verdict = _no_yardstick(verdict)
+        verdict = _undecided(verdict, _NO_YARDSTICK)
+    elif _follows_order(seen.judge):
+        verdict = _undecided(verdict, _SWAYED.format(judge=seen.judge))
     if priced and not preferred and rates[0] is not None and rates[1] is not None:
         loss = break_even_loss(mine_pico or 0, other_pico or 0, rates[0], rates[1])
     return Comparison(
@@ -219,12 +232,12 @@ def _compared(seen: Seen, cheap: str, results: Mapping[str, TierResult]) -> Comp
     )
 
 
-def _no_yardstick(verdict: Verdict) -> Verdict:
-    """Two tiers that are wrong on every Case are equal on paper only: more likely the scorer does not fit."""
-    why = (
-        "No answer of either tier is right: scorer or targets hardly fit, so nothing is shown. "
-        "Read trials.jsonl, then --rescore the run with another scorer."
-    )
+def _follows_order(judge: JudgeResult | None) -> bool:
+    return judge is not None and judge.pairs >= _LEAST_PAIRS and 2 * judge.swayed > judge.pairs
+
+
+def _undecided(verdict: Verdict, why: str) -> Verdict:
+    """Where the yardstick fails, two tiers are equal on paper only."""
     return structs.replace(verdict, decision="not_enough", more_cases=None, reasons=(verdict.reasons[0], why))
 
 

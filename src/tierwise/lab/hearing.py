@@ -123,7 +123,7 @@ class Hearing:
 
     def result(self) -> JudgeResult:
         """What is to be said of the judge."""
-        found = self.calibrated
+        found, pairs = self.calibrated, self.asked if isinstance(self.asked, PairwiseJudge) else None
         return JudgeResult(
             kind=self.summons.spec.name,
             name=self.desk.tier.card.name,
@@ -134,6 +134,8 @@ class Hearing:
             calibration=found.calibration if found else None,
             labels_hash=found.labels_hash if found else "",
             labels_unscored=found.unscored if found else 0,
+            pairs=pairs.pairs if pairs else 0,
+            swayed=pairs.swayed if pairs else 0,
         )
 
 

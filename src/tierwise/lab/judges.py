@@ -43,6 +43,7 @@ _OPTIONS = {
     "pairwise": ("judge", "rubric", "max_tokens"),
     "similarity": ("embedder",),
 }
+_SWAYED = "the judge changed its mind with the order"
 _VALUE: dict[Preference, float] = {"first": 1.0, "tie": 0.5, "second": 0.0}
 
 
@@ -72,10 +73,13 @@ class PointwiseJudge:
 
 
 class PairwiseJudge:
-    """Asks which of two answers is better, with either one first; disagreement is a tie."""
+    """Asks which of two answers is better, with either one first; disagreement is a tie. `pairs` were judged,
+    `swayed` of them by their order.
+    """
 
     def __init__(self, desk: Desk, options: dict[str, Any]) -> None:
         self.desk = desk
+        self.pairs = self.swayed = 0
         self._rubric = str(options.get("rubric") or RUBRIC)
 
     def prompt(self, case: Case, first: str, second: str) -> Case:
@@ -95,6 +99,8 @@ class PairwiseJudge:
         except UpstreamError as error:
             return Score(None, f"{UNJUDGED}: {error.sentence()[:200]}")
         score = _preferred(shown, swapped)
+        self.pairs += score.value is not None
+        self.swayed += score.why == _SWAYED
         self.desk.heard(score.why if score.value is None else "")
         return score
 
@@ -209,7 +215,8 @@ def _preferred(shown: Judgement, swapped: Judgement) -> Score:
     if found[0] is None or found[1] is None:
         wrong = shown if found[0] is None else swapped
         return Score(None, f"the judge preferred none of A, B, tie: {wrong.text[:100]!r}")
-    return Score(_VALUE[both_orders(found[0], found[1])])
+    value = _VALUE[both_orders(found[0], found[1])]
+    return Score(value, _SWAYED if value == _VALUE["tie"] and found != ("tie", "tie") else "")
 
 
 def _asked(case: Case) -> list[tuple[str, str]]:

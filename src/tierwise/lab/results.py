@@ -80,7 +80,8 @@ class JudgeResult(Struct, frozen=True):
     """Who scored, what that cost beside the tiers (None: not priced), and how far it can be believed.
 
     `calls` are judgements paid for in this run; `failed`: without an answer; `calibration` None: not
-    calibrated on human labels; `labels_unscored`: labelled answers it gave no readable score to.
+    calibrated on human labels; `labels_unscored`: labelled answers it gave no readable score to. Of a
+    pairwise judge's `pairs`, `swayed` were judged by their order.
     """
 
     kind: str
@@ -92,6 +93,8 @@ class JudgeResult(Struct, frozen=True):
     calibration: Calibration | None = None
     labels_hash: str = ""
     labels_unscored: int = 0
+    pairs: int = 0
+    swayed: int = 0
 
     @property
     def calibrated(self) -> bool | None:

@@ -75,6 +75,8 @@ def judge_line(judge: JudgeResult) -> str:
     line = f"{name} {judge.name}: {judge.calls:,} calls, {money(judge.cost_pico)} beside the tiers"
     if judge.failed:
         line += f", {judge.failed} without an answer"
+    if judge.swayed:
+        line += f", {judge.swayed} of {judge.pairs} pairs judged by their order"
     found = judge.calibration
     if found is not None:
         line += (
