@@ -165,7 +165,7 @@ def test_what_part_of_its_days_a_bill_tells() -> None:
 @pytest.mark.parametrize(
     ("text", "vendor", "words"),
     [
-        ('{"data": [\n{"results": [],\n}', "openai", "export:3:1 is not JSON"),
+        ('{"data": [\n{"results": []\n{', "openai", "export:3:1 is not JSON"),
         ('\n{"object": "error"}', "openai", "export:2 is no page of an export"),
         ('{"data": [\n\n{"results": []}]}', "openai", "export:3: a bucket without start_time"),
         (openai_page(used(input_tokens=-1)), "openai", "export:9: input_tokens is '-1'"),
