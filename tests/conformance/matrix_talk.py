@@ -209,6 +209,14 @@ TALK = [
             **{f"{s}>C": changed("sent as it is", tools("C", "n" * 70), "tool.name_length") for s in "CRAG"},
         },
     ),
+    Row(
+        "tool: name with dots and colons",
+        {"G": tools("G", "a.b:c")},
+        {
+            "G": carried,
+            **{code: changed("without them", tools(code, "a_b_c_b2a25f70")) for code in "CRA"},
+        },
+    ),
     Row("parallel calls and their results", {code: both(code) for code in "CRAG"}, ALL),
     Row(
         "forced tool (any)",

@@ -12,6 +12,7 @@ from .. import custom_tools
 from ..base import Written
 from ..ids import ANTHROPIC_LONGEST, impersonal, within
 from ..losses import Losses
+from ..tool_names import with_plain_names
 from .schema import fitted
 from .thinking import drop_unfounded, write_thinking
 from .turns import NAME, Marks, Turns
@@ -36,6 +37,7 @@ _SAID = (
 
 def write_request(ask: Ask, model: Model) -> Written:
     """The request for `model.id`. Only abilities known to be missing degrade it."""
+    ask = with_plain_names(ask)
     losses, abilities, same = Losses(), model.abilities, ask.dialect == NAME
     marks = Marks(losses, same, abilities.prompt_cache is not False)
     body: Body = {"model": model.id, "max_tokens": _max_tokens(ask, abilities, losses)}

@@ -28,6 +28,7 @@ from ...nouns import (
 from .. import custom_tools
 from ..base import Written
 from ..losses import Losses
+from ..tool_names import given_name
 from .citations import write_citation
 from .fields import NAME, SHOWN_SIGNATURE, Wire, object_in
 from .logprobs import write_logprobs
@@ -122,7 +123,7 @@ def answer_part(part: Part, ask: Ask, losses: Losses) -> list[Wire]:
         case Thinking():
             return _thought(part, ask, losses)
         case ToolCall():
-            return [call_part(part, losses)]
+            return [call_part(part, ask, losses)]
         case Media():
             written = media_out(part)
             if written is None:
@@ -158,14 +159,14 @@ def _thought(part: Thinking, ask: Ask, losses: Losses) -> list[Wire]:
     return [written] if len(written) > 1 else []
 
 
-def call_part(part: ToolCall, losses: Losses) -> Wire:
+def call_part(part: ToolCall, ask: Ask, losses: Losses) -> Wire:
     """A call. Arguments that are no JSON object are left out, so that no tool gets what it was not given."""
     text = custom_tools.wrap(part.arguments) if part.custom else part.arguments
     arguments = object_in(text) if text.strip() else {}
     if arguments is None:
         losses.add("tool_call.arguments", part.name)
         arguments = {}
-    call: Wire = {"name": part.name, "args": arguments}
+    call: Wire = {"name": given_name(ask, part.name), "args": arguments}
     if part.id:
         call["id"] = part.id
     written: Wire = {"functionCall": call}

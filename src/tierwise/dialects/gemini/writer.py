@@ -250,7 +250,7 @@ class Writer:
     def _call(self, number: int, block: _Block, part: ToolCall) -> bytes:
         choice = self._choices[number]
         whole = msgspec.structs.replace(part, arguments="".join(block.held), signature=block.signature)
-        parts = [call_part(whole, self._noted)]
+        parts = [call_part(whole, self._ask, self._noted)]
         if not choice.called:
             sign_first_call(parts, SHOWN_SIGNATURE)
         choice.called = True

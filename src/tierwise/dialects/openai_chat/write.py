@@ -13,6 +13,7 @@ from .. import custom_tools
 from ..base import Written
 from ..ids import OPENAI_LONGEST, within
 from ..losses import Losses
+from ..tool_names import with_plain_names
 from .fields import LEGACY, NAME, can_stop_thinking, openai_model
 from .schema import can_be_strict, completed, ours, say_json
 from .write_messages import MessageWriter, Wire
@@ -31,7 +32,7 @@ def write_request(ask: Ask, model: Model) -> Written:
     """The request for `model.id`. What another dialect asked for and this one, or the model, lacks is a
     Loss.
     """
-    losses = Losses()
+    ask, losses = with_plain_names(ask), Losses()
     own = ask.dialect == NAME
     body: Wire = {"model": model.id, "messages": MessageWriter(ask, model, losses).write()}
     _tools(body, ask, model, losses)

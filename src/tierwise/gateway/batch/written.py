@@ -7,6 +7,7 @@ from msgspec import Raw
 
 from tierwise.batches import Batch, Row, RowState
 from tierwise.clock import new_id
+from tierwise.dialects.sse import one_line
 
 from .asking import Answered
 
@@ -46,4 +47,4 @@ def _openai(row: Row, response: object, error: object) -> bytes:
 
 
 def _line(value: object) -> bytes:
-    return msgspec.json.encode(value)
+    return one_line(msgspec.json.encode(value))
