@@ -84,11 +84,16 @@ def proposal(path: Path, blocks: Sequence[RuleBlock]) -> Proposal:
 
 
 def _cited(one: Evaluation) -> Comparison:
-    """The comparison the decision rests on."""
+    """The comparison the decision rests on. Raises SuiteError where none says so: the file was altered."""
+    cited = [each for each in one.comparisons if each.verdict.decision == one.decision]
     if one.decision == "switch":
-        return one.against(one.chosen)
-    kept = [each for each in one.comparisons if each.verdict.decision == "keep"]
-    return kept[-1]
+        cited = [each for each in cited if each.verdict.cheap == one.chosen]
+    if not cited:
+        raise SuiteError(
+            f"The decision is {one.decision}, and no comparison in it says so.",
+            "Give the JSON of `tierwise eval` as it was written.",
+        )
+    return cited[-1]
 
 
 def _order(chosen: str, reference: str, task: str, settings: Settings) -> list[str]:

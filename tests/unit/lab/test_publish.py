@@ -138,6 +138,13 @@ def test_no_rule_from_no_evidence_no_task_or_an_unknown_tier(tmp_path: Path) -> 
     assert "'haiku'" in caught.value.hint
 
 
+@pytest.mark.parametrize(("found", "said"), [("keep", "switch"), ("switch", "keep")])
+def test_no_rule_from_a_decision_that_no_comparison_bears_out(tmp_path: Path, found: str, said: str) -> None:
+    altered = replace(evaluation(found), decision=said)
+    with pytest.raises(SuiteError, match="no comparison in it says so"):
+        rule_of(altered, settings(tmp_path))
+
+
 def test_the_proposal_shows_the_difference_writes_it_whole_and_keeps_other_rules(tmp_path: Path) -> None:
     (tmp_path / "policy.toml").write_text('[[rule]]\ntask = "qa"\ntiers = ["sonnet"]\nnote = "by hand"\n')
     found = settings(tmp_path)
