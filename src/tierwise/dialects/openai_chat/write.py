@@ -25,6 +25,8 @@ _TIERS: Mapping[str, str | None] = MappingProxyType(
     {"auto": None, "standard_only": "default", "standard": "default", "flex": "flex", "priority": "priority"}
 )
 _NEWER = b'"max_completion_tokens"'
+# What OpenAI's models that take no sampling parameters refuse as well, and `stop`.
+_UNREASONED = ("frequency_penalty", "presence_penalty", "logprobs", "top_logprobs", "logit_bias")
 _EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 
 
@@ -186,14 +188,19 @@ def _sampling(body: Wire, ask: Ask, model: Model, losses: Losses) -> None:
             losses.add(f"sampling.{name}")
         else:
             body[name] = value
-    plain = ("seed", "frequency_penalty", "presence_penalty", "n", "logprobs", "top_logprobs", "logit_bias")
-    for name in plain:
+    reasons = refused and openai_model(model.id)
+    for name in ("seed", "n", *_UNREASONED):
         value = getattr(sampling, name)
-        if value is not None:
+        if reasons and name in _UNREASONED:
+            if value:  # zero and false ask for nothing
+                losses.add(f"sampling.{name}")
+        elif value is not None:
             body[name] = value
-    if len(sampling.stop) > 4:
-        losses.add("stop.more_than_4", str(len(sampling.stop)))
-    if sampling.stop:
+    if reasons and sampling.stop:
+        losses.add("stop.sequences", "a model that reasons takes none")
+    elif sampling.stop:
+        if len(sampling.stop) > 4:
+            losses.add("stop.more_than_4", str(len(sampling.stop)))
         body["stop"] = list(sampling.stop[:4])
 
 

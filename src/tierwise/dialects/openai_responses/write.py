@@ -144,6 +144,11 @@ def _sampling(body: Wire, ask: Ask, model: Model, losses: Losses) -> None:
         losses.add("sampling.n", str(sampling.n))
     if sampling.stop:
         losses.add("stop.sequences", str(len(sampling.stop)))
+    if model.abilities.sampling is False and openai_model(model.id):
+        for name in ("logprobs", "top_logprobs"):
+            if getattr(sampling, name):
+                losses.add(f"sampling.{name}")
+        return
     if sampling.top_logprobs is not None:
         body["top_logprobs"] = sampling.top_logprobs
     if sampling.logprobs:

@@ -237,6 +237,20 @@ def test_cache_marks_in_the_targets_words(
     assert found == losses
 
 
+def test_models_that_reason_refuse_more_than_sampling_parameters() -> None:
+    sampling = Sampling(
+        stop=("x",), frequency_penalty=1, presence_penalty=0, logit_bias={"1": 1}, logprobs=True, seed=7
+    )
+    lost = {"sampling.frequency_penalty", "sampling.logit_bias", "sampling.logprobs", "stop.sequences"}
+    body, losses = write(model="gpt-5", abilities=Abilities(sampling=False), sampling=sampling)
+    assert body.keys() == {"model", "messages", "seed"}
+    assert set(losses) == lost
+    for model, abilities in (("gpt-5", Abilities()), ("other", Abilities(sampling=False))):
+        body, losses = write(model=model, abilities=abilities, sampling=sampling)
+        assert body["stop"] == ["x"]
+        assert losses == []
+
+
 def test_abilities_decide_degradations() -> None:
     weak = Abilities(
         sampling=False,

@@ -117,7 +117,7 @@ def test_what_a_model_cannot_do() -> None:
     )
     again, losses = write(
         foreign(
-            sampling=Sampling(temperature=1),
+            sampling=Sampling(temperature=1, logprobs=True, top_logprobs=0),
             output=OutputFormat("json_schema", schema={}),
             tools=(Tool("f", strict=True),),
             tool_choice=ToolChoice("required"),
@@ -127,6 +127,7 @@ def test_what_a_model_cannot_do() -> None:
     )
     assert losses == {
         "sampling.temperature",
+        "sampling.logprobs",
         "output.json_object",
         "output.json_schema",
         "tool.strict",
