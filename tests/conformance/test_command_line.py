@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -32,3 +33,38 @@ def test_a_full_disk_is_said_in_one_sentence() -> None:
     assert done.returncode == 1
     assert done.stderr.decode().startswith("tierwise: Nothing more can be written")
     assert done.stderr.count(b"\n") == 1
+
+
+def test_a_file_nested_without_end_is_said_in_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "deep.json").write_text('{"a":' * 50_000)
+    done = subprocess.run(
+        [sys.executable, "-m", "tierwise", "policy", "apply", "deep.json", "--yes"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1), done.stderr
+    assert "nested too deep" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["top", "--every", "nan"],
+        ["eval", "suite.csv", "--tiers", "a,b", "--temperature", "nan"],
+        ["eval", "suite.csv", "--tiers", "a,b", "--temperature", "-1"],
+        ["latency", "--tiers", "a", "--rate", "inf"],
+    ],
+)
+def test_no_number_is_wrong_usage(tmp_path: Path, command: list[str]) -> None:
+    (tmp_path / "suite.csv").write_text("input,target\na,b\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "tierwise", *command],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2, done.stderr
+    assert command[-2] in done.stderr

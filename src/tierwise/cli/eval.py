@@ -37,6 +37,7 @@ from ..lab.wording import (
     short_row,
 )
 from ..money import NotMoney, usd_to_pico
+from .finite import FiniteRange
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
 EXAMPLE = """\b
@@ -119,7 +120,7 @@ def _pairs(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -
 @click.option("--key", default="", metavar="KEY", help="Its key, or env:NAME.")
 @click.option("--batch", is_flag=True, help="Hand the calls in as batches and wait; --resume goes on.")
 @click.option("--max-tokens", type=click.IntRange(min=1), help="Longest answer asked for.")
-@click.option("--temperature", type=float, help="Asked for; the provider's own if not given.")
+@click.option("--temperature", type=FiniteRange(0), help="Asked for; the provider's own if not given.")
 @click.option("--config", type=_FILE, metavar="FILE", help="tierwise.toml")
 @click.option(
     "--runs",

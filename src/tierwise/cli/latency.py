@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import re
 from collections.abc import Sequence
@@ -31,6 +30,7 @@ from ..lab.latency import Load, Run, Slo, Spread, Summary, live, measure, summar
 from ..lab.tiers import Places, open_tiers
 from ..lab.wording import money
 from ..ledger import read_ledger
+from .finite import FiniteRange
 from .ledger import database_url, instant
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
@@ -81,7 +81,7 @@ def _slo(ctx: click.Context, param: click.Parameter, value: str) -> Slo:
     help="Counted calls of each tier; P95 needs 80, P99 needs 400.",
 )  # fmt: skip
 @click.option("--concurrency", type=click.IntRange(1, 10_000), help="Calls at a time.  [default: 4]")
-@click.option("--rate", type=click.FloatRange(0, min_open=True), help="Calls a second instead (Poisson).")
+@click.option("--rate", type=FiniteRange(0, min_open=True), help="Calls a second instead (Poisson).")
 @click.option(
     "--prompt-tokens", type=click.IntRange(1), default=512, show_default=True, help="About so many."
 )
@@ -129,8 +129,6 @@ def _wish(ctx: click.Context, options: dict[str, Any]) -> Wish:
         raise click.UsageError("Name the tiers: --tiers haiku,sonnet; or --live.", ctx)
     if options["rate"] is not None and options["concurrency"] is not None:
         raise click.UsageError("Give --rate or --concurrency, not both.", ctx)
-    if options["rate"] is not None and not math.isfinite(options["rate"]):
-        raise click.UsageError("--rate is no number. Give calls a second, such as 2.5.", ctx)
     for path in (options["vllm"], options["aiperf"]):
         if path is not None and not os.access(path.parent, os.W_OK):
             raise TierwiseError(f"{path} cannot be written.", "Check the folder.")

@@ -72,6 +72,9 @@ def main() -> None:
     except TierwiseError as error:
         click.echo(f"tierwise: {error.sentence()}", err=True)
         sys.exit(1)
+    except RecursionError:
+        click.echo("tierwise: A file is nested too deep to be read. Look at its brackets.", err=True)
+        sys.exit(1)
     except BrokenPipeError:
         sys.exit(141)
     except OSError as error:

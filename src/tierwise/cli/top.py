@@ -21,6 +21,7 @@ from ..clock import now_us, rfc3339
 from ..errors import BadRequest
 from ..ledger import announcement, read_ledger
 from ..ledger.recent import recent
+from .finite import FiniteRange
 from .ledger import database_options, database_url
 from .top_text import Gateway, Screen, picture, screen_of
 
@@ -38,7 +39,7 @@ WAIT_S = 2.0
     help="Seconds the figures are of.",
 )  # fmt: skip
 @click.option(
-    "--every", type=click.FloatRange(0.2, 60), default=1.0, show_default=True, metavar="S",
+    "--every", type=FiniteRange(0.2, 60), default=1.0, show_default=True, metavar="S",
     help="Seconds between two looks.",
 )  # fmt: skip
 @click.option("--admin-url", metavar="URL", help="The server's control port (default: as the ledger says).")
