@@ -161,7 +161,8 @@ def results(id: str, base_url: str, key: str, as_json: bool) -> None:
     files = [batch[part] for part in ("output_file_id", "error_file_id") if batch[part]]
     if not files:
         raise NotFound(f"Batch {id} is {batch['status']} and has no results.", _why(batch))
-    lines = b"".join(gateway.raw("GET", f"/files/{file}/content") for file in files).decode().splitlines()
+    text = b"".join(gateway.raw("GET", f"/files/{file}/content") for file in files).decode()
+    lines = [line for line in text.split("\n") if line]
     click.echo(json.dumps([json.loads(line) for line in lines]) if as_json else "\n".join(lines))
 
 

@@ -60,7 +60,7 @@ def read_bodies(file: Path) -> tuple[list[int], list[dict[str, Any]]]:
             continue
         try:
             body = _LINE.decode(line)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise BadRequest(
                 f"{file}, line {number}: {error}.", "Write one request's body, as JSON, a line."
             ) from None

@@ -34,19 +34,25 @@ Pair = tuple[str, str, bool]
 
 def read_pairs(path: Path) -> list[Pair]:
     """The pairs of a CSV file with the columns first, second and same. Raises SuiteError with the row."""
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        rows = csv.DictReader(file)
-        lacking = {"first", "second", "same"} - set(rows.fieldnames or ())
-        if lacking:
-            raise SuiteError(
-                f"{path} has no column {', '.join(sorted(lacking))}.", "It needs first, second and same."
-            )
-        pairs: list[Pair] = []
-        for number, row in enumerate(rows, 2):
-            said = (row["same"] or "").strip().lower()
-            if said not in _YES | _NO or not row["first"] or not row["second"]:
-                raise SuiteError(f"{path}, line {number}: two texts, and yes or no, are expected.")
-            pairs.append((row["first"], row["second"], said in _YES))
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            return _pairs(csv.DictReader(file), path)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise SuiteError(f"{path} cannot be read: {error}.", "It must be CSV in UTF-8.") from None
+
+
+def _pairs(rows: csv.DictReader[str], path: Path) -> list[Pair]:
+    lacking = {"first", "second", "same"} - set(rows.fieldnames or ())
+    if lacking:
+        raise SuiteError(
+            f"{path} has no column {', '.join(sorted(lacking))}.", "It needs first, second and same."
+        )
+    pairs: list[Pair] = []
+    for number, row in enumerate(rows, 2):
+        said = (row["same"] or "").strip().lower()
+        if said not in _YES | _NO or not row["first"] or not row["second"]:
+            raise SuiteError(f"{path}, line {number}: two texts, and yes or no, are expected.")
+        pairs.append((row["first"], row["second"], said in _YES))
     return pairs
 
 

@@ -130,7 +130,7 @@ def read_calls(text: str, name: str) -> Calls:
 
 def _json_rows(text: str, name: str) -> list[tuple[int, Mapping[str, Any]]]:
     rows: list[tuple[int, Mapping[str, Any]]] = []
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
             continue
         try:

@@ -104,7 +104,7 @@ def load(path: Path) -> Truth:
     ConfigError when it is not one.
     """
     try:
-        with path.open(newline="", encoding="utf-8") as file:
+        with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
             if not {"text", "category"} <= set(reader.fieldnames or ()):
                 raise ConfigError(

@@ -59,3 +59,10 @@ def test_a_bad_line_is_named(tmp_path: Path, line: str) -> None:
         run(file)
     with pytest.raises(BadRequest, match="cannot be read"):
         run(tmp_path / "missing.jsonl")
+
+
+def test_bytes_that_are_no_utf_8_are_told_with_their_line(tmp_path: Path) -> None:
+    file = tmp_path / "requests.jsonl"
+    file.write_bytes(json.dumps(ask(RULES)).encode() + b'\n{"model": "\xe9"}\n')
+    with pytest.raises(BadRequest, match="line 2"):
+        run(file)

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tierwise.cli.cache_tune import similarities
+from tierwise.cli.cache_tune import read_pairs, similarities
 from tierwise.config import load
-from tierwise.errors import ConfigError
+from tierwise.errors import ConfigError, SuiteError
 
 FUNCTIONS = """
 def right(text):
@@ -40,3 +40,14 @@ def test_a_function_that_fails_is_told_with_its_text(name: str, said: str) -> No
     with pytest.raises(ConfigError, match=said) as caught:
         similarities(load(None, {}), f"vectors_of_a_test:{name}", [("a", "b", True)])
     assert "'a'" in caught.value.message
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"first,second,same\n\xe9,b,yes\n", b"first,second,same\n" + b"a" * 200_000 + b",b,yes\n"],
+    ids=["not UTF-8", "a field too long"],
+)
+def test_pairs_that_cannot_be_read_are_told(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "pairs.csv").write_bytes(content)
+    with pytest.raises(SuiteError, match=r"pairs\.csv cannot be read"):
+        read_pairs(tmp_path / "pairs.csv")

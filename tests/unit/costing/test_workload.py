@@ -127,6 +127,11 @@ def test_geminis_usage_is_read_with_its_thoughts_and_its_cache() -> None:
     assert read_calls(f'{{"usageMetadata": {usage}}}', "x.jsonl").usages == (expected,)
 
 
+def test_a_line_of_json_may_hold_any_other_separator_in_its_texts() -> None:
+    text = '{"input": 8, "output": 5, "prompt": "one\u2028two\x85three"}\r\n'
+    assert read_calls(text, "x.jsonl").usages == (Usage(input=8, output=5),)
+
+
 def test_a_csv_may_hold_prompts_of_any_length() -> None:
     text = f'input_tokens,output_tokens,prompt\n8,5,"{"word " * 40_000}"\n'
     assert read_calls(text, "x.csv").usages == (Usage(input=8, output=5),)

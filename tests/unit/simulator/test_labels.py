@@ -68,6 +68,7 @@ def test_load_reads_a_csv_and_names_what_is_missing(tmp_path: Path) -> None:
     good, bad = tmp_path / "good.csv", tmp_path / "bad.csv"
     good.write_text("text,category,task\nhello,greeting,qa\n")
     bad.write_text("words,label\nhello,greeting\n")
+    good.write_bytes(b"\xef\xbb\xbf" + good.read_bytes())  # as spreadsheets write it
     known = load(good).find("hello")
     assert known is not None
     assert (known.answer, known.task) == ("greeting", "qa")
