@@ -75,7 +75,7 @@ def waste(calls: Calls, cost_at: Callable[[Settled, str], Cost]) -> list[Waste]:
     """
     found = {kind: Waste(kind, words, kind in ("abandoned", "truncated")) for kind, words in _WORDS.items()}
     last: _Last = defaultdict(dict)
-    failed: dict[tuple[str, str, int], list[Settled]] = defaultdict(list)
+    failed: dict[tuple[str, str], list[Settled]] = defaultdict(list)
     served: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(lambda: [0, 0]))
     prefixed: list[Settled] = []
     for call in calls(Only(_CALL)):
@@ -88,20 +88,29 @@ def waste(calls: Calls, cost_at: Callable[[Settled, str], Cost]) -> list[Waste]:
         elif call.outcome == "truncated" and call.cost_pico != 0:
             found["truncated"].add(call.exchange, call.cost_pico)
         elif call.outcome == "error":
-            failed[(call.key, call.model, call.at_us // _MINUTE_US)].append(call)
+            failed[(call.key, call.model)].append(call)
         elif call.outcome == "ok":
             _double(found["double_fired"], call, last)
             if call.task and call.cost_pico is not None:
                 sums = served[call.task][call.model]
                 sums[0] += 1
                 sums[1] += call.cost_pico
-    for storm in failed.values():
-        if len(storm) >= STORM_ERRORS:
-            for call in storm:
-                found["retry_storm"].add(call.exchange, call.cost_pico)
+    for series in failed.values():
+        _storms(found["retry_storm"], sorted(series, key=lambda call: call.at_us))
     cache_waste(prefixed, cost_at, found["cache_unread"], found["cache_changed"])
     _over_tiered(found["over_tiered"], calls, served, cost_at)
     return sorted((one for one in found.values() if one.calls), key=lambda one: -one.pico)
+
+
+def _storms(waste: Waste, failed: list[Settled]) -> None:
+    """Counts the calls, in order of time, that have enough others within a minute."""
+    counted = 0
+    for last in range(STORM_ERRORS - 1, len(failed)):
+        first = last - STORM_ERRORS + 1
+        if failed[last].at_us - failed[first].at_us < _MINUTE_US:
+            for call in failed[max(first, counted) : last + 1]:
+                waste.add(call.exchange, call.cost_pico)
+            counted = last + 1
 
 
 def _double(waste: Waste, call: Settled, last: _Last) -> None:

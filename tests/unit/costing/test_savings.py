@@ -128,6 +128,18 @@ def test_a_storm_of_retries() -> None:
     assert waste(lambda _: errors(4), nowhere) == []
     [one] = waste(lambda _: errors(5), nowhere)
     assert (one.kind, one.calls, one.pico) == ("retry_storm", 5, 10)
+    # Whenever the minute begins, and in whatever order they ended; one a minute later is none of them.
+    apart = [
+        call(str(n), 2, outcome="error", at_us=NOON + s * SECOND) for n, s in enumerate((62, 57, 59, 3, 61))
+    ]
+    [one] = waste(lambda _: apart, nowhere)
+    assert one.calls == 5
+    [one] = waste(lambda _: [*apart, call("late", 2, outcome="error", at_us=NOON + 130 * SECOND)], nowhere)
+    assert one.calls == 5
+    assert (
+        waste(lambda _: [*apart[:4], call("late", 2, outcome="error", at_us=NOON + 70 * SECOND)], nowhere)
+        == []
+    )
 
 
 def test_a_dear_model_where_a_cheaper_one_serves_the_task() -> None:
