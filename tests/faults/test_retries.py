@@ -4,6 +4,8 @@ and one that answers.
 
 from __future__ import annotations
 
+import socket
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -187,3 +189,42 @@ def test_a_model_named_with_its_provider_is_served_there_or_not_at_all(tmp_path:
         assert world.post(model=name).status == 503
     assert not world.second.sent
     assert world.gateway.stop() == 0
+
+
+def test_what_broke_on_a_kept_connection_is_sent_over_a_new_one(tmp_path: Path) -> None:
+    """A provider that answers once on each connection and hangs up at the second request, seen too late."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    answered = threading.Event()
+
+    def serve() -> None:
+        body = b'{"id":"x","object":"chat.completion","model":"m","choices":[{"index":0,"message":{"role":'
+        body += b'"assistant","content":"hello"},"finish_reason":"stop"}],"usage":{"prompt_tokens":9,'
+        body += b'"completion_tokens":1}}'
+        reply = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b"
+        while True:
+            caller, _ = listener.accept()
+            threading.Thread(target=once, args=(caller, reply % (len(body), body)), daemon=True).start()
+
+    def once(caller: socket.socket, reply: bytes) -> None:
+        with caller:
+            caller.recv(65536)
+            answered.wait(30)
+            caller.sendall(reply)
+            caller.recv(65536)
+
+    threading.Thread(target=serve, daemon=True).start()
+    gateway = live.Gateway(tmp_path, live.config("openai_chat", listener.getsockname()[1]))
+    key = gateway.key()
+
+    def post(_: int) -> int:
+        body = {"model": HAIKU, "max_tokens": 5, "messages": HELLO}
+        return live.post(gateway.port, CHAT, body, key).status
+
+    with ThreadPoolExecutor(4) as callers:
+        # Four connections are kept, and all of them are as good as gone.
+        first = [callers.submit(post, number) for number in range(4)]
+        answered.set()
+        assert [each.result() for each in first] == [200] * 4
+        assert [post(number) for number in range(6)] == [200] * 6
+    assert gateway.verify() == ""
+    assert gateway.stop() == 0

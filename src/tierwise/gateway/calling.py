@@ -206,7 +206,7 @@ class Caller:
         entry.sent_us = tick_us()
         self.health.began(deployment.name, deployment.provider.name, retry)
         try:
-            response = await send(self.pool, deployment, sent)
+            response = await send(self.pool, deployment, sent, retry)
             attempt.moment = "held"
             live = Live(entry, response)
             try:

@@ -45,7 +45,8 @@ def _line(method: str, path: str) -> bytes:
 
 
 class Call(msgspec.Struct):
-    """One request to an upstream. `path` includes the query; Host and Content-Length are added.
+    """One request to an upstream. `path` includes the query; Host and Content-Length are added. `fresh`: on a
+    new connection.
 
     Times in seconds; `idle_timeout_s` is the longest silence within the body, while it is being waited for.
     """
@@ -58,6 +59,7 @@ class Call(msgspec.Struct):
     connect_timeout_s: float = 10.0
     first_byte_timeout_s: float = 600.0
     idle_timeout_s: float = 300.0
+    fresh: bool = False
 
 
 class Pool:
@@ -85,10 +87,11 @@ class Pool:
         """
         data = self._written(call)
         waits = (call.first_byte_timeout_s, call.idle_timeout_s)
-        outbound = self._take(call.origin)
+        outbound = None if call.fresh else self._take(call.origin)
         response = None
         if outbound is not None:
             response = outbound.send(data, call.method == "HEAD", waits)
+        kept = response is not None
         if response is None:
             outbound = await self._connect(call)
             response = outbound.send(data, call.method == "HEAD", waits)
@@ -97,6 +100,11 @@ class Pool:
                 raise UpstreamBroke("The provider closed the connection before its reply.")
         try:
             await response.head()
+        except UpstreamBroke:
+            if kept:
+                # What ended this connection (a restart, a balancer's limit) most likely ended its neighbours.
+                self._clear(call.origin)
+            raise
         finally:
             if not response.status:
                 response.close()
@@ -126,6 +134,10 @@ class Pool:
         idle = self._idle.get(outbound.origin)
         if idle and outbound in idle:
             idle.remove(outbound)
+
+    def _clear(self, origin: Origin) -> None:
+        for outbound in self._idle.pop(origin, ()):
+            outbound.abort()
 
     def _take(self, origin: Origin) -> Outbound | None:
         idle = self._idle.get(origin)

@@ -29,8 +29,9 @@ class Sent:
         self.deadline_us = deadline_us
 
 
-async def send(pool: Pool, deployment: Deployment, sent: Sent) -> Response:
-    """The open reply, status below 300.
+async def send(pool: Pool, deployment: Deployment, sent: Sent, again: bool = False) -> Response:
+    """The open reply, status below 300. What is sent `again` goes over a new connection: a kept one may be
+    what failed.
 
     Raises UpstreamRefused (nothing was sent), UpstreamTimeout, UpstreamBroke, or UpstreamStatus with the
     provider's own error read by its dialect. Cancelling aborts the connection.
@@ -46,6 +47,7 @@ async def send(pool: Pool, deployment: Deployment, sent: Sent) -> Response:
         provider.connect_timeout_s,
         provider.first_byte_timeout_s,
         provider.idle_timeout_s,
+        again,
     )
     if sent.deadline_us is None:
         response = await pool.send(call)
