@@ -325,7 +325,7 @@ class _Bench:
         runner.hearing = self.hearing
         runner.load([tier.card.name for tier in tiers], terms.repeats)
         if self.hearing is not None:
-            self.hearing.desk.others_pico = runner.spent_pico
+            self.hearing.desk.others_pico = runner.spent_pico + runner.doubtful_pico
             runner.in_doubt += self.hearing.desk.in_doubt
         if terms.sequential and len(tiers) > 1:
             reference = runner.tallies[terms.reference]

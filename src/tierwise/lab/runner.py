@@ -73,6 +73,7 @@ class Runner:
         self.observer: Observer | None = None
         self.spent_pico = 0
         self.in_doubt = 0
+        self.doubtful_pico = 0
         self._judge = judge
         self._slow = inspect.iscoroutinefunction(getattr(judge, "__call__", judge)) or (  # noqa: B004
             inspect.iscoroutinefunction(judge)
@@ -92,11 +93,13 @@ class Runner:
         at = {case.id: position for position, case in enumerate(self.order)}
         pending: dict[tuple[str, str, int], Record] = {}
         doubt: set[tuple[str, str, int]] = set()
+        lost: list[tuple[str, str, int]] = []
         for line in self.folder.lines():
             if not isinstance(line, Record):
                 called = (line.intent, line.tier, line.repeat)
                 # Called anew without an answer or a failure of the last call: a crash came between.
-                self.in_doubt += called in doubt and not line.attempt
+                if called in doubt and not line.attempt:
+                    lost.append(called)
                 doubt.add(called)
                 continue
             trial = line.trial
@@ -113,7 +116,13 @@ class Runner:
             tally.put(position, line)
             if waited is None:
                 tally.bill(line)
-        self.in_doubt += len(doubt)
+        lost += doubt
+        self.in_doubt += len(lost)
+        self.doubtful_pico = sum(
+            self._call_bound(self.tiers[tier], self.order[at[case]])
+            for case, tier, _ in lost
+            if tier in self.tallies and case in at
+        )
         self._pending = list(pending.values())
         self.spent_pico = sum(tally.spent_pico for tally in self.tallies.values())
 
@@ -161,7 +170,7 @@ class Runner:
             tally.bill(record)
             self.spent_pico += record.trial.cost_pico or 0
             if self.hearing is not None:
-                self.hearing.desk.others_pico = self.spent_pico
+                self.hearing.desk.others_pico = self.spent_pico + self.doubtful_pico
             if self.looking is not None:
                 self.looking.advance()
             if self.observer is not None:
@@ -313,20 +322,24 @@ class Runner:
         """Pico-dollars one call is reckoned to cost at most: its prompt, and the longest answer so far or
         allowed.
         """
-        price = tier.price
         judging = 0
         if self.hearing is not None:
             said = tier.longest or max(self.tallies[tier.card.name].output_tokens, _SAID_NOTHING)
             judging = self.hearing.bound(case, 4 * said)
+        return judging + self._call_bound(tier, case)
+
+    def _call_bound(self, tier: Answering, case: Case) -> int:
+        price = tier.price
         if tier.free or price is None:
-            return judging
-        tally = self.tallies[tier.card.name]
-        output = tier.longest or max(tally.output_tokens, _SAID_NOTHING)
-        prompt = estimate_tokens(len(messages_text(case.messages).encode()))
-        return judging + prompt * (price.input or 0) + output * (price.output or 0)
+            return 0
+        output = tier.longest or max(self.tallies[tier.card.name].output_tokens, _SAID_NOTHING)
+        prompt = estimate_tokens(len(messages_text(case.messages or ({"content": case.input},)).encode()))
+        return prompt * (price.input or 0) + output * (price.output or 0)
 
     def _spent(self) -> int:
-        return self.spent_pico + (0 if self.hearing is None else self.hearing.desk.spent_pico)
+        """What counts against the limit, calls that a crash cut off at the most they may have cost."""
+        judging = 0 if self.hearing is None else self.hearing.desk.spent_pico
+        return self.spent_pico + self.doubtful_pico + judging
 
     async def _score_again(self, record: Record) -> None:
         """An answer that was paid for before a crash and not scored yet."""

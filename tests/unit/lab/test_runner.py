@@ -244,6 +244,22 @@ def test_calls_cut_off_by_a_crash_are_counted_though_they_were_made_again(tmp_pa
     assert runner(tmp_path, suite(3), [Fake("a", accurate(1, 1))]).in_doubt == 2
 
 
+async def test_calls_cut_off_by_a_crash_count_against_the_cost_limit(tmp_path: Path) -> None:
+    made = runner(tmp_path, suite(300), [Fake("a", accurate(1, 1))])
+    for i in range(15):
+        made.folder.intend(f"q{i}", "a", 0)
+    made.folder.close()
+    tier = Fake("a", accurate(1, 1), cost=54_000_000)
+    tier.longest = 10
+    # A call is reckoned at its prompt, 3 or 4 tokens here, and ten answer tokens of 5 × 10⁶ pico-dollars.
+    work = Work(jobs=4, backoff_s=0.0, limit_pico=20 * 54_000_000)
+    again = runner(tmp_path, suite(300), [tier], work)
+    assert (again.in_doubt, again.doubtful_pico) == (15, 10 * 53_000_000 + 5 * 54_000_000)
+    await again.run()
+    again.folder.close()
+    assert (len(tier.asked), again.halted) == (5, "the cost limit is reached")
+
+
 def test_runs_are_found_by_beginning_and_the_last_by_default(tmp_path: Path) -> None:
     with pytest.raises(SuiteError, match="no run"):
         find_run("", tmp_path)
