@@ -109,6 +109,10 @@ def _at_the_start(settings: Settings) -> Iterator[TierwiseError]:
         if host not in LOOPBACK and settings.secrets.admin is None:
             hint = 'Set [server] admin_secret = "env:TIERWISE_ADMIN_SECRET", or listen on 127.0.0.1.'
             yield ConfigError(f"{name}: server.{key} is {host}, which needs an admin secret.", hint)
+    if server.port == server.admin_port != 0 and server.host == server.admin_host:
+        yield ConfigError(
+            f"{name}: server.port and server.admin_port are both {server.port}.", "Give each its own."
+        )
     try:
         require_postgres() if is_shared(server.db) else database_path(server.db)
     except TierwiseError as error:
@@ -167,7 +171,7 @@ def as_object(found: Checked) -> dict[str, Any]:
                 for rule in policy.rules.values()
             ],
             "unknown_tasks": policy.safe_middle or None,
-            "notes": list(settings.notes),
+            "notes": _notes(settings),
         }
     if found.heard:
         answer["live"] = [msgspec.to_builtins(each) | {"ok": each.ok} for each in found.heard]
@@ -222,8 +226,20 @@ def _show_settings(settings: Settings) -> None:
         click.echo(f"task      {rule.task}: {', '.join(rule.tiers)}; {rule.evidence}")
     if policy.safe_middle:
         click.echo(f"task      anything else: {policy.safe_middle}")
-    for note in settings.notes:
+    for note in _notes(settings):
         click.echo(f"note      {note}")
+
+
+def _notes(settings: Settings) -> list[str]:
+    """What `serve` would say of it at the start."""
+    notes = list(settings.notes)
+    if any(task.shadow_share > 0 for task in settings.policy.tasks.values()):
+        from ..config.shadowfile import read_shadow
+        from ..gateway.shadow import not_shadowed
+        from ..gateway.snapshot import Snapshot
+
+        notes += not_shadowed(Snapshot(settings), read_shadow(settings.policy_path))
+    return notes
 
 
 def _live(heard: Heard) -> str:

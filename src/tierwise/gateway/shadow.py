@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from hashlib import blake2b
 from types import MappingProxyType
 from typing import Any
@@ -262,21 +262,37 @@ class Shadow:
 
 def plans_of(snapshot: Snapshot, ledger: Ledger, kept: Sequence[Record]) -> dict[str, Plan]:
     """The plan of each task that is to be shadowed, its daily cap put in force in the ledger."""
-    blocks = {block.task: block for block in read_blocks(snapshot.settings.policy_path)}
     found: dict[str, Plan] = {}
-    for name, task in snapshot.policy.tasks.items():
-        if task.shadow_share <= 0:
-            continue
-        rule = snapshot.policy.rules.get(name)
-        made = _plan(snapshot, task, rule, blocks.get(name), kept) if rule is not None else "it has no rule"
+    for name, made in _wanted(snapshot, kept):
         if isinstance(made, str):
             log.warning("task %s is not shadowed: %s", name, made)
             continue
-        cap = Budget(made.scope, usd_to_pico(task.shadow_daily_usd), "day")
+        cap = Budget(made.scope, usd_to_pico(snapshot.policy.tasks[name].shadow_daily_usd), "day")
         if cap not in [balance.budget for balance in ledger.budgets()]:
             ledger.set_budget(cap)
         found[name] = made
     return found
+
+
+def not_shadowed(snapshot: Snapshot, kept: Sequence[Record]) -> list[str]:
+    """The tasks that are to be shadowed and cannot be, each with the reason in words."""
+    return [
+        f"task {name} is not shadowed: {made}"
+        for name, made in _wanted(snapshot, kept)
+        if isinstance(made, str)
+    ]
+
+
+def _wanted(snapshot: Snapshot, kept: Sequence[Record]) -> Iterator[tuple[str, Plan | str]]:
+    """Each task that is to be shadowed, with its plan or why there is none."""
+    blocks = {block.task: block for block in read_blocks(snapshot.settings.policy_path)}
+    for name, task in snapshot.policy.tasks.items():
+        if task.shadow_share > 0:
+            rule = snapshot.policy.rules.get(name)
+            yield (
+                name,
+                "it has no rule" if rule is None else _plan(snapshot, task, rule, blocks.get(name), kept),
+            )
 
 
 def _plan(

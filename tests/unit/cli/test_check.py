@@ -131,11 +131,25 @@ def test_live_asks_the_cheapest_model_that_talks(tmp_path: Path) -> None:
         ('admin_host = "::"', "server.admin_host is ::, which needs an admin secret"),
         ('db = "mysql://x"', "server.db: 'mysql://x' names no ledger"),
         ('redis = "http://x"', "server.redis cannot be read"),
+        ("port = 4000\nadmin_port = 4000", "server.port and server.admin_port are both 4000"),
     ],
 )
 def test_what_serve_would_refuse_is_wrong(table: str, said: str) -> None:
     found = told(f"[server]\n{table}\n{RIGHT}")
     assert [said in error["message"] for error in found["errors"]] == [True]
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ('shadow_tier = "opuss"', "tier 'opuss' is not served here"),
+        ('scorer = "normalized"', "There is no scorer 'normalized'. Did you mean 'normalised'?"),
+    ],
+)
+def test_a_shadow_that_cannot_be_is_noted(row: str, said: str) -> None:
+    text = f"{RIGHT}[task.qa]\nshadow_share = 0.1\nshadow_daily_usd = 2\n"
+    assert "shadowed" not in run(text).output
+    assert f"task qa is not shadowed: {said}" in " ".join(told(f"{text}{row}\n")["notes"])
 
 
 def test_beyond_loopback_with_a_secret_is_right() -> None:
