@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -52,7 +53,7 @@ def read_bodies(file: Path) -> tuple[list[int], list[dict[str, Any]]]:
     """The bodies in a JSONL file, and the line that each stands in. Raises BadRequest."""
     numbers, bodies = [], []
     try:
-        lines = file.read_bytes().splitlines()
+        lines = file.read_bytes().removeprefix(BOM_UTF8).splitlines()
     except OSError as error:
         raise BadRequest(f"{file} cannot be read: {error.strerror}.", "Give a JSONL file.") from None
     for number, line in enumerate(lines, 1):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from codecs import BOM_UTF8
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -72,7 +73,7 @@ def command(file: BinaryIO, as_json: bool, **options: Any) -> None:
     task: str | None = options["task"]
     model: str | None = options["model"]
     dialect: DialectName | None = options["dialect"]
-    body = file.read()
+    body = file.read().removeprefix(BOM_UTF8)
     settings = load(options["config"], os.environ)
     dialect = dialect or guess_dialect(body)
     outline = registry.get(dialect).outline(body)
@@ -89,7 +90,7 @@ def guess_dialect(body: bytes) -> DialectName:
     """
     try:
         fields = msgspec.json.decode(body, type=dict[str, Any])
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadRequest(f"The file is not a JSON object: {error}.", "Give the body of a request.") from None
     if "contents" in fields:
         return "gemini"

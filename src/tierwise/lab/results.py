@@ -141,8 +141,8 @@ EXIT_CODES = {"switch": 0, "keep": 3, "not_enough": 4}
 def read_evaluation(path: Path) -> Evaluation:
     """The Evaluation in a file (`eval --json`, or verdict.json of a run). Raises SuiteError."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Evaluation)
+        return msgspec.json.decode(path.read_text(encoding="utf-8-sig"), type=Evaluation)
     except FileNotFoundError:
         raise SuiteError(f"There is no {path}.", "The run has no verdict yet: go on with --resume.") from None
-    except (OSError, msgspec.DecodeError) as error:
+    except (OSError, UnicodeDecodeError, msgspec.DecodeError) as error:
         raise SuiteError(f"{path} holds no verdict: {error}.", "Give the JSON of `tierwise eval`.") from None

@@ -81,8 +81,8 @@ class Resolved(Struct, frozen=True):
 def load(path: Path) -> Profile:
     """The profile in a .toml or .json file. ConfigError, with the nearest name where a key is unknown."""
     try:
-        raw = path.read_bytes()
-        found = msgspec.json.decode(raw) if path.suffix == ".json" else tomllib.loads(raw.decode())
+        text = path.read_text(encoding="utf-8-sig")
+        found = msgspec.json.decode(text) if path.suffix == ".json" else tomllib.loads(text)
     except OSError as error:
         raise ConfigError(f"The profile {path} cannot be read: {error.strerror}.") from error
     except (ValueError, msgspec.DecodeError) as error:

@@ -31,7 +31,7 @@ def run(file: Path, *options: str) -> str:
 def test_the_place_the_lines_and_the_money(tmp_path: Path) -> None:
     file = tmp_path / "requests.jsonl"
     bodies = [{"body": ask(f"Now 10:0{n}. {RULES}")} for n in range(3)]
-    file.write_text("\n\n".join(map(json.dumps, bodies)))
+    file.write_text("\ufeff" + "\n\n".join(map(json.dumps, bodies)))  # as some editors begin a file
     said = run(file)
     assert "3 requests: claude-haiku-4-5 3" in said
     assert "system, character 8: a date or time, 2 times" in said

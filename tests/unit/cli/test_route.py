@@ -133,3 +133,14 @@ def test_mistakes_are_told(run):
 )
 def test_the_dialect_is_guessed_from_the_body(body, dialect):
     assert guess_dialect(json.dumps(body).encode()) == dialect
+
+
+def test_a_byte_order_mark_is_no_part_of_the_body(run):
+    body = {"model": "task/qa", "messages": HELLO}
+    assert run("\ufeff" + json.dumps(body)) == run(body)
+
+
+def test_bytes_that_are_no_utf_8_are_told(run, tmp_path):
+    (tmp_path / "latin.json").write_bytes(b'{"model": "\xe9"}')
+    with pytest.raises(BadRequest, match="not a JSON object"):
+        CliRunner().invoke(command, ["latin.json"], catch_exceptions=False, standalone_mode=False)
