@@ -11,6 +11,7 @@ import msgspec
 
 from ...errors import Overloaded, TierwiseError, UpstreamStatus
 from ..sse import event_frame
+from ..too_long import ANTHROPIC_WORDS, too_long
 from ..waits import advised_wait
 
 _BY_STATUS = MappingProxyType(
@@ -53,13 +54,13 @@ def write_error(error: TierwiseError, request_id: str) -> tuple[int, list[tuple[
         headers.append((b"retry-after", str(wait).encode()))
     if isinstance(error, UpstreamStatus) and status == error.status and _own(error.body):
         return status, headers, error.body
-    told = {"type": "error", "error": {"type": kind, "message": error.sentence()}, "request_id": request_id}
+    told = {"type": "error", "error": {"type": kind, "message": _message(error)}, "request_id": request_id}
     return status, headers, msgspec.json.encode(told)
 
 
 def write_stream_error(error: TierwiseError) -> bytes:
     """The `error` event; no `message_stop` may follow it."""
-    told = {"type": "error", "error": {"type": _status_and_type(error)[1], "message": error.sentence()}}
+    told = {"type": "error", "error": {"type": _status_and_type(error)[1], "message": _message(error)}}
     return event_frame("error", msgspec.json.encode(told))
 
 
@@ -96,6 +97,13 @@ def _status_and_type(error: TierwiseError) -> tuple[int, str]:
         if error.code in _BY_TYPE and (error.code == "api_error" or _BY_TYPE[error.code] == error.status):
             return error.status, error.code
     return error.status, type_of(error.status)
+
+
+def _message(error: TierwiseError) -> str:
+    said = error.sentence()
+    if too_long(error) and ANTHROPIC_WORDS not in said.lower():
+        return f"{ANTHROPIC_WORDS}: {said}"
+    return said
 
 
 def _own(body: bytes) -> bool:

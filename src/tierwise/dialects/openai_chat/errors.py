@@ -16,6 +16,7 @@ from ...errors import (
     UpstreamStatus,
 )
 from ...nouns import Failed
+from ..too_long import OPENAI_CODE, too_long
 from ..waits import advised_wait
 
 _INVALID, _SERVER = "invalid_request_error", "server_error"
@@ -112,6 +113,8 @@ def error_object(error: TierwiseError) -> tuple[int, dict[str, Any]]:
             message = _URL.sub("the provider", message)
         if code == "model_not_found":
             param = param or "model"
+    if too_long(error):
+        code = OPENAI_CODE
     return status, {"message": message, "type": kind, "param": param, "code": code}
 
 
