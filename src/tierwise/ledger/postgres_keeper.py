@@ -66,6 +66,7 @@ class PostgresKeeper:
         self._lease_s = lease_s
         self._known = 0
         self._stopped = False
+        self._told = False
         self._bell, self._ear = socket.socketpair()
         self._thread = threading.Thread(target=self._run, name="tierwise-keeper", daemon=True)
 
@@ -100,11 +101,13 @@ class PostgresKeeper:
                     self._wait(None, 1.0)
 
     def _keep(self, database: Database) -> None:
+        database.add_notify_handler(self._hear)
         database.execute(f"LISTEN {CHANNEL}".encode())
         # After Postgres was away every lease looks over: the others get one lease to come back.
         sweep_at = time.monotonic() + self._lease_s
         made = 0
         while not self._stopped:
+            self._told = False
             keys, self._known = load_keys(database, self._known)
             if keys:
                 self._learn(keys)
@@ -125,9 +128,13 @@ class PostgresKeeper:
                     log.warning("%d calls of replicas that are gone were closed at their reservations", count)
             self._wait(database, POLL_S)
 
+    def _hear(self, _: object) -> None:
+        self._told = True
+
     def _wait(self, database: Database | None, seconds: float) -> None:
         """Until a notification, `stop`, or `seconds` are over."""
-        if self._stopped:
+        # One that came with the answer to a query is no longer in the socket.
+        if self._stopped or self._told:
             return
         with selectors.DefaultSelector() as selector:
             selector.register(self._ear, selectors.EVENT_READ)
