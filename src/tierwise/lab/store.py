@@ -20,6 +20,7 @@ from ..clock import now_us, rfc3339
 from ..errors import SuiteError
 from ..nouns import Case, Suite
 from .records import Intent, Manifest, Record
+from .suites import suite_hash
 
 RUNS = Path(".tierwise/runs")
 _SYNC_S = 0.5
@@ -116,6 +117,11 @@ class RunFolder:
         if len(cases) != card.cases:
             raise SuiteError(
                 f"{self.path}/cases.jsonl holds {len(cases)} of {card.cases} Cases.", "Start a new run."
+            )
+        if suite_hash(cases) != card.hash:
+            raise SuiteError(
+                f"{self.path}/cases.jsonl is not what was answered: it was changed since.",
+                "Put it back, or start a new run with the suite mended.",
             )
         return Suite(card.name, card.task, cases, card.hash, card.scorer, prompt, card.labels)
 

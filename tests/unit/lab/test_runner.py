@@ -244,6 +244,16 @@ def test_calls_cut_off_by_a_crash_are_counted_though_they_were_made_again(tmp_pa
     assert runner(tmp_path, suite(3), [Fake("a", accurate(1, 1))]).in_doubt == 2
 
 
+def test_cases_that_were_changed_since_are_not_those_that_were_answered(tmp_path: Path) -> None:
+    folder = runner(tmp_path, suite(3), [Fake("a", accurate(1, 1))]).folder
+    assert folder.suite().hash == suite(3).hash
+    path = folder.path / "cases.jsonl"
+    path.write_text(path.read_text().replace('"right"', '"wrong"', 1))
+    with pytest.raises(SuiteError, match="changed since"):
+        folder.suite()
+    folder.close()
+
+
 async def test_calls_cut_off_by_a_crash_count_against_the_cost_limit(tmp_path: Path) -> None:
     made = runner(tmp_path, suite(300), [Fake("a", accurate(1, 1))])
     for i in range(15):
