@@ -39,7 +39,14 @@ class Proposal(Struct, frozen=True):
         return "".join(lines)
 
     def write(self) -> None:
-        """Replaces policy.toml whole."""
+        """Replaces policy.toml whole. Raises ConfigError where it is not the old text any more: a gateway may
+        have marked a rule contradicted since the difference was shown.
+        """
+        if _text(self.path) != self.before:
+            raise ConfigError(
+                f"{self.path} was changed since the difference was shown; nothing was written.",
+                "Look at the difference again.",
+            )
         write_policy(self.path, self.blocks)
 
 
@@ -74,13 +81,16 @@ def propose(block: RuleBlock, settings: Settings) -> Proposal:
 
 def proposal(path: Path, blocks: Sequence[RuleBlock]) -> Proposal:
     """policy.toml with these rules and no others."""
+    return Proposal(path, tuple(blocks), _text(path), policy_text(blocks))
+
+
+def _text(path: Path) -> str:
     try:
-        before = path.read_text(encoding="utf-8") if path.exists() else ""
+        return path.read_text(encoding="utf-8") if path.exists() else ""
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(
             f"{path} cannot be read: {error}.", "It must be a UTF-8 file you may read."
         ) from None
-    return Proposal(path, tuple(blocks), before, policy_text(blocks))
 
 
 def _cited(one: Evaluation) -> Comparison:

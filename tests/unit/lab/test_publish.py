@@ -13,7 +13,7 @@ from msgspec.structs import replace
 import live
 from tierwise.clock import now_us, rfc3339
 from tierwise.config import RuleBlock, Settings, load, read_blocks, write_policy
-from tierwise.errors import SuiteError
+from tierwise.errors import ConfigError, SuiteError
 from tierwise.lab.publish import propose, rule_of
 from tierwise.lab.records import SuiteCard, TierCard
 from tierwise.lab.replay import replay, whole_file
@@ -136,6 +136,21 @@ def test_no_rule_from_no_evidence_no_task_or_an_unknown_tier(tmp_path: Path) -> 
     with pytest.raises(SuiteError) as caught:
         rule_of(evaluation(cheap="haikoo"), settings(tmp_path))
     assert "'haiku'" in caught.value.hint
+
+
+def test_a_policy_that_changed_since_the_difference_was_shown_is_not_written_over(tmp_path: Path) -> None:
+    made = settings(tmp_path)
+    proposed = propose(rule_of(evaluation(), made), made)
+    marked = [RuleBlock("coding", ["opus"], state="contradicted", note="shadow")]
+    write_policy(made.policy_path, marked)
+    with pytest.raises(ConfigError, match="changed since"):
+        proposed.write()
+    assert read_blocks(made.policy_path) == marked
+    propose(rule_of(evaluation(), made), made).write()
+    assert {block.task: block.state for block in read_blocks(made.policy_path)} == {
+        "coding": "contradicted",
+        "classification": None,
+    }
 
 
 @pytest.mark.parametrize(("found", "said"), [("keep", "switch"), ("switch", "keep")])
