@@ -103,6 +103,8 @@ def _shown(value: object) -> str:
             return "yes"
         case False:
             return "**no**"
+        case []:
+            return "**no**"
         case list():
             return ", ".join(map(str, value))
         case int():

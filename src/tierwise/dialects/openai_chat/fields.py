@@ -28,6 +28,7 @@ def openai_model(model_id: str) -> bool:
 
 
 _OFFICE = "application/vnd.openxmlformats-officedocument."
+_ENDED = re.compile(r"\.[A-Za-z][A-Za-z0-9]{0,4}$")
 _ENDINGS: Mapping[str, str] = MappingProxyType(
     {
         "text/plain": ".txt",
@@ -72,10 +73,12 @@ def split_data_url(url: str) -> tuple[str, str] | None:
 
 
 def document_name(media: Media) -> str:
-    """The file name of a document, made after its type where it has none: OpenAI refuses data without a name,
-    and goes by its ending.
+    """The file name of a document, made after its type where it has none, or, as titles, no ending: OpenAI
+    refuses data without a name, and goes by its ending.
     """
-    return media.name or f"document{_ENDINGS.get(media.mime, '.pdf')}"
+    ending = _ENDINGS.get(media.mime, ".pdf")
+    name = media.name or "document"
+    return name if _ENDED.search(name) else name + ending
 
 
 def cache_breakpoints(model_id: str) -> bool:

@@ -222,6 +222,8 @@ def _effort(body: Wire, ask: Ask, model: Model, losses: Losses) -> None:
     if effort is None:
         return
     known = model.abilities.efforts
+    if known and ask.dialect != NAME and openai_model(model.id):
+        known = tuple(name for name in known if name != "max")  # theirs on responses only
     if known is None and ask.dialect != NAME and not openai_model(model.id):
         # Such servers may answer 400 to a field they do not know.
         losses.add("thinking.mode" if effort == "none" else "thinking.effort", effort)

@@ -161,8 +161,10 @@ def _reasoning(body: Wire, ask: Ask, model: Model, losses: Losses) -> None:
     effort = _effort(ask, model, losses)
     if effort is not None:
         wire["effort"] = effort
-    if asked.summary is not None:
+    if asked.summary is not None and (ask.dialect == NAME or model.abilities.efforts != ()):
         wire["summary"] = asked.summary
+    elif asked.summary is not None:
+        losses.add("thinking.summary", "the model does not reason")
     if wire:
         body["reasoning"] = wire
     held = any(

@@ -237,6 +237,37 @@ def test_cache_marks_in_the_targets_words(
     assert found == losses
 
 
+@pytest.mark.parametrize(
+    ("title", "mime", "name"),
+    [
+        ("Q3 report", "application/pdf", "Q3 report.pdf"),
+        ("Draft v1.2", "application/pdf", "Draft v1.2.pdf"),
+        ("table", "text/csv", "table.csv"),
+        ("a.PDF", "application/pdf", "a.PDF"),
+        ("", "text/plain", "document.txt"),
+    ],
+)
+def test_documents_have_a_name_with_an_ending(title: str, mime: str, name: str) -> None:
+    messages, losses = say(Media("document", "base64", "QQ==", mime, title))
+    assert messages[0]["content"][0]["file"]["filename"] == name
+    assert losses == []
+
+
+@pytest.mark.parametrize(
+    ("model", "efforts", "asked", "sent"),
+    [
+        ("gpt-5.6", ("none", "low", "high", "xhigh", "max"), "max", "xhigh"),
+        ("gpt-4.1", (), "high", None),
+        ("gpt-4.1", (), "none", None),
+        ("other", ("low", "max"), "max", "max"),
+    ],
+)
+def test_efforts_of_chat(model: str, efforts: tuple[str, ...], asked: str, sent: str | None) -> None:
+    body, losses = write(model=model, abilities=Abilities(efforts=efforts), reasoning=Reasoning(effort=asked))
+    assert body.get("reasoning_effort") == sent
+    assert losses == ([] if sent == asked or asked == "none" else ["thinking.effort"])
+
+
 def test_models_that_reason_refuse_more_than_sampling_parameters() -> None:
     sampling = Sampling(
         stop=("x",), frequency_penalty=1, presence_penalty=0, logit_bias={"1": 1}, logprobs=True, seed=7
