@@ -43,6 +43,7 @@ from tierwise.upstream import Health
 
 if TYPE_CHECKING:
     from tierwise.costing import Replayed
+    from tierwise.web import Listening
 
 log = logging.getLogger("tierwise")
 
@@ -260,7 +261,17 @@ async def serve(options: Options, environ: Mapping[str, str]) -> int:
         log.info("%s", note)
     await running.seed()
     _first_key(running)
-    _control_plane(running)
+    control = _control_plane(running)
+    try:
+        return await _until_stopped(running, stop, environ, settings.server.drain_timeout_s)
+    finally:
+        control.stop()
+
+
+async def _until_stopped(
+    running: Running, stop: asyncio.Event, environ: Mapping[str, str], most_s: float
+) -> int:
+    """Serves until a signal, and drains for `most_s` at most; the exit status."""
     # What is loaded now lives as long as the process: the collector need not look at it again and again.
     gc.collect()
     gc.freeze()
@@ -273,7 +284,6 @@ async def serve(options: Options, environ: Mapping[str, str]) -> int:
     await stop.wait()
     for task in behind:
         task.cancel()
-    most_s = settings.server.drain_timeout_s
     log.info("draining: %d requests running, %g s at most", running.http.in_flight, most_s)
     closing = asyncio.create_task(running.close(most_s))
     stop.clear()
@@ -342,7 +352,7 @@ class Laboratory:
         return propose(rule_of(read_evaluation(verdict), settings), settings).after
 
 
-def _control_plane(running: Running) -> None:
+def _control_plane(running: Running) -> Listening:
     """Starts the control plane in a thread of its own, off the data plane's event loop."""
     from tierwise.web import Control, start
 
@@ -355,8 +365,10 @@ def _control_plane(running: Running) -> None:
         lab=Laboratory(),
         db=running.options.db or running.settings.server.db,
     )
-    running.admin_port = start(control, running.admin_host, running.admin_port)
-    running.ledger.announce(f"http://{running.admin_host}:{running.admin_port}", running.local_token)
+    listening = start(control, running.admin_host, running.admin_port)
+    running.admin_port = listening.port
+    running.ledger.announce(f"http://{running.admin_host}:{listening.port}", running.local_token)
+    return listening
 
 
 async def _watch(running: Running, environ: Mapping[str, str]) -> None:

@@ -189,3 +189,16 @@ def test_an_answer_from_the_response_cache_is_shown_as_one(tmp_path: Path) -> No
     assert '<span class="badge good">cached</span>' in page
     assert made.verify() == ""
     assert made.stop() == 0
+
+
+@pytest.mark.parametrize(
+    ("form", "page"),
+    [
+        ("/budgets", "/keys"), ("/budgets/remove", "/keys"), ("/keys/revoke", "/keys"),
+        ("/policy/plan", "/policy"), ("/estimate/log", "/estimate"), ("/sign-out", "/"),
+    ],
+)  # fmt: skip
+def test_the_address_of_a_form_that_was_sent_leads_to_its_page(world: World, form: str, page: str) -> None:
+    found = world.get(form)
+    assert (found.status, found.headers["location"]) == (303, page)
+    assert live.request(world.admin, "DELETE", form, None, BEARER).status == 405

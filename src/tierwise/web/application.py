@@ -56,6 +56,7 @@ class Dashboard:
         self.paper = Paper(site)
         self._workers = ThreadPoolExecutor(4, thread_name_prefix="dashboard")
         self._pool: Pool | None = None
+        self._homes = {"/sign-out": "/"} | {act.form: _home(act).path for act in ACTS if act.form}
         signing = Signing(site, self.paper)
         routes = [
             Route("/healthz", self.guarded("public", self.alive)),
@@ -144,7 +145,7 @@ class Dashboard:
 
     def form(self, act: Act) -> Endpoint:
         """A change asked for by a page's form: its page again, with what was done or what is wrong."""
-        page = next(page for page in PAGES if page.path == f"/{act.api.split('/')[3]}" or _home(act, page))
+        page = _home(act)
 
         async def answer(request: Request) -> Response:
             visitor: Visitor = request.state.visitor
@@ -229,6 +230,9 @@ class Dashboard:
     async def absent(self, request: Request, error: Exception) -> Response:
         """No such path or method. Said to everyone alike: the paths are no secret."""
         assert isinstance(error, HTTPException)
+        home = self._homes.get(request.url.path)
+        if home and error.status_code == 405 and request.method in ("GET", "HEAD"):
+            return RedirectResponse(home, 303)  # asked for anew by its address, after the form was sent
         if error.status_code == 405:
             allow = ", ".join(sorted(self.answered(request.url.path)))
             fault: TierwiseError = MethodNotAllowed(
@@ -259,5 +263,7 @@ def wants_json(request: Request) -> bool:
     return request.url.path.startswith(("/api/", "/openapi.json", "/metrics", "/healthz"))
 
 
-def _home(act: Act, page: Page) -> bool:
-    return act.form.startswith("/budgets") and page.path == "/keys"
+def _home(act: Act) -> Page:
+    """The page that has the act's form."""
+    path = f"/{act.api.split('/')[3]}"
+    return next(page for page in PAGES if page.path == ("/keys" if path == "/budgets" else path))

@@ -7,17 +7,70 @@ import secrets
 import socket
 import sys
 import threading
+from typing import TYPE_CHECKING
 
 from tierwise.config import LOOPBACK
 from tierwise.errors import ConfigError
 
 from .control import Control
 
+if TYPE_CHECKING:
+    import uvicorn
+
 log = logging.getLogger("tierwise")
+_END_S = 5.0
 
 
-def start(control: Control, host: str, port: int) -> int:
-    """Opens the control port, serves it from a daemon thread and gives the port bound.
+class Listening:
+    """The control port `port` while it is served from a daemon thread of its own."""
+
+    def __init__(self, control: Control, listener: socket.socket, door: tuple[str, int, str]) -> None:
+        self.port = door[1]
+        self._server: uvicorn.Server | None = None
+        self._ended = False
+        self._thread = threading.Thread(
+            target=self._run, args=(control, listener, door), name="control-plane", daemon=True
+        )
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ends it, and waits up to 5 s. To be called before the interpreter ends: an event loop written in C
+        that wakes up afterwards brings the process down."""
+        self._ended = True
+        if self._server is not None:
+            self._server.should_exit = self._server.force_exit = True
+        self._thread.join(_END_S)
+
+    def _run(self, control: Control, listener: socket.socket, door: tuple[str, int, str]) -> None:
+        # Imported here, in this thread: the model port accepts before these are loaded.
+        import uvicorn
+
+        from .application import application
+        from .doors import Doors
+
+        config = uvicorn.Config(
+            application(control, Doors(*door)),
+            log_level="warning",
+            access_log=False,
+            lifespan="off",
+            # asyncio's own loop fills the log where no file descriptor is left to accept with.
+            loop="uvloop",
+            server_header=False,
+            proxy_headers=False,
+            timeout_keep_alive=30,
+            limit_concurrency=200,
+        )
+        self._server = uvicorn.Server(config)
+        if self._ended:
+            return
+        try:
+            self._server.run(sockets=[listener])
+        except Exception:  # recorded: in the log; the data plane goes on without its control plane
+            log.exception("the control plane stopped")
+
+
+def start(control: Control, host: str, port: int) -> Listening:
+    """Opens the control port and serves it.
 
     Without an admin secret a sign-in link that works once is written to stderr. Raises ConfigError when the
     port is taken, and beyond loopback without an admin secret.
@@ -45,31 +98,4 @@ def start(control: Control, host: str, port: int) -> int:
     way = f"sign-in?token={ticket}  (works once)" if ticket else " (sign in with the admin secret)"
     sys.stderr.write(f"Dashboard: {url}{way}\n")
     sys.stderr.flush()
-    door = (host, bound, ticket)
-    threading.Thread(target=_run, args=(control, listener, door), name="control-plane", daemon=True).start()
-    return bound
-
-
-def _run(control: Control, listener: socket.socket, door: tuple[str, int, str]) -> None:
-    # Imported here, in this thread: the model port accepts before these are loaded.
-    import uvicorn
-
-    from .application import application
-    from .doors import Doors
-
-    config = uvicorn.Config(
-        application(control, Doors(*door)),
-        log_level="warning",
-        access_log=False,
-        lifespan="off",
-        # asyncio's own loop fills the log where no file descriptor is left to accept with.
-        loop="uvloop",
-        server_header=False,
-        proxy_headers=False,
-        timeout_keep_alive=30,
-        limit_concurrency=200,
-    )
-    try:
-        uvicorn.Server(config).run(sockets=[listener])
-    except Exception:  # recorded: in the log; the data plane goes on without its control plane
-        log.exception("the control plane stopped")
+    return Listening(control, listener, (host, bound, ticket))
