@@ -111,6 +111,23 @@ def test_the_cost_of_a_reply_is_that_of_all_its_attempts(world: World) -> None:
     assert told.headers["x-tierwise-cost-usd"] == got.headers["x-tierwise-cost-usd"]
 
 
+def test_a_fallback_that_may_not_be_asked_is_passed_over(world: World) -> None:
+    """The budget has room for the first choice, and none for what stands behind it."""
+    assert world.gateway.command("budgets", "set", "task:unknown", "0.0005").returncode == 0
+    world.first.script = refusal(500)
+    got = world.post(provider={"fallback": [OPUS]})
+    assert (got.status, len(world.second.sent)) == (500, 0), got.body
+    before = len(world.first.sent)
+
+    def once(sent: provider.Sent) -> Iterator[Any]:
+        script = refusal(500) if len(world.first.sent) == before + 1 else ok
+        return iter(script(sent))
+
+    world.first.script = once
+    got = world.post(provider={"fallback": [OPUS]})
+    assert (got.status, len(world.first.sent) - before, len(world.second.sent)) == (200, 2, 0), got.body
+
+
 @pytest.mark.parametrize("status", [408, 409])
 def test_408_and_409_are_the_requests_own(world: World, status: int) -> None:
     world.first.script = refusal(status)

@@ -21,6 +21,7 @@ from tierwise.dialects.spans import overrule, strip_within
 from tierwise.dialects.whole import events_of
 from tierwise.errors import (
     BadRequest,
+    BudgetRefused,
     LossRefused,
     TierwiseError,
     UpstreamBroke,
@@ -37,14 +38,12 @@ from tierwise.nouns import (
     Failed,
     Loss,
     Refusal,
-    Route,
     Text,
     Thinking,
     ToolCall,
 )
 from tierwise.nouns.answer import BlockStart, Delta, Ended, Finished, Started, UsageSeen
-from tierwise.routing import Again, GiveUp, Plan, Try, decide, failure_of, plan_of
-from tierwise.routing.reason import REASON_LENGTH, plain
+from tierwise.routing import GiveUp, Try, decide, failure_of
 from tierwise.routing.retry import Moment
 from tierwise.upstream import Deployment, Header, Health, Sent, seconds, send
 
@@ -52,6 +51,7 @@ from .errand import Errand
 from .frames import sound, whole
 from .placing import Placing
 from .recording import Book, Entry, credible
+from .retrying import plan_for, went_on
 from .signers import Signed, moved, signer_of, without_foreign
 from .unasked import with_usage
 from .walk import Walk
@@ -147,10 +147,16 @@ class Caller:
         self.placing = Placing(book.prefixes, book.metrics)
 
     async def call(self, walk: Walk) -> Live:
-        """The first Attempt that begins to answer. Raises the last error when the plan gives up."""
+        """The first Attempt that begins to answer. Raises the last error when the plan gives up.
+
+        What stands behind the first choice and may not be asked (a strict caller's Loss, a budget without
+        room) is passed over: the failure is the first choice's.
+        """
         route = walk.route
         assert route is not None
         tries: list[Try] = []
+        unfit: set[int] = set()
+        failed: UpstreamError | None = None
         index = 0
         while True:
             attempt = Attempt(
@@ -161,25 +167,29 @@ class Caller:
                 if walk.places:
                     return await self._placed(attempt, sent, bool(tries))
                 return await self._send(attempt, sent, bool(tries))
+            except (LossRefused, BudgetRefused):
+                if failed is None:
+                    raise
+                unfit.add(index)
             except UpstreamError as error:
-                failure = failure_of(error, attempt.moment)
+                failed, failure = error, failure_of(error, attempt.moment)
                 walk.failed_dialect = attempt.deployment.dialect.name
                 self.health.failed(attempt.deployment.name, failure)
                 tries.append(Try(index, failure, seconds()))
                 plan = plan_for(walk, route, attempt.deployment)
-                step = decide(plan, tries, seconds(), self.health.broke())
-                if step.alarm:
-                    log.error("provider %s refused our credential or is out of funds", ", ".join(step.alarm))
-                if isinstance(step, GiveUp):
-                    raise
-                if walk.max_cost_pico is not None and not self._affords(walk, route.candidates[step.index]):
-                    raise
-                self.book.metrics.retries += 1
-                self.health.retries(plan.providers[step.index])
-                walk.route = went_on(walk.route or route, index, step)
-                index = step.index
-                if step.after_s:
-                    await asyncio.sleep(step.after_s)
+            step = decide(plan, tries, seconds(), self.health.broke(), unfit)
+            if step.alarm:
+                log.error("provider %s refused our credential or is out of funds", ", ".join(step.alarm))
+            if isinstance(step, GiveUp):
+                raise failed
+            if walk.max_cost_pico is not None and not self._affords(walk, route.candidates[step.index]):
+                raise failed
+            self.book.metrics.retries += 1
+            self.health.retries(plan.providers[step.index])
+            walk.route = went_on(walk.route or route, tries[-1].index, step)
+            index = step.index
+            if step.after_s:
+                await asyncio.sleep(step.after_s)
 
     def _affords(self, walk: Walk, candidate: Candidate) -> bool:
         """Whether one more Attempt fits under the cap of `walk`, beside those that failed."""
@@ -241,22 +251,6 @@ class Attempt:
         self.deployment = deployment
         self.candidate = candidate
         self.moment: Moment = "sent"
-
-
-def plan_for(walk: Walk, route: Route, failed: Deployment) -> Plan:
-    """What may be tried after `failed`, and until when."""
-    deadline_s = None if walk.deadline_s is None else walk.began_us / 1e6 + walk.deadline_s
-    return plan_of(route, walk.snapshot.catalog, walk.repeatable(failed), deadline_s)
-
-
-def went_on(route: Route, failed: int, step: Again) -> Route:
-    """`route` with what became of candidate `failed` in its reason."""
-    first, then = route.candidates[failed], route.candidates[step.index]
-    was, now = (
-        (first.tier, then.tier) if first.tier and first.tier != then.tier else (first.model, then.model)
-    )
-    remark = f"; {was}: {step.why}, " + ("tried again" if step.index == failed else f"so {now}")
-    return replace(route, reason=plain(plain(route.reason, REASON_LENGTH - len(remark)) + remark))
 
 
 def read(live: Live, body: bytes) -> None:

@@ -160,8 +160,12 @@ def refuses_credential(failure: Failure) -> bool:
     return failure.spent or failure.status in (401, 402, 403)
 
 
-def decide(plan: Plan, tries: Sequence[Try], now_s: float, broke: Collection[str] = ()) -> Again | GiveUp:
-    """What to do after the last of `tries`. `broke` names providers whose retry budget is spent."""
+def decide(
+    plan: Plan, tries: Sequence[Try], now_s: float, broke: Collection[str] = (), unfit: Collection[int] = ()
+) -> Again | GiveUp:
+    """What to do after the last of `tries`. `broke` names providers whose retry budget is spent, `unfit`
+    candidates that may not be asked.
+    """
     last = tries[-1].failure
     barred = {plan.providers[each.index] for each in tries if refuses_credential(each.failure)}
     alarm = tuple(sorted(barred))
@@ -170,7 +174,7 @@ def decide(plan: Plan, tries: Sequence[Try], now_s: float, broke: Collection[str
         return GiveUp(forbidden, alarm)
     if len(tries) >= plan.attempts:
         return GiveUp(f"{len(tries)} attempts failed", alarm)
-    open_to = [i for i, provider in enumerate(plan.providers) if provider not in barred]
+    open_to = [i for i, provider in enumerate(plan.providers) if provider not in barred and i not in unfit]
     if not open_to:
         return GiveUp("no other credential", alarm)
     able = [i for i in open_to if plan.providers[i] not in broke]
