@@ -89,6 +89,12 @@ def test_an_answer_that_is_not_counted_is_estimated_with_its_text(tmp_path: Path
         assert row["cost_pico"] * 2 == found["input"] * 1_000_000 + found["output"] * 5_000_000
 
 
+def test_half_a_surrogate_pair_in_one_answer_keeps_no_other_from_being_read(tmp_path: Path) -> None:
+    """Python and JavaScript write it as an escape; strict readers refuse it."""
+    _, rows = run(tmp_path, [], message("cut \ud83d", stop_reason="end_turn", usage=usage(800, 50)))
+    assert [row["cost_pico"] for row in rows] == [FULL // 2] * 2
+
+
 def test_an_answer_that_cannot_be_read_is_booked_at_the_batch_price(tmp_path: Path) -> None:
     _, rows = run(tmp_path, [], {"what": "ever"})
     for row in rows:

@@ -3,6 +3,7 @@ message batches."""
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, Protocol, TypeVar
@@ -352,8 +353,23 @@ def _status(error: bytes) -> int:
 
 def _lines(raw: bytes, shape: type[T]) -> Iterator[T]:
     for line in raw.splitlines():
-        if line.strip():
-            yield _decoded(line, shape)
+        if not line.strip():
+            continue
+        try:
+            yield msgspec.json.decode(line, type=shape)
+        except (msgspec.DecodeError, RecursionError):
+            yield _decoded(_mended(line), shape)
+
+
+def _mended(line: bytes) -> bytes:
+    """A line with what is no strict JSON and yet written by many: half a surrogate pair, NaN. One row must
+    not keep all others from being read."""
+    try:
+        value = json.loads(line, parse_constant=lambda _: None)
+    except (ValueError, RecursionError):
+        return line
+    text = json.dumps(value, ensure_ascii=False)
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()
 
 
 def _decoded(raw: bytes, shape: type[T]) -> T:
