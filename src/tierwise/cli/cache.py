@@ -23,7 +23,7 @@ from ..ledger import read_edits, read_ledger
 from ..money import usd_text
 from .cache_answers import clear, show_hits
 from .cache_file import advise_file
-from .ledger import database_options, database_url, instant
+from .ledger import database_options, database_url, span_of
 from .ledger_prices import settings_for_prices
 from .ledger_table import print_table, short_name
 
@@ -95,7 +95,7 @@ def advise_series(
         return
 
     reader = read_ledger(database_url(db, config))
-    found = advise_by(reader.finished(instant(span["since"]), instant(span["until"])), find)
+    found = advise_by(reader.finished(*span_of(**span)), find)
     edits = read_edits(reader)
     if as_json:
         told = {"series": [_object(one) for one in found], "edits": edits, "unsaid": UNSAID}

@@ -11,7 +11,7 @@ from ..ledger import Line, read_ledger
 from ..ledger.local import CLEAR_ANSWERS
 from ..money import usd_text
 from .keys import administer
-from .ledger import database_options, database_url, instant
+from .ledger import database_options, database_url, span_of
 from .ledger_table import print_table
 
 
@@ -24,7 +24,7 @@ def show_hits(
     db: str | None, config: Path | None, *, since: str | None, until: str | None, as_json: bool
 ) -> None:
     """The response cache by task: requests, how many it answered, and what their calls would have cost."""
-    made = read_ledger(database_url(db, config)).report("task", instant(since), instant(until), "call")
+    made = read_ledger(database_url(db, config)).report("task", *span_of(since, until), "call")
     if as_json:
         click.echo(json.dumps({"tasks": [_object(line) for line in made.lines], "total": _object(made.all)}))
         return

@@ -7,7 +7,7 @@ import re
 import sys
 import tomllib
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar, get_args
@@ -28,6 +28,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 HEADINGS = ("calls", "errors", "in", "out", "cached", "spend", "TTFT p50", "total p95")
 WIDTH, _LEAST = 80, 8
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _UNITS_US = {"m": 60_000_000, "h": 3_600_000_000, "d": 86_400_000_000, "w": 604_800_000_000}
 
 
@@ -79,7 +80,15 @@ def instant(text: str | None) -> int | None:
         raise BadRequest(
             f"{text!r} is no time.", "Use 7d, 24h, 2026-11-01 or 2026-11-01T12:00:00Z."
         ) from None
-    return max(0, int((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()) * 1_000_000)
+    return max(0, ((at if at.tzinfo else at.replace(tzinfo=UTC)) - _EPOCH) // timedelta(microseconds=1))
+
+
+def span_of(since: str | None, until: str | None) -> tuple[int | None, int | None]:
+    """`--since` and `--until` in microseconds since 1970. Raises BadRequest when no call can lie between."""
+    begin, end = instant(since), instant(until)
+    if begin is not None and end is not None and begin >= end:
+        raise BadRequest(f"--until {until} is not after --since {since}.", "Give a later --until.")
+    return begin, end
 
 
 class _Ledger(click.Group):
@@ -127,7 +136,7 @@ def export(
         raise BadRequest("--jsonl and --parquet are two formats.", "Give one of them.")
     if parquet is not None:
         require_parquet()
-    rows = read_ledger(database_url(db, config)).rows(instant(span["since"]), instant(span["until"]))
+    rows = read_ledger(database_url(db, config)).rows(*span_of(**span))
     if parquet is not None:
         click.echo(f"{write_parquet(rows, parquet)} rows are in {parquet}", err=True)
         return
@@ -167,7 +176,7 @@ def verify(db: str | None, config: Path | None) -> None:
 def report(db: str | None, config: Path | None, *, by: By, as_json: bool, **options: Any) -> None:
     """Calls, tokens, spend, latency and saving. A call without a price is flagged, never counted as $0."""
     reader = read_ledger(database_url(db, config))
-    span = instant(options["since"]), instant(options["until"])
+    span = span_of(options["since"], options["until"])
     if options["savings"] or options["waste"]:
         from .ledger_special import show as show_special
 

@@ -12,7 +12,7 @@ from ..costing.reprice import Repriced, Repricing, reprice
 from ..costing.settled import Settled
 from ..ledger import read_ledger
 from ..money import pico_to_usd, usd_text
-from .ledger import database_options, database_url, instant
+from .ledger import database_options, database_url, span_of
 from .ledger_prices import pricer_of, settings_for_prices
 from .ledger_table import print_table, short_name
 
@@ -40,7 +40,7 @@ def command(db: str | None, config: Path | None, **options: Any) -> None:
     """
     pricer = pricer_of(settings_for_prices(options["catalog"] or config), options["at_model"])
     reader = read_ledger(database_url(db, config))
-    calls = reader.finished(instant(options["since"]), instant(options["until"]))
+    calls = reader.finished(*span_of(options["since"], options["until"]))
     by = options["by"]
 
     def group(call: Settled) -> str:

@@ -99,6 +99,8 @@ def test_report_as_json_has_every_figure_exactly(url: str) -> None:
 def test_times_and_places_not_understood_are_said(url: str, tmp_path: Path) -> None:
     with pytest.raises(BadRequest, match="no time"):
         run("report", "--since", "yesterday", "--db", url)
+    with pytest.raises(BadRequest, match="is not after --since 2026-11-23"):
+        run("report", "--since", "2026-11-23", "--until", "2026-11-22", "--db", url)
     with pytest.raises(StoreError, match="no ledger at"):
         run("verify", "--db", f"sqlite:///{tmp_path}/none.db")
     with pytest.raises(ConfigError, match="There is no"):
@@ -125,6 +127,7 @@ def test_instants() -> None:
     assert cli.instant(None) is None
     assert cli.instant("2026-11-22T12:00:00Z") == cli.instant("2026-11-22T13:00:00+01:00") == NOON
     assert cli.instant("2026-11-22") == NOON - 12 * 3_600_000_000
+    assert cli.instant("2026-11-22T12:00:00.250001Z") == NOON + 250_001
     week, day = cli.instant("7d"), cli.instant("24h")
     assert week is not None
     assert day is not None
