@@ -6,6 +6,7 @@ import itertools
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -56,6 +57,19 @@ class Postgres:
     def pid(self) -> int:
         """Of the server's main process."""
         return int((self.folder / "data" / "postmaster.pid").read_text().split()[0])
+
+    @contextmanager
+    def hanging(self) -> Iterator[None]:
+        """Within it the server and its processes stand still; connections stay, and nobody answers."""
+        own = self.pid
+        pids = [own, *map(int, Path(f"/proc/{own}/task/{own}/children").read_text().split())]
+        try:
+            for pid in pids:
+                os.kill(pid, signal.SIGSTOP)
+            yield
+        finally:
+            for pid in reversed(pids):
+                os.kill(pid, signal.SIGCONT)
 
     def url(self, name: str) -> str:
         return f"postgres://postgres@/{name}?host={self.folder}"

@@ -9,6 +9,7 @@ import os
 import secrets
 import signal
 import sys
+import threading
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -56,6 +57,8 @@ _ROLL_NEXT_S = 0.1
 _ROLL_LATE_S = 30.0
 _LOOK_S = 1.0
 _BUSY = 0.6
+# What is left to do after the drain takes no longer, unless a server hangs.
+_END_S, _SOON_S = 20.0, 5.0
 # What a form adds to the file in it.
 _FORM_BYTES = 65_536
 # No call lasts longer than this: what is still open then has lost its owner.
@@ -185,8 +188,10 @@ class Running:
         off."""
         self.app.ready = False
         self.gate.admission.draining = True
-        cut, _ = await asyncio.gather(self.http.drain(timeout_s), self.batches.close(timeout_s))
+        cut, _ = await asyncio.gather(self.http.drain(timeout_s), self.batches.drain(timeout_s))
+        end_in(_END_S)
         await self.http.close()
+        await self.batches.close()
         await self.gate.aside.close()
         await self.alerts.close()
         await self.pool.close()
@@ -195,6 +200,19 @@ class Running:
         if self.telemetry is not None:
             await asyncio.to_thread(self.telemetry.close)
         return cut
+
+
+def end_in(seconds: float) -> None:
+    """Ends this process after so long, should it still be there: a thread that waits for a server which says
+    nothing cannot be ended otherwise."""
+
+    def end() -> None:
+        log.critical("a server that hangs kept this process from its end; calls without a row are swept")
+        os._exit(1)
+
+    timer = threading.Timer(seconds, end)
+    timer.daemon = True
+    timer.start()
 
 
 def admission_of(most: int, redis: str | None) -> Admission:
@@ -291,6 +309,7 @@ async def _until_stopped(
     await asyncio.wait((closing, again), return_when=asyncio.FIRST_COMPLETED)
     if not closing.done():
         log.warning("second signal: stopping now")
+        end_in(_SOON_S)
         await running.http.close()
         await running.ledger.shutdown()
         return 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -51,3 +52,18 @@ def test_the_gateway_survives_its_postgres(server: Postgres, tmp_path: Path) -> 
     closed = gateway.closes()
     assert len(closed) >= 7
     assert gateway.stop() == 0
+
+
+def test_a_postgres_that_hangs_keeps_no_gateway_from_ending(server: Postgres, tmp_path: Path) -> None:
+    upstream = provider.Provider(answer)
+    gateway = live.Gateway(tmp_path / "g", live.config("openai_chat", upstream.port), db=server.new_url())
+    key = gateway.key()
+    assert live.post(gateway.port, "/v1/chat/completions", BODY, key).status == 200
+    with server.hanging():
+        assert live.post(gateway.port, "/v1/chat/completions", BODY, key).status == 503
+        for _ in range(2):
+            gateway.child.terminate()
+            time.sleep(1)
+        assert gateway.child.wait(60) == 1
+    assert "calls without a row are swept" in gateway.log.read_text()
+    assert gateway.verify() == ""

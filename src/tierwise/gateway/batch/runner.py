@@ -47,9 +47,8 @@ class Runner:
         if batch in self._working:
             self._working[batch][0].wake()
 
-    async def close(self, timeout_s: float) -> None:
-        """Begins no more rows and waits for those under way; what is cut off is asked again at the next
-        start."""
+    async def drain(self, timeout_s: float) -> None:
+        """Begins no more rows and waits for those under way."""
         self._stopping = True
         works = list(self._working.values())
         for work, _ in works:
@@ -57,6 +56,10 @@ class Runner:
             work.wake()
         if works:
             await asyncio.wait([task for _, task in works], timeout=max(timeout_s, 0.1))
+
+    async def close(self) -> None:
+        """Lets go of its batches, once drained; what is cut off is asked again at the next start."""
+        works = list(self._working.values())
         for task in (*([self._task] if self._task else []), *(task for _, task in works)):
             task.cancel()
             with suppress(asyncio.CancelledError):
