@@ -95,8 +95,11 @@ def checked(config: Path | None, environ: Mapping[str, str]) -> Checked:
             settings = load(path, present)
             return Checked([*errors, *_at_the_start(settings)], settings)
         except ConfigError as error:
-            errors.append(error)
             unset = _UNSET.search(error.message)
+            filled = [name for name in present if name not in environ]
+            if unset and any(f"{name!r}" in error.hint for name in filled):  # the nearest is not set either
+                error = ConfigError(error.message, f"Set {unset[1]}.", error.param)
+            errors.append(error)
             if unset is None or present.get(unset[1]) == _MISSING:
                 return Checked(errors)
             present[unset[1]] = _MISSING

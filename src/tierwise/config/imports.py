@@ -108,6 +108,8 @@ class Draft:
         self.aliases: dict[str, str] = {}
         self.prices: dict[str, dict[str, Decimal]] = {}
         self.abilities: dict[str, dict[str, Any]] = {}
+        self.embeddings: set[str] = set()
+        """Models that make vectors and answer no chat."""
         self._places: dict[Place, str] = {}
         self._models: dict[str, list[str]] = {}
         self._open: set[str] = set()
@@ -197,7 +199,10 @@ class Draft:
         lines += _block("[cache]", self.cache) if self.cache else []
         for place, name in self._places.items():
             lines += _block("[[provider]]", self._provider(place, name))
+        needed = {tier for ladder in tasks.values() for tier in ladder}
         for tier, model in self._tiers.items():
+            if model in self.embeddings and tier not in needed:
+                continue  # on the ladder it would stand behind the others
             lines += _block("[[tier]]", {"name": tier, "model": model})
         for group, ladder in tasks.items():
             lines += _block(f"[task.{_key(slug(group))}]", {"ladder": ladder, "start": ladder[0]})

@@ -193,6 +193,8 @@ def _figures(draft: Draft, name: str, row: Mapping[str, Any]) -> None:
     able |= {to: stated[key] for key, to, kind in _ABILITIES if kind is bool and stated.get(key) is False}
     if able:
         draft.abilities[name] = able
+    if stated.get("mode") == "embedding" or (stated.get("mode") is None and "embed" in name):
+        draft.embeddings.add(name)
     if stated.get("mode") not in (None, "chat", "completion", "responses", "embedding"):
         draft.lose(f"mode {stated['mode']} of {row.get('model_name')}: only text models are served")
 

@@ -90,6 +90,7 @@ def test_every_missing_secret_is_said_and_the_rest_is_shown() -> None:
         (True, False),
         (False, True),
     ]
+    assert [each["hint"] for each in found["errors"]] == ["Set UPSTREAM_KEY.", "Set OTHER_KEY."]
     assert [each["name"] for each in found["providers"]] == ["agg", "other"]
 
 

@@ -351,3 +351,19 @@ def test_odd_rows_of_real_files_are_left_out_with_a_word(tmp_path: Path) -> None
     ):
         assert words in told
     assert "models that * stood for are asked for as openai/MODEL" in imported.todo
+
+
+def test_models_that_make_vectors_are_no_tiers(tmp_path: Path) -> None:
+    vectors = "{model_name: own-vectors, litellm_params: {model: openai/own}, model_info: {mode: embedding}}"
+    found = settings(
+        made(f"""
+        model_list:
+          - {{model_name: chat, litellm_params: {{model: openai/gpt-4o}}}}
+          - {{model_name: vectors, litellm_params: {{model: text-embedding-3-small}}}}
+          - {vectors}
+        """),
+        tmp_path,
+    )
+    assert found.catalog.ladder.tiers == ("chat",)
+    assert found.catalog.aliases["vectors"] == "openai/text-embedding-3-small"
+    assert found.catalog.aliases["own-vectors"] == "openai/own"
