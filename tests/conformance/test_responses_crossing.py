@@ -57,6 +57,7 @@ CHAT: dict[str, Any] = {
         {"type": "custom", "custom": {"name": "c"}},
     ],
 }
+CLOSED = {"type": "object", "properties": {}, "additionalProperties": False}
 ANTHROPIC: dict[str, Any] = {
     "model": "m",
     "max_tokens": 100,
@@ -92,7 +93,7 @@ ANTHROPIC: dict[str, Any] = {
         },
     ],
     "tools": [{"name": "f", "input_schema": {"type": "object", "properties": {}}}],
-    "output_config": {"format": {"type": "json_schema", "schema": {"type": "object"}}},
+    "output_config": {"format": {"type": "json_schema", "schema": CLOSED}},
     "metadata": {"user_id": "u"},
 }
 
