@@ -122,10 +122,12 @@ class UpgradeRequired(TierwiseError):
 
 class BudgetRefused(TierwiseError):
     """A hard cap would be passed. Never carries a long Retry-After: SDKs would sleep through it. `scope` is
-    the budget's, "" where it is not one of the ledger's; `reserved_pico` may become free again."""
+    the budget's, "" where it is not one of the ledger's; `reserved_pico` may become free again; `too_large`:
+    the call would not fit if nothing were spent."""
 
     scope: str = ""
     reserved_pico: int = 0
+    too_large: bool = False
 
     status = 402
     kind = "budget"

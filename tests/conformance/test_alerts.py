@@ -106,3 +106,16 @@ def test_two_replicas_tell_it_once(tmp_path: Path, postgres: Postgres) -> None: 
     assert world.told("-", 50, 80, 100)
     assert all(gateway.stop() == 0 for gateway in gateways)
     assert sorted(map(str, world.thresholds())) == ["-", "100", "50", "80"]
+
+
+def test_a_call_larger_than_the_whole_cap_says_nothing_of_what_is_spent(tmp_path: Path) -> None:
+    world = World()
+    gateway = live.Gateway(tmp_path / "g", world.toml(), {"HOOK": SECRET})
+    key = gateway.key("--budget-usd", f"{10 * COST / 10**12:.6f}")
+    assert spend(gateway, key, 1) == [200]
+    huge = live.post(gateway.port, CHAT, {**BODY, "max_tokens": 1_000_000}, key)
+    assert huge.status == 402
+    # A look at the budgets later, 50 % is true, and it alone is told.
+    assert spend(gateway, key, 4) == [200] * 4
+    assert world.told(50)
+    assert gateway.stop() == 0

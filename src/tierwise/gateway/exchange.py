@@ -276,7 +276,7 @@ def refuse(gate: Gate, walk: Walk | None, reply: Reply, error: TierwiseError, su
     """Tells `error` in the caller's dialect; a stream that has begun ends with the error event and without
     its terminator, so that it cannot look whole."""
     gate.metrics.refused[error.kind] += 1
-    if isinstance(error, BudgetRefused) and error.scope:
+    if isinstance(error, BudgetRefused) and error.scope and not error.too_large:
         gate.metrics.budget_refused.add(error.scope)
     error = writing.presentable(error)
     if reply.started:

@@ -204,4 +204,5 @@ def refusal(budget: Budget, window: Window, amount: int) -> BudgetRefused:
         f"It resets at {resets}, or raise the cap." if resets else "It does not reset: raise the cap.",
     )
     error.scope, error.reserved_pico = budget.scope, window.reserved
+    error.too_large = amount > budget.cap_pico > 0
     return error
