@@ -14,6 +14,8 @@ Form = Literal["plain", "stream", "stream_usage"]
 """A whole reply, a stream, an OpenAI chat stream with its usage chunk."""
 # What an answer costs in memory beside its bytes: the struct, its usage, its place in the table.
 _BESIDE = 1024
+# By so much the clocks of replicas may differ.
+_SKEW_US = 60_000_000
 
 
 class Kept(Struct, frozen=True, array_like=True):
@@ -36,6 +38,11 @@ class Kept(Struct, frozen=True, array_like=True):
     def size(self) -> int:
         """Bytes it takes."""
         return len(self.body) + _BESIDE
+
+    def holds(self, at_us: int) -> bool:
+        """Whether it may be given again then. One from the future was made before a clock was put back: how
+        old it is nobody knows."""
+        return self.at_us - _SKEW_US <= at_us < self.until_us
 
 
 _ENCODER = msgspec.msgpack.Encoder()
@@ -72,7 +79,7 @@ class Memory:
         kept = self._kept.get(key)
         if kept is None:
             return None
-        if at_us >= kept.until_us:
+        if not kept.holds(at_us):
             self._drop(key)
             return None
         self._kept.move_to_end(key)

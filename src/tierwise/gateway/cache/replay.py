@@ -53,7 +53,7 @@ def written(walk: Walk, kept: Kept) -> bytes:
 async def tell(walk: Walk, kept: Kept, body: bytes, age_us: int, reply: Reply) -> None:
     """Sends `body` as the answer to `walk`."""
     streamed = walk.outline.stream
-    more: list[Header] = [(b"age", b"%d" % (age_us // 1_000_000))]
+    more: list[Header] = [(b"age", b"%d" % max(0, age_us // 1_000_000))]
     if kept.similarity is not None:
         more.append((b"x-tierwise-cache-similarity", b"%.4f" % kept.similarity))
     begin = writing.STREAM if streamed else writing.PLAIN

@@ -49,7 +49,7 @@ class Shared:
         if word == _UNKEPT:
             return "unkept"
         kept = unpacked(word) if word is not None else None
-        return kept if kept is not None and now_us() < kept.until_us else None
+        return kept if kept is not None and kept.holds(now_us()) else None
 
     def put(self, key: bytes, kept: Kept) -> None:
         """Gives the answer to the other replicas; nobody waits for it."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from tierwise.gateway.cache.kept import Kept, Memory, packed, unpacked
 from tierwise.nouns import Usage
 
@@ -51,3 +53,14 @@ def test_other_processes_read_the_same() -> None:
     assert unpacked(packed(kept())) == kept()
     assert unpacked(b"") is None
     assert unpacked(b"\x91\xc0") is None
+
+
+def test_an_answer_from_the_future_does_not_hold() -> None:
+    """A clock that was put back must not keep an answer for as long as it was put back by."""
+    memory = Memory(10_000)
+    noon, hour, minute = 1_795_348_800_000_000, 3_600_000_000, 60_000_000
+    memory.put(b"a", replace(kept(), at_us=noon, until_us=noon + hour))
+    # Clocks of replicas differ a little.
+    assert memory.get(b"a", noon - minute // 2) is not None
+    assert memory.get(b"a", noon - 2 * minute) is None
+    assert len(memory) == 0
