@@ -68,3 +68,17 @@ def test_no_number_is_wrong_usage(tmp_path: Path, command: list[str]) -> None:
     )
     assert done.returncode == 2, done.stderr
     assert command[-2] in done.stderr
+
+
+def test_a_working_folder_that_is_gone_is_said_in_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "gone").mkdir()
+    script = 'cd gone && rmdir ../gone && exec "$0" -m tierwise keys list'
+    done = subprocess.run(
+        ["/bin/sh", "-c", script, sys.executable],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1), done.stderr
+    assert "The folder you are in is gone" in done.stderr

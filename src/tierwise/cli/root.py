@@ -6,6 +6,7 @@ import difflib
 import errno
 import importlib
 import io
+import os
 import sys
 
 import click
@@ -78,9 +79,21 @@ def main() -> None:
     except BrokenPipeError:
         sys.exit(141)
     except OSError as error:
+        if error.errno == errno.ENOENT and not _here():
+            click.echo("tierwise: The folder you are in is gone. Go to one that is there.", err=True)
+            sys.exit(1)
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise
         click.echo(
             f"tierwise: Nothing more can be written: {error.strerror}. Make room on the disk.", err=True
         )
         sys.exit(1)
+
+
+def _here() -> bool:
+    """Whether the working folder still exists."""
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return False
+    return True
