@@ -180,6 +180,20 @@ def test_half_is_reserved_and_the_budget_holds(tmp_path: Path) -> None:
     world.close()
 
 
+@pytest.mark.parametrize("batch", ["", "batch = 0.5\n"])
+def test_no_budget_is_passed_by_for_want_of_a_batch_price(tmp_path: Path, batch: str) -> None:
+    """A row whose batch price nobody knows is asked by itself, at the price that is known."""
+    price = f'[[price]]\nmodel = "{HAIKU}"\ninput = 1\noutput = 5\n{batch}'
+    world = NativeWorld(tmp_path, "openai_chat", 0.2, price, "--budget-usd", "1")
+    client = world.openai()
+    assert ended(client, handed_in(client, [line("a", HAIKU)]).id).request_counts.completed == 1
+    assert [each["batch"] for each in world.billed()] == [bool(batch)]
+    [row] = world.gateway.closes()
+    used = row["usage"]["input"] + 5 * row["usage"]["output"]
+    assert row["cost_pico"] == used * 10**6 // (2 if batch else 1)
+    world.close()
+
+
 def test_a_provider_without_batches_is_asked_row_by_row(tmp_path: Path) -> None:
     from provider import Provider, chat, whole
 

@@ -16,6 +16,7 @@ from msgspec import Struct, structs
 from tierwise.batches import Batch, BatchStore, Job, Row, RowState, jobs
 from tierwise.clock import new_id, now_us, tick_us
 from tierwise.errors import BudgetRefused, TierwiseError, UpstreamError, UpstreamRefused, UpstreamStatus
+from tierwise.nouns import Usage
 from tierwise.upstream import ENDPOINTS, Deployment, Item, Place, Said, Ticket, place_of
 
 from .. import calling
@@ -127,7 +128,7 @@ class Native:
             assert walk.route is not None
             candidate = walk.route.candidates[0]
             deployment = walk.snapshot.deployment(candidate.model)
-            if outline.stream or not self._takes(deployment, walk):
+            if outline.stream or not self._takes(deployment, walk) or self._leaks(deployment, walk):
                 return None
             sent = calling.write(walk, deployment, candidate)
         except TierwiseError:
@@ -140,6 +141,11 @@ class Native:
         if deployment.provider.name not in native:
             return False
         return walk.kind.errand is None or walk.kind.errand.suffix == "/embeddings"
+
+    def _leaks(self, deployment: Deployment, walk: Walk) -> bool:
+        """Whether a budget could not be charged with a row, since no batch price of its model is known."""
+        cost = deployment.priced.cost(Usage(input=1, service_tier=pages.BATCH), now_us())
+        return cost.pico is None and bool(self._gate.ledger.capped(walk.scopes))
 
     def _place(self, batch: Batch, deployment: Deployment) -> Place:
         _, kind = asked_as(batch.endpoint)

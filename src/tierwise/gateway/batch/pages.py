@@ -28,8 +28,8 @@ from .paths import asked_as
 
 log = logging.getLogger("tierwise")
 
-_BATCH = "batch"
-_IN_BATCH = Usage(source="estimated", service_tier=_BATCH)
+BATCH = "batch"
+_IN_BATCH = Usage(source="estimated", service_tier=BATCH)
 """Of a row whose tokens nobody told."""
 
 
@@ -134,7 +134,7 @@ class Returned:
         usage = dialect.usage(body) if errand is None else errand.usage(body)
         # Whatever the reply says of its tier: it was asked and is billed as part of a batch.
         believed = usage if usage is not None and credible(usage) else _IN_BATCH
-        entry.usage = structs.replace(believed, service_tier=_BATCH)
+        entry.usage = structs.replace(believed, service_tier=BATCH)
         if errand is not None:
             return body, None
         entry.text_bytes = answer_bytes(dialect, body)
