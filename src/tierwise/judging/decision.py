@@ -214,7 +214,9 @@ def _more(more: int | None, found: Evidence, terms: Terms, decision: Decision) -
 
 
 def _cautions(found: Evidence, terms: Terms, decision: Decision, missing: int) -> tuple[str, ...]:
-    bar, notes = terms.bar, []
+    bar, notes, counts = terms.bar, [], found.counts
+    if counts is not None and counts.neither == counts.n:
+        notes.append("Neither tier was ever right: they are equal on paper only. Look at targets and scorer.")
     if bar.margin <= bar.refuse < -found.difference:
         notes.append(
             f"The observed loss is above {_points(bar.refuse)} points, "

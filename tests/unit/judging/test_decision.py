@@ -107,6 +107,11 @@ def test_few_cases_of_which_no_number_decides_are_promised_nothing():
     assert (verdict.decision, verdict.more_cases) == ("not_enough", None)
 
 
+def test_two_tiers_that_are_never_right_are_equal_on_paper_only():
+    assert "Neither tier was ever right" in said(judge_counts(Counts(0, 0, 0, 100)))
+    assert "Neither" not in said(judge_counts(Counts(1, 0, 0, 99)))
+
+
 def test_a_lucky_start_is_projected_for_equal_tiers_and_says_so():
     verdict = judge_counts(Counts(37, 9, 4, 0), Terms(bar=Bar(margin=0.02)))
     assert verdict.more_cases is not None
