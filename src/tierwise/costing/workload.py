@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from fractions import Fraction
 from typing import Any
@@ -128,8 +128,7 @@ def read_calls(text: str, name: str) -> Calls:
     return Calls(tuple(usages), tuple(known) if len(known) == len(times) else ())
 
 
-def _json_rows(text: str, name: str) -> list[tuple[int, Mapping[str, Any]]]:
-    rows: list[tuple[int, Mapping[str, Any]]] = []
+def _json_rows(text: str, name: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
     for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
             continue
@@ -148,14 +147,12 @@ def _json_rows(text: str, name: str) -> list[tuple[int, Mapping[str, Any]]]:
         for name_within in _WITHIN:
             if isinstance(more := flat.get(name_within), dict):
                 flat = {**flat, **more}
-        rows.append((number, flat))
-    return rows
+        yield number, flat
 
 
-def _csv_rows(text: str, name: str) -> list[tuple[int, Mapping[str, Any]]]:
+def _csv_rows(text: str, name: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
     csv.field_size_limit(_LONGEST_FIELD)
     reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
-    rows: list[tuple[int, Mapping[str, Any]]] = []
     try:
         columns = [column.strip().lower() for column in reader.fieldnames or ()]
         doubled = {column for column in columns if columns.count(column) > 1}
@@ -167,12 +164,11 @@ def _csv_rows(text: str, name: str) -> list[tuple[int, Mapping[str, Any]]]:
                     f"{name}:{reader.line_num} has not as many fields as the header.",
                     "Quote fields that hold commas.",
                 )
-            rows.append((reader.line_num, {key.strip().lower(): value for key, value in row.items()}))
+            yield reader.line_num, {key.strip().lower(): value for key, value in row.items()}
     except csv.Error as error:
         raise BadRequest(
             f"{name}:{reader.line_num} is not CSV: {error}.", "Write a header line first."
         ) from None
-    return rows
 
 
 def _usage(row: Mapping[str, Any], where: str) -> Usage:
