@@ -157,11 +157,11 @@ class TaskRow(Struct, frozen=True):
     start: str | None = None
     """The tier it begins at before anything is measured; dearer ones stand behind it."""
     margin: float | None = None
-    """Loss of quality against the reference that is accepted, 0 to 1."""
+    """Loss of quality against the reference that is accepted, above 0 and below 1."""
     refuse: float | None = None
-    """Loss above which the cheap tier is not cheaper after all, 0 to 1."""
+    """Loss above which the cheap tier is not cheaper after all, above 0 and below 1."""
     alpha: float | None = None
-    """Rate of wrong verdicts accepted on either side."""
+    """Rate of wrong verdicts accepted on either side, above 0 and below 0.5."""
     least_cases: int | None = None
     """Fewest Cases a verdict may rest on."""
     max_output_tokens: int | None = None
@@ -183,7 +183,7 @@ class TaskRow(Struct, frozen=True):
     cache_breakpoints: Literal["off", "auto"] | None = None
     """`auto`: put prompt-cache breakpoints where they pay, at providers of dialect `anthropic_messages`."""
     cache_wait_s: float | None = None
-    """Seconds a call waits at most for another that writes the same prefix. 0: it never waits. Absent: 2."""
+    """Seconds, 0 to 60, a call waits at most for another that writes the same prefix. Absent: 2."""
     cache_edits: bool | None = None
     """Keep where the beginnings of prompts change, for `cache advise`: place and kind, no word of them."""
     scorer: str | None = None
@@ -197,7 +197,7 @@ class TaskRow(Struct, frozen=True):
     cache_ttl_s: float | None = None
     """Seconds that answers of this task are kept. Absent: as `[cache]`."""
     cache_similarity: float | None = None
-    """Cosine from which another wording is the same question: see `tierwise cache tune`. Absent: never."""
+    """Cosine, 0.5 to 1, from which another wording is the same: see `tierwise cache tune`. Absent: never."""
 
 
 EMBEDDING_FUNCTION = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
