@@ -79,9 +79,10 @@ def spoil(fault: str | None, frames: list[Frame], error_frame: bytes) -> list[Fr
     half, token = frames[middle]
     if fault == "badjson":
         return [*frames[:middle], (half[: len(half) * 2 // 3] + b"\n\n", token), *frames[middle + 1 :]]
-    if fault == "badsse":
-        merged = half.rstrip(b"\n") + b"\n" + frames[middle + 1][0]
-        return [*frames[:middle], (merged, token + frames[middle + 1][1]), *frames[middle + 2 :]]
+    if fault == "badsse" and len(frames) > 1:
+        at = min(middle, len(frames) - 2)
+        (one, tokens), (other, more) = frames[at : at + 2]
+        return [*frames[:at], (one.rstrip(b"\r\n") + b"\n" + other, tokens + more), *frames[at + 2 :]]
     if fault == "garbage":
         return [*frames[:middle], (b"data: \xff\xfe\x00\x9f\n\n", 0), *frames[middle:]]
     if fault in ("nodone", "wronglength"):

@@ -49,6 +49,9 @@ def test_each_fault_spoils_in_its_own_way() -> None:
     assert spoil("first", FRAMES, ERROR) == [(ERROR, 0)]
     assert spoil("badjson", FRAMES, ERROR)[3][0] == FRAMES[3][0][:10] + b"\n\n"
     assert b"".join(f for f, _ in spoil("badsse", FRAMES, ERROR)).count(b"\n\n") == 5
+    crlf = [(frame.replace(b"\n", b"\r\n"), 1) for frame, _ in FRAMES[:2]]
+    assert spoil("badsse", crlf, ERROR) == [(b'data: {"n": 0}\ndata: {"n": 1}\r\n\r\n', 2)]
+    assert spoil("badsse", FRAMES[:1], ERROR) == FRAMES[:1]
     with pytest.raises(UnicodeDecodeError):
         b"".join(f for f, _ in spoil("garbage", FRAMES, ERROR)).decode()
 
