@@ -75,6 +75,18 @@ class LossRefused(BadRequest):
     kind = "loss_refused"
 
 
+class ThreadUnsupported(BadRequest):
+    """A turn of a conversation that Anthropic keeps (`thread`), for a model of another vendor, which could
+    make nothing of it without the turns before."""
+
+    kind = "thread_unsupported"
+
+    def __init__(self, model: str) -> None:
+        said = f"{model} is another vendor's model, where `thread` is not known."
+        hint = "Send the whole conversation without it, as Anthropic's SDKs do by themselves."
+        super().__init__(said, hint, "thread")
+
+
 class TooLarge(BadRequest):
     status = 413
     kind = "request_too_large"

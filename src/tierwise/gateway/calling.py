@@ -23,6 +23,7 @@ from tierwise.errors import (
     BadRequest,
     BudgetRefused,
     LossRefused,
+    ThreadUnsupported,
     TierwiseError,
     UpstreamBroke,
     UpstreamError,
@@ -167,7 +168,7 @@ class Caller:
                 if walk.places:
                     return await self._placed(attempt, sent, bool(tries))
                 return await self._send(attempt, sent, bool(tries))
-            except (LossRefused, BudgetRefused):
+            except (LossRefused, ThreadUnsupported, BudgetRefused):
                 if failed is None:
                     raise
                 unfit.add(index)
@@ -318,7 +319,10 @@ def write(walk: Walk, deployment: Deployment, candidate: Candidate) -> Sent:
         body = same_dialect(walk, deployment, ask)
         headers = deployment.passing(walk.request)
     else:
-        written = dialect.write_request(ask or walk.ask(), deployment.model)
+        asked = ask or walk.ask()
+        if walk.surface.name == "anthropic_messages" and asked.extras.get("thread") is not None:
+            raise ThreadUnsupported(deployment.name)
+        written = dialect.write_request(asked, deployment.model)
         body, headers = written.body, deployment.headers(None, written.headers)
         walk.losses += written.losses
         betas = walk.request.header(_BETAS)

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from ...errors import Overloaded, TierwiseError, UpstreamStatus
+from ...errors import Overloaded, ThreadUnsupported, TierwiseError, UpstreamStatus
 from ..sse import event_frame
 from ..too_long import ANTHROPIC_WORDS, too_long
 from ..waits import advised_wait
@@ -54,7 +54,11 @@ def write_error(error: TierwiseError, request_id: str) -> tuple[int, list[tuple[
         headers.append((b"retry-after", str(wait).encode()))
     if isinstance(error, UpstreamStatus) and status == error.status and _own(error.body):
         return status, headers, error.body
-    told = {"type": "error", "error": {"type": kind, "message": _message(error)}, "request_id": request_id}
+    inner: dict[str, Any] = {"type": kind, "message": _message(error)}
+    if isinstance(error, ThreadUnsupported):
+        # The SDKs' helpers then send the whole conversation, now and from now on.
+        inner["details"] = {"error_code": "thread_unsupported_request"}
+    told = {"type": "error", "error": inner, "request_id": request_id}
     return status, headers, msgspec.json.encode(told)
 
 
