@@ -212,7 +212,9 @@ def end_in(seconds: float) -> None:
 
     timer = threading.Timer(seconds, end)
     timer.daemon = True
-    timer.start()
+    # Without memory for a thread it ends in its own time.
+    with suppress(RuntimeError):
+        timer.start()
 
 
 def admission_of(most: int, redis: str | None) -> Admission:

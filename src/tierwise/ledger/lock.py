@@ -76,7 +76,13 @@ class WriterLock:
             os.close(self._file)
             self._file = -1
             raise _locked(database, owner)
-        os.fchmod(self._file, 0o600)
+        try:
+            os.fchmod(self._file, 0o600)
+        except OSError:
+            # What is announced in it would be for others to read.
+            raise StoreError(
+                f"{self.path} belongs to another user.", "Run as that user, or remove it when no server runs."
+            ) from None
         self.announce("", "")
 
     def announce(self, admin_url: str, token: str) -> None:
