@@ -1,4 +1,4 @@
-"""A gateway that is left no file descriptor: said once, and over when there are some again."""
+"""A gateway that is left no file descriptor or used much memory: said once, and over when that is over."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import resource
 import socket
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import live
@@ -56,4 +57,24 @@ def test_the_soft_limit_of_a_shell_is_raised(tmp_path: Path) -> None:
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     assert resource.prlimit(gateway.child.pid, resource.RLIMIT_NOFILE)[0] == min(hard, 65_536)
+    assert gateway.stop() == 0
+
+
+def test_memory_of_large_bodies_is_given_back(tmp_path: Path) -> None:
+    """Twelve bodies of 20 MB, six at once: what that took is the system's again."""
+    gateway = started(tmp_path)
+    key = gateway.key()
+    large = {**BODY, "messages": [{"role": "user", "content": "x" * 20_000_000}]}
+
+    def post(_: int) -> int:
+        return live.post(gateway.port, "/v1/chat/completions", large, key).status
+
+    with ThreadPoolExecutor(6) as callers:
+        assert [*callers.map(post, range(12))] == [200] * 12
+
+    def resident_mb() -> int:
+        status = Path(f"/proc/{gateway.child.pid}/status").read_text()
+        return int(status.partition("VmRSS:")[2].split()[0]) // 1024
+
+    assert live.wait_for(lambda: resident_mb() < 120), resident_mb()
     assert gateway.stop() == 0

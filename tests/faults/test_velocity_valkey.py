@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
+from redis.asyncio import Redis as RedisClient
 
 from redis_server import RedisServer, redis_server  # noqa: F401  a fixture
 from tierwise.errors import ConfigError, LimitRefused, Overloaded
@@ -226,6 +228,46 @@ async def test_a_valkey_that_hangs_holds_nobody_up(
     for _ in range(sum(taken) + 2):  # with the first, and that of key_2
         replicas[0].leave(who)
     assert replicas[0].running == 0
+
+
+@pytest.mark.parametrize(
+    ("worse", "better"),
+    [
+        (("REPLICAOF", "127.0.0.1", "1"), ("REPLICAOF", "NO", "ONE")),
+        (("CONFIG", "SET", "maxmemory", "1"), ("CONFIG", "SET", "maxmemory", "0")),
+    ],
+)
+async def test_a_valkey_that_takes_no_writes_is_away_until_it_does(
+    replicas: list[SharedAdmission],
+    redis_server: RedisServer,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    worse: tuple[str, ...],
+    better: tuple[str, ...],
+) -> None:
+    """A failover's old primary, and a full server under `noeviction`: they answer, and refuse."""
+    monkeypatch.setattr(valkey, "PROBE_S", 0.05)
+    caplog.set_level(logging.WARNING, "tierwise")
+    who, asked = key(rpm=1000), replicas[0].valkey._client
+    await asked.execute_command(*worse)
+    await until(lambda: _lost(replicas[0], who))
+    for _ in range(20):
+        await asyncio.sleep(0.05)
+        assert await enter(replicas[0], who)
+        assert replicas[0].away
+    assert len([record for record in caplog.records if "valkey" in record.message]) == 1
+    other = RedisClient.from_url(redis_server.url)
+    await other.execute_command(*better)
+    await other.aclose()
+    await back(replicas[0])
+
+
+async def _lost(replica: SharedAdmission, who: Key) -> bool:
+    await enter(replica, who)
+    with contextlib.suppress(valkey.Away):
+        # A full server still counts in the room of what it counted before: this takes new room.
+        await replica.valkey.ask("present", ("tw1:replicas",), 1, str(time.monotonic()))
+    return replica.away
 
 
 async def test_a_gateway_that_is_full_or_draining_refuses_before_it_asks(

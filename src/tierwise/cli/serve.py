@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import resource
 import sys
@@ -13,6 +14,9 @@ import click
 
 _FILES = 65_536
 """Files and connections to be allowed at once: the limits of most shells are soft, and meant for less."""
+
+_M_MMAP_THRESHOLD = -3
+"""As in glibc's malloc.h."""
 
 
 @click.command(epilog="Example: tierwise serve --port 4000 --admin-port 4001 --db sqlite:///tierwise.db")
@@ -42,4 +46,11 @@ def command(**options: Any) -> None:
     with suppress(ValueError, OSError):
         most = _FILES if hard == resource.RLIM_INFINITY else min(_FILES, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, most), hard))
+    _give_memory_back()
     sys.exit(uvloop.run(serve(Options(**options), os.environ)))
+
+
+def _give_memory_back() -> None:
+    """Large bodies are freed to the system: glibc would learn from the first of them to keep the others."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, 1 << 20)

@@ -20,6 +20,7 @@ ANSWER_S = 0.05
 PROBE_S = 1.0
 CONNECT_S = 2.0
 _BATCH = 128
+_PROBE = "tierwise:probe"
 
 Argument = int | float | str | bytes
 Question = tuple[str, tuple[str, ...], tuple[Argument, ...]]
@@ -138,8 +139,9 @@ class Valkey:
         async with asyncio.timeout(CONNECT_S):
             for name, script in self._scripts.items():
                 self._digests[name] = str(await self._client.script_load(script))
-        # Connected is not well: it must also be quick.
-        await self._in_time(self._client.ping, ANSWER_S)
+        # Connected is not well: it must also be quick, and take what is written (a replica and a full server
+        # do not).
+        await self._in_time(partial(self._client.set, _PROBE, b"", px=1000), ANSWER_S)
         self.away = False
         if self._said:
             log.warning("valkey answers again: %s", self._words[1])
