@@ -159,6 +159,20 @@ def test_a_session_is_held_out_whole_or_not_at_all(tmp_path: Path) -> None:
     assert gateway.stop() == 0
 
 
+def test_tags_are_words_of_the_callers_each_once(tmp_path: Path) -> None:
+    _, gateway, key = world(tmp_path, answer, "")
+    body = {"model": "task/classification", "messages": HELLO}
+    assert live.post(gateway.port, CHAT, body, key, {"x-tierwise-tags": "a, b,a,,a"}).status == 200
+    assert gateway.closes()[-1]["tags"] == ["a", "b"]
+    told = json.loads(gateway.command("ledger", "report", "--by", "tag", "--json").stdout)
+    assert {line["group"]: line["calls"] for line in told["lines"]} == {"a": 1, "b": 1}
+    # Nobody but the draw decides what was held out.
+    refused = live.post(gateway.port, CHAT, body, key, {"x-tierwise-tags": "a,holdout"})
+    assert refused.status == 400
+    assert gateway.verify() == ""
+    assert gateway.stop() == 0
+
+
 def test_no_call_is_refused_for_being_held_out(tmp_path: Path) -> None:
     _, gateway, key = world(tmp_path, answer, "[task.classification]\nholdout_share = 1.0\n")
     body = {"model": "task/classification", "messages": HELLO, "max_tokens": 100}

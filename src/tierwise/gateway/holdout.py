@@ -10,6 +10,7 @@ from hashlib import sha256
 
 from msgspec import structs
 
+from tierwise.costing.draws import HOLDOUT
 from tierwise.nouns import Route
 from tierwise.routing import Question
 from tierwise.upstream import Health
@@ -17,7 +18,6 @@ from tierwise.upstream import Health
 from .routes import Routes
 from .walk import Walk
 
-TAG = "holdout"
 # The last digits of an exchange's id are random: they are the draw, so that it can be made again.
 _DIGITS = 12
 
@@ -49,7 +49,7 @@ def hold_out(walk: Walk, question: Question, health: Health) -> None:
     if walk.max_cost_pico is not None and walk.least(held.candidates[0]) > walk.max_cost_pico:
         return
     walk.route = held
-    walk.tags = (*walk.tags, TAG)
+    walk.tags = (*walk.tags, HOLDOUT)
 
 
 def on_reference(question: Question, route: Route, reference: str, routes: Routes, health: Health) -> Route:

@@ -7,6 +7,7 @@ from msgspec import Struct, structs
 from tierwise.clock import new_id, now_us, tick_us
 from tierwise.config.strict import nearest
 from tierwise.costing import estimate_tokens
+from tierwise.costing.draws import HOLDOUT
 from tierwise.dialects.base import Dialect, limit_of
 from tierwise.errors import BadRequest, TierwiseError
 from tierwise.http1 import Request
@@ -228,7 +229,12 @@ def _truth(value: str) -> bool:
 
 def _tags(value: str) -> tuple[str, ...]:
     # A tag left out would be money left out of its budget.
-    tags = tuple(tag for tag in (part.strip() for part in value.split(",")) if tag)
+    tags = tuple(dict.fromkeys(tag for tag in (part.strip() for part in value.split(",")) if tag))
+    if HOLDOUT in tags:
+        raise BadRequest(
+            f"The tag {HOLDOUT!r} marks calls that the gateway keeps on the reference tier.",
+            "Send another word in x-tierwise-tags.",
+        )
     if len(tags) > _MOST_TAGS:
         raise BadRequest(f"x-tierwise-tags has {len(tags)} words.", f"Send at most {_MOST_TAGS}.")
     return tags

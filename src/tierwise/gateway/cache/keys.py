@@ -13,11 +13,11 @@ from typing import Any
 
 import msgspec
 
+from tierwise.costing.draws import HOLDOUT
 from tierwise.errors import LossRefused
 from tierwise.nouns import Candidate
 from tierwise.routing.retry import ACTING
 
-from ..holdout import TAG
 from ..second import refuse_acts
 from ..walk import Walk
 from .canonical import Canonical, canonical, decisive, temperature
@@ -59,7 +59,7 @@ def wanted(walk: Walk, terms: Terms, secret: bytes) -> Wanted | None:
     if any_temperature is None or walk.kind.errand is not None or b"no-store" in _control(walk):
         return None
     # A held-out call is there to be measured, so it is always made; a cost told in the body is this call's.
-    if TAG in walk.tags or walk.outline.usage_cost:
+    if HOLDOUT in walk.tags or walk.outline.usage_cost:
         return None
     served = walk.route.candidates[0]
     if (
