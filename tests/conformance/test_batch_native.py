@@ -180,6 +180,21 @@ def test_half_is_reserved_and_the_budget_holds(tmp_path: Path) -> None:
     world.close()
 
 
+def test_rows_that_are_held_out_are_tagged(tmp_path: Path) -> None:
+    world = NativeWorld(tmp_path, "openai_chat", 0.2, "[task.classification]\nholdout_share = 1.0\n")
+    client = world.openai()
+    lines = [line(f"n{i}", "task/classification") for i in range(3)]
+    made = handed_in(client, lines, extra_headers={"x-tierwise-tags": "night"})
+    assert ended(client, made.id).request_counts.completed == 3
+    assert [each["batch"] for each in world.billed()] == [True] * 3
+    found = [(row["event"], row["tier"], row["tags"]) for row in world.gateway.rows()]
+    assert (
+        sorted(found)
+        == [("close", "opus", ["night", "holdout"])] * 3 + [("open", "opus", ["night", "holdout"])] * 3
+    )
+    world.close()
+
+
 @pytest.mark.parametrize("batch", ["", "batch = 0.5\n"])
 def test_no_budget_is_passed_by_for_want_of_a_batch_price(tmp_path: Path, batch: str) -> None:
     """A row whose batch price nobody knows is asked by itself, at the price that is known."""

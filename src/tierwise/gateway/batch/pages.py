@@ -44,6 +44,8 @@ class Leaf(Struct, frozen=True):
     scopes: tuple[str, ...]
     reserved_pico: int
     losses: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    """The caller's, and those that choosing added."""
 
 
 def leaf_of(walk: Walk, deployment: Deployment) -> bytes:
@@ -55,7 +57,7 @@ def leaf_of(walk: Walk, deployment: Deployment) -> bytes:
     reserved = batch_share(may_cost, deployment.priced.price(at_us))
     leaf = Leaf(
         walk.id, f"{walk.id}-{walk.attempts}", at_us, deployment.name, walk.route, walk.scopes, reserved,
-        walk.loss_names(),
+        walk.loss_names(), walk.tags,
     )  # fmt: skip
     return msgspec.json.encode(leaf)
 
@@ -82,6 +84,7 @@ def read(gate: Gate, batch: Batch, row: Row) -> tuple[Leaf, Walk, Deployment]:
     errand = kind.errand
     walk.read(row.request, surface.outline(row.request) if errand is None else errand.outline(row.request))
     walk.route, walk.scopes = leaf.route, leaf.scopes
+    walk.tags = leaf.tags or walk.tags
     walk.losses = [Loss(name) for name in leaf.losses]
     return leaf, walk, gate.snapshot.deployment(leaf.model)
 
