@@ -24,8 +24,8 @@ from ..money import usd_text
 from .cache_answers import clear, show_hits
 from .cache_file import advise_file
 from .ledger import database_options, database_url, span_of
-from .ledger_prices import settings_for_prices
 from .ledger_table import print_table, short_name
+from .unkeyed import settings_for_prices
 
 _SHOWN = 20
 UNSAID = (

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,7 +14,8 @@ from msgspec import Struct
 
 from .estimates import Answer, answer
 from .estimates_text import print_answer
-from .listed import listed_models, read_settings
+from .listed import listed_models
+from .unkeyed import settings_to_read
 
 EXAMPLE = """\b
 Examples:
@@ -79,7 +79,7 @@ def command(config: Path | None, db: str | None, as_json: bool, **options: Any) 
     names = tuple(name.strip() for name in (options.pop("models") or "").split(",") if name.strip())
     asked = Question(models=names, **options)
     _check(asked)
-    settings = read_settings(config, os.environ)
+    settings = settings_to_read(config)
     found: Answer = answer(asked, listed_models(settings), settings)
     if as_json:
         click.echo(json.dumps(found.as_object(), indent=2, ensure_ascii=False))

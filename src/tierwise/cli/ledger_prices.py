@@ -1,30 +1,14 @@
-"""Prices for calls already made: by a catalog, or at one model of it. Needs no credentials."""
+"""Prices for calls already made: by a catalog, or at one model of it."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
-from ..config import Settings, load, prices_recorded
+from ..config import Settings, prices_recorded
 from ..costing import Cost, PricedModel
 from ..costing.reprice import Pricer
 from ..costing.settled import Settled
 from .listed import chosen, listed_models
-
-
-class _Unkeyed(dict[str, str]):
-    """An environment in which every credential is set: prices need none."""
-
-    def get(self, key: str, default: Any = None) -> Any:
-        place = key.startswith("TIERWISE") or key.endswith("_BASE_URL")
-        return super().get(key) or (default if place else "unset")
-
-
-def settings_for_prices(path: Path | None) -> Settings:
-    """The Settings of `path` (None: as `serve` would find them), whether or not credentials are set."""
-    return load(path, _Unkeyed(os.environ))
 
 
 def pricer_of(settings: Settings, at_model: str | None = None) -> Pricer:

@@ -13,8 +13,9 @@ from ..costing.settled import Settled
 from ..ledger import read_ledger
 from ..money import pico_to_usd, usd_text
 from .ledger import database_options, database_url, span_of
-from .ledger_prices import pricer_of, settings_for_prices
+from .ledger_prices import pricer_of
 from .ledger_table import print_table, short_name
+from .unkeyed import settings_for_prices
 
 _BY = ("model", "task", "tier", "key", "day")
 

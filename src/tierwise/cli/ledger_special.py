@@ -16,8 +16,9 @@ from ..costing.settled import Only, Settled
 from ..costing.waste import waste
 from ..ledger import Reader
 from ..money import usd_text
-from .ledger_prices import cost_at, settings_for_prices
+from .ledger_prices import cost_at
 from .ledger_savings import savings_json, show_savings, show_waste, waste_json
+from .unkeyed import settings_for_prices
 
 Span = tuple[int | None, int | None]
 

@@ -4,15 +4,14 @@ as text.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
 from fractions import Fraction
-from pathlib import Path
 
 from msgspec import Struct
 
 from ..clock import now_us, rfc3339
-from ..config import VENDORS, Settings, load, model_at, model_for, model_of_vendor, published
+from ..config import VENDORS, Settings, model_at, model_for, model_of_vendor, published
 from ..config.strict import nearest
 from ..costing import price_at
 from ..errors import UnknownModel
@@ -34,11 +33,6 @@ class Listed(Struct, frozen=True):
     def label(self) -> str:
         """How tables call it: what stands after the last `/`."""
         return self.model.name.rpartition("/")[2]
-
-
-def read_settings(config: Path | None, environ: Mapping[str, str]) -> Settings:
-    """The Settings of `--config`, as `serve` would read them."""
-    return load(config, environ)
 
 
 def listed_models(settings: Settings) -> list[Listed]:

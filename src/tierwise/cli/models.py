@@ -5,7 +5,6 @@ is unknown.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -16,8 +15,9 @@ from msgspec import structs
 
 from ..config import Settings, published
 from ..nouns import Fact, Price
-from .listed import Listed, listed_models, per_million, ratios_of, read_settings, tiers_of
+from .listed import Listed, listed_models, per_million, ratios_of, tiers_of
 from .models_text import print_models
+from .unkeyed import settings_to_read
 
 EXAMPLE = """\b
 Examples:
@@ -34,7 +34,7 @@ def command(config: Path | None, db: str | None, as_json: bool) -> None:
     """List models with prices, abilities and published figures, each with its source; unknown is said,
     not guessed.
     """
-    settings = read_settings(config, os.environ)
+    settings = settings_to_read(config)
     listed = listed_models(settings)
     if as_json:
         click.echo(json.dumps(as_object(listed, settings), indent=2, ensure_ascii=False))

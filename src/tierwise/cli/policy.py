@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +15,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from ..clock import now_us, rfc3339
-from ..config import RuleBlock, Settings, load, read_blocks
+from ..config import RuleBlock, Settings, read_blocks
 from ..config.shadowfile import shadow_by_task
 from ..costing import Replayed
 from ..errors import SuiteError
@@ -29,6 +28,7 @@ from ..lab.wording import money
 from ..ledger import read_ledger
 from ..nouns import Rule
 from .ledger import database_url, instant
+from .unkeyed import settings_to_read
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 NOT_BETTER = 3
@@ -65,7 +65,7 @@ def command() -> None:
 def show(config: Path | None, db: str | None, as_json: bool) -> None:
     """List every task's tiers and what they rest on: measured, prior, expired or contradicted."""
     del db
-    settings = load(config, os.environ)
+    settings = settings_to_read(config)
     rules = [settings.policy.rules[task] for task in sorted(settings.policy.rules)]
     shadows = shadow_by_task(settings.policy_path, settings.policy.rules)
     if as_json:
@@ -138,7 +138,7 @@ def plan(new: str, config: Path | None, **options: Any) -> None:
     The same tokens at the other tier's price. Exit 0 when NEW is no dearer and every move to another tier is
     backed by a verdict in force; 3 when it is dearer, unmeasured, expired, contradicted or cannot be priced.
     """
-    settings = load(config, os.environ)
+    settings = settings_to_read(config)
     path = Path(new)
     if path.suffix == ".toml":
         if not path.exists():
@@ -157,7 +157,7 @@ def plan(new: str, config: Path | None, **options: Any) -> None:
 
 
 def _proposed(source: str, options: dict[str, Any]) -> Proposal:
-    settings = load(options["config"], os.environ)
+    settings = settings_to_read(options["config"])
     if source.endswith(".toml"):
         path = Path(source)
         if not path.exists():

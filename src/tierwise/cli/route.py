@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from codecs import BOM_UTF8
 from functools import partial
 from pathlib import Path
@@ -14,7 +13,7 @@ import msgspec
 from msgspec import Struct, structs
 
 from ..clock import now_us, rfc3339
-from ..config import load, model_for
+from ..config import model_for
 from ..costing import TOKENS_PER_MEDIA, estimate_tokens
 from ..dialects import registry
 from ..errors import BadRequest
@@ -22,6 +21,7 @@ from ..money import pico_to_usd, usd_text
 from ..nouns import Catalog, DialectName, Outline, Policy, Route
 from ..routing import Question, Table, choose, estimated_pico, expected_output, model_of, refuse_longer
 from ..routing.table import price_on
+from .unkeyed import settings_to_read
 
 DIALECTS = ("openai_chat", "openai_responses", "anthropic_messages", "gemini")
 
@@ -74,7 +74,7 @@ def command(file: BinaryIO, as_json: bool, **options: Any) -> None:
     model: str | None = options["model"]
     dialect: DialectName | None = options["dialect"]
     body = file.read().removeprefix(BOM_UTF8)
-    settings = load(options["config"], os.environ)
+    settings = settings_to_read(options["config"])
     dialect = dialect or guess_dialect(body)
     outline = registry.get(dialect).outline(body)
     if model is not None or (dialect == "gemini" and not outline.model):
