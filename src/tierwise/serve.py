@@ -217,6 +217,11 @@ def end_in(seconds: float) -> None:
         timer.start()
 
 
+def url_of(host: str, port: int) -> str:
+    """Where a port of this process is asked; an IPv6 address stands in brackets."""
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
 def admission_of(most: int, redis: str | None) -> Admission:
     """Limits kept in this process, or with the other replicas in Valkey or Redis."""
     if redis is None:
@@ -299,7 +304,7 @@ async def _until_stopped(
     # A page of the dashboard that reckons in its thread may hold up the loop for so long at a time.
     sys.setswitchinterval(0.0005)
     running.app.ready = True
-    print(f"ready http://{running.host}:{running.port}", flush=True)
+    print("ready", url_of(running.host, running.port), flush=True)
     behind = [asyncio.create_task(_watch(running, environ)), asyncio.create_task(_roll(running))]
     await stop.wait()
     for task in behind:
@@ -342,7 +347,7 @@ def _first_key(running: Running) -> None:
     if running.ledger.list_keys():
         return
     _, secret = running.ledger.create_key("first")
-    url = f"http://{running.host}:{running.port}/v1/chat/completions"
+    url = url_of(running.host, running.port) + "/v1/chat/completions"
     catalog = running.gate.snapshot.catalog
     # Without a tier `auto` is refused, and the line is there to be copied.
     model = "auto" if catalog.tiers else next(iter(catalog.models), "auto")
@@ -382,13 +387,13 @@ def _control_plane(running: Running) -> Listening:
         settings=lambda: running.settings,
         loop=asyncio.get_running_loop(),
         local_token=running.local_token,
-        data_url=f"http://{running.host}:{running.port}",
+        data_url=url_of(running.host, running.port),
         lab=Laboratory(),
         db=running.options.db or running.settings.server.db,
     )
     listening = start(control, running.admin_host, running.admin_port)
     running.admin_port = listening.port
-    running.ledger.announce(f"http://{running.admin_host}:{listening.port}", running.local_token)
+    running.ledger.announce(url_of(running.admin_host, listening.port), running.local_token)
     return listening
 
 

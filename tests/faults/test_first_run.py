@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -249,3 +250,16 @@ def test_a_version_at_the_end_of_a_base_url_is_not_said_twice(
     assert [sent.path for sent in provider.sent] == [path]
     assert gateway.stop() == 0
     provider.close()
+
+
+def test_on_an_ipv6_address_what_is_printed_can_be_asked(tmp_path: Path) -> None:
+    toml = live.config("openai_chat", live.free_port(), extra='[server]\nhost = "::1"\nadmin_host = "::1"\n')
+    gateway = live.Gateway(tmp_path / "g", toml)
+    assert gateway.url == f"http://[::1]:{gateway.port}"
+    assert f"curl {gateway.url}/v1/chat/completions" in gateway.log.read_text()
+    with urllib.request.urlopen(f"{gateway.url}/readyz") as reply:
+        assert reply.status == 200
+    # By way of the control port, which the running server announced.
+    assert gateway.key().startswith("tw-")
+    assert gateway.command("dashboard").stdout.startswith("http://[::1]:")
+    assert gateway.stop() == 0

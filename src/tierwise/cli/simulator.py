@@ -70,7 +70,7 @@ async def _serve(host: str, port: int, setup: simulator.Setup) -> None:
             f"Cannot listen on {host}:{port}: {error.strerror}.", "Choose another --port."
         ) from error
     click.echo("simulated provider: nothing here comes from a real model", err=True)
-    click.echo(f"ready http://{host}:{running.port}")
+    click.echo(f"ready http://{f'[{host}]' if ':' in host else host}:{running.port}")
     await stop.wait()
     await running.drain(2.0)
     await running.close()
