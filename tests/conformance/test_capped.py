@@ -245,6 +245,27 @@ def test_a_block_that_would_cross_the_cap_is_closed_only_where_it_was_opened(wor
     assert told[-1]["type"] == "message_stop"
 
 
+def test_what_was_said_before_a_providers_error_arrives(world: World) -> None:
+    script = world.provider.script
+    error = b'data: {"error":{"message":"boom","type":"server_error","param":null,"code":null}}\n\n'
+
+    def failing(_sent: provider.Sent) -> Iterator[Any]:
+        yield provider.stream_head()
+        frames = list(chat(3))[:3]
+        yield provider.piece(b"".join(frames) + error)
+        yield provider.piece(b"")
+
+    world.provider.script = failing
+    try:
+        got = world.ask("openai_responses", "openai_chat", "3")
+    finally:
+        world.provider.script = script
+    told = [json.loads(line[6:]) for line in got.body.splitlines() if line.startswith(b"data: {")]
+    assert [each["sequence_number"] for each in told] == list(range(len(told)))
+    assert [each["type"] for each in told].count("response.output_text.delta") == 3
+    assert told[-1]["type"] == "response.failed"
+
+
 def test_a_capped_gemini_stream_tells_its_cost_and_ends_behind_its_row(world: World) -> None:
     got = world.ask("gemini", "gemini", "3", usage={"include": True})
     usage = json.loads(got.body.split(b"data: ")[-1])["usageMetadata"]

@@ -193,6 +193,8 @@ class _Capped:
                 return True
             self._follow(event)
             if isinstance(event, Failed):
+                if written and not self.same:  # what was said before it
+                    await self.reply.write(b"".join(written))
                 return await self._failed(frame, event)
             if isinstance(event, Ended):
                 await self._end(frame, b"".join(written), self.writer.write(event))
