@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import errno
 import logging
 import secrets
 import socket
 import sys
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tierwise.config import LOOPBACK
 from tierwise.errors import ConfigError
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("tierwise")
 _END_S = 5.0
+_BACKLOG = 64
+"""Connections that wait to be accepted; asyncio tries as many at once."""
 
 
 class Listening:
@@ -34,8 +38,7 @@ class Listening:
         self._thread.start()
 
     def stop(self) -> None:
-        """Ends it, and waits up to 5 s. To be called before the interpreter ends: an event loop written in C
-        that wakes up afterwards brings the process down."""
+        """Ends it, and waits up to 5 s."""
         self._ended = True
         if self._server is not None:
             self._server.should_exit = self._server.force_exit = True
@@ -53,20 +56,33 @@ class Listening:
             log_level="warning",
             access_log=False,
             lifespan="off",
-            # asyncio's own loop fills the log where no file descriptor is left to accept with.
-            loop="uvloop",
+            # One written in C that wakes up after the interpreter's end brings the process down.
+            loop="asyncio",
+            backlog=_BACKLOG,
             server_header=False,
             proxy_headers=False,
             timeout_keep_alive=30,
             limit_concurrency=200,
         )
-        self._server = uvicorn.Server(config)
+        server = self._server = uvicorn.Server(config)
+
+        async def serve() -> None:
+            asyncio.get_running_loop().set_exception_handler(_told)
+            await server.serve(sockets=[listener])
+
         if self._ended:
             return
         try:
-            self._server.run(sockets=[listener])
+            asyncio.run(serve())
         except Exception:  # recorded: in the log; the data plane goes on without its control plane
             log.exception("the control plane stopped")
+
+
+def _told(loop: asyncio.AbstractEventLoop, fault: dict[str, Any]) -> None:
+    error = fault.get("exception")
+    # asyncio tells of every connection it would have accepted; the data plane says once that none can be.
+    if not (isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE)):
+        loop.default_exception_handler(fault)
 
 
 def start(control: Control, host: str, port: int) -> Listening:
