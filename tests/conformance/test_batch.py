@@ -457,3 +457,25 @@ def test_results_are_sent_as_they_are_read(tmp_path: Path) -> None:
         assert most_memory(world.gateway) - before < 32 << 20
     assert world.gateway.stop() == 0
     world.simulator.stop()
+
+
+def test_a_batch_that_is_handed_in_twice_under_one_key_is_made_once(world: World) -> None:
+    body = {"model": "tier/haiku", "max_tokens": 40, "messages": [{"role": "user", "content": "Once."}]}
+    later = {"prefer": "return=minimal, respond-async; wait=10", "idempotency-key": "later"}
+    got = [live.post(world.gateway.port, CHAT, body, world.key, later) for _ in range(2)]
+    assert [each.status for each in got] == [202, 202]
+    assert got[0].json()["id"] == got[1].json()["id"]
+    assert got[1].headers["x-tierwise-replayed"] == "true"
+    other = live.post(world.gateway.port, CHAT, {**body, "max_tokens": 41}, world.key, later)
+    assert other.status == 422
+    client = world.openai()
+    named = {"idempotency-key": "batch"}
+    lines = [line("a")]
+    file = client.files.create(file=("in.jsonl", file_of(lines)), purpose="batch").id
+    terms: dict[str, Any] = {"input_file_id": file, "endpoint": CHAT, "completion_window": "24h"}
+    made = [client.batches.create(**terms, extra_headers=named) for _ in range(2)]
+    assert made[0].id == made[1].id
+    requests: Any = [{"custom_id": "a", "params": body}]
+    messages = world.anthropic().messages.batches
+    ids = {messages.create(requests=requests, extra_headers={"idempotency-key": "m"}).id for _ in range(2)}
+    assert len(ids) == 1

@@ -12,20 +12,20 @@ import hashlib
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import cast
+from typing import Protocol, TypeVar, cast
 
 import msgspec
 from msgspec import Struct
 
 from tierwise.clock import now_us
 from tierwise.errors import BadRequest, Unprocessable
-from tierwise.http1 import Block, Reply
+from tierwise.http1 import Block, Reply, Request
+from tierwise.nouns import Caller
 from tierwise.upstream import Header
 
 from .claims import SCRIPTS, Claims
 from .passing import Passing, pairs_of
 from .valkey import Away, Valkey
-from .walk import Walk
 
 KEEP_US = 24 * 3600 * 1_000_000
 MOST_BYTES = 64 << 20
@@ -34,8 +34,16 @@ _LARGEST = 2 << 20
 _LONGEST = 255
 _AGAIN = (b"x-tierwise-replayed", b"true")
 
-Answer = Callable[[Walk, Reply], Awaitable[bool]]
-"""Answers a Walk; whether it was answered whole."""
+
+class Sent(Protocol):
+    """What came, from whom: a Walk, or a visit to the desk of batches."""
+
+    caller: Caller
+    request: Request
+    body: bytes
+
+
+S = TypeVar("S", bound=Sent)
 
 
 class Told(Struct, array_like=True):
@@ -93,9 +101,11 @@ class Replays:
             await self._claims.close()
             await self._valkey.close()
 
-    async def once(self, walk: Walk, token: bytes, reply: Reply, answer: Answer) -> None:
-        """Answers `walk` by `answer`, or with what it was told before under this key. Raises Unprocessable
-        where the key came with another request."""
+    async def once(
+        self, walk: S, token: bytes, reply: Reply, answer: Callable[[S, Reply], Awaitable[bool]]
+    ) -> None:
+        """Answers `walk` by `answer`, which says whether it did so whole, or with what it was told before
+        under this key. Raises Unprocessable where the key came with another request."""
         if not 0 < len(token) <= _LONGEST:
             raise BadRequest(f"Idempotency-Key has {len(token)} bytes.", f"Send 1 to {_LONGEST}.")
         name, mark = (walk.caller.key.id, token), _mark(walk)
@@ -220,7 +230,7 @@ def _same(told: Told, mark: bytes) -> None:
         )
 
 
-def _mark(walk: Walk) -> bytes:
+def _mark(walk: Sent) -> bytes:
     """What makes a request the same: where it went and every byte of its body."""
     request = walk.request
     head = f"{request.path}?{request.query}\n".encode("utf-8", "surrogateescape")

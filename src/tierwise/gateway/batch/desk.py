@@ -4,7 +4,8 @@ own."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -22,6 +23,8 @@ from .paths import endpoint_of
 from .runner import Runner
 from .visit import Visit
 
+_MADE = (["batches"], ["messages", "batches"])
+"""Where a batch is made."""
 _AT_ONCE = 2
 """Bodies read at the same time: each may be as large as a file."""
 
@@ -54,6 +57,9 @@ class Desk:
             try:
                 async with self._reading:
                     visit.body = await request.body()
+                    if words in _MADE:
+                        await self._once(visit, reply, partial(_made, place, words))
+                        return
                     status, kind, body = await place.answer(visit, words)
             finally:
                 self._gate.admission.leave(caller.key)
@@ -65,28 +71,51 @@ class Desk:
     def takes_later(self, request: Request) -> bool:
         """Whether a call asks for a handle now and its answer later, and is one that can wait."""
         asked = (request.header(b"prefer") or b"").lower().split(b",")
-        return b"respond-async" in [each.strip() for each in asked] and bool(endpoint_of(request.path))
+        named = [each.partition(b";")[0].strip() for each in asked]
+        return b"respond-async" in named and bool(endpoint_of(request.path))
 
     async def later(self, request: Request, reply: Reply, surface: Dialect) -> None:
         """202 with a batch of this one call, in the caller's dialect. Raises TierwiseError."""
         caller = self._gate.callers.of(request)
         visit = Visit(request, caller, surface, {})
-        place = self._messages if surface.name == "anthropic_messages" else self._openai
         pending = self._gate.admission.enter(caller.key)
         if pending is not None:
             await pending
         try:
             visit.body = await request.body()
-            batch, told = await place.one(visit, endpoint_of(request.path))
+            await self._once(visit, reply, self._single)
         finally:
             self._gate.admission.leave(caller.key)
-        where = request.path.removesuffix(bare(request.path)) + f"{place.PATH}/{batch.id}"
+
+    async def _once(
+        self, visit: Visit, reply: Reply, answer: Callable[[Visit, Reply], Awaitable[bool]]
+    ) -> None:
+        """Answers a visit that makes a batch; one that is sent again under its Idempotency-Key makes none."""
+        token = visit.request.header(b"idempotency-key")
+        if token is None:
+            await answer(visit, reply)
+        else:
+            await self._gate.replays.once(visit, token, reply, answer)
+
+    async def _single(self, visit: Visit, reply: Reply) -> bool:
+        place = self._messages if visit.surface.name == "anthropic_messages" else self._openai
+        path = visit.request.path
+        batch, told = await place.one(visit, endpoint_of(path))
+        where = path.removesuffix(bare(path)) + f"{place.PATH}/{batch.id}"
         headers = [
             (b"content-type", b"application/json"),
             (b"location", where.encode("ascii", "replace")),
             (b"preference-applied", b"respond-async"),
         ]
         reply.send(202, headers, msgspec.json.encode(told))
+        return True
+
+
+async def _made(place: Messages | OpenAI, words: list[str], visit: Visit, reply: Reply) -> bool:
+    status, kind, body = await place.answer(visit, words)
+    assert isinstance(body, bytes)
+    writing.plain(reply, status, body, kind)
+    return True
 
 
 async def _in_pieces(reply: Reply, status: int, pieces: AsyncIterator[bytes], kind: bytes) -> None:
