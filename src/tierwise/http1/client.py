@@ -15,6 +15,7 @@ from tierwise.errors import BadHeader, UpstreamBroke, UpstreamRefused
 from tierwise.nouns.origin import Origin
 
 from .head import Block, Headers, header_block
+from .names import Names
 from .outbound import Outbound
 from .response import Response
 from .sweeper import Sweeper
@@ -75,6 +76,7 @@ class Pool:
         self._idle: dict[Origin, list[Outbound]] = {}
         self._open: set[Outbound] = set()
         self._hosts: dict[Origin, bytes] = {}
+        self._names = Names()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
 
@@ -174,13 +176,7 @@ class Pool:
             self._ssl.set_alpn_protocols(["http/1.1"])
         try:
             async with asyncio.timeout(call.connect_timeout_s):
-                _, outbound = await loop.create_connection(
-                    lambda: Outbound(origin, self, loop),
-                    origin.host,
-                    origin.port,
-                    ssl=self._ssl if secure else None,
-                    server_hostname=origin.host if secure else None,
-                )
+                outbound = await self._reach(origin, loop)
         except TimeoutError:
             raise UpstreamRefused("The provider did not accept a connection in time.") from None
         except ssl.SSLCertVerificationError as error:
@@ -196,4 +192,27 @@ class Pool:
             raise UpstreamRefused("The provider refused the connection.") from None
         if not outbound.lost:
             self._open.add(outbound)
+        return outbound
+
+    async def _reach(self, origin: Origin, loop: asyncio.AbstractEventLoop) -> Outbound:
+        """A connection to the first address of the host that takes one."""
+        *others, last = await self._names.addresses(origin.host)
+        for address in others:
+            try:
+                return await self._dial(origin, address, loop)
+            except ssl.SSLError:
+                raise
+            except OSError:
+                continue
+        return await self._dial(origin, last, loop)
+
+    async def _dial(self, origin: Origin, address: str, loop: asyncio.AbstractEventLoop) -> Outbound:
+        secure = origin.scheme == "https"
+        _, outbound = await loop.create_connection(
+            lambda: Outbound(origin, self, loop),
+            address,
+            origin.port,
+            ssl=self._ssl if secure else None,
+            server_hostname=origin.host if secure else None,
+        )
         return outbound
