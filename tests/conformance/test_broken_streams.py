@@ -77,6 +77,17 @@ def test_a_last_frame_may_lack_its_line_ends(world: Broken, source: str, caller:
 
 
 @pytest.mark.parametrize("caller", DIALECTS)
+@pytest.mark.parametrize("source", DIALECTS)
+def test_half_a_surrogate_pair_breaks_no_stream(world: Broken, source: str, caller: str) -> None:
+    """Some servers cut an emoji in two, as JSON allows and strict readers refuse."""
+    world.stream = b"".join(FRAMES[source](2)).replace(PIECE.encode(), rb"half \ud83d")
+    got = world.frames(caller, source)
+    assert any("half " in frame.data for frame in got)
+    assert any(word in got[-1].event + got[-1].data for word in ENDS)
+    assert world.gateway.closes()[-1]["outcome"] == "ok"
+
+
+@pytest.mark.parametrize("caller", DIALECTS)
 @pytest.mark.parametrize("source", ["openai_chat", "anthropic_messages"])
 def test_a_large_picture_or_document_breaks_no_stream(world: Broken, source: str, caller: str) -> None:
     *frames, last = FRAMES[source](1)

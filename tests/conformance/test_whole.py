@@ -47,6 +47,14 @@ def test_a_stream_as_a_whole_reply(row: Row, code: str) -> None:
     assert answer_of(events_of(answer)) == answer
 
 
+@pytest.mark.parametrize("code", CODES)
+def test_half_a_surrogate_pair_voids_no_answer(code: str) -> None:
+    row = next(row for row in ANSWERS if row.feature == "ended: at the output limit")
+    raw = json.dumps(reply(row, code)).replace('"hi"', r'"half \ud83d"')
+    answer = registry.get(CODES[code]).read_answer(raw.encode())
+    assert "half \ufffd" in str(answer)
+
+
 def test_a_stream_without_its_end_is_no_answer() -> None:
     assert answer_of([BlockStart(0, "text"), Delta(0, "half"), Finished("stop")]) is None
 

@@ -11,6 +11,7 @@ import msgspec
 
 from ..errors import UpstreamBroke
 from ..nouns import Ended, Event
+from . import lax
 
 Piece = TypeVar("Piece")
 
@@ -74,7 +75,7 @@ class PieceReader(ABC, Generic[Piece]):
 def whole_reply(body: bytes) -> dict[str, Any]:
     """The object that a whole reply is. UpstreamBroke when it is none."""
     try:
-        whole = msgspec.json.decode(body)
+        whole = lax.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UpstreamBroke("The provider's reply is not valid JSON.") from error
     if not isinstance(whole, dict):

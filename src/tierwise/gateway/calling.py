@@ -16,6 +16,7 @@ import msgspec
 from msgspec.structs import replace
 
 from tierwise.clock import tick_us
+from tierwise.dialects import lax
 from tierwise.dialects.base import Dialect, StreamReader, Tap
 from tierwise.dialects.spans import overrule, strip_within
 from tierwise.dialects.whole import events_of
@@ -483,14 +484,11 @@ def refuse_false_success(live: Live, body: bytes) -> None:
     """Raises when a reply of status 200 is no reply: not JSON, or an error object (some aggregators answer
     so)."""
     try:
-        fields = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+        fields = lax.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise UpstreamBroke("The provider's reply is not valid JSON.") from None
-    error = fields.get("error")
-    if (
-        error is not None
-        and bytes(error) != b"null"
-        and not fields.keys() & {"choices", "content", "output", "data"}
-    ):
+    if not isinstance(fields, dict):
+        raise UpstreamBroke("The provider's reply is not a JSON object.")
+    if fields.get("error") is not None and not fields.keys() & {"choices", "content", "output", "data"}:
         headers = {n.decode("latin1"): v.decode("latin1") for n, v in live.response.headers}
         raise live.entry.deployment.dialect.read_error(502, headers, body)

@@ -3,7 +3,6 @@ message batches."""
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, Protocol, TypeVar
@@ -11,6 +10,7 @@ from typing import Any, Literal, Protocol, TypeVar
 import msgspec
 from msgspec import Raw, Struct
 
+from tierwise.dialects import lax
 from tierwise.errors import UpstreamBroke
 from tierwise.http1 import Call, Pool
 
@@ -358,18 +358,7 @@ def _lines(raw: bytes, shape: type[T]) -> Iterator[T]:
         try:
             yield msgspec.json.decode(line, type=shape)
         except (msgspec.DecodeError, RecursionError):
-            yield _decoded(_mended(line), shape)
-
-
-def _mended(line: bytes) -> bytes:
-    """A line with what is no strict JSON and yet written by many: half a surrogate pair, NaN. One row must
-    not keep all others from being read."""
-    try:
-        value = json.loads(line, parse_constant=lambda _: None)
-    except (ValueError, RecursionError):
-        return line
-    text = json.dumps(value, ensure_ascii=False)
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()
+            yield _decoded(lax.mended(line), shape)
 
 
 def _decoded(raw: bytes, shape: type[T]) -> T:

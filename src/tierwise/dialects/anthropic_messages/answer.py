@@ -24,6 +24,7 @@ from ...nouns import (
     ToolResult,
     Usage,
 )
+from .. import lax
 from ..base import Written
 from ..citations import own
 from ..losses import Losses
@@ -62,7 +63,7 @@ TOP_LEVEL = frozenset(("type", "role", *_Message.__struct_fields__))
 def read_answer(body: bytes) -> Answer:
     """A whole reply. UpstreamBroke when it is not a message."""
     try:
-        whole = msgspec.json.decode(body, type=dict[str, Any])
+        whole = lax.decode(body)
         message = msgspec.convert(whole, _Message)
         parts = read_blocks(message.content, answer=True)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, BadRequest) as error:

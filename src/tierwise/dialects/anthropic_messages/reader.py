@@ -26,6 +26,7 @@ from ...nouns import (
     ToolCall,
     UsageSeen,
 )
+from .. import lax
 from ..extras import Extras
 from ..pieces import PieceReader, object_of, string_of
 from ..sse import Frame, Parser
@@ -68,7 +69,7 @@ class Reader(PieceReader[Frame]):
         if self._over or frame.data == "[DONE]":
             return
         try:
-            event = msgspec.json.decode(frame.data, type=dict[str, Any])
+            event = lax.decode(frame.data)
             if not isinstance(event.get("index", 0), int):
                 raise TypeError("index")
             self._event(str(event.get("type") or frame.event), event, events)

@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from ...errors import UpstreamStatus
 from ...nouns import Usage
+from .. import lax
 from ..sse import MAX_FRAME
 from .errors import failed
 from .usage import WireUsage, merged, usage_of
@@ -119,14 +120,20 @@ class Tap:
 
     def _told(self, head: bytes, body: bytes) -> None:
         try:
-            if b"message_start" in head:
-                self._started(_START.decode(body).message or _Message())
-            elif b"message_delta" in head:
-                self._used(_DELTA.decode(body).usage)
-            elif b"message_stop" not in head:
-                self._other(body)
+            self._read(head, body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            self.malformed = True
+            try:
+                self._read(head, lax.mended(body))
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                self.malformed = True
+
+    def _read(self, head: bytes, body: bytes) -> None:
+        if b"message_start" in head:
+            self._started(_START.decode(body).message or _Message())
+        elif b"message_delta" in head:
+            self._used(_DELTA.decode(body).usage)
+        elif b"message_stop" not in head:
+            self._other(body)
 
     def _started(self, message: _Message) -> None:
         self.model = message.model

@@ -35,6 +35,7 @@ from ...nouns import (
     Usage,
     UsageSeen,
 )
+from .. import lax
 from ..extras import Extras
 from ..pieces import PieceReader
 from ..whole import odd_first
@@ -102,7 +103,7 @@ class Reader(PieceReader[bytes]):
         if self._over or not text.strip() or text.strip() == b"[DONE]":
             return
         try:
-            chunk = msgspec.json.decode(text)
+            chunk = lax.decode(text)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise UpstreamBroke("The provider sent a stream frame that is not valid JSON.") from error
         if not isinstance(chunk, dict):

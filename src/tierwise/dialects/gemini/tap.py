@@ -15,6 +15,7 @@ from msgspec import Raw, Struct, field
 
 from ...errors import UpstreamBroke, UpstreamStatus
 from ...nouns import Usage
+from .. import lax
 from .errors import read_error_object
 from .frames import LIMIT, Objects
 from .usage import Grounding, WireUsage, searches_of, usage_of
@@ -167,8 +168,11 @@ class Tap:
             self._odd(text)
             return
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            self.malformed = True
-            return
+            found = lax.again(_CHUNK, text)
+            if found is None:
+                self.malformed = True
+                return
+            chunk = found
         if chunk.error:
             self.error = read_error_object(chunk.error, 0)
             return

@@ -29,7 +29,7 @@ from ...nouns import (
     ToolCall,
     UsageSeen,
 )
-from .. import sse
+from .. import lax, sse
 from ..extras import Extras
 from ..logprobs import read_logprobs
 from ..members import json_text
@@ -42,7 +42,6 @@ from .messages import signature_in
 from .usage import from_object
 
 Prose = Literal["text", "thinking", "refusal"]
-_DECODER = msgspec.json.Decoder()
 _KNOWN_CHUNK = KNOWN.union(LISTS)
 _KNOWN_DELTA = frozenset(
     ("role", "content", "refusal", "reasoning", "reasoning_content", "annotations", "tool_calls")
@@ -103,7 +102,7 @@ class ChatReader(PieceReader[sse.Frame]):
             events.append(Ended())
             return
         try:
-            chunk = _DECODER.decode(data)
+            chunk = lax.decode(data)
         except (msgspec.DecodeError, RecursionError) as error:
             raise UpstreamBroke("The provider sent a stream frame that is not valid JSON.") from error
         if not isinstance(chunk, dict):

@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from ...errors import UpstreamStatus
 from ...nouns import Usage
+from .. import lax
 from ..sse import MAX_FRAME, LineSearch
 from .errors import read_error_object
 from .usage import Wire, from_object, from_wire
@@ -119,14 +120,17 @@ class ChatTap:
             self._strange(text)
             return
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            self.malformed = True
-            return
+            found = lax.again(_CHUNK, text)
+            if found is None:
+                self.malformed = True
+                return
+            chunk = found
         if self.model is None and chunk.model:
             self.model = chunk.model
         if chunk.service_tier:
             self._tier = chunk.service_tier
         if chunk.error or self._named:
-            self._failed(chunk.error or _ANY.decode(text))
+            self._failed(chunk.error or lax.decode(text))
         wire = chunk.usage
         for choice in chunk.choices or ():
             wire = wire or choice.usage  # Moonshot puts it into the choice

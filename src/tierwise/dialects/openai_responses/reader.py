@@ -33,7 +33,7 @@ from ...nouns import (
     UsageSeen,
 )
 from ...nouns.answer import BlockKind
-from .. import sse
+from .. import lax, sse
 from ..extras import Extras
 from ..logprobs import tokens_of
 from ..pieces import PieceReader, string_of
@@ -45,7 +45,6 @@ from .items import kind_of, read_call
 from .names import NAME
 from .tools import Offered
 
-_DECODER = msgspec.json.Decoder(dict[str, Any])
 _NOWHERE = Offered((), {})
 _TERMINAL = ("response.completed", "response.incomplete", "response.failed", "response.cancelled")
 
@@ -84,7 +83,7 @@ class Reader(PieceReader[sse.Frame]):
         if self._over or not frame.data.strip() or frame.data.strip() == "[DONE]":
             return
         try:
-            event = _DECODER.decode(frame.data)
+            event = lax.decode(frame.data)
             kind = text_of(event.get("type")) or frame.event
             self._event(kind, event, events)
         except (

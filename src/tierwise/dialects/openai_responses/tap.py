@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from ...errors import UpstreamStatus
 from ...nouns import Usage
+from .. import lax
 from .errors import failed
 from .usage import Response, usage_of
 
@@ -22,7 +23,6 @@ _LIMIT = 32 << 20
 _END = re.compile(rb"\r\n\r\n|\n\n|\r\r")
 _KIND = re.compile(rb'(?:\A|[\r\n])(?:event: ?([\w.]+)|data: ?\{"type": ?"([\w.]+)")')
 _DELTA = re.compile(rb'"delta"\s*:\s*"((?:[^"\\]|\\.)*)"')
-_ANY = msgspec.json.Decoder()
 
 
 class _Event(Struct):
@@ -109,8 +109,11 @@ class Tap:
         except msgspec.ValidationError:
             event = _Event()
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            self.malformed = True
-            return
+            found = lax.again(_EVENT, text)
+            if found is None:
+                self.malformed = True
+                return
+            event = found
         kind, response = (event.type or "").encode(), event.response
         if not kind and (match := _KIND.search(frame)) is not None:
             kind = match[1] or b""
@@ -118,7 +121,7 @@ class Tap:
             self.model = response.model or self.model
             self.usage = usage_of(response) or self.usage
         if kind == b"error":
-            self.error = failed(_ANY.decode(text))
+            self.error = failed(lax.decode(text))
         elif kind == b"response.failed":
             self.error = failed(response.error if response is not None else None)
         elif kind in _DONE:
