@@ -83,7 +83,7 @@ class PriceRow(Struct, frozen=True):
     """
 
     model: str
-    """`provider/model`, or a model id at whatever provider."""
+    """`provider/model`, or an id alone: at every provider that lists it."""
     input: Decimal | None = None
     """Fresh input tokens, USD per million."""
     output: Decimal | None = None
@@ -114,7 +114,7 @@ class ModelRow(Struct, frozen=True):
     """`[[model]]`: what you know of a model's abilities; outranks the built-in table, key by key."""
 
     name: str
-    """`provider/model`, or a model id at whatever provider."""
+    """`provider/model`, or an id alone: at every provider that lists it."""
     vision: bool | None = None
     """Whether it takes images."""
     documents: bool | None = None
