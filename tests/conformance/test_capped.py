@@ -272,6 +272,26 @@ def test_a_capped_gemini_stream_tells_its_cost_and_ends_behind_its_row(world: Wo
     assert usage["cost"] == world.row(got)["cost_pico"] / 1e12
 
 
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_a_frame_that_comes_in_two_halves_passes_whole(world: World, dialect: DialectName) -> None:
+    script, whole = world.provider.script, b"".join(FRAMES[dialect](3))
+    half = whole.index(PIECE.encode(), whole.index(PIECE.encode()) + 1)
+
+    def split(_sent: provider.Sent) -> Iterator[Any]:
+        yield provider.stream_head()
+        yield provider.piece(whole[:half])
+        yield 0.05
+        yield provider.piece(whole[half:])
+        yield provider.piece(b"")
+
+    world.provider.script = split
+    try:
+        got = world.ask(dialect, dialect, "3")
+    finally:
+        world.provider.script = script
+    assert got.body == whole
+
+
 def test_what_cannot_fit_is_refused_before_anything_is_sent(world: World) -> None:
     before = len(world.provider.sent)
     dear = world.ask("openai_chat", "openai_chat", "3", max_tokens=4000)

@@ -165,7 +165,7 @@ class _Capped:
             for group in () if self.same else _pieces(self.live.events):
                 if await self._take(b"", group):
                     return
-            waiting = self.live.head + self.live.held
+            waiting = self.live.head + self.live.rest + self.live.held
             while True:
                 for frame in (pieces := Frames(waiting)):
                     if await self._take(frame, self.reader.feed(frame)):

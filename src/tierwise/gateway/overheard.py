@@ -26,7 +26,7 @@ class Overheard:
         self._answer = live.answer
         self._stream: _Listening | None = None
         if live.tap is not None:
-            self._stream = _Listening(live.tap, [live.head, live.held])
+            self._stream = _Listening(live.tap, [live.head, live.rest, live.held])
             live.tap = cast(Tap, self._stream)
         elif live.reader is not None:
             self._stream = _Listening(live.reader, list(live.events))
