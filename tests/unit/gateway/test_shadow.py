@@ -142,7 +142,15 @@ class World:
         deployment = self.snapshot.deployment(self.snapshot.catalog.tiers[tier].model)
         entry = SimpleNamespace(deployment=deployment, candidate=Candidate(deployment.name, tier))
         return SimpleNamespace(
-            entry=entry, body=body_of(text), answer=None, tap=None, reader=None, head=b"", held=b"", events=[]
+            entry=entry,
+            body=body_of(text),
+            answer=None,
+            tap=None,
+            reader=None,
+            head=b"",
+            rest=b"",
+            held=b"",
+            events=[],
         )
 
     async def serve(self, text: str = "Billing", walk: Walk | None = None, **named: str) -> bool:
