@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -142,9 +143,11 @@ def test_a_tier_whose_model_another_provider_has_is_left(tmp_path: Path) -> None
     more += live.config("openai_chat", spare.port).replace('"agg"', '"spare"')
     world = World(tmp_path / "w", more=more)
     key, model = world.gateway.key(), "agg/anthropic/claude-haiku-4"
-    for _ in range(8):
-        body = {"model": model, "messages": [{"role": "user", "content": "fail"}], "max_tokens": 9}
-        live.post(world.gateway.port, "/v1/chat/completions", body, key)
+    body = {"model": model, "messages": [{"role": "user", "content": "fail"}], "max_tokens": 9}
+    with ThreadPoolExecutor(8) as callers:
+        list(
+            callers.map(lambda _: live.post(world.gateway.port, "/v1/chat/completions", body, key), range(8))
+        )
     text = world.get("/").body.decode()
     assert "is not being called" in text
     assert "Others answer meanwhile." in text

@@ -140,10 +140,7 @@ class PostgresKeeper:
             selector.register(self._ear, selectors.EVENT_READ)
             if database is not None:
                 selector.register(database.fileno(), selectors.EVENT_READ)
-            selector.select(seconds)
-        if database is not None and not self._stopped:
-            for _ in database.notifies(timeout=0):
-                pass
+            selector.select(seconds)  # what came is read with the next query's answer
 
 
 def sweep_dead(database: Database, lease_s: float) -> int:

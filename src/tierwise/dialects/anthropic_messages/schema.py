@@ -30,7 +30,7 @@ def fitted(schema: Any) -> Any:
 
 def _fit(schema: Schema) -> Schema:
     told = {name: schema.pop(name) for name in _UNTAKEN if name in schema}
-    if schema.get("format", "date") not in _FORMATS:
+    if str(schema.get("format", "date")) not in _FORMATS:
         told["format"] = schema.pop("format")
     if schema.get("minItems", 0) not in (0, 1):
         told["minItems"] = schema.pop("minItems")

@@ -67,10 +67,12 @@ def _complete(part: Schema) -> Schema:
 
 
 def _follows(part: Schema) -> bool:
-    if not _UNTAKEN.isdisjoint(part) or part.get("format", "date") not in _FORMATS:
+    if not _UNTAKEN.isdisjoint(part) or str(part.get("format", "date")) not in _FORMATS:
         return False
     if "$ref" in part and len(part) > 1:
         return False
-    properties, required = part.get("properties") or {}, part.get("required") or ()
-    closed = part.get("additionalProperties") is False and set(properties) <= set(required)
+    properties, required = part.get("properties") or {}, part.get("required") or []
+    if not isinstance(properties, dict) or not isinstance(required, list):
+        return False
+    closed = part.get("additionalProperties") is False and all(name in required for name in properties)
     return closed or not (says_object(part) or properties)
