@@ -22,9 +22,10 @@ unit: setup
 	$(BIN)/python -m pytest tests/unit -n auto --maxprocesses 4 \
 	  -p no:schemathesis -p no:anyio -p no:hypothesispytest
 
+# Most tests wait for processes more than they compute: four at a time, also on two cores.
 test: setup
 	PYTHON=$(PYTHON) sh scripts/clients.sh python
-	$(BIN)/python -m pytest tests -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder \
+	$(BIN)/python -m pytest tests -n 4 --dist loadfile --no-loadscope-reorder \
 	  --ignore=tests/clients/node --ignore=tests/clients/cli
 
 test-clients: setup
