@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -162,6 +163,16 @@ def read(surface: DialectName, body: bytes) -> tuple[str, list[Any]]:
     return "".join(e.text for e in events if hasattr(e, "text") and hasattr(e, "index")), events
 
 
+@contextmanager
+def scripted(world: World, script: provider.Script) -> Iterator[None]:
+    """The provider answers by `script` for a while."""
+    usual, world.provider.script = world.provider.script, script
+    try:
+        yield
+    finally:
+        world.provider.script = usual
+
+
 @pytest.mark.parametrize("served", DIALECTS)
 @pytest.mark.parametrize("surface", DIALECTS)
 @pytest.mark.parametrize("words", [f"{PIECES}", f"{PIECES} at once"], ids=["paced", "at-once"])
@@ -224,7 +235,6 @@ def test_a_stream_below_its_cap_is_whole(world: World, surface: DialectName, ser
 
 
 def test_a_block_that_would_cross_the_cap_is_closed_only_where_it_was_opened(world: World) -> None:
-    script = world.provider.script
     call = {"functionCall": {"name": "look", "args": {"word": PIECE * PIECES}}}
 
     def calling(_sent: provider.Sent) -> Iterator[Any]:
@@ -234,11 +244,8 @@ def test_a_block_that_would_cross_the_cap_is_closed_only_where_it_was_opened(wor
             yield provider.piece(b"data: " + json.dumps(frame).encode() + b"\r\n\r\n")
         yield provider.HANG
 
-    world.provider.script = calling
-    try:
+    with scripted(world, calling):
         got = world.ask("anthropic_messages", "gemini", "1")
-    finally:
-        world.provider.script = script
     told = [json.loads(line[6:]) for line in got.body.splitlines() if line.startswith(b"data: {")]
     places = {kind: [each["index"] for each in told if each["type"] == kind] for kind in BLOCKS}
     assert places["content_block_start"] == places["content_block_stop"] == [0, 1]
@@ -246,7 +253,6 @@ def test_a_block_that_would_cross_the_cap_is_closed_only_where_it_was_opened(wor
 
 
 def test_what_was_said_before_a_providers_error_arrives(world: World) -> None:
-    script = world.provider.script
     error = b'data: {"error":{"message":"boom","type":"server_error","param":null,"code":null}}\n\n'
 
     def failing(_sent: provider.Sent) -> Iterator[Any]:
@@ -255,11 +261,8 @@ def test_what_was_said_before_a_providers_error_arrives(world: World) -> None:
         yield provider.piece(b"".join(frames) + error)
         yield provider.piece(b"")
 
-    world.provider.script = failing
-    try:
+    with scripted(world, failing):
         got = world.ask("openai_responses", "openai_chat", "3")
-    finally:
-        world.provider.script = script
     told = [json.loads(line[6:]) for line in got.body.splitlines() if line.startswith(b"data: {")]
     assert [each["sequence_number"] for each in told] == list(range(len(told)))
     assert [each["type"] for each in told].count("response.output_text.delta") == 3
@@ -274,7 +277,7 @@ def test_a_capped_gemini_stream_tells_its_cost_and_ends_behind_its_row(world: Wo
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_a_frame_that_comes_in_two_halves_passes_whole(world: World, dialect: DialectName) -> None:
-    script, whole = world.provider.script, b"".join(FRAMES[dialect](3))
+    whole = b"".join(FRAMES[dialect](3))
     half = whole.index(PIECE.encode(), whole.index(PIECE.encode()) + 1)
 
     def split(_sent: provider.Sent) -> Iterator[Any]:
@@ -284,11 +287,8 @@ def test_a_frame_that_comes_in_two_halves_passes_whole(world: World, dialect: Di
         yield provider.piece(whole[half:])
         yield provider.piece(b"")
 
-    world.provider.script = split
-    try:
+    with scripted(world, split):
         got = world.ask(dialect, dialect, "3")
-    finally:
-        world.provider.script = script
     assert got.body == whole
 
 
@@ -308,19 +308,14 @@ def test_what_cannot_fit_is_refused_before_anything_is_sent(world: World) -> Non
 
 
 def test_a_provider_that_breaks_off_below_the_cap_is_told_as_ever(world: World) -> None:
-    script = world.provider.script
-
     def broken(sent: provider.Sent) -> Iterator[Any]:
         yield provider.stream_head()
         for frame in list(chat(5))[:4]:
             yield provider.piece(frame)
         yield provider.RESET
 
-    world.provider.script = broken
-    try:
+    with scripted(world, broken):
         got = world.ask("openai_chat", "openai_chat", "5")
-    finally:
-        world.provider.script = script
     assert b'"error"' in got.body
     assert b"[DONE]" not in got.body
     assert (world.row(got)["outcome"], world.row(got)["error"]) == ("truncated", "upstream_broke")

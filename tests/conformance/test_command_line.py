@@ -10,6 +10,11 @@ from pathlib import Path
 import pytest
 
 
+def ran(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    """What a command that was begun in `folder` said."""
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+
+
 @pytest.mark.parametrize("command", [["verdict", "--counts", "90,1,3,6"], ["models"]])
 def test_a_terminal_that_is_not_utf_8_ends_no_command(command: list[str]) -> None:
     done = subprocess.run(
@@ -37,13 +42,7 @@ def test_a_full_disk_is_said_in_one_sentence() -> None:
 
 def test_a_file_nested_without_end_is_said_in_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "deep.json").write_text('{"a":' * 50_000)
-    done = subprocess.run(
-        [sys.executable, "-m", "tierwise", "policy", "apply", "deep.json", "--yes"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = ran(tmp_path, sys.executable, "-m", "tierwise", "policy", "apply", "deep.json", "--yes")
     assert (done.returncode, done.stderr.count("\n")) == (1, 1), done.stderr
     assert "nested too deep" in done.stderr
 
@@ -59,13 +58,7 @@ def test_a_file_nested_without_end_is_said_in_one_sentence(tmp_path: Path) -> No
 )
 def test_no_number_is_wrong_usage(tmp_path: Path, command: list[str]) -> None:
     (tmp_path / "suite.csv").write_text("input,target\na,b\n")
-    done = subprocess.run(
-        [sys.executable, "-m", "tierwise", *command],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = ran(tmp_path, sys.executable, "-m", "tierwise", *command)
     assert done.returncode == 2, done.stderr
     assert command[-2] in done.stderr
 
@@ -73,12 +66,6 @@ def test_no_number_is_wrong_usage(tmp_path: Path, command: list[str]) -> None:
 def test_a_working_folder_that_is_gone_is_said_in_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "gone").mkdir()
     script = 'cd gone && rmdir ../gone && exec "$0" -m tierwise keys list'
-    done = subprocess.run(
-        ["/bin/sh", "-c", script, sys.executable],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = ran(tmp_path, "/bin/sh", "-c", script, sys.executable)
     assert (done.returncode, done.stderr.count("\n")) == (1, 1), done.stderr
     assert "The folder you are in is gone" in done.stderr

@@ -9,10 +9,9 @@ from collections.abc import Iterable
 
 from msgspec import Struct
 
-from .draws import HOLDOUT, Arm, Arms, Draws
+from .draws import Arms, Draws
 from .settled import Settled
 
-__all__ = ["FAILED", "HOLDOUT", "SERVED", "Arm", "Arms", "Baseline", "Savings", "savings"]
 SERVED = ("call", "batch")
 FAILED = "failed attempts"
 """What they cost is overhead under that name."""

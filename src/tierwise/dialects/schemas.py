@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 Schema = dict[str, Any]
+FORMATS = frozenset(("date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid"))
+"""Formats of a text that OpenAI and Anthropic both enforce."""
 _NAMED = ("properties", "$defs", "definitions", "patternProperties", "dependentSchemas")
 _LISTED = ("anyOf", "oneOf", "allOf", "prefixItems")
 _SINGLE = (

@@ -366,13 +366,12 @@ def same_dialect(walk: Walk, deployment: Deployment, ask: Ask | None) -> bytes:
     dialect, model = deployment.dialect, deployment.model
     foreign = ask is not None or (walk.outline.thinking_history and _FOREIGN.search(walk.body) is not None)
     assert walk.route is not None
-    body = b""
-    if foreign or (walk.route.how != "pinned" and _degrades(model.abilities)):
-        written = dialect.write_request(ask or walk.ask(), model)
-        if written.losses:
-            walk.losses += written.losses
-            body = written.body
-    if not body:
+    anew = foreign or (walk.route.how != "pinned" and _degrades(model.abilities))
+    written = dialect.write_request(ask or walk.ask(), model) if anew else None
+    if written is not None and written.losses:
+        walk.losses += written.losses
+        body = written.body
+    else:
         body = dialect.replace_model(walk.body, model.id)
         if walk.outline.fallback or walk.outline.preference:
             body = dialect.strip(body, ("provider",))

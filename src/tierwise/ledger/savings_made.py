@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from ..costing.savings import FAILED, HOLDOUT, SERVED, Baseline, Savings
+from ..costing.draws import HOLDOUT
+from ..costing.savings import FAILED, SERVED, Baseline, Savings
 from .periods import FOREVER_US
 from .rollup import AT, Tally
 from .rollup_read import Sums, Wanted

@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from tierwise.costing.savings import Arm
+from tierwise.costing.draws import Arm
 from tierwise.judging.held import caused
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from ..schemas import Schema, rewritten, says_object
+from ..schemas import FORMATS, Schema, rewritten, says_object
 
 _UNTAKEN = (
     "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "minLength", "maxLength",
@@ -15,9 +15,7 @@ _UNTAKEN = (
     "maxProperties", "patternProperties", "propertyNames", "unevaluatedProperties", "dependentRequired",
     "dependentSchemas", "not", "if", "then", "else",
 )  # fmt: skip
-_FORMATS = frozenset(
-    ("date-time", "time", "date", "duration", "email", "hostname", "uri", "ipv4", "ipv6", "uuid")
-)
+_FORMATS = FORMATS | {"uri"}
 # Looking around, word boundaries and back references.
 _PATTERN = re.compile(r"\(\?[=!<]|\\[bB1-9]")
 

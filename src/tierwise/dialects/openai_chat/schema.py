@@ -8,23 +8,11 @@ import msgspec
 
 from ...nouns import Ask
 from ..losses import Losses
-from ..schemas import Schema, parts_of, rewritten, says_object
+from ..schemas import FORMATS, Schema, parts_of, rewritten, says_object
 
 _UNTAKEN = frozenset(
-    (
-        "allOf",
-        "oneOf",
-        "not",
-        "if",
-        "then",
-        "else",
-        "dependentRequired",
-        "dependentSchemas",
-        "patternProperties",
-    )
-)
-_FORMATS = frozenset(
-    ("date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid")
+    ("allOf", "oneOf", "not", "if", "then", "else", "dependentRequired", "dependentSchemas",
+     "patternProperties")
 )  # fmt: skip
 
 
@@ -67,7 +55,7 @@ def _complete(part: Schema) -> Schema:
 
 
 def _follows(part: Schema) -> bool:
-    if not _UNTAKEN.isdisjoint(part) or str(part.get("format", "date")) not in _FORMATS:
+    if not _UNTAKEN.isdisjoint(part) or str(part.get("format", "date")) not in FORMATS:
         return False
     if "$ref" in part and len(part) > 1:
         return False

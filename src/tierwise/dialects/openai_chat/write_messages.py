@@ -24,6 +24,7 @@ from ..losses import Losses
 from ..marks import surplus
 from ..reminders import reminder
 from .fields import LEGACY_ID, NAME, cache_breakpoints, document_name, openai_model
+from .schema import ours
 
 Wire = dict[str, Any]
 
@@ -308,7 +309,7 @@ class MessageWriter:
         if part.detail not in ("", "auto"):
             self._losses.add("media.detail", part.detail)
         if part.source == "file_id":
-            if not self._ask.dialect.startswith("openai"):
+            if not ours(self._ask):
                 self._losses.add("media.file_id", part.kind)
                 return None
             file: Wire = {"file_id": part.value}

@@ -26,7 +26,7 @@ from ..citations import own
 from ..losses import Losses
 from ..marks import surplus
 from ..reminders import reminder
-from .from_chat import cache_breakpoints, document_name, openai_model
+from .from_chat import cache_breakpoints, document_name, openai_model, ours
 from .names import NAME, Wire, fitted, places
 from .parts import AUDIO
 
@@ -275,7 +275,7 @@ class TurnWriter:
         self._marked.append(wire)
 
     def _media(self, part: Media) -> Wire | None:
-        if part.source == "file_id" and not self._ask.dialect.startswith("openai"):
+        if part.source == "file_id" and not ours(self._ask):
             self._losses.add("media.file_id", part.kind)
             return None
         if part.name and part.kind != "document":
