@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import stat
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from postgres import PLACES, Postgres, postgres  # noqa: F401  a fixture
+from tierwise.batches.engine import open_engine
+from tierwise.cli import ledger_backup
 from tierwise.errors import BadRequest, ConfigError, StoreError
 from tierwise.ledger import Ledger, open_ledger, read_ledger
 from tierwise.ledger.backup import back_up
+from tierwise.ledger.migrations import MIGRATIONS, migrate, version
 from tierwise.nouns import Budget
 from unit.ledger.made import closed, opened
 
@@ -72,6 +78,38 @@ async def test_nothing_is_overwritten_and_what_is_wrong_is_told(tmp_path: Path) 
         back_up("postgres://user:hunter2@host/db", tmp_path / "other.db")
     assert "pg_dump" in refused.value.sentence()
     assert "hunter2" not in refused.value.sentence()
+
+
+async def test_a_ledger_is_copied_before_an_upgrade_changes_its_shape(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "l.db", isolation_level=None)) as before:
+        migrate(before, MIGRATIONS[:1])
+    back_up(f"sqlite:///{tmp_path}/l.db", tmp_path / "copy.db")
+    with closing(sqlite3.connect(tmp_path / "copy.db")) as copy:
+        assert version(copy) == 1
+    restored = open_ledger(f"sqlite:///{tmp_path}/copy.db", {})
+    await calls(restored, "after", 3)
+    await restored.shutdown()
+    assert read_ledger(f"sqlite:///{tmp_path}/copy.db").verify() == []
+    with closing(sqlite3.connect(tmp_path / "notes.db")) as other:
+        other.execute("CREATE TABLE notes (words TEXT)")
+    with pytest.raises(StoreError, match="another program"):
+        back_up(f"sqlite:///{tmp_path}/notes.db", tmp_path / "other.db")
+    assert not (tmp_path / "other.db").exists()
+
+
+def test_batches_are_copied_with_the_ledger(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/l.db"
+    asyncio.run(open_ledger(url, {}).shutdown())
+    engine = open_engine(url)
+    with engine.transaction() as database:
+        database.run("INSERT INTO batch_jobs VALUES ('job_1', 'batch_1', 'p', 'm', 1, 'made', 'up', '')")
+    done = CliRunner().invoke(ledger_backup.command, [str(tmp_path / "copy.db"), "--db", url])
+    engine.close()
+    assert done.exit_code == 0, done.output
+    copied = open_engine(f"sqlite:///{tmp_path}/copy.db")
+    with copied.transaction() as database:
+        assert database.run("SELECT id FROM batch_jobs") == [("job_1",)]
+    copied.close()
 
 
 async def test_a_dump_of_postgres_restores_to_a_ledger_that_holds_and_goes_on(

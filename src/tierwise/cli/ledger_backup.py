@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from ..ledger.backup import back_up
+from ..batches.engine import file_of
+from ..ledger.backup import back_up, copy_database
 from .ledger import database_options, database_url
 
 
@@ -14,6 +15,15 @@ from .ledger import database_options, database_url
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 @database_options
 def command(file: Path, db: str | None, config: Path | None) -> None:
-    """Copy a SQLite ledger to FILE, at one instant, with the server up or down. FILE must not exist yet."""
-    last = back_up(database_url(db, config), file)
+    """Copy a SQLite ledger to FILE, at one instant, with the server up or down. FILE must not exist yet.
+
+    Where batches are kept, they are copied too, beside FILE: backup.db and backup-batches.db.
+    """
+    url = database_url(db, config)
+    # The ledger first: of a call made between the two copies the batches know, so that none is made again.
+    last = back_up(url, file)
     click.echo(f"{last} events are in {file}. Check it: tierwise ledger verify --db sqlite:///{file}")
+    batches, copy = file_of(url), file_of(f"sqlite:///{file}")
+    if batches.exists():
+        copy_database(batches, copy)
+        click.echo(f"The batches are in {copy}.")

@@ -1,22 +1,24 @@
-"""A copy of a SQLite ledger, taken while it is written."""
+"""A copy of a SQLite ledger, or of another database beside it, taken while it is written."""
 
 from __future__ import annotations
 
 import os
 import sqlite3
-from contextlib import closing, suppress
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from ..errors import BadRequest, ConfigError, StoreError
 from .journal import last_event
 from .location import database_path, is_shared
-from .migrations import require_current
+from .migrations import require_known
 from .sqlite_rollup import read_only
 
 
 def back_up(url: str, target: Path) -> int:
     """Copies the ledger at `url` to the new file `target`, all at one instant, and gives the number of its
-    last event. The server may go on: nobody waits, and its commits during the copy are not in it.
+    last event. The server may go on: nobody waits, and its commits during the copy are not in it. A ledger of
+    an older shape is copied as it is: a backup is due before an upgrade changes it.
 
     Raises BadRequest where `target` exists, ConfigError for Postgres, StoreError.
     """
@@ -28,18 +30,31 @@ def back_up(url: str, target: Path) -> int:
     source = database_path(url)
     if not source.exists():
         raise StoreError(f"There is no ledger at {source}.", "Give the server's --db.")
+    with _copied(source, target) as copy:
+        require_known(copy)
+        return last_event(copy)[0]
+
+
+def copy_database(source: Path, target: Path) -> None:
+    """Copies the SQLite database in `source` to the new file `target` in the same way, whatever is in it."""
+    with _copied(source, target):
+        pass
+
+
+@contextmanager
+def _copied(source: Path, target: Path) -> Iterator[sqlite3.Connection]:
+    """The copy, as a with block; it is at `target` once the block ended well."""
     if target.exists():
         raise BadRequest(f"{target} exists.", "Give another name, or remove it.")
     part = target.with_name(f".{target.name}.part")
     try:
         # The copy holds key digests too: this user only.
         os.close(os.open(part, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600))
-        with closing(read_only(source)) as ledger, closing(sqlite3.connect(part)) as copy:
-            require_current(ledger)
+        with closing(read_only(source)) as original, closing(sqlite3.connect(part)) as copy:
             # In one step, so at one instant: in several, a commit in between would begin it anew.
-            ledger.backup(copy)
+            original.backup(copy)
             copy.execute("PRAGMA journal_mode = DELETE").fetchall()
-            last = last_event(copy)[0]
+            yield copy
         with part.open("rb") as written:
             os.fsync(written.fileno())
         part.replace(target)
@@ -54,4 +69,3 @@ def back_up(url: str, target: Path) -> int:
     finally:
         with suppress(OSError):
             os.unlink(part)
-    return last

@@ -126,6 +126,11 @@ def require_current(database: sqlite3.Connection, migrations: tuple[Migration, .
         )
 
 
+def require_known(database: sqlite3.Connection) -> None:
+    """Raises StoreError unless the database is a ledger of this version or an older one."""
+    _refuse_foreign(database, version(database), len(MIGRATIONS))
+
+
 def version(database: sqlite3.Connection) -> int:
     """How many migrations a database has had; 0 for a new one."""
     if not _tables(database, "migrations"):
