@@ -104,25 +104,9 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     assert made.gateway.stop() == 0
 
 
-def ask(world: World, surface: str, kind: str, stream: bool) -> live.Got:
-    """One call to the model of `kind` in the words of `surface`."""
-    text, model = "x" * 350, MODELS[kind]
-    messages = [{"role": "user", "content": text}]
-    if surface == "gemini":
-        verb = "streamGenerateContent?alt=sse" if stream else "generateContent"
-        path, body = f"/gemini/v1beta/models/{model}:{verb}", {"contents": [{"parts": [{"text": text}]}]}
-    else:
-        path = CHAT if surface == "chat" else "/anthropic/v1/messages"
-        body = {"model": model, "max_tokens": 900, "stream": stream, "messages": messages}
-    return live.post(world.gateway.port, path, body, world.key)
+def tell(world: World, kind: str, usage: Any, stream: bool) -> None:
+    """The provider answers with `usage` from now on."""
 
-
-@pytest.mark.parametrize("crossed", [False, True], ids=["same", "crossed"])
-@pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
-@pytest.mark.parametrize(("kind", "usage", "expected"), CASES, ids=str)
-def test_odd_usage_is_booked_as_what_it_is(
-    world: World, kind: str, usage: Any, expected: tuple[int, int, str], stream: bool, crossed: bool
-) -> None:
     def answer(_sent: provider.Sent) -> Iterator[Any]:
         pieces = wire(kind, usage, stream)
         if stream:
@@ -132,6 +116,30 @@ def test_odd_usage_is_booked_as_what_it_is(
             yield provider.whole(200, b"".join(pieces))
 
     world.provider.script = answer
+
+
+def ask(world: World, surface: str, kind: str, stream: bool, limit: int = 900) -> live.Got:
+    """One call to the model of `kind` in the words of `surface`, for `limit` tokens at most."""
+    text, model = "x" * 350, MODELS[kind]
+    messages = [{"role": "user", "content": text}]
+    if surface == "gemini":
+        verb = "streamGenerateContent?alt=sse" if stream else "generateContent"
+        path = f"/gemini/v1beta/models/{model}:{verb}"
+        config = {"maxOutputTokens": limit}
+        body = {"contents": [{"parts": [{"text": text}]}], "generationConfig": config}
+    else:
+        path = CHAT if surface == "chat" else "/anthropic/v1/messages"
+        body = {"model": model, "max_tokens": limit, "stream": stream, "messages": messages}
+    return live.post(world.gateway.port, path, body, world.key)
+
+
+@pytest.mark.parametrize("crossed", [False, True], ids=["same", "crossed"])
+@pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
+@pytest.mark.parametrize(("kind", "usage", "expected"), CASES, ids=str)
+def test_odd_usage_is_booked_as_what_it_is(
+    world: World, kind: str, usage: Any, expected: tuple[int, int, str], stream: bool, crossed: bool
+) -> None:
+    tell(world, kind, usage, stream)
     got = ask(world, kind if not crossed else "claude" if kind == "chat" else "chat", kind, stream)
     assert got.status == 200, got.body
     assert b"Billing" in got.body
@@ -142,6 +150,26 @@ def test_odd_usage_is_booked_as_what_it_is(
     assert booked["input"] == fresh or (not fresh and 100 <= booked["input"] <= 130)
     prompt, written = PRICES[kind]
     assert row["cost_pico"] == booked["input"] * prompt + output * written
+
+
+TOLD = {
+    "chat": ("prompt_tokens", "completion_tokens"),
+    "claude": ("input_tokens", "output_tokens"),
+    "gemini": ("promptTokenCount", "candidatesTokenCount"),
+}
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
+@pytest.mark.parametrize(("limit", "cut"), [(90, "output_limit"), (91, ""), (7, "")])
+@pytest.mark.parametrize("kind", TOLD)
+def test_an_answer_that_took_every_token_it_was_allowed(
+    world: World, kind: str, limit: int, cut: str, stream: bool
+) -> None:
+    prompt, output = TOLD[kind]
+    tell(world, kind, {prompt: 800, output: min(limit, 90)}, stream)
+    got = ask(world, kind, kind, stream, limit)
+    row = world.row(got.headers["x-tierwise-exchange"])
+    assert (row["outcome"], row["error"]) == ("ok", cut)  # seven tokens are a label, not a sentence
 
 
 @pytest.mark.parametrize("kind", ["chat", "claude"])

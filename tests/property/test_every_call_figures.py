@@ -23,7 +23,7 @@ from tierwise.costing.savings import savings
 from tierwise.costing.settled import Only, Settled, corrected
 from tierwise.costing.waste import Kind, waste
 from tierwise.ledger import Ledger, Reader, postgres_reader, sqlite_reader
-from tierwise.nouns import Usage
+from tierwise.nouns import OUTPUT_LIMIT, Usage
 from unit.ledger.made import NOON, closed, opened
 
 HOUR_US = 3_600_000_000
@@ -91,6 +91,7 @@ class Traffic:
             closed(
                 name, cost, at_us=draw.choice((at + took, at + took, self.at())), total_us=took, usage=usage,
                 outcome=draw.choice(OUTCOMES), unpriced="" if cost is not None else "no price",
+                error=("", OUTPUT_LIMIT, "x")[int(name[1:]) % 3],
                 asked_pico=draw.choice((None, draw.randrange(10**9))),
                 reference_pico=draw.choice((None, 2**61)),
             )
@@ -132,6 +133,7 @@ def exported(row: Mapping[str, Any]) -> Settled:
     )
     maybe = (
         "unpriced",
+        "error",
         "asked",
         "session",
         "prefix",

@@ -41,6 +41,7 @@ class Settled(Struct, frozen=True):
     asked_pico: int | None = None
     reference_pico: int | None = None
     known: bool = True
+    error: str = ""
 
     @property
     def batch(self) -> bool:

@@ -13,12 +13,20 @@ from typing import Literal
 
 from msgspec import Struct
 
+from ..nouns import OUTPUT_LIMIT
 from .cachewaste import cache_waste
 from .cost import Cost
 from .settled import Only, Settled
 
 Kind = Literal[
-    "abandoned", "truncated", "double_fired", "retry_storm", "over_tiered", "cache_unread", "cache_changed"
+    "abandoned",
+    "truncated",
+    "cut_short",
+    "double_fired",
+    "retry_storm",
+    "over_tiered",
+    "cache_unread",
+    "cache_changed",
 ]
 Calls = Callable[[Only], Iterable[Settled]]
 """The finished calls, those that matter at least, as often as they are wanted."""
@@ -38,6 +46,7 @@ _Last = dict[tuple[str, str, str, str, bool], dict[int, int]]
 _WORDS: dict[Kind, str] = {
     "abandoned": "the caller left before the answer was complete",
     "truncated": "the provider broke off, or the call reached its own cap on cost",
+    "cut_short": "the answer took every token it was allowed: likely cut in mid-sentence",
     "double_fired": "likely sent twice: same key, task, model and prompt size within 2 s",
     "retry_storm": f"{STORM_ERRORS} or more failed attempts of one key on one model within a minute",
     "cache_unread": "written to the prompt cache, read by no call of the same beginning while it lasted",
@@ -90,6 +99,8 @@ def waste(calls: Calls, cost_at: Callable[[Settled, str], Cost]) -> list[Waste]:
         elif call.outcome == "error":
             failed[(call.key, call.model)].append(call)
         elif call.outcome == "ok":
+            if call.error == OUTPUT_LIMIT:
+                found["cut_short"].add(call.exchange, call.cost_pico)
             _double(found["double_fired"], call, last)
             if call.task and call.cost_pico is not None:
                 sums = served[call.task][call.model]

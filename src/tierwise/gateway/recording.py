@@ -16,7 +16,7 @@ from tierwise.clock import now_us, tick_us
 from tierwise.costing import Cost, estimate_tokens
 from tierwise.errors import BudgetRefused, TierwiseError, UpstreamRefused, UpstreamStatus
 from tierwise.ledger import Ledger
-from tierwise.nouns import Candidate, Close, Open, Outcome, Provider, Usage
+from tierwise.nouns import OUTPUT_LIMIT, Candidate, Close, Open, Outcome, Provider, Usage
 from tierwise.nouns.answer import tier_billed
 from tierwise.upstream import Deployment
 
@@ -27,6 +27,8 @@ from .witness import Witness
 
 NOTHING, _FREE = Usage(), Cost(0)
 """What a call came to that the provider refused."""
+LEAST_CUT = 16
+"""Tokens below which a limit is likely meant as the whole answer: one word, one label."""
 
 
 class Book:
@@ -174,7 +176,7 @@ class Entry:
             usage,
             cost.pico,  # cost_pico
             cost.unpriced,
-            error.kind if error is not None else "",  # error
+            error.kind if error is not None else self._ended_by(outcome, usage),  # error
             ttft,  # ttft_us
             total_us,
             walk.upstream_us + now - self.sent_us,  # upstream_us
@@ -202,6 +204,15 @@ class Entry:
         self.sent_us = tick_us()
         self.usage = NOTHING
         asyncio.ensure_future(self.close("cancelled", 499)).add_done_callback(seen)
+
+    def _ended_by(self, outcome: Outcome, usage: Usage) -> str:
+        """`output_limit` where every answer took all the tokens it was allowed, and so was likely cut."""
+        if outcome != "ok" or usage.output < LEAST_CUT:
+            return ""
+        outline = self.walk.as_set(self.candidate)
+        limit = outline.max_output
+        whole = limit is None or usage.output < limit * max(outline.choices, 1)
+        return "" if whole or usage.source != "reported" else OUTPUT_LIMIT
 
     def final_usage(self, outcome: Outcome, error: TierwiseError | None = None) -> Usage:
         """Usage as reported, else estimated; nothing when the provider refused the call."""

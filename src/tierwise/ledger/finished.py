@@ -19,7 +19,7 @@ _COLUMNS = (
     "o.attempt, o.exchange, e.at_us, o.model, o.provider, e.input, e.cache_read, e.cache_write_5m,"
     " e.cache_write_1h, e.output, e.reasoning, e.extra, e.usage_source, e.service_tier, e.cost_pico,"
     " e.outcome, e.unpriced, o.key, o.task, o.tier, o.kind, o.asked, o.session, o.prefix, o.tags, o.stream,"
-    " e.total_us, e.served_model, e.asked_pico, e.reference_pico"
+    " e.total_us, e.served_model, e.asked_pico, e.reference_pico, e.error"
 )
 _EVENT = (
     "SELECT {late} AS late, e.seq AS seq, {columns} FROM {table} e JOIN open_rows o ON o.seq = e.open_seq"
@@ -68,7 +68,7 @@ def ended(rows: Iterable[Row]) -> Iterator[tuple[bool, Settled]]:
         (
             late, _, attempt, exchange, at_us, model, provider, fresh, read, short, long, output, reasoning,
             extra, source, service_tier, cost, outcome, unpriced, key, task, tier, kind, asked, session,
-            prefix, tags, stream, total_us, served_model, asked_pico, reference_pico,
+            prefix, tags, stream, total_us, served_model, asked_pico, reference_pico, error,
         ) = row  # fmt: skip
         day = days.get(at_us // _DAY_US)
         if day is None:
@@ -78,5 +78,5 @@ def ended(rows: Iterable[Row]) -> Iterator[tuple[bool, Settled]]:
         yield late == 1, Settled(
             attempt, exchange, at_us, day, model, provider, usage, cost, outcome, unpriced, key, task, tier,
             kind or "call", asked, session, prefix or "", tags_of(tags), stream == 1, total_us, served_model,
-            asked_pico, reference_pico, outcome != "swept",
+            asked_pico, reference_pico, outcome != "swept", error,
         )  # fmt: skip

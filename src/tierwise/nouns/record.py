@@ -10,6 +10,8 @@ from .answer import Usage
 
 Outcome = Literal["ok", "error", "cancelled", "truncated", "refused", "swept", "cached"]
 Period = Literal["total", "day", "week", "month"]
+OUTPUT_LIMIT = "output_limit"
+"""`error` of a Close whose answer is whole to its provider, and ended because it may not be longer."""
 
 
 class Budget(Struct, frozen=True):

@@ -6,7 +6,7 @@ from tierwise.costing import Cost
 from tierwise.costing.savings import savings
 from tierwise.costing.settled import Settled
 from tierwise.costing.waste import waste
-from tierwise.nouns import Usage
+from tierwise.nouns import OUTPUT_LIMIT, Usage
 from unit.costing.made import NOON, SECOND, call
 
 
@@ -100,6 +100,11 @@ def test_money_for_answers_nobody_got() -> None:
     left = found["abandoned"]
     assert (left.calls, left.pico, left.unpriced, left.examples) == (2, 70, 1, ["ex_left", "ex_dear"])
     assert found["truncated"].pico == 50
+
+
+def test_an_answer_that_its_limit_cut() -> None:
+    [one] = waste(lambda _: [call("cut", 70, error=OUTPUT_LIMIT), call("whole", 50, key="other")], nowhere)
+    assert (one.kind, one.certain, one.calls, one.pico) == ("cut_short", False, 1, 70)
 
 
 def test_the_same_call_twice_at_once_is_likely_one_too_many() -> None:
