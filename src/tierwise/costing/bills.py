@@ -365,7 +365,7 @@ def _csv_bill(text: str, name: str) -> tuple[list[str], list[Billed]]:
                 lines.append(line)
     except csv.Error as error:
         raise BadRequest(
-            f"{name}:{reader.line_num} is not CSV: {error}.", "Write a header line first."
+            f"{name}:{reader.reader.line_num} is not CSV: {error}.", "Write a header line first."
         ) from None
     return days, lines
 

@@ -167,7 +167,7 @@ def _csv_rows(text: str, name: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
             yield reader.line_num, {key.strip().lower(): value for key, value in row.items()}
     except csv.Error as error:
         raise BadRequest(
-            f"{name}:{reader.line_num} is not CSV: {error}.", "Write a header line first."
+            f"{name}:{reader.reader.line_num} is not CSV: {error}.", "Write a header line first."
         ) from None
 
 

@@ -125,7 +125,8 @@ def _csv_rows(text: str, name: str, separator: str) -> Iterator[Row]:
             yield Row(f"{name}:{reader.line_num}", {key.strip(): value for key, value in fields.items()})
     except csv.Error as error:
         raise SuiteError(
-            f"{name}:{reader.line_num} is not CSV: {error}.", "Write a header line, then one row per example."
+            f"{name}:{reader.reader.line_num} is not CSV: {error}.",
+            "Write a header line, then one row per example.",
         ) from None
 
 

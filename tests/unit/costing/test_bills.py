@@ -146,6 +146,23 @@ def test_a_time_with_an_offset_is_of_its_utc_day() -> None:
     assert [line.day for line in lines(text, "csv")] == list(days.values())
 
 
+@pytest.mark.parametrize(
+    ("columns", "counts", "fresh"),
+    [
+        ("input_tokens,input_cached_tokens", "1000,800", 200),
+        ("input_tokens,cache_read,cache_write_5m,cache_write_1h", "1000,500,200,50", 250),
+        ("input_tokens", "1000", 1000),
+        ("input_tokens,cache_read,input", "1000,800,7", 7),
+    ],
+)
+def test_fresh_tokens_of_a_total_are_those_neither_read_nor_written(
+    columns: str, counts: str, fresh: int
+) -> None:
+    [line] = lines(f"date,{columns}\n2026-11-22,{counts}\n", "csv")
+    assert line.usage is not None
+    assert line.usage.input == fresh
+
+
 def test_commas_stand_between_thousands() -> None:
     text = 'date,input,cost_usd\n2026-11-22,"1,234,567","$1,234.5"\n'
     [line] = lines(text, "csv")
@@ -158,8 +175,17 @@ def test_what_part_of_its_days_a_bill_tells() -> None:
     assert (bill.starts, bill.ends) == (DAY + 3600, DAY + 7200)
     later = read_bill(openai_page(used(), start=DAY + 86_400), "export", "openai")
     assert (joined([bill, later]).starts, joined([bill, later]).ends) == (DAY + 3600, DAY + 2 * 86_400)
-    whole = read_bill("date,input\n2026-11-22,1\n", "export", "csv")
-    assert (whole.starts, whole.ends) == (DAY, DAY + 86_400)
+    whole = read_bill("date,input\n2026-11-23,1\n2026-11-22,1\n", "export", "csv")
+    assert (whole.starts, whole.ends) == (DAY, DAY + 2 * 86_400)
+
+
+@pytest.mark.parametrize(
+    "begun", [f'"start_time": {DAY + 3600}', '"starting_at": "2026-11-22T01:00:00Z"',
+              '"starting_at": "2026-11-22T01:00:00"', '"starting_at": "2026-11-22T02:00:00+01:00"'],
+)  # fmt: skip
+def test_a_bucket_without_an_end_lasts_to_the_end_of_its_day(begun: str) -> None:
+    bill = read_bill(f'{{"data": [{{{begun}, "results": []}}]}}', "export", "openai")
+    assert (bill.starts, bill.ends, bill.last_day) == (DAY + 3600, DAY + 86_400, "2026-11-22")
 
 
 @pytest.mark.parametrize(
@@ -168,6 +194,11 @@ def test_what_part_of_its_days_a_bill_tells() -> None:
         ('{"data": [\n{"results": []\n{', "openai", "export:3:1 is not JSON"),
         ('\n{"object": "error"}', "openai", "export:2 is no page of an export"),
         ('{"data": [\n\n{"results": []}]}', "openai", "export:3: a bucket without start_time"),
+        ('{"data": [{"start_time": "x", "results": []}]}', "openai", "this bucket is not understood"),
+        ('{"data": [{"starting_at": "x", "results": []}]}', "openai", "'x' is no time"),
+        ('{"data": [{"start_time": 1, "results": [1]}]}', "openai", "a result that is no object"),
+        ("date,input_tokens,cache_read\n2026-11-22,1,2\n", "csv", "more cached tokens than input_tokens"),
+        ('date,input\n2026-11-22,"1"2\n', "csv", "export:2 is not CSV"),
         (openai_page(used(input_tokens=-1)), "openai", "export:9: input_tokens is '-1'"),
         (openai_page(used(), used(input_cached_tokens=2000)), "openai", "2000 cached and written of 1000"),
         (openai_page(cost(1, None, "eur")), "openai", "an amount in 'eur'"),

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from msgspec import structs
 
 from tierwise.costing import OUTPUT_TOKENS_UNSAID, PricedModel, estimate_tokens
+from tierwise.costing.bound import batch_share, upper_bound
 from tierwise.nouns import Abilities, Model, Outline, Price, Source
 
 PRICE = Price(
@@ -15,7 +17,7 @@ PRICE = Price(
     cache_write_5m=12,
     cache_write_1h=20,
     output=50,
-    service_tiers={"priority": (2, 1), "flex": (1, 2)},
+    service_tiers={"priority": (5, 2), "flex": (1, 2)},
 )
 
 
@@ -50,12 +52,26 @@ def test_output_is_bounded_by_the_first_that_is_known(
 
 
 def test_a_marked_prefix_is_reckoned_at_the_dearest_write() -> None:
-    assert bound(Outline("m", max_output=0, cache_marks=True)) == 100 * 20
+    marked = Outline("m", max_output=0, cache_marks=True)
+    assert bound(marked) == 100 * 20
+    for unknown, dearest in (("cache_write_5m", 20), ("cache_write_1h", 12)):
+        assert upper_bound(100, 0, structs.replace(PRICE, **{unknown: None}), marked) == 100 * dearest
 
 
 def test_a_dearer_service_tier_counts_and_a_cheaper_one_does_not() -> None:
-    assert bound(Outline("m", max_output=1, service_tier="priority")) == 2 * bound(Outline("m", max_output=1))
+    # 2.5 × (99 × 10 + 5) = 2487.5: what is reserved is never less
+    odd = structs.replace(PRICE, output=5)
+    assert upper_bound(99, 1, odd, Outline("m", service_tier="Priority")) == 2488
     assert bound(Outline("m", max_output=1, service_tier="flex")) == bound(Outline("m", max_output=1))
+
+
+@pytest.mark.parametrize(
+    ("batch", "share"), [((1, 2), 501), ((3, 4), 751), ((2, 1), 2002), (None, 1001)],
+    ids=["half", "rounded up", "dearer", "no batch price"],
+)  # fmt: skip
+def test_a_batch_reserves_its_share(batch: tuple[int, int] | None, share: int) -> None:
+    assert batch_share(1001, structs.replace(PRICE, batch=batch)) == share
+    assert batch_share(1001, None) == 1001
 
 
 def test_an_unpriced_model_reserves_nothing() -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from msgspec import structs
 
 from tierwise.costing import PricedModel, compile_price, cost, price_at
+from tierwise.costing.cost import BUCKETS
 from tierwise.nouns import Model, Price, PriceStep, Source, Usage
 
 SOURCE = Source("test", "2026-11-22")
@@ -51,12 +53,23 @@ def test_no_usage_costs_nothing_and_is_not_unpriced() -> None:
         (Usage(input=1, extra={"web_search": 1}), "web_search"),
         (Usage(input=-1), "negative"),
         (Usage(input=1, extra={"web_search": -1}), "negative"),
+        (Usage(input=1, service_tier="flex"), "'flex'"),
     ],
 )
 def test_what_cannot_be_priced_says_why(usage: Usage, words: str) -> None:
-    for found in (cost(usage, LONG), compile_price(LONG)(usage)):
+    flat = structs.replace(LONG, steps=())
+    for found in (cost(usage, LONG), compile_price(LONG)(usage), compile_price(flat)(usage)):
         assert found.pico is None
         assert words in found.unpriced
+
+
+@pytest.mark.parametrize("bucket", BUCKETS)
+def test_one_unknown_rate_leaves_the_calls_that_need_it_unpriced(bucket: str) -> None:
+    price = structs.replace(HAIKU, **{bucket: None})
+    every = Usage(1, 1, 1, 1, 1)
+    for charge in (compile_price(price), lambda usage: cost(usage, price)):
+        assert charge(every).unpriced == f"no price for {bucket} tokens in haiku"
+        assert charge(structs.replace(every, **{bucket: 0})).pico is not None
 
 
 def test_an_unknown_price_is_unpriced_not_zero() -> None:
@@ -91,12 +104,16 @@ def test_batch_halves_every_bucket() -> None:
     assert whole is not None
     assert half is not None
     assert half * 2 == whole
+    assert cost(usage, HAIKU, service_tier="batch").pico == cost(usage, HAIKU, True, "batch").pico == half
+    assert "together" in cost(usage, HAIKU, batch=True, service_tier="flex").unpriced
 
 
 def test_a_discount_nobody_knows_is_unpriced() -> None:
     no_batch = Price("x", SOURCE, input=2, output=2, batch=None)
     assert "batch" in cost(Usage(input=1), no_batch, batch=True).unpriced
     assert "'flex'" in cost(Usage(input=1), no_batch, service_tier="flex").unpriced
+    priced = PricedModel(Model("a/b", "a", "b", prices=(no_batch,)))
+    assert "'flex'" in priced.cost(Usage(input=1), 0, service_tier="flex").unpriced
 
 
 def test_a_discount_that_leaves_part_of_a_pico_dollar_is_unpriced() -> None:
@@ -148,6 +165,7 @@ def test_a_priced_model_turns_its_price_at_midnight_utc() -> None:
     assert priced.cost(Usage(input=1), midnight - 1).pico == 1
     assert priced.cost(Usage(input=1), midnight).pico == 2
     assert priced.price_id(midnight - DAY_US) == "old"
+    assert priced.price_id(midnight) == "new"
     assert priced.cost(Usage(input=1), midnight + 400 * DAY_US).pico == 2
     assert priced.cost(Usage(input=2), midnight, batch=True).pico == 2
 

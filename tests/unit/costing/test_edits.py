@@ -57,8 +57,30 @@ def test_order_and_shape_are_told_from_content() -> None:
     assert edit(ask(tools=tools), ask(tools=tools[::-1])).kind == "order"
     turned = [{"input_schema": {}, "name": "a"}, tools[1]]
     assert edit(ask(tools=tools), ask(tools=turned)).kind == "order"
-    assert edit(ask(tools=tools), ask(tools=tools[:1])).kind == "removed"
+    fewer = ask(tools=tools[:1])
+    removed, added = edit(ask(tools=tools), fewer), edit(fewer, ask(tools=tools))
+    assert (removed.kind, removed.where, removed.at, removed.after) == ("removed", "tools[1]", 0, "")
+    assert (added.kind, added.where, added.at, added.before) == ("added", "tools[1]", 0, "")
     assert edit(ask("a"), ask([{"type": "text", "text": "a"}])).kind == "shape"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "where", "kind"),
+    [
+        ({"name": "a"}, {"name": "a", "strict": True}, "tools[0].strict", "added"),
+        ({"name": "a", "strict": True}, {"name": "a"}, "tools[0].strict", "removed"),
+        ({"name": "a", "strict": True}, {"strict": True}, "tools[0]", "removed"),
+        ({"strict": True}, {"name": "a", "strict": True}, "tools[0]", "added"),
+        ({"strict": True}, {"strict": None}, "tools[0].strict", "removed"),
+        ({"strict": None}, {"strict": True}, "tools[0].strict", "added"),
+        ({"most": 1}, {"most": 2}, "tools[0].most", "number"),
+        ({"most": 1}, {"most": "2"}, "tools[0].most", "shape"),
+        ({"most": "1"}, {"most": 2}, "tools[0].most", "shape"),
+    ],
+)
+def test_members_and_what_they_hold(before: Any, after: Any, where: str, kind: str) -> None:
+    found = edit(ask(tools=[before]), ask(tools=[after]))
+    assert (found.where, found.kind) == (where, kind)
 
 
 def test_what_continues_is_no_edit_and_marks_do_not_count() -> None:
@@ -90,6 +112,26 @@ def test_changes_are_counted_against_the_most_alike_before() -> None:
     assert all(change.times == 1 for change in rest)  # two different prompts meet once
     assert time.shown == (0, 2)
     assert 0 < time.lost_bytes < 9 * 20
+
+
+def test_what_is_lost_stands_behind_the_edit() -> None:
+    """The text of 400 letters is quoted: 402 bytes. A list counts its blocks, a member all behind it."""
+    tools = [{"name": "f"}, {"name": "g"}]  # 12 bytes each, 27 in all
+
+    def lost(one: dict[str, Any], other: dict[str, Any]) -> int:
+        [change] = changes([one, other])
+        assert (change.times, change.shown) == (1, (0, 1))
+        return change.lost_bytes
+
+    assert lost(ask("a" + "x" * 399), ask("b" + "x" * 399)) == 402
+    assert lost(ask("x" * 400, tools=tools), ask("x" * 400, tools=[tools[0], {"name": "h"}])) == 27 - 12 + 402
+    assert lost(ask("a", tools=tools), ask("b", tools=tools)) == 3
+
+
+def test_a_change_is_held_against_the_16_before_it() -> None:
+    others = [ask(f"{number} " + "y" * 99) for number in range(10, 26)]
+    assert sum(change.times for change in changes([ask("z"), *others[:15], ask("z")])) == 15
+    assert sum(change.times for change in changes([ask("z"), *others, ask("z")])) == 17
 
 
 def test_shared_length() -> None:

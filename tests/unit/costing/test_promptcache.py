@@ -5,6 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 
 import pytest
+from msgspec import structs
 
 from tierwise.config import published
 from tierwise.costing import (
@@ -77,3 +78,6 @@ def test_unknown_cache_prices_give_nothing_rather_than_zero() -> None:
     assert break_even_reads(price) is None
     assert hit_rate_needed(price, Fraction(1, 2)) is None
     assert cache_return(HAIKU, 5000, 0, 0) is None
+    for bucket in ("input", "cache_read", "cache_write_5m"):
+        assert break_even_reads(structs.replace(HAIKU, **{bucket: None})) is None
+    assert break_even_reads(structs.replace(HAIKU, cache_read=HAIKU.input)) is None  # reads save nothing

@@ -62,6 +62,21 @@ def test_what_only_one_side_knows_does_not_hold() -> None:
     assert [line.residual_pico for line in made.lines] == [0, -100 * CENT]
 
 
+def test_a_model_that_a_bill_of_tokens_does_not_name_was_billed_none() -> None:
+    made = reconcile(bill(billed(None, Usage(), model="claude-opus-5")), [call("a")])
+    [line] = [line for line in made.lines if line.model == "claude-haiku-4-5"]
+    assert line.residual_tokens == {
+        "input": -100, "cache_read": -50, "cache_write_5m": 0, "cache_write_1h": 0, "output": -10,
+    }  # fmt: skip
+    assert not made.holds
+
+
+def test_a_refused_call_is_not_compared_and_one_cut_off_is() -> None:
+    nothing = {"cost": 0, "usage": Usage(), "outcome": "error"}
+    calls = [call("refused", **nothing), call("cut", **nothing, known=False), call("a")]
+    assert reconcile(bill(billed(100 * CENT)), calls).calls == 2
+
+
 def test_money_not_divided_by_model_is_compared_by_the_day() -> None:
     calls = [call("a"), call("b", model="anthropic/claude-opus-5")]
     whole = reconcile(bill(billed(200 * CENT, model=WHOLE_DAY)), calls)

@@ -35,6 +35,8 @@ def test_what_is_unpriced_or_has_no_baseline_is_counted_and_in_no_sum() -> None:
     made = savings([call("a", None, reference_pico=500), call("b", 100)])
     assert (made.unpriced, made.reference.calls, made.reference.unknown) == (1, 0, 2)
     assert made.net_pico(made.reference) is None
+    beside = savings([call("a", None, kind="judge"), call("b", None, outcome="error"), call("c", 100)])
+    assert (beside.unpriced, beside.overhead, beside.served) == (2, {}, 1)
 
 
 def test_arms_hold_exact_sums_of_tasks_with_a_holdout() -> None:
@@ -62,7 +64,7 @@ def test_an_arms_draw_is_a_request_with_all_its_attempts() -> None:
     exchange = {"exchange": "ex_1", "asked": "task/t"}
     first = call("ex_1-1", 7, outcome="error", tier="cheap", **exchange)
     second = call("ex_1-2", 100, tier="dear", **exchange)
-    assert arms_of(first, second) == ((0, 0), (1, 107), 0)
+    assert arms_of(first, second) == arms_of(second, first) == ((0, 0), (1, 107), 0)
     refused = call("ex_1-1", 0, outcome="error", tier="cheap", **exchange)
     assert arms_of(refused, second) == ((0, 0), (1, 100), 0)
     assert arms_of(first) == ((0, 0), (1, 7), 0)
@@ -85,7 +87,9 @@ def test_a_session_is_one_draw() -> None:
     assert arms_of(*held) == ((1, 120), (0, 0), 0)
     anyway = [call(f"ex_{n}-1", 30, tier="dear", **session) for n in range(4)]
     assert arms_of(*anyway) == ((0, 0), (0, 0), 0)
-    assert arms_of(*cheap, *anyway) == ((0, 0), (1, 170), 0)
+    assert arms_of(*cheap, *anyway) == arms_of(*anyway, *cheap) == ((0, 0), (1, 170), 0)
+    refused = call("ex_9-1", 0, outcome="error", tier="cheap", **session)
+    assert arms_of(refused, *anyway) == arms_of(*anyway, refused) == ((0, 0), (1, 120), 0)
     assert arms_of(call("j", 5, kind="judge"), call("s", 6, kind="shadow"))[2] == 11
 
 
@@ -100,6 +104,11 @@ def test_money_for_answers_nobody_got() -> None:
     left = found["abandoned"]
     assert (left.calls, left.pico, left.unpriced, left.examples) == (2, 70, 1, ["ex_left", "ex_dear"])
     assert found["truncated"].pico == 50
+    assert left.certain
+    assert found["truncated"].certain
+    assert [one.kind for one in waste(lambda _: [*calls, call("b", 21, outcome="truncated")], nowhere)] == [
+        "truncated", "abandoned",
+    ]  # fmt: skip
 
 
 def test_an_answer_that_its_limit_cut() -> None:
@@ -122,8 +131,9 @@ def test_the_same_call_twice_at_once_is_likely_one_too_many() -> None:
         40,
         ["ex_b"],
     )
-    small = [at("a", 0, usage=Usage(50)), at("b", 0, usage=Usage(50))]
-    assert waste(lambda _: small, nowhere) == []
+    for prompt, found in ((199, 0), (200, 1)):
+        small = [at("a", 0, usage=Usage(prompt)), at("b", 2, usage=Usage(prompt))]
+        assert len(waste(lambda _, small=small: small, nowhere)) == found
 
 
 def test_a_storm_of_retries() -> None:
@@ -158,3 +168,12 @@ def test_a_dear_model_where_a_cheaper_one_serves_the_task() -> None:
     [one] = waste(lambda _: calls, there)
     assert (one.kind, one.certain, one.calls, one.pico) == ("over_tiered", False, 1, 90)
     assert waste(lambda _: calls[1:], nowhere) == []  # 19 calls say too little
+    beside = call("beside", 100, model="agg/grand", kind="shadow")
+    assert [made.calls for made in waste(lambda _: [*calls, beside], there)] == [1]
+
+
+def test_the_cheaper_of_two_much_used_models_is_the_one_that_costs_less_a_call() -> None:
+    calls = [call(f"g{n}", 100, model="agg/grand", at_us=NOON + n * 10 * SECOND) for n in range(20)]
+    calls += [call(f"s{n}", 10, at_us=NOON + n * 10 * SECOND) for n in range(30)]
+    [one] = waste(lambda _: calls, lambda _, model: Cost({"agg/swift": 15, "agg/grand": 5}[model]))
+    assert (one.calls, one.pico) == (20, 20 * 85)

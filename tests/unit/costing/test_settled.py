@@ -18,11 +18,14 @@ def test_closed_calls_keep_their_order_and_a_cached_reply_is_no_call() -> None:
     assert list(corrected([(False, CLOSED), (False, cached), (False, other)])) == [CLOSED, other]
     assert (CLOSED.batch, CLOSED.exact) == (False, True)
     assert replace(CLOSED, kind="batch").batch
+    assert not replace(CLOSED, usage=Usage(1, source="estimated")).exact
 
 
 def test_a_corrections_amount_is_a_difference_and_its_tokens_are_not() -> None:
     [call] = corrected([(False, SWEPT), (True, LATE)])
     assert call == replace(LATE, cost_pico=60, at_us=SWEPT.at_us, day=SWEPT.day)
+    [first] = corrected([(False, replace(SWEPT, cost_pico=None)), (True, replace(LATE, cost_pico=60))])
+    assert first.cost_pico == 60
     [unpriced] = corrected([(False, SWEPT), (True, replace(LATE, cost_pico=-100, unpriced="no price"))])
     assert unpriced.cost_pico is None
 

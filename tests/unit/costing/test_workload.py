@@ -46,6 +46,8 @@ def test_batch_is_half() -> None:
 def test_a_cached_prefix_is_written_and_read() -> None:
     work = Workload(1000, 0, 0, prefix=5000, hits_per_day=999)
     assert estimate(work, PRICES["haiku"]).day_pico == usd_to_pico("0.50575")
+    whole = Workload(1000, 20, 50, prefix=5000, hits_per_day=999)
+    assert estimate(whole, PRICES["haiku"]).day_pico == usd_to_pico("0.50575") + 1000 * (20 + 50 * 5) * 10**6
     uncached = Workload(1000, 0, 0, prefix=5000)
     assert estimate(uncached, PRICES["haiku"]).day_pico == usd_to_pico("5")
     hour = Workload(1, 0, 0, prefix=5000, hits_per_day=0, ttl="1h")
@@ -76,6 +78,17 @@ def test_a_csv_of_calls() -> None:
     assert calls.times_s[1] - calls.times_s[0] == 240
     expected = sum(found for u in calls.usages if (found := cost(u, PRICES["haiku"]).pico) is not None)
     assert total_usage(calls.usages, PRICES["haiku"]).pico == expected
+
+
+@pytest.mark.parametrize(
+    ("at", "seconds"),
+    [
+        ("2026-11-01T00:00:00Z", 1_793_491_200), ("2026-11-01 00:00:00", 1_793_491_200),
+        ("2026-11-01T02:00:00+02:00", 1_793_491_200), ("0", 0), ("253402300799.5", 253_402_300_799.5),
+    ],
+)  # fmt: skip
+def test_times_are_utc_unless_they_say(at: str, seconds: float) -> None:
+    assert read_calls(f"input,output,at\n1,2,{at}\n", "f").times_s == (seconds,)
 
 
 def test_jsonl_of_a_ledger_export_counts_closes_once() -> None:
@@ -161,6 +174,9 @@ def test_writes_of_both_lifetimes_in_columns_are_counted_once() -> None:
         ('{"input": 1, "output": 2, "at": "noon"}\n', "f:1: at is 'noon'"),
         ('{"input": 1, "output": 2, "at": 1793491140000}\n', "f:1: at is 1793491140000"),
         ("input_tokens,output_tokens,at\n1,2,nan\n", "f:2: at is 'nan'"),
+        ("input_tokens,output_tokens,at\n1,2,253402300800\n", "f:2: at is '253402300800'"),
+        ("input_tokens,output_tokens,at\n1,2,-1\n", "f:2: at is '-1'"),
+        ('input_tokens,output_tokens\n1,"2"3\n', "f:2 is not CSV"),
         ("input_tokens,output_tokens,at\n1,2,inf\n", "f:2: at is 'inf'"),
         ("input_tokens,output_tokens,Input_tokens\n1,2,3\n", "f:1 names the column 'input_tokens' twice"),
         ("input_tokens,output_tokens\n,2\n", "f:2: input_tokens is empty"),

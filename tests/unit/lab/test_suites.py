@@ -201,7 +201,7 @@ def test_a_promptfoo_var_may_be_a_text_file(tmp_path: Path) -> None:
         ("a.csv", "input,target\na,1,2\n", ("a.csv:2", "as many fields")),
         ("a.csv", "input;target\na;1\n", ("input;target", "commas between")),
         ("a.csv", "input,input,target\na,b,1\n", ("'input' twice",)),
-        ("a.csv", 'input,target\n"a,1\n', ("is not CSV",)),
+        ("a.csv", 'input,target\n"a,1\n', ("a.csv:2 is not CSV",)),
         ("a.csv", "input,target,cluster\na,1,x\nb,2,\n", ("1 of 2 Cases name no cluster", "a.csv:3")),
         ("a.csv", "input,target\n", ("no examples",)),
         ("a.csv", "\ninput,target\na,1\n", ("a.csv:1 is blank", "header line")),

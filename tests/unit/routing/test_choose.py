@@ -173,6 +173,14 @@ def test_no_tier_that_lacks_something_asked_for(make_table, lacking, outline, wh
     assert f"haiku: {why}" in route.reason
 
 
+def test_what_is_lacking_and_not_asked_for_does_not_matter(make_table):
+    lacking = dict.fromkeys(
+        ("vision", "tools", "documents", "audio", "structured_output", "forced_tools"), False
+    )
+    route = ask("task/qa", make_table(haiku=lacking))
+    assert (tiers(route)[0], route.skipped) == ("haiku", ())
+
+
 def test_what_just_fits_fits(make_table):
     table = make_table(haiku={"max_output": 8192, "context": 1000})
     assert tiers(ask("task/qa", table, tokens=500, max_output=500))[0] == "haiku"
@@ -224,6 +232,7 @@ def test_a_tier_without_structured_output_is_the_last_resort_for_a_schema(make_t
     schema = {"type": "object", "properties": {"a": {}, "b": {}}}
     route = ask("task/qa", make_table(haiku={"structured_output": False}), output_schema=schema)
     assert tiers(route) == ["sonnet", "opus"]
+    assert route.skipped == (Skipped("haiku", "no structured output"),)
     none = {"structured_output": False}
     table = make_table(haiku=none, sonnet=none, opus=none)
     assert tiers(ask("task/qa", table, output_schema=schema)) == ["haiku", "sonnet", "opus"]
@@ -236,6 +245,8 @@ def test_forced_tools_prefer_a_tier_that_takes_them(make_table):
 
 
 def test_the_prompt_is_estimated_when_no_estimate_is_given(table):
+    sizes = {0: 0, 1: 1, 7: 2, 8: 3, 3500: 1000}
+    assert [Question(Outline("m", prompt_bytes=size)).tokens() for size in sizes] == list(sizes.values())
     assert tiers(ask("task/coding", table, prompt_bytes=3 * 200_000))[0] == "sonnet"
     with pytest.raises(Unfit):
         ask("task/coding", table, prompt_bytes=5 * 200_000)
@@ -336,7 +347,7 @@ def test_a_fallback_that_cannot_serve_is_left_out(make_table):
     assert "fallback haiku: no vision" in route.reason
 
 
-@pytest.mark.parametrize("name", ["nope", "auto", "tier/nope", "task/nope"])
+@pytest.mark.parametrize("name", ["nope", "auto", "tier/nope", "task/nope", "agg/coding", "agg/haiku"])
 def test_an_unknown_fallback_is_refused_before_it_is_needed(table, name):
     with pytest.raises(UnknownModel) as caught:
         ask("auto", table, fallback=(name,))

@@ -35,8 +35,15 @@ def test_old_calls_leave_the_window():
     assert after("xxx" + "." * 10 + "xxx").phase(2) == "closed"
 
 
+def test_each_call_of_the_window_counts_wherever_it_stands():
+    assert after("x...x..xxx").phase(1.5) == "open"
+    assert after(".x...x..xxx").phase(1.5) == "open"
+    assert after("x....x..xxx").phase(1.5) == "closed"
+
+
 def test_a_long_silence_forgets():
     assert after("x", after("xxx"), start=100).phase(100) == "closed"
+    assert after("xxxx", after("xxx"), start=100).phase(100.5) == "open"
     assert after("x", after("xxx"), start=50).phase(50) == "open"
 
 
@@ -49,6 +56,8 @@ def test_half_open_lets_one_probe_through_and_its_success_closes():
     assert probing.shut(5.5)
     assert probing.succeeded(6).phase(6) == "closed"
     assert not probing.succeeded(6).shut(6)
+    assert after("xxx", probing.succeeded(6), start=6).phase(7) == "closed"
+    assert after("xxxx", probing.succeeded(6), start=6).phase(7) == "open"
 
 
 def test_a_failed_probe_opens_for_twice_as_long_up_to_a_bound():
@@ -101,4 +110,5 @@ def test_an_idle_budget_keeps_one_second_of_retries_and_never_goes_into_debt():
         budget = budget.spent(1000)
     assert not budget.affords(1000)
     assert budget.affords(1000.1)
+    assert RetryBudget(tokens=1).affords(0)
     assert budget.level(999) == 0

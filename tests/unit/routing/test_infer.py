@@ -10,6 +10,11 @@ LABEL = {"type": "object", "properties": {"label": {"enum": ["a", "b"]}}}
 PERSON = {"type": "object", "properties": {"name": {"type": "string"}, "age": {"type": "integer"}}}
 
 
+def chained(links):
+    """An enum behind so many steps."""
+    return {"allOf": [chained(links - 1)]} if links else {"enum": ["a"]}
+
+
 @pytest.mark.parametrize(
     ("outline", "task"),
     [
@@ -58,6 +63,10 @@ def test_rules(outline, task):
         ({"properties": {"x": {"$ref": "#/$defs/L"}}, "$defs": {"L": {"$ref": "#/$defs/L"}}}, False),
         ({"properties": {"x": {"$ref": "https://elsewhere/x"}}}, False),
         ({"properties": {"x": {"$ref": "#/$defs/L"}}, "$defs": 3}, False),
+        ({"properties": {"x": {"anyOf": "enum"}}}, False),
+        ({"properties": {"x": {"anyOf": [True, {"enum": ["a"]}]}}}, False),
+        ({"properties": {"x": chained(3)}}, True),
+        ({"properties": {"x": chained(4)}}, False),
         ({"properties": {"x": True}}, False),
         ({"properties": {}}, False),
         (PERSON, False),
