@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+import live
+
 
 def ran(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
     """What a command that was begun in `folder` said."""
@@ -16,15 +18,43 @@ def ran(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize("command", [["verdict", "--counts", "90,1,3,6"], ["models"]])
-def test_a_terminal_that_is_not_utf_8_ends_no_command(command: list[str]) -> None:
+@pytest.mark.parametrize(
+    "terminal", [{"PYTHONIOENCODING": "latin-1"}, {"LC_ALL": "POSIX", "PYTHONUTF8": "0"}]
+)
+def test_a_terminal_that_is_not_utf_8_ends_no_command(command: list[str], terminal: dict[str, str]) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "tierwise", *command],
-        env={**os.environ, "PYTHONIOENCODING": "latin-1"},
+        env={**os.environ, **terminal},
         capture_output=True,
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, b"")
-    assert b"\\u20" in done.stdout or b"\\u22" in done.stdout
+    # click writes UTF-8 to what calls itself ASCII; rich does not.
+    assert any(sign in done.stdout for sign in (b"\\u20", b"\\u22", "\N{MINUS SIGN}".encode()))
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_serve_runs_whose_standard_streams_were_closed(tmp_path: Path, closed: str) -> None:
+    (tmp_path / "tierwise.toml").write_text(live.config("openai_chat", live.free_port()))
+    port, admin = live.free_port(), live.free_port()
+    command = f'exec "{sys.executable}" -m tierwise serve --port {port} --admin-port {admin} {closed}'
+    child = subprocess.Popen(["sh", "-c", command], cwd=tmp_path, env={**os.environ, "UPSTREAM_KEY": "x"})
+    try:
+        for each, path in ((port, "/readyz"), (admin, "/healthz")):
+            assert live.wait_for(lambda each=each, path=path: answers(each, path))
+        child.terminate()
+        assert child.wait(20) == 0
+    finally:
+        child.kill()
+        child.wait()
+
+
+def answers(port: int, path: str) -> bool:
+    """Whether a loopback port answers this path with 200."""
+    try:
+        return live.request(port, "GET", path).status == 200
+    except OSError:
+        return False
 
 
 def test_a_full_disk_is_said_in_one_sentence() -> None:

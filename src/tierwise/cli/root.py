@@ -65,9 +65,7 @@ def root() -> None:
 
 def main() -> None:
     """Runs the command line. Expected failures print one sentence to stderr and exit 1, never a traceback."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
-            stream.reconfigure(errors="backslashreplace")  # A terminal that is not UTF-8 ends no command.
+    _standard_streams()
     try:
         root(prog_name="tierwise")
     except TierwiseError as error:
@@ -88,6 +86,16 @@ def main() -> None:
             f"tierwise: Nothing more can be written: {error.strerror}. Make room on the disk.", err=True
         )
         sys.exit(1)
+
+
+def _standard_streams() -> None:
+    """Makes the standard streams fit to be written to, whatever they were left as."""
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:  # Closed: a socket would get its number, and uvloop abort.
+            setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w"))  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors in ("strict", "surrogateescape"):
+            stream.reconfigure(errors="backslashreplace")  # A terminal that is not UTF-8 ends no command.
 
 
 def _here() -> bool:
