@@ -216,6 +216,26 @@ def test_a_file_in_the_working_folder_that_goes_away_changes_nothing(tmp_path: P
     assert gateway.stop() == 0
 
 
+def test_a_hang_up_before_the_configuration_is_read_ends_nothing(tmp_path: Path) -> None:
+    toml, pipe = live.config("openai_chat", live.free_port()), tmp_path / "tierwise.toml"
+    (tmp_path / "same").write_text(toml)
+    os.mkfifo(pipe)
+    ports = ("--port", str(live.free_port()), "--admin-port", str(live.free_port()))
+    gateway = subprocess.Popen(
+        [sys.executable, "-m", "tierwise", "serve", *ports], stdout=subprocess.PIPE, cwd=tmp_path,
+        env={**os.environ, "UPSTREAM_KEY": "x"},
+    )  # fmt: skip
+    assert gateway.stdout is not None
+    with pipe.open("w") as writing:  # from here on somebody reads
+        gateway.send_signal(signal.SIGHUP)
+        (tmp_path / "same").replace(pipe)
+        writing.write(toml)
+    assert gateway.stdout.readline().startswith(b"ready ")
+    gateway.terminate()
+    gateway.stdout.close()
+    assert gateway.wait(15) == 0
+
+
 @pytest.mark.parametrize("command", ["serve", "simulator"])
 @pytest.mark.parametrize("port", ["70000", "-1"])
 def test_what_is_no_port_is_wrong_usage(tmp_path: Path, command: str, port: str) -> None:

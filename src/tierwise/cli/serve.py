@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import resource
+import signal
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -38,6 +39,9 @@ _M_MMAP_THRESHOLD = -3
 def command(**options: Any) -> None:
     """Run the gateway. Prints `ready http://HOST:PORT` when it accepts; logs to stderr; SIGTERM drains and
     exits 0."""
+    # Asked to read its files again before it has read them, it has nothing to do; by default it would end.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
     import uvloop
 
     from tierwise.serve import Options, serve

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from ..clock import new_id, now_us, tick_us
 from ..costing.edits import SeenEdit
 from ..errors import BadRequest, NotFound, TierwiseError
-from ..money import usd_text
+from ..money import exact_usd, usd_text
 from ..nouns import Budget, Close, Key, Open
 from ..nouns.record import Period
 from .budgets import Balance
@@ -324,6 +324,13 @@ def _check_budget(budget: Budget) -> None:
     for amount in (budget.cap_pico, budget.soft_pico or 0):
         if not 0 <= amount <= MOST_PICO:
             raise BadRequest("The budget is out of range.", "Give from $0 to $10^18.", "budget_usd")
+    if budget.soft_pico is not None and budget.soft_pico > budget.cap_pico:
+        raise BadRequest(
+            f"Calls are refused at {exact_usd(budget.cap_pico)}: no notice would come at "
+            f"{exact_usd(budget.soft_pico)}.",
+            "Give a soft amount up to the cap.",
+            "soft_usd",
+        )
     if budget.period not in ("total", "day", "week", "month"):
         raise BadRequest(f"{budget.period!r} is no period.", "Use total, day, week or month.", "period")
     zone_named(budget.zone)

@@ -5,6 +5,7 @@ The rules are pure (`routing.health`); this holds their current state and knows 
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Mapping
 from statistics import median
@@ -15,6 +16,7 @@ from tierwise.clock import tick_us
 from tierwise.nouns import TierHealth
 from tierwise.routing import Breaker, Failure, RetryBudget, counts_against, refuses_credential, rest_s
 
+log = logging.getLogger("tierwise")
 _SAMPLES = 64
 # Medians move slowly: they are computed anew only after this many answers.
 _EVERY = 16
@@ -74,6 +76,7 @@ class Health:
         if name in self._troubled:
             self._breakers[name] = self._breakers[name].succeeded(seconds())
             self._troubled.discard(name)
+            log.warning("%s answers again", name)
         elif name in self._breakers:
             self._breakers[name] = self._breakers[name].succeeded(seconds())
         times = self._times.get(name)
@@ -109,8 +112,9 @@ class Health:
         else:
             return
         self._breakers[name] = breaker
-        if breaker.until_s is not None:
+        if breaker.until_s is not None and name not in self._troubled:
             self._troubled.add(name)
+            log.warning("%s is left alone for %.0f s: %s", name, breaker.until_s - now_s, breaker.why)
 
     def _forget(self) -> None:
         if len(self._times) < _MOST:

@@ -82,6 +82,13 @@ async def test_an_unknown_zone_makes_no_budget(ledger: Ledger) -> None:
     assert ledger.budgets() == []
 
 
+async def test_a_notice_comes_at_the_cap_at_the_latest(ledger: Ledger) -> None:
+    with pytest.raises(BadRequest, match=r"refused at \$2\.00: no notice would come at \$2\.01"):
+        ledger.set_budget(Budget("key:k", 2 * 10**12, soft_pico=201 * 10**10))
+    assert ledger.budgets() == []
+    ledger.set_budget(Budget("key:k", 2 * 10**12, soft_pico=2 * 10**12))
+
+
 async def test_the_pepper_of_the_environment_keeps_its_keys_and_another_is_refused(url: str) -> None:
     ledger = open_ledger(url, {"TIERWISE_SECRET": "one"})
     key, secret = ledger.create_key("team")
