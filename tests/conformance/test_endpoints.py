@@ -108,6 +108,15 @@ def test_gemini_stream_as_an_array(world: World) -> None:
     assert world.gateway.closes()[-1]["outcome"] == "ok"
 
 
+def test_gemini_lists_models_under_each_of_its_prefixes(world: World) -> None:
+    key = {"x-goog-api-key": world.key}
+    paths = ["/gemini/v1beta/models", "/gemini/v1/models", "/gemini/models"]
+    lists = [live.request(world.gateway.port, "GET", path, headers=key) for path in paths]
+    assert [got.status for got in lists] == [200, 200, 200]
+    assert lists[0].json()["models"]
+    assert lists[0].body == lists[1].body == lists[2].body
+
+
 def test_embeddings(world: World) -> None:
     got = world.post("/v1/embeddings", {"model": "embedder", "input": ["hello world", "good bye"]})
     if not world.dialect.startswith("openai"):

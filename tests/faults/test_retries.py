@@ -98,6 +98,21 @@ def test_the_route_says_who_failed_and_who_serves_instead(world: World) -> None:
     assert world.gateway.closes()[-1]["route"] == got.headers["x-tierwise-route"]
 
 
+def test_a_failed_attempt_waited_for_its_provider_no_longer_than_it_took(world: World) -> None:
+    def slow(sent: provider.Sent) -> Iterator[Any]:
+        yield 0.05
+        yield from refusal(500)(sent)
+
+    world.first.script = slow
+    assert world.post(provider={"fallback": [OPUS]}).status == 200
+    closes = world.gateway.closes()
+    assert [row["outcome"] for row in closes] == ["error", "ok"]
+    waited = [row["upstream_us"] for row in closes]
+    assert waited == sorted(waited)  # each row counts the attempts before it
+    assert waited[0] >= 50_000
+    assert all(row["upstream_us"] <= row["total_us"] for row in closes)
+
+
 def test_the_cost_of_a_reply_is_that_of_all_its_attempts(world: World) -> None:
     """One that broke off is booked by estimate: it may have been billed."""
     world.first.script = lambda sent: iter([RESET])

@@ -90,7 +90,7 @@ class App:
         elif path.startswith(_GEMINI) and method == "POST":
             await self._gemini(request, reply, path)
         elif method in _READS and path.startswith(_GEMINI):
-            self._models(request, reply, path.removeprefix("/gemini/v1beta").removeprefix("/gemini/v1"))
+            self._models(request, reply, _bare_gemini(path))
         elif method in _READS and bare(path).startswith("/models"):
             self._models(request, reply, bare(path))
         elif self.batches is not None and self.batches.knows(path):
@@ -112,8 +112,7 @@ class App:
 
     async def _gemini(self, request: Request, reply: Reply, path: str) -> None:
         # Some SDKs leave `models/` out where the model's name has a slash of its own.
-        named = path.removeprefix("/gemini").removeprefix("/v1beta").removeprefix("/v1").lstrip("/")
-        model, _, verb = named.removeprefix("models/").rpartition(":")
+        model, _, verb = _bare_gemini(path).lstrip("/").removeprefix("models/").rpartition(":")
         if not model or verb not in ("generateContent", "streamGenerateContent", "countTokens"):
             raise NotFound(f"Nothing answers POST {path[:200]}.", "Use models/MODEL:generateContent.")
         asked = Named(unquote(model), verb.startswith("stream"))
@@ -128,6 +127,11 @@ class App:
             self.gate.snapshot, surface_of(request).name, unquote(path.removeprefix("/models").strip("/"))
         )
         writing.plain(reply, 200, body, b"application/json")
+
+
+def _bare_gemini(path: str) -> str:
+    """`path` without what Gemini's SDKs put before `/models`, with a version or none."""
+    return path.removeprefix("/gemini").removeprefix("/v1beta").removeprefix("/v1")
 
 
 def surface_of(request: Request) -> Dialect:

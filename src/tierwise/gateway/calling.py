@@ -232,8 +232,9 @@ class Caller:
                 response.close()
                 raise
         except TierwiseError as error:
-            walk.upstream_us += tick_us() - entry.sent_us
-            await entry.close("error", error.status, error)
+            recorded = entry.close("error", error.status, error)
+            walk.upstream_us += tick_us() - entry.sent_us  # for the next attempt's row; its own counts it
+            await recorded
             raise
         except BaseException as error:
             entry.abandon(error)
