@@ -292,7 +292,7 @@ def test_a_budget_cannot_be_kept_where_no_price_is_known(tmp_path: Path) -> None
 
     refused = ask("nobody/knows", capped)
     assert refused.status == 402
-    assert "no known price" in refused.json()["error"]["message"]
+    assert "no price is known" in refused.json()["error"]["message"]
     assert upstream.sent == []
     assert ask("openai/gpt-5.4", capped).status == ask("own/free", capped).status == 200
     assert ask("nobody/knows", without, "web").status == 200

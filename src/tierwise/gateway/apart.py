@@ -32,7 +32,7 @@ class Apart:
 
     async def __aenter__(self) -> Apart:
         if not self._row.price_id and (scope := self._book.ledger.capped(self._row.scopes)):
-            raise unpriced(self._row.model, scope)
+            raise unpriced(self._row.model, scope, "no price is known for this model")
         try:
             await self._book.ledger.open(self._row)
         except asyncio.CancelledError:

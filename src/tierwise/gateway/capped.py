@@ -29,12 +29,10 @@ from tierwise.nouns import (
     Event,
     Failed,
     Finished,
-    Outline,
     Started,
     Usage,
     UsageSeen,
 )
-from tierwise.nouns.answer import tier_billed
 
 from . import reply as writing
 from .calling import Live, error_of
@@ -48,15 +46,14 @@ _NUMBER = re.compile(rb'"sequence_number":\s*(\d+)')
 def admit(walk: Walk, most_pico: int) -> None:
     """Leaves the Route only candidates that fit under `most_pico`. Raises BudgetRefused when the first does
     not: it has no price, or may cost more. A stream whose answer is not bounded needs room for its prompt."""
-    route, snapshot = walk.route, walk.snapshot
+    route = walk.route
     assert route is not None
     if walk.outline.stream:
         walk.ask()  # what completes a stream that is stopped is written from the whole request
     kept = []
     for number, candidate in enumerate(route.candidates):
-        priced = snapshot.deployment(candidate.model).priced
         may_cost = walk.least(candidate)
-        unpriced = priced.cost(Usage(input=1, output=1), walk.at_us).unpriced
+        unpriced = walk.unpriced(candidate)
         if not unpriced and may_cost <= most_pico:
             kept.append(candidate)
         elif number == 0:
@@ -92,7 +89,7 @@ class Meter:
     """What a stream has cost so far. `usage` is the provider's last word, None before its first."""
 
     def __init__(self, walk: Walk, live: Live) -> None:
-        self._outline: Outline = walk.outline
+        self._billed_as = walk.billed_as(live.entry.candidate)
         self._prompt_tokens = walk.prompt_tokens
         self._priced = live.entry.deployment.priced
         self._at_us = now_us()
@@ -127,8 +124,7 @@ class Meter:
         output = self._told_output + since
         if self.usage is not None:
             return structs.replace(self.usage, output=output, source="partial")
-        tier = tier_billed(self._outline.service_tier)
-        return Usage(self._prompt_tokens, output=output, source="partial", service_tier=tier)
+        return Usage(self._prompt_tokens, output=output, source="partial", service_tier=self._billed_as)
 
     def over(self, most_pico: int) -> bool:
         """Whether that costs more than `most_pico`."""

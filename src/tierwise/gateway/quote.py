@@ -21,8 +21,7 @@ from tierwise.errors import BadRequest, TierwiseError
 from tierwise.http1 import Reply, Request
 from tierwise.ledger import Balance
 from tierwise.ledger.periods import FOREVER_US
-from tierwise.nouns import Candidate, DialectName, Outline, Usage
-from tierwise.nouns.answer import tier_billed
+from tierwise.nouns import Candidate, DialectName, Usage
 
 from .exchange import Gate, choosing, door, refuse
 from .reply import usd
@@ -134,10 +133,11 @@ def interval(walk: Walk, candidate: Candidate) -> Body:
     task = walk.snapshot.policy.tasks.get(walk.route.task) if walk.route else None
     default = task.default_output_tokens if task else None
     priced = deployment.priced
-    both = priced.cost(Usage(walk.prompt_tokens, output=1), at_us)
+    tier = walk.billed_as(candidate)
+    both = priced.cost(Usage(walk.prompt_tokens, output=1, service_tier=tier), at_us)
     low = high = None
     if not both.unpriced:
-        low = min(_lows(walk, model, outline))
+        low = min(_lows(walk, model, tier))
         high = max(low, walk.reservation(deployment, at_us, outline))
     return {
         "price_id": priced.price_id(at_us),
@@ -150,10 +150,10 @@ def interval(walk: Walk, candidate: Candidate) -> Body:
     }
 
 
-def _lows(walk: Walk, model: str, outline: Outline) -> Iterator[int]:
+def _lows(walk: Walk, model: str, asked: str) -> Iterator[int]:
     """The prompt at list price, and in the service tier asked for where its price is known."""
     priced = walk.snapshot.deployment(model).priced
-    for tier in {"", tier_billed(outline.service_tier)}:
+    for tier in {"", asked}:
         pico = priced.cost(Usage(walk.prompt_tokens, service_tier=tier), walk.at_us).pico
         if pico is not None:
             yield pico

@@ -17,7 +17,6 @@ from tierwise.costing import Cost, estimate_tokens
 from tierwise.errors import BudgetRefused, TierwiseError, UpstreamRefused, UpstreamStatus
 from tierwise.ledger import Ledger
 from tierwise.nouns import OUTPUT_LIMIT, Candidate, Close, Open, Outcome, Provider, Usage
-from tierwise.nouns.answer import tier_billed
 from tierwise.upstream import Deployment
 
 from .metrics import Metrics
@@ -60,11 +59,15 @@ class Book:
 
     def row(self, walk: Walk, deployment: Deployment, candidate: Candidate, attempt: str, at_us: int) -> Open:
         """The OPEN row of an Attempt. Raises BudgetRefused for a budget that no known price can keep."""
-        route, priced = walk.route, deployment.priced
+        route, outline = walk.route, walk.as_set(candidate)
         assert route is not None
-        price_id = priced.price_id(at_us)
-        if not price_id and (scope := self.ledger.capped(walk.scopes)):
-            raise unpriced(deployment.name, scope)
+        price_id = deployment.priced.price_id(at_us)
+        if (
+            (outline.service_tier or not price_id)
+            and (scope := self.ledger.capped(walk.scopes))
+            and (why := walk.unpriced(candidate))
+        ):
+            raise unpriced(deployment.name, scope, why)
         # By position, in the order of the noun: by name it takes five times as long.
         return Open(
             walk.id,  # exchange
@@ -77,9 +80,9 @@ class Book:
             deployment.provider.name,  # provider
             walk.surface.name,  # dialect_in
             deployment.dialect.name,  # dialect_out
-            walk.outline.stream,
+            outline.stream,
             price_id,
-            walk.reservation(deployment, at_us, walk.as_set(candidate)),  # reserved_pico
+            walk.reservation(deployment, at_us, outline),  # reserved_pico
             walk.scopes,
             route.asked,
             route.reason,  # route
@@ -243,7 +246,7 @@ class Entry:
 
     def _estimated(self) -> Usage:
         walk = self.walk
-        tier = self.usage.service_tier if self.usage else tier_billed(walk.outline.service_tier)
+        tier = self.usage.service_tier if self.usage else walk.billed_as(self.candidate)
         return Usage(walk.prompt_tokens, output=self._seen(), source="estimated", service_tier=tier)
 
     def _seen(self) -> int:
@@ -273,11 +276,12 @@ def seen(closed: asyncio.Future[None]) -> None:
         closed.exception()
 
 
-def unpriced(model: str, scope: str) -> BudgetRefused:
+def unpriced(model: str, scope: str, why: str) -> BudgetRefused:
     """The refusal of a call whose cost nobody could take off the budget of `scope`."""
     return BudgetRefused(
-        f"{model} has no known price, so the budget of {scope} cannot be kept.",
-        "Give it a [[price]] (0 where it is free), name another model, or remove the budget.",
+        f"The budget of {scope} cannot be kept at {model}: {why}.",
+        "Give it a [[price]] (0 where it is free), ask for another model or class of service, or remove the "
+        "budget.",
     )
 
 

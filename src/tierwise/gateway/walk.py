@@ -8,11 +8,13 @@ from tierwise.clock import new_id, now_us, tick_us
 from tierwise.config.strict import nearest
 from tierwise.costing import estimate_tokens
 from tierwise.costing.draws import HOLDOUT
+from tierwise.dialects.anthropic_messages.usage import class_of
 from tierwise.dialects.base import Dialect, limit_of
 from tierwise.errors import BadRequest, TierwiseError
 from tierwise.http1 import Request
 from tierwise.money import PICO_PER_USD, NotMoney, usd_to_pico
-from tierwise.nouns import Ask, Caller, Candidate, Close, DialectName, Loss, Outline, Route
+from tierwise.nouns import Ask, Caller, Candidate, Close, DialectName, Loss, Outline, Route, Usage
+from tierwise.nouns.answer import tier_billed
 from tierwise.routing import repeatable
 from tierwise.upstream import Deployment
 
@@ -22,6 +24,7 @@ from .snapshot import Snapshot
 
 # What one image or document is reserved at, in tokens, before the provider says.
 _MEDIA_TOKENS = 1600
+_ANTHROPIC: DialectName = "anthropic_messages"
 _OURS = b"x-tierwise-"
 _ASKED = ("deadline", "max-cost-usd", "session", "strict", "tags", "task")
 _CLAUDE_CODE = b"x-claude-code-session-id"
@@ -204,8 +207,27 @@ class Walk:
         limit = limit_of(settings)
         if limit is not None:
             outline = structs.replace(outline, max_output=limit if limit >= 0 else None)
-        billed = settings.get("service_tier", settings.get("serviceTier"))
-        return structs.replace(outline, service_tier=billed) if isinstance(billed, str) else outline
+        return structs.replace(outline, service_tier=self.billed_as(candidate))
+
+    def billed_as(self, candidate: Candidate) -> str:
+        """Usage.service_tier that the call asks of `candidate`, its tier's settings laid over the request.
+        Anthropic's classes are not told to other vendors, nor theirs to Anthropic."""
+        at_anthropic = self.snapshot.deployment(candidate.model).dialect.name == _ANTHROPIC
+        crosses = (self.surface.name == _ANTHROPIC) is not at_anthropic
+        asked = "" if crosses else self.outline.service_tier or ""
+        tier = self.snapshot.catalog.tiers.get(candidate.tier)
+        settings = tier.settings if tier is not None else {}
+        laid = settings.get("service_tier", settings.get("serviceTier"))
+        if isinstance(laid, str) and not at_anthropic:
+            asked = laid
+        # There the classes that have prices of their own stand in other fields.
+        beside = class_of(None, settings.get("speed"), settings.get("inference_geo"))
+        return tier_billed(*dict.fromkeys(asked.split("+") + beside.split("+")))
+
+    def unpriced(self, candidate: Candidate) -> str:
+        """Why nobody can tell what the call costs at `candidate`; "" where it can be told."""
+        least = Usage(input=1, service_tier=self.billed_as(candidate))
+        return self.snapshot.deployment(candidate.model).priced.cost(least, self.at_us).unpriced
 
     def least(self, candidate: Candidate) -> int:
         """Pico-dollars for which a capped call must have room at `candidate`: what it may cost, or, of a

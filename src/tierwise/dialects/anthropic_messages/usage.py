@@ -155,16 +155,15 @@ def usage_of(wire: WireUsage, source: Literal["reported", "estimated", "partial"
         reasoning=(details.thinking_tokens or 0) if details else 0,
         extra={name: count for name, count in counts.items() if count},
         source=source,
-        service_tier=_tier(wire),
+        service_tier=class_of(wire.service_tier, wire.speed, wire.inference_geo),
     )
 
 
-def _tier(wire: WireUsage) -> str:
-    """Service tier, fast mode and a dearer place of inference together decide the price."""
-    place = wire.inference_geo or ""
-    return tier_billed(
-        wire.service_tier, wire.speed, f"geo-{place}" if place.lower() in _DEARER_PLACES else None
-    )
+def class_of(tier: object, speed: object, place: object) -> str:
+    """Usage.service_tier of a request or reply: service tier, fast mode and a dearer place of inference
+    together decide the price. What is no text says nothing."""
+    tier, speed, place = (word if isinstance(word, str) else None for word in (tier, speed, place))
+    return tier_billed(tier, speed, f"geo-{place}" if place and place.lower() in _DEARER_PLACES else None)
 
 
 def _buckets(told: WireUsage | _Iteration) -> list[int]:
