@@ -91,9 +91,9 @@ class Book:
         self._meters[budget.scope] = Meter(budget, self._window(budget, at_us))
         return self.balance(budget.scope, at_us)
 
-    def remove(self, scope: str) -> bool:
-        """Takes the budget of a scope out of force; whether there was one. Its windows keep their sums."""
-        return self._meters.pop(scope, None) is not None
+    def remove(self, scope: str) -> None:
+        """Takes the budget of a scope out of force, if there is one. Its windows keep their sums."""
+        self._meters.pop(scope, None)
 
     def capped(self, scopes: Sequence[str]) -> str:
         """The first of `scopes` that has a budget, "" where none has."""

@@ -67,6 +67,15 @@ def test_counts_of_any_size_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
         assert restored(stored) == expected
 
 
+@pytest.mark.parametrize("calls", [255, 256, 65_535, 65_536, 10**9])
+def test_one_duration_may_have_any_number_of_calls(calls: int) -> None:
+    counts = {**dict.fromkeys(range(100, 300), 1), 200: calls}
+    both = Durations()
+    both.add_packed(msgspec.msgpack.encode(counts))
+    both.merge(made({5: 1}))
+    assert restored(both.packed()) == {5: 1, **counts}
+
+
 def test_what_was_stored_in_pairs_before_is_read_and_grows_into_lanes() -> None:
     pairs = {took: took % 7 + 1 for took in range(100, 1000)}
     both = Durations()

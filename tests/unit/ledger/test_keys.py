@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from tierwise.errors import BadRequest, ConfigError, NotFound
 from tierwise.ledger import Ledger, announcement, apply_local, open_ledger
@@ -42,7 +43,12 @@ async def test_revoking_by_id_name_and_beginnings(ledger: Ledger) -> None:
     assert revoked.revoked_us is not None
     assert ledger.revoke_key(beta.id) == revoked
     assert ledger.find(ledger.digest_of(secret)) is None
-    ledger.create_key("gamma")
+    gamma, _ = ledger.create_key("gamma")
+    assert (ledger.key_of(beta.id), ledger.key_of(gamma.id)) == (None, gamma)
+    ledger.learn([replace(gamma, revoked_us=1), replace(revoked, revoked_us=None)])
+    assert (ledger.key_of(beta.id), ledger.key_of(gamma.id)) == (replace(revoked, revoked_us=None), None)
+    assert ledger.find(ledger.digest_of(secret)) is not None
+    ledger.learn([gamma, revoked])
     with pytest.raises(NotFound) as missing:
         ledger.revoke_key("gamme")
     assert "gamma" in missing.value.hint
@@ -130,6 +136,13 @@ async def test_local_commands_make_and_revoke_keys_and_set_budgets(ledger: Ledge
         ledger, "/api/v1/local/budgets", {"scope": "project:p", "cap_usd": "0", "period": "month"}
     )
     assert "calls are refused" in told["note"]
+    gone = apply_local(ledger, "/api/v1/local/budgets/remove", {"scope": "project:p"})
+    assert gone == {"scope": "project:p", "removed": True}
+    assert [b.budget.scope for b in ledger.budgets() if not b.budget.scope.startswith("key:")] == []
+    most = apply_local(ledger, "/api/v1/local/keys", {"name": "n", "tpm": 2**63 - 1, "rpm": 1})
+    key = ledger.find(ledger.digest_of(most["key"]))
+    assert key is not None
+    assert (key.tpm, key.rpm) == (2**63 - 1, 1)
 
 
 @pytest.mark.parametrize(
@@ -147,6 +160,7 @@ async def test_local_commands_make_and_revoke_keys_and_set_budgets(ledger: Ledge
         ("/api/v1/local/keys", {"name": "a", "budget_usd": 1e300}),
         ("/api/v1/local/keys", {"name": "a", "budget_usd": "9" * 19}),
         ("/api/v1/local/keys/revoke", {"id": "ghost"}),
+        ("/api/v1/local/budgets/remove", {"scope": "project:p"}),
         ("/api/v1/local/none", {}),
     ],
 )

@@ -5,12 +5,12 @@ import asyncio
 import pytest
 
 from tierwise.errors import BadRequest, BudgetRefused, StoreError
-from tierwise.ledger import Ledger, Reader, opening, sqlite_store
+from tierwise.ledger import Ledger, Reader, open_ledger, opening, sqlite_store
 from tierwise.nouns import Budget
 from unit.ledger.made import NOON, closed, opened
 
 
-async def test_a_refusal_says_cap_spent_left_and_the_way_out(ledger: Ledger) -> None:
+async def test_a_refusal_says_cap_spent_left_and_the_way_out(ledger: Ledger, url: str) -> None:
     ledger.set_budget(Budget("project:acme", 10 * 10**12, "month", "Europe/Berlin"))
     await ledger.open(opened("a", 9 * 10**12, "project:acme"))
     await ledger.close(closed("a", 8 * 10**12))
@@ -23,6 +23,12 @@ async def test_a_refusal_says_cap_spent_left_and_the_way_out(ledger: Ledger) -> 
     )
     assert refused.value.hint == "It resets at 2026-12-01T00:00:00+01:00, or raise the cap."
     assert refused.value.status == 402
+    await ledger.shutdown()
+    again = open_ledger(url, {})  # which books what `b` left open
+    with pytest.raises(BudgetRefused) as told:
+        await again.open(opened("d", 2 * 10**12, "project:acme"))
+    assert (told.value.hint, "$9.000000 spent" in told.value.message) == (refused.value.hint, True)
+    await again.shutdown()
 
 
 @pytest.mark.parametrize("scope", ["tag:a,b", "tag:a, b", "tag:,", "tag: a", "tag:a "])
@@ -32,6 +38,8 @@ async def test_a_budget_on_a_tag_that_no_call_can_have_is_refused(ledger: Ledger
     assert "one budget for each word" in refused.value.hint
     assert ledger.budgets() == []
     ledger.set_budget(Budget("tag:a b", 100))
+    with pytest.raises(BadRequest, match="scope is not printable"):
+        ledger.set_budget(Budget("tag:a\x00", 100))
 
 
 async def much_later(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
