@@ -231,10 +231,12 @@ def _cautions(found: Evidence, terms: Terms, decision: Decision, missing: int) -
         side: Literal["switch", "keep"] = "keep" if found.ln_keep > found.ln_switch else "switch"
         notes.append(statement(found.ln_keep if side == "keep" else found.ln_switch, bar.alpha, side))
     elif decision == "not_enough":
-        told = found.more_running is not None and not _lost(found.n, missing)
+        takes = ""
+        if found.more_running is not None and not _lost(found.n, missing):
+            more = max(found.more_running, bar.least_cases - found.n)
+            takes = f", which takes about {more:,} more"
         notes.append(
-            "Reading this interval again after adding Cases is peeking: let the e-values decide then"
-            + (f", which takes about {found.more_running:,} more." if told else ".")
+            f"Reading this interval again after adding Cases is peeking: let the e-values decide then{takes}."
         )
     elif max(found.ln_switch, found.ln_keep) < threshold:
         notes.append("This holds for a number of Cases fixed beforehand; the e-values do not decide yet.")

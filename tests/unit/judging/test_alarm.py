@@ -46,6 +46,11 @@ def test_a_configured_scorer_takes_the_references_answer_as_its_target() -> None
         agreement("numeric:{oops}")
 
 
+@pytest.mark.parametrize("value", [-0.1, 1.1])
+def test_a_score_outside_0_to_1_proves_nothing(value: float) -> None:
+    assert compare(Said("a"), Said("a"), lambda *_: Score(value)).value is None
+
+
 def test_tool_calls_are_compared_by_name_and_arguments() -> None:
     def call(arguments: str) -> Said:
         return Said(msgspec.json.encode([{"name": "find", "arguments": arguments}]).decode(), calls=True)
@@ -55,6 +60,7 @@ def test_tool_calls_are_compared_by_name_and_arguments() -> None:
     assert compare(call('{"q": 1}'), call('{"q": 2}'), judge) == WRONG
     assert compare(Said("I found nothing"), call('{"q": 1}'), judge).value == 0.0
     assert compare(call('{"q": 1}'), Said("nothing to call"), judge).value == 0.0
+    assert compare(call('{"q": 1}'), Said(""), judge).value == 0.0
 
 
 def test_a_cut_or_refused_answer_is_the_cheap_tiers_fault_and_no_measure_of_the_references() -> None:
@@ -108,6 +114,10 @@ def test_a_rule_that_serves_the_dearer_tier_is_never_contradicted_by_disagreemen
     assert not any(fed(alarm, [0] * 60))
     assert alarm.record().contradicted == ""
     assert "show haiku within the margin" in alarm.record().sentence()
+    fed(alarm, [1.0] * 60)
+    assert "e = 0.0005 of the 20" in alarm.record().sentence()
+    sure = msgspec.structs.replace(alarm.record(), ln_e_switch=1e9)
+    assert "e = over a million of the 20" in sure.sentence()
 
 
 def test_unscored_pairs_are_counted_and_prove_nothing() -> None:
@@ -134,6 +144,7 @@ def test_put_away_and_taken_up_again_it_is_the_same(cut: int) -> None:
     assert (one.scores, one.since, one.contradicted) == (other.scores, other.since, other.contradicted)
     assert other.ln_e_keep == pytest.approx(one.ln_e_keep)
     assert other.peak_keep == pytest.approx(one.peak_keep)
+    assert (other.ln_e_switch, other.peak_switch) == pytest.approx((one.ln_e_switch, one.peak_switch))
 
 
 def test_scores_are_rounded_toward_the_rule() -> None:

@@ -19,7 +19,11 @@ JUDGE = Calibration(good_passed=85, good_failed=15, bad_passed=15, bad_failed=85
 
 def test_ten_points_show_as_seven():
     assert JUDGE.shrinkage == pytest.approx(0.7)
-    assert corrected_difference(-0.07, 0.02, JUDGE).value == pytest.approx(-0.10)
+    found = corrected_difference(-0.07, 0.02, JUDGE)
+    assert found.value == pytest.approx(-0.10)
+    # ±1.6449·√(0.02² + 0.1²·2·v)/0.7, v = p(1 − p)/102 and p = 86/102 of the labels
+    assert found.interval == pytest.approx((-0.148495307, -0.051504693))
+    assert corrected_difference(0.69, 0.02, JUDGE).interval == pytest.approx((0.858744952, 1))
 
 
 def test_labels_are_counted_by_kind():
@@ -49,13 +53,16 @@ def test_rogan_gladen():
     assert found.value == pytest.approx((0.62 + 0.85 - 1) / 0.7)
     plain = 1.96 * (0.62 * 0.38 / 1000) ** 0.5
     assert found.interval[1] - found.interval[0] > 2 * plain / 0.7
+    # The delta method's three variances, worked by hand with one success and one failure added to each.
+    assert found.interval == pytest.approx((0.584688206, 0.758168936))
 
 
 def test_a_corrected_rate_stays_a_rate():
     assert corrected_rate(0, 50, JUDGE).value == 0
     assert corrected_rate(50, 50, JUDGE).value == 1
-    with pytest.raises(SuiteError):
-        corrected_rate(5, 0, JUDGE)
+    for passed, n in ((5, 0), (0, 0), (-1, 5), (6, 5)):
+        with pytest.raises(SuiteError):
+            corrected_rate(passed, n, JUDGE)
 
 
 def test_the_corrected_interval_covers():

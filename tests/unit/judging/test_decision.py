@@ -39,6 +39,23 @@ def test_decisions_by_count(cells, fixed, running):
     assert judge_counts(Counts(*cells), Terms(running=True)).decision == running
 
 
+@pytest.mark.parametrize(
+    ("cells", "words"),
+    [
+        ((456, 20, 24, 0), "The loss is below 3.1 points at 95 % confidence, inside the margin of 5."),
+        ((60, 2, 38, 0), "The loss is above 27.5 points at 95 % confidence, beyond the margin of 5."),
+        ((400, 80, 20, 0), "There is no loss at 95 % confidence; the margin is 5 points."),
+        ((91, 3, 6, 0), "The interval reaches to both sides of −5 points: neither is shown."),
+    ],
+)
+def test_what_a_decision_rests_on_is_said(cells, words):
+    verdict = judge_counts(Counts(*cells))
+    assert verdict.reasons[1] == words
+    assert verdict.reasons[0].endswith(
+        f"interval {verdict.interval[0] * 100:+.1f} to {verdict.interval[1] * 100:+.1f}.".replace("-", "−")
+    )
+
+
 @pytest.mark.parametrize("running", [False, True])
 @pytest.mark.parametrize("cells", [(89, 6, 5, 0), (456, 20, 24, 0), (60, 2, 38, 0), (91, 3, 6, 0)])
 def test_the_interval_and_the_decision_never_disagree(cells, running):
@@ -75,6 +92,10 @@ def test_few_cases_never_decide():
     assert verdict.decision == "not_enough"
     assert "fewer than the 20" in said(verdict)
     assert verdict.more_cases == 1
+    few = judge_counts(Counts(0, 0, 20, 0), Terms(bar=Bar(least_cases=60)))
+    assert few.more_cases == 40
+    assert "About 40 more Cases" in said(few)
+    assert "let the e-values decide then, which takes about 40 more." in said(few)
     assert judge_counts(Counts(0, 0, 20, 0)).decision == "keep"
     assert judge_counts(Counts(0, 0, 5, 0), Terms(bar=Bar(least_cases=5))).decision == "keep"
 
@@ -139,6 +160,8 @@ def test_above_two_per_cent_missing_there_is_no_verdict(n, missing, decision):
     assert verdict.decision == decision
     assert verdict.more_cases is None
     assert f"{missing} " in said(verdict)
+    assert ("were left out" in said(verdict)) == (decision == "switch")
+    assert "which takes about" not in said(verdict)
 
 
 def test_unscored_is_missing_and_never_zero():
