@@ -1,13 +1,11 @@
 """`python -m benchmarks.ledger`: what the ledger costs a call, and how long a report over many rows takes.
 
-The same gateway with its rows, with a budget on the key, and (benchmarks.unrecorded) without rows, in turns
-before one instant upstream; with --postgres URL on Postgres too. Processor time a request (user + system, the
-gateway's process with all its threads, so rolling up too) is the steadiest figure. Then a ledger of --rows
-million calls is made (260 MB a million; in Postgres 600) and rolled up, unless it is there already, and
-reported on. Needs wrk, but not with --reports-only.
-
-One process of a gateway differs from the next by more than a budget costs, so --budget PAIRS starts that many
-pairs afresh and gives the mean of their ratios with its interval; nothing else is measured then.
+The same gateway with its rows and (benchmarks.unrecorded) without, in turns before one instant upstream; with
+--postgres URL on Postgres too. Processor time a request (user + system, the gateway's process with all its
+threads, so rolling up too) is the steadiest figure. One process of a gateway differs from the next by more
+than a budget costs: what that adds is measured in one process, a key with a budget and one without in turns.
+Then a ledger of --rows million calls is made (260 MB a million; in Postgres 600) and rolled up, unless it is
+there already, and reported on. Needs wrk, but not with --reports-only.
 """
 
 from __future__ import annotations
@@ -25,6 +23,8 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import get_args
+
+from msgspec import structs
 
 from tierwise.judging.distributions import t_quantile
 from tierwise.ledger import By, Reader, open_ledger, read_ledger
@@ -47,7 +47,8 @@ RANGES = (
 )
 """What is reported on: from and until so long ago."""
 TURNS = 3
-PAIR_ROUNDS = 4
+WARM = 2
+PAIRS = 40
 LEVEL = 0.95
 
 
@@ -59,13 +60,13 @@ def main(arguments: Sequence[str]) -> int:
     asked.add_argument("--rows-in", metavar="URL", help="where those calls are or will be; stays")
     asked.add_argument("--folder", type=Path, default=None, help="where the rows are made")
     asked.add_argument("--reports-only", action="store_true", help="not what the ledger costs a call")
-    asked.add_argument("--budget", type=int, default=0, metavar="PAIRS", help="only what a budget adds")
+    asked.add_argument("--budget-only", action="store_true", help="only what a budget adds")
     said = asked.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="tierwise-ledger-", dir=said.folder) as folder:
-        if said.budget:
-            return 1 if budget(Path(folder), said.budget) else 0
-        failed = 0 if said.reports_only else cost(Path(folder), said.postgres)
-        if said.rows:
+        failed = 0
+        if not said.reports_only:
+            failed = budget(Path(folder)) + (0 if said.budget_only else cost(Path(folder), said.postgres))
+        if said.rows and not said.budget_only:
             report(said.rows_in or f"sqlite:///{folder}/many.db", said.rows * 1_000_000)
     return 1 if failed else 0
 
@@ -78,7 +79,6 @@ def cost(folder: Path, postgres: str | None) -> int:
         start(stack, OTHER, [sys.executable, "-m", "benchmarks.mock", str(upstream)], upstream)
         (folder / "tierwise.toml").write_text(TOML.format(upstream=upstream))
         kinds = {"without": f"sqlite:///{folder}/without.db", "sqlite": f"sqlite:///{folder}/rows.db"}
-        kinds["sqlite, budget"] = f"sqlite:///{folder}/budget.db"
         if postgres is not None:
             kinds["postgres"] = postgres
         targets = [gateway(stack, folder, name, url) for name, url in kinds.items()]
@@ -92,51 +92,53 @@ def cost(folder: Path, postgres: str | None) -> int:
     return shown(found)
 
 
-def budget(folder: Path, pairs: int) -> int:
-    """Prints what a budget on the key adds, by `pairs` of gateways; how many calls failed."""
+def budget(folder: Path) -> int:
+    """Prints what a budget on the key adds to a call; how many calls failed."""
     os.environ["BENCH_KEY"] = "bench"
-    added: list[float] = []
+    ratios: list[float] = []
     failed = 0
     with ExitStack() as stack:
         upstream = free_port()
         start(stack, OTHER, [sys.executable, "-m", "benchmarks.mock", str(upstream)], upstream)
         (folder / "tierwise.toml").write_text(TOML.format(upstream=upstream))
-        load = next(load for load in loads() if load.connections == 64)
-        while len(added) < pairs:
-            with ExitStack() as pair:
-                names = ("plain", "budget") if len(added) % 2 else ("budget", "plain")
-                url = f"sqlite:///{folder}/{len(added)}"
-                targets = [gateway(pair, folder, name, f"{url}-{name}.db") for name in names]
-                cpu: dict[str, list[float]] = {name: [] for name in names}
-                for seconds in [1, *[SECONDS] * PAIR_ROUNDS]:
-                    for target in targets:
-                        made = run(
-                            target, Load(load.name, load.connections, seconds, load.body), folder, OTHER
-                        )
-                        failed += made.errors
-                        if seconds > 1:
-                            cpu[target.name].append(made.cpu_us)
-            added.append(statistics.mean(cpu["budget"]) / statistics.mean(cpu["plain"]) - 1)
-            print(f"pair {len(added)}: {added[-1]:+.1%}", flush=True)
-    mean, half = statistics.mean(added), math.inf
-    if pairs > 1:
-        half = t_quantile((1 + LEVEL) / 2, pairs - 1) * statistics.stdev(added) / math.sqrt(pairs)
-    print(f"a budget adds {mean:+.1%} ({LEVEL:.0%}: {mean - half:+.1%} to {mean + half:+.1%})")
+        url = f"sqlite:///{folder}/budget.db"
+        plain = gateway(stack, folder, "plain", url)
+        capped = structs.replace(plain, name="budget", key=new_key(folder, url, "--budget-usd", "1000000"))
+        load = structs.replace(next(load for load in loads() if load.connections == 64), seconds=1)
+        for number in range(WARM + PAIRS):
+            # The order changes: what a turn leaves behind, such as rows to be rolled up, is the next one's.
+            turns = (plain, capped) if number % 2 else (capped, plain)
+            made = {target.name: run(target, load, folder, OTHER) for target in turns}
+            failed += made["plain"].errors + made["budget"].errors
+            if number >= WARM:
+                ratios.append(math.log(made["budget"].cpu_us / made["plain"].cpu_us))
+    mean = statistics.mean(ratios)
+    half = t_quantile((1 + LEVEL) / 2, PAIRS - 1) * statistics.stdev(ratios) / math.sqrt(PAIRS)
+    low, middle, high = (math.expm1(each) for each in (mean - half, mean, mean + half))
+    print(
+        f"a budget adds {middle:+.1%} CPU a request ({LEVEL:.0%}: {low:+.1%} to {high:+.1%}; {PAIRS} pairs)"
+    )
     return failed
 
 
 def gateway(stack: ExitStack, folder: Path, name: str, url: str) -> Target:
     """One gateway, with a key of its own."""
-    common = ["--config", str(folder / "tierwise.toml"), "--db", url]
-    cap = ["--budget-usd", "1000000"] if "budget" in name else []
-    create = [sys.executable, "-m", "tierwise", "keys", "create", "bench", "--json", *cap, *common]
-    made = subprocess.run(create, capture_output=True, check=True)
-    port = free_port()
+    key, port = new_key(folder, url), free_port()
     serve = ["benchmarks.unrecorded"] if name == "without" else ["tierwise", "serve"]
     ports = ["--port", str(port), "--admin-port", str(free_port())]
+    common = ["--config", str(folder / "tierwise.toml"), "--db", url]
     pid = start(stack, SUBJECT, [sys.executable, "-m", *serve, *ports, *common], port, "/readyz")
-    key = json.loads(made.stdout)["key"]
     return Target(name, f"http://127.0.0.1:{port}/v1/chat/completions", key, (pid,))
+
+
+def new_key(folder: Path, url: str, *terms: str) -> str:
+    """The secret of a key made in the ledger at `url`, whose server may be up."""
+    create = ["keys", "create", "bench", "--json", *terms, "--config", str(folder / "tierwise.toml")]
+    made = subprocess.run(
+        [sys.executable, "-m", "tierwise", *create, "--db", url], capture_output=True, check=True
+    )
+    secret: str = json.loads(made.stdout)["key"]
+    return secret
 
 
 def shown(found: dict[str, list[Result]]) -> int:
@@ -148,9 +150,7 @@ def shown(found: dict[str, list[Result]]) -> int:
         share = statistics.median(one.rps / other.rps for one, other in zip(rounds, base, strict=True))
         cpu, rps = (statistics.median(getattr(one, what) for one in rounds) for what in ("cpu_us", "rps"))
         print(f"| {name} | {cpu:.0f} | {times:.2f} | {rps:,.0f} | {share:.0%} |")
-    plain, budget = found["sqlite"], found["sqlite, budget"]
-    added = statistics.median(one.cpu_us / other.cpu_us for one, other in zip(budget, plain, strict=True))
-    print(f"a budget adds {added - 1:+.1%}; load average {os.getloadavg()[0]:.1f} (a quiet machine: about 2)")
+    print(f"load average {os.getloadavg()[0]:.1f} (a quiet machine: about 2)")
     return sum(one.errors for rounds in found.values() for one in rounds)
 
 
