@@ -37,7 +37,7 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option("--seed", type=int, help="Decides every draw.  [default: 0]")
 @click.option("--key", default="", help="The only API key taken.  [default: any]")
 def command(**options: Any) -> None:
-    """Runs a simulated provider.
+    """Run a simulated provider.
 
     It speaks OpenAI chat, responses and embeddings, Anthropic messages, and Gemini, with per-model accuracy,
     speed, prompt caching and faults. Nothing it says comes from a model. Prints `ready http://HOST:PORT` when
