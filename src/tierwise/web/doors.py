@@ -79,14 +79,16 @@ class Doors:
             )
         raise Unauthenticated("That is not the admin secret.", "It is what [server] admin_secret names.")
 
-    def use_ticket(self, given: str, peer: str) -> None:
-        """Passes once, when `given` is the printed link's token. Raises Unauthenticated or LimitRefused."""
+    def use_ticket(self, given: str, peer: str, foreign: bool = False) -> None:
+        """Passes once, when `given` is the printed link's token. Raises Unauthenticated or LimitRefused. What
+        `foreign` pages make a browser ask counts as nobody's failure: they could lock its user out."""
         self._refuse_when_many(peer)
         with self._lock:
             if self._ticket and same(given, self._ticket):
                 self._ticket = ""
                 return
-        self._failed(peer)
+        if not foreign:
+            self._failed(peer)
         raise Unauthenticated(
             "This sign-in link is not valid: it works once, for one start of the gateway.",
             "`tierwise dashboard` prints a new one. With an admin secret you can sign in at any time.",

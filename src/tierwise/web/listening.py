@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("tierwise")
 _END_S = 5.0
+_MOST = 200
+"""Connections at once; to more the port says that it is busy."""
+_LOOK_S = 2.0
+_PATIENCE_S = 60.0
+"""How long a request may take to come, and its body."""
 _BACKLOG = 64
 """Connections that wait to be accepted; asyncio tries as many at once."""
 
@@ -53,22 +58,31 @@ class Listening:
 
         config = uvicorn.Config(
             application(control, Doors(*door)),
-            log_level="warning",
+            # What strangers send wrong is no news, and what is one goes where all the log goes.
+            log_config=None,
+            log_level="error",
             access_log=False,
             lifespan="off",
+            # Bounds the head of a request, which the one written in C does not.
+            http="h11",
+            ws="none",
             # One written in C that wakes up after the interpreter's end brings the process down.
             loop="asyncio",
             backlog=_BACKLOG,
             server_header=False,
             proxy_headers=False,
             timeout_keep_alive=30,
-            limit_concurrency=200,
+            limit_concurrency=_MOST,
         )
         server = self._server = uvicorn.Server(config)
 
         async def serve() -> None:
             asyncio.get_running_loop().set_exception_handler(_told)
-            await server.serve(sockets=[listener])
+            hurrying = asyncio.create_task(_hurry(server))
+            try:
+                await server.serve(sockets=[listener])
+            finally:
+                hurrying.cancel()
 
         if self._ended:
             return
@@ -76,6 +90,26 @@ class Listening:
             asyncio.run(serve())
         except Exception:  # recorded: in the log; the data plane goes on without its control plane
             log.exception("the control plane stopped")
+
+
+async def _hurry(server: uvicorn.Server) -> None:
+    """Cuts connections on which no whole request has come for too long, and all such where there is no room:
+    they would keep everyone out, and take the data plane's file descriptors."""
+    loop = asyncio.get_running_loop()
+    waits: dict[Any, tuple[Any, float]] = {}
+    while True:
+        await asyncio.sleep(_LOOK_S)
+        before, waits = waits, {}
+        connections = list[Any](server.server_state.connections)
+        patience_s = _PATIENCE_S if len(connections) < _MOST else 0.0
+        for connection in connections:
+            cycle = connection.cycle
+            if cycle is not None and not cycle.more_body and not cycle.response_complete:
+                continue  # it is being answered
+            last, since_s = before.get(connection, (None, loop.time()))
+            waits[connection] = (cycle, since_s if last is cycle else loop.time())
+            if loop.time() - waits[connection][1] >= patience_s:
+                connection.transport.abort()
 
 
 def _told(loop: asyncio.AbstractEventLoop, fault: dict[str, Any]) -> None:

@@ -38,8 +38,9 @@ class Signing:
         if not token:
             why = "Your session has ended. Sign in again; nothing was changed meanwhile."
             return self._form(request, why if request.query_params.get("ended") else "")
+        foreign = request.headers.get("sec-fetch-site") in ("cross-site", "same-site")
         try:
-            self._site.doors.use_ticket(token, peer_of(request))
+            self._site.doors.use_ticket(token, peer_of(request), foreign)
         except TierwiseError as error:
             return self._form(request, error.sentence(), error)
         # A page that goes on by itself, not a redirect: a strict cookie is not sent on a redirect that began

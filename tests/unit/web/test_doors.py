@@ -85,3 +85,12 @@ def test_form_tokens() -> None:
             check_form(given, wanted)
     doors = Doors()
     assert doors.visitor_token("one") != doors.visitor_token("two") != Doors().visitor_token("two")
+
+
+def test_another_sites_pages_cannot_lock_the_user_out() -> None:
+    doors = Doors(ticket="printed")
+    for _ in range(20):
+        with pytest.raises(Unauthenticated):
+            doors.use_ticket("guess", "peer", foreign=True)
+    doors.check_secret("right", "right", "peer")
+    doors.use_ticket("printed", "peer", foreign=True)
