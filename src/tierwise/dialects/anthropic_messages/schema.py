@@ -21,8 +21,8 @@ _PATTERN = re.compile(r"\(\?[=!<]|\\[bB1-9]")
 
 
 def fitted(schema: Any) -> Any:
-    """A copy in which objects are closed unless they say otherwise, and what cannot be enforced is told in
-    the description, as Anthropic's own SDKs do."""
+    """A copy in which every object is closed, and what cannot be enforced is told in the description, as
+    Anthropic's own SDKs do."""
     return rewritten(schema, _fit)
 
 
@@ -37,7 +37,9 @@ def _fit(schema: Schema) -> Schema:
     if "oneOf" in schema and "anyOf" not in schema:
         schema["anyOf"] = schema.pop("oneOf")
     if says_object(schema):
-        schema.setdefault("additionalProperties", False)
+        if schema.get("additionalProperties", True) not in (True, False):
+            told["additionalProperties"] = schema["additionalProperties"]
+        schema["additionalProperties"] = False
     if told:
         words = ", ".join(f"{name}: {msgspec.json.encode(value).decode()}" for name, value in told.items())
         said = schema.get("description")

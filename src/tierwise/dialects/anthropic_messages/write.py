@@ -77,9 +77,9 @@ def _unforced(ask: Ask, forced: bool, losses: Losses) -> Reasoning:
     asked = ask.reasoning
     if not forced or ask.dialect == NAME or asked.mode == "disabled" or asked.effort == "none":
         return asked
-    if asked.effort is None and asked.budget in (None, 0):
+    if asked.mode is None and asked.effort is None and asked.budget in (None, 0):
         return asked
-    name = "thinking.budget" if asked.effort is None else "thinking.effort"
+    name = "thinking.effort" if asked.effort else "thinking.budget" if asked.budget else "thinking.mode"
     losses.add(name, "thinking is not possible with a forced tool")
     return Reasoning()
 

@@ -156,11 +156,8 @@ def read_error(status: int, headers: Mapping[str, str], body: bytes) -> Upstream
 
 def read_error_object(value: Any, status: int, body: bytes = b"") -> UpstreamStatus:
     """The error an `error` object tells. `status` 0: judged by the object itself."""
-    message, code, told = "", "", 0
-    if isinstance(value, str):
-        message = value
-    elif isinstance(value, dict):
-        message = next((v for k in ("message", "msg", "detail") if isinstance(v := value.get(k), str)), "")
+    message, code, told = _words(value), "", 0
+    if isinstance(value, dict):
         for key in ("code", "type", "status"):
             word = value.get(key)
             if isinstance(word, int) and not isinstance(word, bool) and 400 <= word <= 599:
@@ -178,6 +175,21 @@ def read_error_object(value: Any, status: int, body: bytes = b"") -> UpstreamSta
     param = value.get("param") if isinstance(value, dict) else None
     error.param = param if isinstance(param, str) else None
     return error
+
+
+def _words(value: Any, depth: int = 4) -> str:
+    """What an error says. FastAPI servers (vLLM, Mistral) list a request's faults, each with its place."""
+    if isinstance(value, str):
+        return value
+    if not depth:
+        return ""
+    if isinstance(value, list):
+        return "; ".join(said for each in value[:8] if (said := _words(each, depth - 1)))
+    if not isinstance(value, dict):
+        return ""
+    said = next((w for key in ("message", "msg", "detail") if (w := _words(value.get(key), depth - 1))), "")
+    place = value.get("loc")
+    return f"{'.'.join(map(str, place))}: {said}" if said and isinstance(place, list) else said
 
 
 def failed(value: Any) -> Failed:

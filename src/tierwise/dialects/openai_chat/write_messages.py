@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from ...nouns import (
@@ -29,6 +30,8 @@ from .schema import ours
 Wire = dict[str, Any]
 
 _BILLING = "x-anthropic-billing-header:"
+# While they think, these refuse a turn of their own without its `reasoning_content`.
+_RECALLS = re.compile("deepseek|kimi", re.IGNORECASE)
 _FORMATS = {"audio/wav": "wav", "audio/x-wav": "wav", "audio/mpeg": "mp3", "audio/mp3": "mp3"}
 
 
@@ -41,6 +44,7 @@ class MessageWriter:
         self._abilities = model.abilities
         self._model_id = model.id
         self._openai = openai_model(model.id)
+        self._recalls = not self._own and _RECALLS.search(model.id) is not None
         self._losses = losses
         self._out: list[Wire] = []
         self._carried: list[Wire] = []  # media of tool results, waiting for the run of results to end
@@ -126,8 +130,8 @@ class MessageWriter:
                 if calls and isinstance(part, Text) and not self._own:
                     self._losses.add("message.order", "text after a tool call")
                 prose.append(part)
-        if thoughts:
-            wire["reasoning_content"] = "".join(thoughts)
+        if thoughts or self._recalls:
+            wire["reasoning_content"] = "".join(thoughts) or " "  # Kimi takes an empty one for none
         items, members = self._items(tuple(prose))
         self._say(wire, items)
         if calls:
@@ -161,8 +165,11 @@ class MessageWriter:
         wire["content"] = _collapsed(items) if items else None
 
     def _thought(self, part: Thinking) -> list[str]:
-        """Readable thinking that came this way before. OpenAI's own models take none in chat."""
-        if part.origin == NAME and part.text and not part.signature and not self._openai:
+        """Readable thinking that came this way before; callers of Anthropic's dialect cannot say that it did,
+        only that nobody signed it. OpenAI's own models take none in chat.
+        """
+        ours = part.origin == NAME or (self._recalls and not (part.origin or part.encrypted))
+        if ours and part.text and not part.signature and not self._openai:
             return [part.text]
         self._losses.add("thinking.replay")
         return []

@@ -49,3 +49,15 @@ def test_schemas_hold_what_can_be_enforced_and_tell_the_rest() -> None:
     loose, losses = write(schema, None)
     assert loose["tools"][0]["input_schema"] == schema
     assert losses == []
+
+
+def test_every_object_is_closed_and_what_it_was_open_to_is_told() -> None:
+    """Anthropic answers 400 to a map, which an object that says what more it may hold is."""
+    schema = {"type": "object", "properties": {}, "additionalProperties": {"type": "string"}}
+    body, losses = write(schema, True)
+    fitted = body["output_config"]["format"]["schema"]
+    assert fitted["additionalProperties"] is False
+    assert fitted["description"] == '{additionalProperties: {"type":"string"}}'
+    assert {"output.schema", "tool.schema"} <= set(losses)
+    body, _ = write({**schema, "additionalProperties": True}, True)
+    assert body["output_config"]["format"]["schema"] == {**schema, "additionalProperties": False}

@@ -427,15 +427,13 @@ def test_efforts_of_the_model_and_room_for_thinking() -> None:
     body, losses = write(ask(reasoning=Reasoning(effort="low"), max_output=1024), thinking=("enabled",))
     assert "thinking" not in body
     assert losses == ["thinking.effort", "thinking.budget"]
-    forced = ask(tools=(WEATHER,), tool_choice=ToolChoice("required"), reasoning=Reasoning(effort="high"))
-    body, losses = write(forced, thinking=BOTH)
-    assert body["tool_choice"] == {"type": "any"}
-    assert "thinking" not in body
-    assert losses == ["thinking.effort"]
-    body, losses = write(replace(forced, reasoning=Reasoning(budget=2048)), thinking=BOTH)
-    assert body["tool_choice"] == {"type": "any"}
-    assert "thinking" not in body
-    assert losses == ["thinking.budget"]
+    forced = ask(tools=(WEATHER,), tool_choice=ToolChoice("required"))
+    for name in ("effort", "budget", "mode"):
+        asked = Reasoning(**{name: {"effort": "high", "budget": 2048, "mode": "adaptive"}[name]})
+        body, losses = write(replace(forced, reasoning=asked), thinking=BOTH)
+        assert body["tool_choice"] == {"type": "any"}
+        assert "thinking" not in body
+        assert losses == [f"thinking.{name}"]
     warm = ask(reasoning=Reasoning(effort="high"), sampling=Sampling(temperature=0.2))
     assert write(warm, thinking=BOTH)[1] == ["sampling.temperature"]
 

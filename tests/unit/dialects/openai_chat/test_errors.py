@@ -93,6 +93,8 @@ def test_no_address_and_no_key_leaves_the_house() -> None:
         (b'{"error":"m"}', "m", ""),
         (b'{"message":"m","code":400}', "m", ""),
         (b'{"detail":"m"}', "m", ""),
+        (b'{"detail":[{"loc":["body","n",0],"msg":"m"},{"msg":"o"}]}', "body.n.0: m; o", ""),
+        (b'{"message":{"detail":[{"msg":"m"}]},"type":"t"}', "m", "t"),
         (b'[{"error":{"code":400,"message":"m","status":"INVALID_ARGUMENT"}}]', "m", "INVALID_ARGUMENT"),
         (b"<html>", "The provider answered with status 400.", ""),
         (b"", "The provider answered with status 400.", ""),

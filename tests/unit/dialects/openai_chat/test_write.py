@@ -209,6 +209,19 @@ def test_what_an_assistants_turn_loses() -> None:
     }
 
 
+def test_deepseek_and_kimi_get_each_of_their_turns_back_with_its_thinking() -> None:
+    """They answer 400 to one without; callers of Anthropic's dialect hand thinking back unsigned."""
+    unsigned, foreign, call = Thinking("so"), Thinking("so", "sig", origin="gemini"), ToolCall("c", "f", "{}")
+    for model in ("deepseek-v4-pro", "moonshotai/Kimi-K2.5"):
+        for thought, sent in ((unsigned, "so"), (foreign, " ")):
+            (turn,), losses = say(thought, call, role="assistant", model=model)
+            assert turn["reasoning_content"] == sent
+            assert ("thinking.replay" in losses) == (thought is foreign)
+    (turn,), losses = say(unsigned, call, role="assistant", model="glm-5")
+    assert "reasoning_content" not in turn
+    assert "thinking.replay" in losses
+
+
 def test_unsigned_thinking_goes_back_to_servers_that_show_it() -> None:
     messages, losses = say(
         Thinking("so", origin="openai_chat"), Text("a"), role="assistant", model="deepseek-r"
