@@ -232,6 +232,52 @@ async def test_rows_are_found_out_that_were_altered_removed_or_added(ledger: Led
             assert reader.verify() == []
 
 
+async def test_numbers_that_would_be_given_twice_are_told_and_put_right_by_a_restart(
+    ledger: Ledger, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As after a restore over the ledger, or a replication that leaves sequences out."""
+    for n in range(4):
+        await ledger.open(opened(f"a{n}", 100, "key:k"))
+        await ledger.close(closed(f"a{n}", 60))
+    url = url_of(ledger)
+    with psycopg.connect(**terms_of(url), autocommit=True) as database:
+        database.execute("SELECT setval('event_seq', 2)")
+        assert any("sequence of events" in line for line in read_ledger(url).verify())
+        with pytest.raises(StoreError, match="cannot be written"):
+            await ledger.open(opened("b", 100, "key:k"))
+        assert "Attempt b cannot be written" in caplog.text
+        other = open_ledger(url, {})
+        await other.open(opened("c", 100, "key:k"))
+        await other.close(closed("c", 60))
+        await other.shutdown()
+        assert read_ledger(url).verify() == []
+        assert database.execute("SELECT max(seq), count(*) FROM open_rows").fetchone() == (9, 5)
+
+
+async def test_a_lock_that_a_person_holds_is_in_the_log(
+    ledger: Ledger, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level("INFO", "tierwise")
+    monkeypatch.setattr(postgres_store, "SLOW_S", 0.2)
+    await ledger.open(opened("before", 100, "key:k"))
+    with psycopg.connect(**terms_of(url_of(ledger))) as person:
+        person.execute("LOCK TABLE open_rows IN ACCESS EXCLUSIVE MODE")
+        for n in range(2):
+            with pytest.raises(StoreError):
+                await ledger.open(opened(f"held{n}", 100, "key:k"))
+    await ledger.close(closed("before", 60))
+    await written(ledger, "before")
+    said = [record.message for record in caplog.records if "the ledger" in record.message.lower()]
+    assert ["cannot be" in line for line in said] == [True, False], said
+
+
+def test_a_database_that_cannot_hold_every_text_is_refused(server: Postgres) -> None:
+    with psycopg.connect(server.url("postgres"), autocommit=True) as database:
+        database.execute("CREATE DATABASE latin ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0")
+    with pytest.raises(StoreError, match="LATIN1"):
+        open_ledger(server.url("latin"), {})
+
+
 def test_a_url_that_cannot_be_read_or_reached_is_told_without_its_password(server: Postgres) -> None:
     for url in (
         "postgres://u:s3cret@127.0.0.1:1/db", "postgres://u:s3cret@host:port:x/db?nope=1",

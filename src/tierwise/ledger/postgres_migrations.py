@@ -244,6 +244,7 @@ def migrate(database: Database, migrations: tuple[Migration, ...] = MIGRATIONS) 
         done = version(database)
         _refuse_foreign(database, done, len(migrations))
         if not done:
+            _require_encoding(database)
             database.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}".encode())
             database.execute(
                 "CREATE TABLE migrations (number int PRIMARY KEY, name text NOT NULL, at_us bigint NOT NULL)"
@@ -290,6 +291,16 @@ def _refuse_foreign(database: Database, done: int, known: int) -> None:
         raise StoreError(
             f"The schema {SCHEMA} of this database belongs to another program.",
             "Give --db a database of its own.",
+        )
+
+
+def _require_encoding(database: Database) -> None:
+    """One row with a character that the database cannot hold would be refused when its call is over."""
+    encoding = _one(database, "SHOW server_encoding")
+    if encoding not in ("UTF8", "SQL_ASCII"):
+        raise StoreError(
+            f"This database is encoded in {encoding}, which cannot hold every text.",
+            "Make another: CREATE DATABASE tierwise ENCODING 'UTF8' LOCALE 'C' TEMPLATE template0.",
         )
 
 

@@ -8,6 +8,7 @@ windows. Rare acts (keys, budgets) have a connection of their own, the keeper's 
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -29,6 +30,7 @@ from .postgres_records import (
     audit,
     balances,
     load_keys,
+    recount,
     remove_budget,
     replace_word,
     save_budget,
@@ -37,6 +39,8 @@ from .postgres_records import (
 )
 from .postgres_rollup import Roller
 from .rows import check_open, swept, tamed_close, tamed_open
+
+log = logging.getLogger("tierwise")
 
 BATCH = 256
 MOST_QUEUED = 50_000
@@ -75,6 +79,8 @@ class PostgresStore:
         try:
             with self._held() as database:
                 migrate(database)
+                if recount(database):
+                    log.warning("the sequence of the ledger's events was behind its rows: put right")
                 sweep_dead(database, LEASE_S)
         except TierwiseError:
             self.release()
@@ -332,7 +338,9 @@ class PostgresStore:
         else:
             self._fault = None
             self._retry_s = 0.0
-            self._failing_us = 0
+            if self._failing_us:
+                self._failing_us = 0
+                log.info("the ledger can be written again")
             self._probing = False
             for (row, future), verdict in zip(batch, verdicts, strict=True):
                 self._resolve(row, future, verdict)
@@ -396,12 +404,13 @@ class PostgresStore:
             tame = row
         if tame != row:
             await self._write([(tame, future)])
-        elif future is not None and not future.done():
-            future.set_exception(
-                StoreError(
-                    f"Attempt {row.attempt} cannot be written: {first_line(error)}.", "It is not kept."
-                )
-            )
+            return
+        fault = StoreError(
+            f"Attempt {row.attempt} cannot be written: {first_line(error)}.", "It is not kept."
+        )
+        log.warning("%s", fault.sentence())
+        if future is not None and not future.done():
+            future.set_exception(fault)
 
     def _postpone(self, batch: Sequence[Entry], error: BaseException) -> None:
         """Postgres fails: OPEN rows are refused, CLOSE rows are owed and tried again by a timer until they
@@ -423,7 +432,9 @@ class PostgresStore:
         if self._fault is None:
             words = unreachable if self._journal.lost else unusable
             self._fault = error if isinstance(error, StoreError) else words(self.terms, error)
-            self._failing_us = self._failing_us or tick_us()
+            if not self._failing_us:
+                self._failing_us = tick_us()
+                log.warning("%s", self._fault.sentence())
         for _, future in self._queue:
             self._reject(future)
         owed: list[Entry] = [(row, None) for row, _ in self._queue if isinstance(row, Close)]

@@ -353,10 +353,11 @@ class SqliteStore:
             tame = row
         if tame != row:
             self._post([(tame, future)], loop)
-        elif future is not None and not future.done():
-            future.set_exception(
-                StoreError(f"Attempt {row.attempt} cannot be written: {error}.", "It is not kept.")
-            )
+            return
+        fault = StoreError(f"Attempt {row.attempt} cannot be written: {error}.", "It is not kept.")
+        log.warning("%s", fault.sentence())
+        if future is not None and not future.done():
+            future.set_exception(fault)
 
     def _postpone(self, batch: list[Entry], error: Exception, loop: asyncio.AbstractEventLoop) -> None:
         """The store fails: OPEN rows are refused, CLOSE rows are owed and tried again by a timer until they
