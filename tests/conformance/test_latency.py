@@ -174,7 +174,8 @@ def test_a_tier_that_answers_nothing_ends_with_1_and_says_why(tmp_path: Path) ->
 
     done = at_url(tmp_path, provider.Provider(refuse).port)
     assert done.returncode == 1
-    assert "3 × upstream_status 401" in done.stdout
+    said = " ".join(done.stdout.split())
+    assert "spent $0.000000, besides what failed calls may cost; failed: 3 × upstream_status 401" in said
     assert "Traceback" not in done.stderr
 
 

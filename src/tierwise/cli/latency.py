@@ -286,7 +286,8 @@ def notes(found: Sequence[Summary]) -> list[str]:
         if each.input_tokens is not None and each.output_tokens is not None:
             parts.append(f"{each.input_tokens:,.0f} tokens in, {each.output_tokens:,.0f} out a call")
         if each.spend_pico is not None:
-            parts.append(f"spent {money(each.spend_pico)}")
+            besides = ", besides what failed calls may cost" if each.failed else ""
+            parts.append(f"spent {money(each.spend_pico)}{besides}")
         if each.cached:
             parts.append(f"{each.cached} cached replies left out")
         if each.unreported:

@@ -120,8 +120,8 @@ class Summary(Struct, frozen=True):
     """One tier in numbers: times in milliseconds, rates per second. None: not measured or not given.
 
     `at_1k_ms` is what a reply of 1,000 output tokens takes at each reply's own TTFT and TPOT. `unreported`
-    replies told no token count. `overhead_ms` is the gateway's own part, total − upstream. `spend_pico` None:
-    some call could not be priced.
+    replies told no token count. `overhead_ms` is the gateway's own part, total − upstream. `spend_pico` is of
+    the calls that succeeded; None: some of them could not be priced.
     """
 
     tier: str
