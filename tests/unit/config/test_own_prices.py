@@ -24,6 +24,10 @@ def test_each_class_of_service_has_its_ratio(tmp_path: Path) -> None:
     assert cost(usage, price).pico == 2 * (8 * 10**6 + 100 * 10**5 + 2 * 5 * 10**6)
     usage = Usage(8, 100, output=2, service_tier="flex")
     assert cost(usage, price).pico == 4 * 10**6 + 100 * 25_000 + 5 * 10**6
+    batches = price_of(
+        tmp_path, "input = 1\ncache_read = 1\nbatch = 0.5\nservice_tiers = {'batch/cache_read' = 0.25}"
+    )
+    assert cost(Usage(8, 100), batches, batch=True).pico == 4 * 10**6 + 25 * 10**6
     assert "'scale'" in cost(Usage(8, service_tier="scale"), price).unpriced
     assert "batch" in cost(Usage(8, service_tier="batch"), price).unpriced
 
