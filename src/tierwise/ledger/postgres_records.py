@@ -27,10 +27,6 @@ BUDGETS_SINCE = (
     "SELECT m.value, b.scope, b.cap, b.period, b.zone, b.soft FROM meta m LEFT JOIN budget b"
     " ON b.version > %s WHERE m.name = 'budgets_version'"
 )
-_NEWEST = (
-    "SELECT max(seq) FROM (SELECT max(seq) AS seq FROM open_rows UNION ALL SELECT max(seq) FROM"
-    " correction_rows UNION ALL SELECT max(seq) FROM close_rows WHERE seq > {count}) e"
-)
 _KEYS = "id, name, digest, hint, project, rpm, tpm, max_concurrent, strict, created_us, revoked_us"
 _SAVE_KEY = (
     "INSERT INTO keys VALUES (%s,%s,%s,%s,%s,%s,%s,%s,%s,%s,%s,%s) ON CONFLICT (id) DO UPDATE SET"
@@ -41,28 +37,25 @@ _SAVE_KEY = (
 )
 
 
-def newest_beyond_count(database: Database) -> int | None:
-    """The number of the newest event where the sequence that numbers them has not come so far, else None.
-
-    A restore over a ledger puts it back, and logical replication leaves it out: numbers would be given twice.
-    """
-    ((count,),) = database.execute("SELECT last_value FROM event_seq").fetchall()
-    # As a constant, by which the planner sees that hardly a block of the closes need be read.
-    ((newest,),) = database.execute(_NEWEST.replace("{count}", str(int(count))).encode()).fetchall()
-    return newest if newest is not None and newest > count else None
+BEHIND = "SELECT 1 FROM event_seq WHERE last_value < (SELECT sum(events) FROM epochs)"
+"""Gives a row where the sequence that numbers events has not come as far as there are events, so that numbers
+would be given twice: a restore over a ledger puts it back, and logical replication leaves it out.
+"""
 
 
 def recount(database: Database) -> bool:
     """Puts the sequence of events behind the newest one; whether it was not there."""
-    if newest_beyond_count(database) is None:
+    if not database.execute(BEHIND).fetchall():
         return False
     with database.transaction():
         database.execute("SELECT pg_advisory_xact_lock(%s)", (MIGRATING,))
         database.execute("SET LOCAL statement_timeout = 0")
         # One statement: what it sees of the rows is older than what it sees of the sequence.
         found = database.execute(
-            f"SELECT setval('event_seq', newest) FROM (SELECT last_value, ({_NEWEST.replace('{count}', '0')})"
-            " AS newest FROM event_seq) n WHERE newest > last_value".encode()
+            "SELECT setval('event_seq', newest) FROM (SELECT last_value, (SELECT max(seq) FROM"
+            " (SELECT max(seq) AS seq FROM open_rows UNION ALL SELECT max(seq) FROM close_rows"
+            " UNION ALL SELECT max(seq) FROM correction_rows) e) AS newest FROM event_seq) n"
+            " WHERE newest > last_value"
         )
         return found.rowcount > 0
 
