@@ -378,3 +378,19 @@ def test_many_at_once_are_all_recorded(world: World) -> None:
         thread.join()
     assert statuses == [200] * 60
     assert len(world.gateway.closes()) - before == 60
+
+
+@pytest.mark.parametrize("status", [400, 404, 422, 429, 500])
+def test_a_provider_that_echoes_our_credential_does_not_tell_it(world: World, path: str, status: int) -> None:
+    def echo(sent: provider.Sent) -> Iterator[Any]:
+        error = {"type": "invalid_request_error", "message": f"Not understood: {sent.headers}"}
+        yield provider.whole(
+            status, {"type": "error", "error": error, "sent": sent.headers}, "retry-after: 0"
+        )
+
+    world.script(echo)
+    got = world.post(path)
+    assert got.status >= 400
+    assert SECRET in str(world.first.sent[0].headers)
+    assert SECRET not in got.body.decode()
+    json.loads(got.body)

@@ -281,7 +281,7 @@ def refuse(gate: Gate, walk: Walk | None, reply: Reply, error: TierwiseError, su
     error = writing.presentable(error)
     if reply.started:
         if walk is not None and walk.outline.stream:
-            reply.end(surface.write_stream_error(error))
+            reply.end(walk.snapshot.settings.secrets.masked(surface.write_stream_error(error)))
         else:
             reply.abort()
         return
@@ -293,5 +293,6 @@ def refuse(gate: Gate, walk: Walk | None, reply: Reply, error: TierwiseError, su
     status, headers, body = surface.write_error(error, walk.id)
     same = walk.failed_dialect == surface.name
     own = writing.own_words(error, surface.name) if same else None
-    headers = [*headers, *limits]
-    writing.refuse(walk, reply, (status, headers, body if own is None else own))
+    # Providers echo what they were sent, our credential too.
+    said = walk.snapshot.settings.secrets.masked(body if own is None else own)
+    writing.refuse(walk, reply, (status, [*headers, *limits], said))

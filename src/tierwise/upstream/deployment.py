@@ -18,10 +18,16 @@ Header = tuple[bytes, bytes]
 _WITHHELD = frozenset(
     b"authorization x-api-key x-goog-api-key cookie proxy-authorization proxy-connection connection "
     b"keep-alive te trailer transfer-encoding upgrade host content-length content-type accept-encoding date "
-    b"expect forwarded via x-forwarded-for x-forwarded-host x-forwarded-proto x-forwarded-port x-real-ip "
-    b"idempotency-key".split()
+    b"http2-settings expect forwarded via x-real-ip x-client-ip true-client-ip cf-connecting-ip "
+    b"fly-client-ip api-key idempotency-key".split()
 )
-_OURS = b"x-tierwise-"
+_WITHHELD_KINDS = (
+    b"x-tierwise-",
+    b"x-forwarded-",
+    # Who the caller is, as proxies that ask people to sign in tell it.
+    b"x-auth-request-", b"x-amzn-oidc-", b"x-goog-iap-", b"x-goog-authenticated-user-", b"cf-access-",
+    b"x-ms-client-principal",
+)  # fmt: skip
 _VERSIONS = ("v1", "v1beta")
 # How many Deployments' headers one client's connection may keep.
 _BLOCKS = 8
@@ -75,7 +81,9 @@ class Deployment:
             withheld = withheld | {name for name, _ in extra}
         if client is not None:
             withheld = withheld | _hop_by_hop(client)
-            headers += [pair for pair in client if pair[0] not in withheld and not pair[0].startswith(_OURS)]
+            headers += [
+                pair for pair in client if pair[0] not in withheld and not pair[0].startswith(_WITHHELD_KINDS)
+            ]
         return headers
 
     def passing(self, request: Request) -> Block:

@@ -108,7 +108,8 @@ class Returned:
             await self._closed("error", said.status, error)
             status, _, body = walk.surface.write_error(presentable(error), walk.id)
             own = own_words(error, walk.surface.name) if dialect.name == walk.surface.name else None
-            return Answered(status, body if own is None else own, walk.id)
+            masked = walk.snapshot.settings.secrets.masked
+            return Answered(status, masked(body if own is None else own), walk.id)
         try:
             body, model = self._read(said.body)
         except TierwiseError as error:
