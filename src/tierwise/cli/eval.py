@@ -252,7 +252,8 @@ class Said:
             self._wrapped(f"note: {note}", 6)
         self.console.print(f"run {one.run}", markup=False)
         if one.decision != "not_enough":
-            self.console.print(f"To let the gateway obey it: tierwise policy apply {one.run}", markup=False)
+            task = "" if one.suite.task else " --task NAME"
+            self.console.print(f"To make it a rule: tierwise policy apply {one.run}{task}", markup=False)
 
     def _tiers(self, rows: list[list[str]]) -> Table:
         """The tiers' figures. Where they do not fit, intervals go to lines of their own and names are broken:

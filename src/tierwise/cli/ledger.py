@@ -27,7 +27,7 @@ from .ledger_table import fitted, short_name
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 HEADINGS = ("calls", "errors", "in", "out", "cached", "spend", "TTFT p50", "total p95")
-WIDTH, _LEAST = 80, 8
+WIDTH, _LEAST = 80, len("2026-11-22")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _UNITS_US = {"m": 60_000_000, "h": 3_600_000_000, "d": 86_400_000_000, "w": 604_800_000_000}
 

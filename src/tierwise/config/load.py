@@ -68,7 +68,7 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
     return Settings(
         catalog=catalog,
         policy=policy,
-        notes=(*notes, *rungs.notes, *_tier_notes(catalog)),
+        notes=(*notes, *rungs.notes, *_tier_notes(catalog), *_cache_notes(file)),
         secrets=Secrets(
             secrets,
             None if admin is None else secret_of(admin, environ, folder, f"{name}: server.admin_secret"),
@@ -266,6 +266,17 @@ def _tier_notes(catalog: Catalog) -> list[str]:
             notes.append(f"tier {tier.name}: no price of {tier.model} is known, so its calls are unpriced")
     sent = [model for model in catalog.models.values() if model.name.partition("/")[2] != model.id]
     return [*notes, *(f"{model.name} is sent as {model.id}" for model in sent)]
+
+
+def _cache_notes(file: ConfigFile) -> list[str]:
+    """Tasks that say how their answers are kept, and keep none."""
+    return [
+        f"task {name}: no answer of it is kept, so that its {key} does nothing. "
+        "Set its `cache = true`, or `[cache] on = true`."
+        for name, task in file.task.items()
+        for key in ("cache_similarity", "cache_ttl_s")
+        if getattr(task, key) is not None and not (file.cache.on if task.cache is None else task.cache)
+    ]
 
 
 def _no_provider() -> str:

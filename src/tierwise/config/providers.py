@@ -106,7 +106,7 @@ def secret_of(key: str, environ: Mapping[str, str], folder: Path, where: str) ->
         return _sendable(secret, f"the file {rest}")
     raise ConfigError(
         f"{where} must say where the secret is, not what it is.",
-        'Write key = "env:NAME" or key = "file:/path".',
+        'Write it as "env:NAME" or "file:/path".',
     )
 
 

@@ -27,7 +27,7 @@ class ProviderRow(Struct, frozen=True):
     models: list[str] = []
     """Model ids it serves. Empty: any id is passed on."""
     max_concurrent: int | None = None
-    """Calls in flight at this provider at once. Absent: no limit."""
+    """Calls at this provider at once; past it another deployment, retries, then 429. Absent: no limit."""
     connect_timeout_s: float = 10.0
     """Seconds to connect, TLS included."""
     first_byte_timeout_s: float = 600.0

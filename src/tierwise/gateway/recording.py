@@ -48,9 +48,10 @@ class Book:
         where the provider has as many calls from here as its configuration allows."""
         provider = deployment.provider
         if provider.max_concurrent is not None and self.running[provider.name] >= provider.max_concurrent:
-            raise UpstreamStatus(
-                429, f"{provider.name} is at its {provider.max_concurrent} calls.", "local_limit"
+            full = (
+                f"The gateway has {provider.max_concurrent} calls under way at {provider.name}, all it may."
             )
+            raise UpstreamStatus(429, f"{full} Retry in a moment.", "local_limit")
         walk.attempts += 1
         entry = Entry(self, walk, deployment, candidate, f"{walk.id}-{walk.attempts}")
         durable = self.ledger.open(self.row(walk, deployment, candidate, entry.id, now_us()))

@@ -182,4 +182,4 @@ def _more(one: Evaluation) -> str:
     needed = [each.verdict.more_cases for each in one.comparisons if each.verdict.more_cases]
     if needed:
         return f"About {min(needed):,} more Cases would likely decide."
-    return "Read its reasons with `tierwise eval --resume`."
+    return f"Read its reasons with `tierwise eval --resume {one.run}`."

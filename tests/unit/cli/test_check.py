@@ -164,3 +164,16 @@ def test_a_tier_twice_on_a_ladder_is_wrong(table: str) -> None:
     assert [error["message"] for error in found["errors"]] == [
         f"tierwise.toml: {table}.ladder has 'haiku' twice."
     ]
+
+
+def test_what_says_how_answers_are_kept_of_which_none_is() -> None:
+    kept = RIGHT + '[cache]\nembedding = "agg/text-embedding-3-small"\n[task.faq]\ncache_similarity = 0.9\n'
+    (note,) = (note for note in told(kept)["notes"] if "task faq" in note)
+    assert note == (
+        "task faq: no answer of it is kept, so that its cache_similarity does nothing. "
+        "Set its `cache = true`, or `[cache] on = true`."
+    )
+    assert not any("task faq" in note for note in told(kept + "cache = true\n")["notes"])
+    on = kept.replace("[cache]\n", "[cache]\non = true\n")
+    assert not any("task faq" in note for note in told(on)["notes"])
+    assert any("task faq" in note for note in told(on + "cache = false\n")["notes"])

@@ -102,6 +102,7 @@ def test_the_text_says_it_in_eighty_columns() -> None:
     ):
         assert words in text
     assert max(map(len, text.splitlines())) <= 80
+    assert text.rstrip().endswith(" --task NAME")
     assert "can exclude a loss of" in result.stderr
     assert "about $0.00" in result.stderr
 

@@ -11,6 +11,7 @@ from click.testing import CliRunner
 from tierwise.cli import ledger as cli
 from tierwise.errors import BadRequest, ConfigError, StoreError
 from tierwise.ledger import open_ledger
+from tierwise.nouns import Usage
 from unit.ledger.made import NOON, closed, opened
 
 
@@ -81,6 +82,25 @@ def test_report_fits_80_columns_and_prints_no_control_characters(
     assert "p99 n/a (n < 400)" in said
     assert "$2.629630 less than the reference tier ($3.000000; 3 of 5 calls)" in said
     assert "swept: 1" in said
+
+
+def test_a_day_is_told_whole_beside_large_amounts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = f"sqlite:///{tmp_path}/ledger.db"
+
+    async def fill() -> None:
+        ledger = open_ledger(made, {})
+        for n, cost in enumerate((1_000_123_456_000_000, None)):
+            await ledger.open(opened(f"a{n}", stream=True))
+            used = Usage(input=10**9, output=5)
+            await ledger.close(closed(f"a{n}", cost, unpriced="" if cost else "no price", usage=used))
+        await ledger.shutdown()
+
+    asyncio.run(fill())
+    monkeypatch.setenv("COLUMNS", "80")
+    said = run("report", "--by", "day", "--db", made)
+    assert max(map(len, said.splitlines())) <= 80
+    assert said.splitlines()[1].startswith("2026-11-22 "), said
+    assert "$1,000.123456*" in said
 
 
 def test_report_as_json_has_every_figure_exactly(url: str) -> None:

@@ -37,6 +37,7 @@ MISTAKES = [
     (PROVIDER + 'api_version = ""\n', "provider[0] (p): api_version is ''. Write a version"),
     (PROVIDER + 'key = "file:a\\u0000b"\n', "provider[0] (p): key"),
     (PROVIDER + '[server]\nadmin_secret = ""\n', "server.admin_secret must say where the secret is"),
+    (PROVIDER + '[server]\nadmin_secret = "s"\n', 'Write it as "env:NAME" or "file:/path".'),
     (PROVIDER + '[default]\npolicy = ""\n', "default.policy is ''. Write the path of a file"),
     (PROVIDER + '[default]\npolicy = "a\\u0000b"\n', "default.policy is 'a\\x00b'."),
     (MODEL + 'thinking = ["adaptiv"]\n', "thinking has 'adaptiv'. Did you mean 'adaptive'?"),
