@@ -103,6 +103,15 @@ async def test_a_refused_key_or_unknown_model_ends_the_run_at_once(tmp_path: Pat
     assert len(tiers[1].asked) < 20
 
 
+async def test_who_waits_for_its_turn_when_the_run_ends_is_not_asked(tmp_path: Path) -> None:
+    tiers = [Fake("a", lambda id_, repeat: UpstreamStatus(401, "no")), Fake("b", accurate(1, 1))]
+    made = runner(tmp_path, suite(20), tiers, Work(jobs=1))
+    with pytest.raises(SuiteError, match="a cannot be asked"):
+        await made.run()
+    made.folder.close()
+    assert [len(tier.asked) for tier in tiers] == [1, 0]
+
+
 @pytest.mark.parametrize(
     "error", [UpstreamBroke("cut"), Reply("", "rejected", Usage(), 0, 5, error="no such field")]
 )
