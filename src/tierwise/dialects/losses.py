@@ -49,7 +49,6 @@ CATALOG = MappingProxyType(
         "tool.schema": "part of a tool's schema was not sent",
         "tool_choice.forced": "the tool choice was not forced",
         "tool_choice.allowed": "the choice was not limited to the allowed tools",
-        "tool_choice.none": "tools were not forbidden",
         "tool_choice.parallel": "whether tools may be called in parallel was not sent",
         "tool_call.signature": "the signature on a tool call was dropped",
         "tool_call.id": "a tool call's id was changed or dropped",
@@ -57,7 +56,6 @@ CATALOG = MappingProxyType(
         "tool_result.is_error": "that a tool failed is told in text, not by a flag",
         "tool_result.media": "media in a tool's result was moved to a user message or dropped",
         "tool_result.orphan": "a tool's result answers no call before it",
-        "tool_result.name": "the tool's name on its result was not sent",
         # messages
         "message.name": "a participant's name was not sent",
         "message.role": "a message was sent under another role",
@@ -99,7 +97,6 @@ CATALOG = MappingProxyType(
         "output.json_schema": "the output schema was not enforced",
         "output.schema": "the output schema was changed to fit the target's rules",
         "output.strict": "strict schema following of the output was not asked for",
-        "output.name": "the output schema's name or description was not sent",
         "output.modalities": "an output modality was not asked for",
         "output.verbosity": "verbosity was not sent",
         "output.prediction": "a predicted output was not sent",
@@ -120,7 +117,6 @@ CATALOG = MappingProxyType(
         "answer.logprobs": "log probabilities in the answer were dropped",
         "answer.refusal": "a refusal was returned as text",
         "answer.usage": "part of the usage has no place in the reply",
-        "answer.interleaved": "blocks that belong together were joined",
         # open families; the part after the first dot is the caller's or the vendor's own word
         "extra": "a top-level field of the caller's dialect was not sent",
         "opaque": "a part only the caller's dialect understands was not sent",

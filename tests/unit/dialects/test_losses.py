@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import pytest
-
 import tierwise.dialects
 from tierwise.dialects import losses
 from tierwise.nouns import Loss
@@ -48,10 +46,14 @@ def test_the_header_is_bounded_and_says_how_many_are_left_out() -> None:
     assert len(shown.split(b", ")) + int(left) == 100
 
 
-@pytest.mark.parametrize("path", sorted(ROOM.glob("*.py")), ids=lambda path: path.name)
-def test_every_name_used_is_in_the_catalog(path: Path) -> None:
+def test_the_catalog_has_every_name_that_is_used_and_no_other() -> None:
     known = [*losses.CATALOG, *(f"{family}." for family in losses.FAMILIES)]
-    used = re.findall(r"""(?:osses|noted)\.add\(\s*f?"([^"]+)\"""", path.read_text())
+    sources = "\n".join(path.read_text() for path in ROOM.rglob("*.py") if path.name != "losses.py")
+    used = set(re.findall(r"""(?:osses|noted)\.add\(\s*f?"([^"]+)\"""", sources))
+    made = tuple(name.partition("{")[0] for name in used if "{" in name)
+    for name in losses.CATALOG.keys() - set(losses.FAMILIES):
+        assert f'"{name}"' in sources or name.startswith(made), f"nothing is lost as {name}"
+    assert len(used) > 50
     for name in used:
         head, brace, _ = name.partition("{")
         if brace:

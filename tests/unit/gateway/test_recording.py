@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from msgspec.structs import replace
 
 from tierwise.errors import UpstreamBroke, UpstreamRefused, UpstreamStatus, UpstreamTimeout
 from tierwise.gateway.recording import both_sides, credible, refused
@@ -18,7 +19,7 @@ MOST = 2**30 - 1
 )
 def test_a_count_below_nothing_or_past_any_context_is_not_believed(bucket: str) -> None:
     def counted(count: int) -> Usage:
-        return Usage(**{bucket: {"web_search": count} if bucket == "extra" else count})  # type: ignore[arg-type]
+        return replace(Usage(), **{bucket: {"web_search": count} if bucket == "extra" else count})
 
     believed = {count: credible(counted(count)) for count in (-(2**40), -1, 0, 1, MOST, MOST + 1, 10**40)}
     assert believed == {
