@@ -143,6 +143,15 @@ def test_made_ids_differ_from_turn_to_turn() -> None:
             },
             Usage(input=5, output=10, reasoning=6),
         ),
+        (  # one that leaves them out of the total: more was thought than said
+            {
+                "promptTokenCount": 5,
+                "candidatesTokenCount": 4,
+                "thoughtsTokenCount": 6,
+                "totalTokenCount": 9,
+            },
+            Usage(input=5, output=10, reasoning=6),
+        ),
         ({"promptTokenCount": 5, "cachedContentTokenCount": 9, "totalTokenCount": 5}, Usage(cache_read=5)),
         (
             {
@@ -181,6 +190,9 @@ def test_usage_is_not_taken_from_a_call() -> None:
     assert GEMINI.usage(body) is None
     assert GEMINI.served_model(body) is None
     assert GEMINI.usage(b"[") is None
+    for count in ("promptTokenCount", "candidatesTokenCount", "thoughtsTokenCount"):
+        told = {"promptTokenCount": 1, "candidatesTokenCount": 1, count: -1}
+        assert GEMINI.usage(msgspec.json.encode({"usageMetadata": told})) is None
     assert GEMINI.served_model(msgspec.json.encode(REPLY)) == "gemini-3.1-flash-lite"
 
 

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from tierwise.dialects import registry
+from tierwise.dialects.gemini.errors import read_error_object
 from tierwise.errors import (
     BadRequest,
     BudgetRefused,
@@ -49,6 +50,8 @@ def test_write_error(error: TierwiseError, status: int, word: str, retry: bytes,
     assert b"AIza" not in body
     assert b"10.0.0.1" not in body
     assert told["details"][0]["domain"] == "tierwise"
+    delays = [each["retryDelay"] for each in told["details"] if each["@type"].endswith("RetryInfo")]
+    assert delays == ([f"{wait.decode()}s"] if wait else [])
     assert msgspec.json.decode(GEMINI.write_stream_error(error)[6:])["error"] == told
 
 
@@ -100,6 +103,24 @@ def test_read_error_of_a_proxy() -> None:
     found = GEMINI.read_error(502, {"retry-after": "3"}, b"<html>bad gateway</html>")
     assert (found.status, found.message, found.retry_after_s) == (502, "<html>bad gateway</html>", 3.0)
     assert "502" in GEMINI.read_error(502, {}, b"").message
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"retry-after": "0"}, 0.0), ({"retry-after": "7"}, 7.0), ({"retry-after-ms": "1500"}, 1.5),
+        ({"retry-after-ms": "x", "retry-after": "7"}, 7.0), ({"retry-after": "-1"}, None),
+        ({"retry-after": "inf"}, None), ({"retry-after": "Wed, 21 Oct 2026 07:28:00 GMT"}, None), ({}, None),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("name", registry.NAMES)
+def test_how_long_a_provider_asks_to_wait(name: str, headers: dict[str, str], seconds: float | None) -> None:
+    assert registry.get(name).read_error(429, headers, b"{}").retry_after_s == seconds
+
+
+def test_an_error_in_a_stream_is_judged_by_itself() -> None:
+    for code, status in ((399, 500), (400, 400), (429, 429), (599, 599), (600, 500)):
+        assert read_error_object({"code": code, "message": "m"}, 0).status == status
 
 
 def test_paths_credentials_and_bytes() -> None:

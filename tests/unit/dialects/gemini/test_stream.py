@@ -113,6 +113,8 @@ def test_blocked_prompt() -> None:
     blocked = {"promptFeedback": {"blockReason": "SAFETY"}, "usageMetadata": {"promptTokenCount": 5}}
     events = read([sse([blocked])])
     assert events[-3:] == [Finished("refusal"), UsageSeen(Usage(input=5)), Ended()]
+    said = {"candidates": [{"finishReason": "SAFETY", "finishMessage": "no"}]}
+    assert [event.text for event in read([sse([said])]) if isinstance(event, Delta)] == ["no"]
 
 
 @pytest.mark.parametrize(

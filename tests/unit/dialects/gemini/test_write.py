@@ -313,6 +313,8 @@ def test_forced_tool_on_a_model_that_refuses_it() -> None:
         ("gemini-2.5-flash", Reasoning(effort="low"), {"thinkingBudget": 1024}, ["thinking.effort"]),
         ("gemini-2.5-flash", Reasoning(effort="high"), {"thinkingBudget": 24576}, ["thinking.effort"]),
         ("gemini-2.5-flash", Reasoning("disabled"), {"thinkingBudget": 0}, []),
+        ("gemini-2.5-flash", Reasoning(budget=0), {"thinkingBudget": 0}, []),
+        ("gemini-2.5-pro", Reasoning(budget=0), {"thinkingBudget": 128}, ["thinking.mode"]),
         ("gemini-2.5-pro", Reasoning("disabled"), {"thinkingBudget": 128}, ["thinking.mode"]),
         (
             "gemini-2.5-flash",
