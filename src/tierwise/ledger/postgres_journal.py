@@ -22,6 +22,7 @@ from ..errors import StoreError, TierwiseError
 from ..nouns import Close, Open
 from .postgres_charges import FIND_WINDOW, MAKE_WINDOW, Charges, Spot, window_key
 from .postgres_link import AGAIN, CONNECT_S, Terms
+from .postgres_migrations import DAYS, few_at_once, over
 from .postgres_records import BUDGETS_SINCE
 from .postgres_text import storable_close, storable_open, suspect
 from .rows import Row, close_values, open_values, storable, tamed_close
@@ -33,15 +34,19 @@ ANSWER_S = 12.0
 ROUNDS = 6
 LATE = (
     "SELECT o.seq, o.day, o.windows, o.reserved_pico, c.outcome, c.cost_pico, k.seq FROM open_rows o"
-    " LEFT JOIN close_rows c ON c.open_seq = o.seq AND c.day = o.day"
-    " LEFT JOIN correction_rows k ON k.open_seq = o.seq WHERE o.attempt = %s"
+    " LEFT JOIN close_rows c ON c.open_seq = o.seq AND c.day = o.day AND c.day {days}"
+    " LEFT JOIN correction_rows k ON k.open_seq = o.seq WHERE o.attempt = %s AND o.day {days}"
 )
 POST = (
     "SELECT post_2(%s::bigint, %s::boolean, %s::text, %s::jsonb, %s::jsonb, %s::jsonb, %s::jsonb, %s::jsonb)"
 )
 BEGIN_EPOCH = "INSERT INTO epochs (host, pid) VALUES (%s, %s) RETURNING epoch"
-WRITTEN_OPENS = "SELECT attempt, seq, day, windows FROM open_rows WHERE attempt = ANY (%s) AND epoch = %s"
-WRITTEN_CLOSES = "SELECT open_seq FROM close_rows WHERE open_seq = ANY (%s) AND outcome <> 'swept'"
+WRITTEN_OPENS = (
+    "SELECT attempt, seq, day, windows FROM open_rows WHERE attempt = ANY (%s) AND epoch = %s AND day {days}"
+)
+WRITTEN_CLOSES = (
+    "SELECT open_seq FROM close_rows WHERE open_seq = ANY (%s) AND outcome <> 'swept' AND day {days}"
+)
 
 _encode = msgspec.json.Encoder().encode
 
@@ -226,10 +231,12 @@ class PostgresJournal:
         assert link is not None
         opens = {row.attempt: row for row in rows if isinstance(row, Open)}
         closes = {self.live[row.attempt].seq: row.attempt for row in rows if row.attempt in self.live}
+        days = {row.at_us // DAY_US for row in opens.values()}
+        days |= {self.live[attempt].day for attempt in closes.values()}
         async with asyncio.timeout(ANSWER_S), link.transaction():
             await self._ask("SELECT 1 FROM epochs WHERE epoch = %s FOR UPDATE", self.epoch)
-            found = await self._ask(WRITTEN_OPENS, list(opens), self.epoch)
-            done = await self._ask(WRITTEN_CLOSES, list(closes))
+            found = await self._ask(over(WRITTEN_OPENS, days), list(opens), self.epoch)
+            done = await self._ask(over(WRITTEN_CLOSES, days), list(closes))
         self.unsure = False
         for attempt, seq, day, windows in found:
             self.live[attempt] = Live(opens[attempt], seq, day, tuple(windows))
@@ -280,8 +287,11 @@ class PostgresJournal:
 
     async def _late(self, draft: Draft, row: Close) -> TierwiseError | None:
         """A CLOSE of no attempt of this process: a correction if it was swept, else refused."""
-        found = await self._ask(LATE, row.attempt)
-        if not found:
+        for days in few_at_once(await self._ask(DAYS)):
+            found = await self._ask(over(LATE, days), row.attempt)
+            if found:
+                break
+        else:
             return StoreError(
                 f"Attempt {row.attempt} was never opened.", "Commit its OPEN before it goes upstream."
             )

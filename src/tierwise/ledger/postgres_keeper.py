@@ -25,6 +25,7 @@ from ..nouns import Key, Open
 from .journal import booked
 from .postgres_journal import DAY_US, POST, Draft, Live, PostgresJournal
 from .postgres_link import Terms, connected, first_line
+from .postgres_migrations import DAYS, few_at_once, over
 from .postgres_records import CHANNEL, load_keys
 from .rows import swept
 
@@ -39,8 +40,8 @@ BATCH = 500
 _OPENED = Open.__struct_fields__[:13]
 _UNCLOSED = (
     f"SELECT {', '.join(_OPENED)}, seq, day, windows FROM open_rows o WHERE epoch = %s AND seq >= %s"
-    " AND NOT EXISTS (SELECT 1 FROM close_rows c WHERE c.open_seq = o.seq AND c.day = o.day)"
-    " ORDER BY seq LIMIT %s"
+    " AND day {days} AND NOT EXISTS (SELECT 1 FROM close_rows c WHERE c.open_seq = o.seq AND c.day = o.day"
+    " AND c.day {days}) ORDER BY seq LIMIT %s"
 )
 _DEAD = "swept IS NULL AND (ended IS NOT NULL OR beat < clock_timestamp() - make_interval(secs => %s))"
 
@@ -162,7 +163,8 @@ def sweep_dead(database: Database, lease_s: float) -> int:
                 .encode(), (epoch, lease_s),
             )  # fmt: skip
             if fenced.rowcount:
-                count += _sweep_epoch(database, epoch, closed_below)
+                for days in few_at_once(database.execute(DAYS.encode()).fetchall()):
+                    count += _sweep_epoch(database, epoch, closed_below, over(_UNCLOSED, days))
                 database.execute("UPDATE epochs SET swept = clock_timestamp() WHERE epoch = %s", (epoch,))
     finally:
         if not database.closed:
@@ -170,10 +172,10 @@ def sweep_dead(database: Database, lease_s: float) -> int:
     return count
 
 
-def _sweep_epoch(database: Database, epoch: int, first: int) -> int:
+def _sweep_epoch(database: Database, epoch: int, first: int, unclosed: str) -> int:
     count = raced = 0
     while True:
-        found = database.execute(_UNCLOSED.encode(), (epoch, first, BATCH)).fetchall()
+        found = database.execute(unclosed.encode(), (epoch, first, BATCH)).fetchall()
         if not found:
             return count
         draft, at_us = Draft(), now_us()

@@ -74,10 +74,10 @@ def unreachable(terms: Terms, error: BaseException) -> StoreError:
 
 def unusable(terms: Terms, error: BaseException) -> StoreError:
     """The error of a server that answers, but not as it should."""
-    return StoreError(
-        f"The ledger {place_of(terms)} cannot be used: {first_line(error)}.",
-        "Look at the server's log; calls resume by themselves when it can be written.",
-    )
+    hint = "Look at the server's log; calls resume by themselves when it can be written."
+    if isinstance(error, errors.OutOfMemory):
+        hint = "Raise the server's max_locks_per_transaction: a query over all days locks the tables of each."
+    return StoreError(f"The ledger {place_of(terms)} cannot be used: {first_line(error)}.", hint)
 
 
 def first_line(error: BaseException) -> str:

@@ -6,7 +6,7 @@ replicas of two versions can share a ledger while they are replaced one by one.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import psycopg
@@ -135,8 +135,28 @@ BEGIN
     END LOOP;
 END $day$
 """
+DAYS = (
+    "SELECT to_date(right(c.relname, 8), 'YYYYMMDD') - date '1970-01-01' FROM pg_inherits i"
+    " JOIN pg_class c ON c.oid = i.inhrelid WHERE i.inhparent = 'open_rows'::regclass ORDER BY 1 DESC"
+)
+"""The days that have tables, newest first."""
 DAY_LOCK = 0x74696572
 """The first half of the advisory lock of a day's tables: `tier` in ASCII."""
+
+
+def over(query: str, days: Iterable[int]) -> str:
+    """A query for these days alone: `{days}` in it becomes their list.
+
+    Postgres locks every table and index that a query may read, seven for a day, and has room for some
+    thousands: of years of days it is asked a few at a time.
+    """
+    return query.replace("{days}", f"IN ({', '.join(map(str, days)) or 'NULL'})")
+
+
+def few_at_once(days: Sequence[tuple[int]]) -> Iterator[list[int]]:
+    """What `DAYS` gave, 64 days at a time."""
+    for start in range(0, len(days), 64):
+        yield [day for (day,) in days[start : start + 64]]
 
 
 def _columns(columns: tuple[tuple[str, str], ...]) -> str:

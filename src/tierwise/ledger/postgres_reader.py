@@ -143,7 +143,7 @@ class PostgresReader:
             with self._connected("-c statement_timeout=0") as database, database.transaction():
                 return list(islice(problems(database), ENOUGH))
         except StoreError as error:
-            return [error.message]
+            return [error.sentence()]
 
     def report(
         self, by: By, since_us: int | None = None, until_us: int | None = None, kind: str = ""
