@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -42,6 +43,11 @@ def test_the_gateway_survives_its_postgres(server: Postgres, tmp_path: Path) -> 
     assert refused.status == 503
     assert "ledger" in refused.json()["error"]["message"]
     assert [call() for _ in range(20)] == [503] * 20
+    # What tells of it is there while it lasts.
+    told = live.request(gateway.admin, "GET", "/metrics")
+    assert told.status == 200, told.body
+    (failing,) = re.findall(r"(?m)^tierwise_ledger_failing_seconds (\S+)$", told.body.decode())
+    assert float(failing) > 0
     # Nothing goes upstream without its row; the gateway itself is well.
     assert len(upstream.sent) == sent
     assert live.request(gateway.port, "GET", "/healthz").status == 200

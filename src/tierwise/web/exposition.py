@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from tierwise import __version__
+from tierwise.errors import StoreError
 from tierwise.money import pico_to_usd
 
 from .seen import Counters, Gate, Spread
@@ -169,8 +170,13 @@ def _breakpoints(lines: list[str], metrics: Counters) -> None:
 
 
 def _budgets(lines: list[str], gate: Gate) -> None:
-    """The fullest budgets. Their scopes are set by the administrator: no request adds a label."""
-    balances = sorted(gate.ledger.budgets(), key=lambda each: each.left_pico)[:_MOST_BUDGETS]
+    """The fullest budgets. Their scopes are set by the administrator: no request adds a label. None while the
+    ledger is out of reach: the other metrics say so then."""
+    try:
+        found = [] if gate.ledger.failing_us() else gate.ledger.budgets()
+    except StoreError:
+        found = []
+    balances = sorted(found, key=lambda each: each.left_pico)[:_MOST_BUDGETS]
     labels = [_labels(scope=each.budget.scope, period=each.budget.period) for each in balances]
     caps = [each.budget.cap_pico for each in balances]
     left = [each.left_pico for each in balances]
