@@ -187,7 +187,9 @@ def from_object(value: Any, tier: str | None = None) -> Usage | None:
     try:
         wire = msgspec.convert(value, Wire, strict=False)
     except msgspec.ValidationError:
-        return None
+        told = {k: v for k, v in value.items() if v != []} if isinstance(value, dict) else value
+        # Servers written in PHP say [] for an object without members.
+        return from_object(told, tier) if told != value else None
     return from_wire(wire, tier) if wire.said() else None
 
 
@@ -212,7 +214,17 @@ def find(body: bytes) -> Usage | None:
             continue  # it decides the price and stands before the usage
         if wire is not None and wire.said():
             return from_wire(wire, holder.service_tier)
-    return None
+    return _found_odd(body)
+
+
+def _found_odd(body: bytes) -> Usage | None:
+    """The same, of a reply of another shape than usual."""
+    try:
+        whole = msgspec.json.decode(body, type=dict[str, Any])
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    tier = whole.get("service_tier")
+    return from_object(whole.get("usage"), tier if isinstance(tier, str) else None)
 
 
 def to_wire(usage: Usage, losses: Losses) -> dict[str, Any]:

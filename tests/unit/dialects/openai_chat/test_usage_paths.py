@@ -1,9 +1,11 @@
 """The short way through an ordinary usage object says what the long way says."""
 
 import itertools
+import json
 
 import msgspec
 
+from tierwise.dialects.openai_chat import DIALECT
 from tierwise.dialects.openai_chat.usage import Wire, _ordinary, _untangled
 
 COUNTS = (None, 0, 5, 180, -1, 3.5)
@@ -37,3 +39,16 @@ def test_both_ways_agree():
             assert short == _untangled(wire, None), fields
         assert _ordinary(wire, "flex") is None
     assert taken > 20
+
+
+def test_an_empty_list_in_an_objects_place_hides_no_usage():
+    """Servers written in PHP say so."""
+    usage = {"prompt_tokens": 9, "completion_tokens": 2, "total_tokens": 11, "prompt_tokens_details": []}
+    choice = {"index": 0, "message": {"role": "assistant", "content": "hi"}, "finish_reason": "stop"}
+    body = json.dumps({"model": "m", "usage": usage, "choices": [choice]}).encode()
+    frame = b"data: " + json.dumps({"choices": [], "usage": usage}).encode() + b"\n\n"
+    tap = DIALECT.tap(True)
+    tap.feed(frame)
+    for found in (DIALECT.usage(body), DIALECT.read_answer(body).usage, tap.usage):
+        assert found is not None
+        assert (found.input, found.output, found.source) == (9, 2, "reported")
