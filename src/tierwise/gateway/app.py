@@ -27,8 +27,8 @@ KINDS: dict[str, tuple[DialectName, Kind]] = {
     "/chat/completions": ("openai_chat", GENERATION),
     "/messages": ("anthropic_messages", GENERATION),
     "/messages/count_tokens": ("anthropic_messages", _COUNT),
-    "/responses": ("openai_responses", GENERATION),
-    "/responses/input_tokens": ("openai_responses", _COUNT),
+    "/responses": ("openai_responses", Kind(recalls=True)),
+    "/responses/input_tokens": ("openai_responses", Kind(counts=True, recalls=True)),
     **{path: ("openai_chat", Kind(errand=errand)) for path, errand in ERRANDS.items()},
 }
 _GEMINI = "/gemini/"

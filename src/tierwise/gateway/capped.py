@@ -242,6 +242,8 @@ class _Capped:
         if before and not self.same:
             await self.reply.write(before)
         await self.live.entry.close("ok", model=self.model)
+        if not self.same:
+            writing.note(self.walk, last)
         self.reply.end(self.held + frame if self.same else last)
         await writing.linger(self.live)
 

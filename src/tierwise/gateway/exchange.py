@@ -32,6 +32,7 @@ from .edited import Edits
 from .holdout import drawn, hold_out
 from .idempotency import Replays
 from .metrics import Metrics
+from .recall import Recall
 from .recording import Entry, credible
 from .sessions import Sessions, bound_for_us, name_of
 from .signers import Signed, Signers, signer_of
@@ -59,6 +60,7 @@ class Gate:
         self.callers = Callers(self.ledger)
         self.sessions = Sessions()
         self.signers = Signers()
+        self.recall = Recall()
         self.factors = Factors()
         self.aside = Aside(caller)
         self.replays = replays
@@ -182,8 +184,8 @@ def reading(gate: Gate, walk: Walk, kind: Kind, body: bytes) -> Awaitable[None] 
     else:
         outline = outlined(walk, kind, body)
     walk.as_read = outline
-    if kind.named is not None:
-        outline = structs.replace(outline, model=kind.named.model, stream=kind.named.stream)
+    if kind is not GENERATION:
+        body, outline = of_kind(gate, walk, kind, body, outline)
     if outline.usage_cost:
         body, outline = costed.asked(walk.surface, body, outline)
     walk.kind = kind
@@ -191,6 +193,18 @@ def reading(gate: Gate, walk: Walk, kind: Kind, body: bytes) -> Awaitable[None] 
     if walk.caller.key.tpm is not None:
         return gate.admission.charge_tokens(walk.caller.key, walk.tokens())
     return None
+
+
+def of_kind(gate: Gate, walk: Walk, kind: Kind, body: bytes, outline: Outline) -> tuple[bytes, Outline]:
+    """The body and its Outline with what stands elsewhere: in the path, or in answers before it."""
+    if kind.named is not None:
+        outline = structs.replace(outline, model=kind.named.model, stream=kind.named.stream)
+    if kind.recalls:
+        walk.recall = gate.recall
+        came, body = body, gate.recall.whole(walk.caller.key.id, body)
+        if body is not came:
+            outline = outlined(walk, kind, body)
+    return body, outline
 
 
 def outlined(walk: Walk, kind: Kind, body: bytes) -> Outline:

@@ -62,6 +62,7 @@ async def _plain_crossed(walk: Walk, live: Live, reply: Reply, answer: Answer) -
     written = walk.surface.write_answer(answer, walk.ask())
     walk.losses += written.losses
     await live.entry.close("ok", model=answer.model)
+    note(walk, written.body)
     reply.send(200, head(walk, live, PLAIN, [*written.headers, request_id(walk)]), written.body)
 
 
@@ -130,6 +131,7 @@ async def _stream_crossed(walk: Walk, live: Live, reply: Reply) -> None:
                     terminal = writer.write(event)
                     walk.losses += writer.losses
                     await live.entry.close("ok", model=model)
+                    note(walk, terminal)
                     reply.end(terminal)
                     await linger(live)
                     return
@@ -158,6 +160,13 @@ def _observe(live: Live, event: Event) -> str | None:
             live.entry.usage = event.usage
         return event.model
     return None
+
+
+def note(walk: Walk, said: bytes) -> None:
+    """Keeps the items of a translated answer, whole or the end of its stream, where its caller takes them
+    for stored."""
+    if walk.kind.recalls and walk.ask().store is not False:
+        walk.recall.keep(walk.caller.key.id, said)
 
 
 async def broke(

@@ -19,6 +19,7 @@ from tierwise.routing import repeatable
 from tierwise.upstream import Deployment
 
 from .errand import Errand
+from .recall import Recall
 from .signers import Signed
 from .snapshot import Snapshot
 
@@ -44,7 +45,8 @@ class Named:
 
 class Kind:
     """What is asked for: a generation (`named` when the path says model and stream), an `errand`, or a
-    count. `spent_on`: the ledger's word for what the money is spent on."""
+    count. `spent_on`: the ledger's word for what the money is spent on. `recalls`: its callers may name
+    what was answered before instead of sending it."""
 
     def __init__(
         self,
@@ -52,11 +54,13 @@ class Kind:
         errand: Errand | None = None,
         counts: bool = False,
         spent_on: str = "call",
+        recalls: bool = False,
     ) -> None:
         self.named = named
         self.errand = errand
         self.counts = counts
         self.spent_on = spent_on
+        self.recalls = recalls
 
 
 GENERATION = Kind()
@@ -78,12 +82,14 @@ class Walk:
     """One Exchange under way. Attributes are filled room by room; `surface` is the caller's dialect.
 
     `as_read` is the Outline of the body as it came, `outline` of what was made of it. `places`: whether the
-    task asks for cache breakpoints; `breakpoints` says which were placed."""
+    task asks for cache breakpoints; `breakpoints` says which were placed. `recall` is there where its kind
+    `recalls`."""
 
+    recall: Recall
     __slots__ = (
         "_ask", "as_read", "asked_task", "at_us", "attempts", "began_us", "body", "breakpoints", "cache",
         "caller", "deadline_s", "failed_dialect", "id", "kind", "losses", "max_cost_pico", "moved", "outline",
-        "places", "prompt_tokens", "request", "route", "scopes", "session", "signed", "snapshot",
+        "places", "prompt_tokens", "recall", "request", "route", "scopes", "session", "signed", "snapshot",
         "spent_pico", "strict", "surface", "tags", "tried", "upstream_us",
     )  # fmt: skip
 
