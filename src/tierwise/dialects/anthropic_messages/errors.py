@@ -69,14 +69,17 @@ def write_stream_error(error: TierwiseError) -> bytes:
 
 
 def read_error(status: int, headers: Mapping[str, str], body: bytes) -> UpstreamStatus:
-    """A provider's error reply. Its type, `overloaded_error` say, corrects a vaguer status ≥ 500."""
+    """A provider's error reply. A type that names a refusal corrects a status ≥ 500, which says a failure;
+    any type corrects 502, which is a proxy's, or ours for an error that came with 200.
+    """
     told = _decoded(body)
     inner = told.get("error")
     fields = inner if isinstance(inner, dict) else {}
     message = fields.get("message") or (inner if isinstance(inner, str) else None) or told.get("message")
     code = str(fields.get("type") or "")
-    if status >= 500 and code in _BY_TYPE and code != "api_error":
-        status = _BY_TYPE[code]
+    meant = _BY_TYPE.get(code, 500)
+    if status >= 500 and (meant < 500 or (status == 502 and meant != 500)):
+        status = meant
     if not isinstance(message, str):
         message = body[:500].decode(errors="replace").strip() or f"The provider answered {status}."
     error = UpstreamStatus(status, message, code, body)
@@ -96,7 +99,8 @@ def _status_and_type(error: TierwiseError) -> tuple[int, str]:
     if isinstance(error, Overloaded):
         return 529, "overloaded_error"
     if isinstance(error, UpstreamStatus):
-        if error.status == 529 or "overloaded" in error.code or error.code == "UNAVAILABLE":
+        busy = "overloaded" in error.code or error.code == "UNAVAILABLE"
+        if error.status == 529 or (busy and error.status == 503):
             return 529, "overloaded_error"
         if error.code in _BY_TYPE and (error.code == "api_error" or _BY_TYPE[error.code] == error.status):
             return error.status, error.code

@@ -305,7 +305,10 @@ def test_a_providers_error_is_read_and_passed_on_as_it_came() -> None:
 @pytest.mark.parametrize(
     ("status", "headers", "body", "expected"),
     [
-        (500, {}, b'{"type":"error","error":{"type":"overloaded_error","message":"m"}}', (529, "m", None)),
+        (500, {}, b'{"type":"error","error":{"type":"overloaded_error","message":"m"}}', (500, "m", None)),
+        (502, {}, b'{"type":"error","error":{"type":"overloaded_error","message":"m"}}', (529, "m", None)),
+        (502, {}, b'{"type":"error","error":{"type":"api_error","message":"m"}}', (502, "m", None)),
+        (500, {}, b'{"type":"error","error":{"type":"not_found_error","message":"m"}}', (404, "m", None)),
         (500, {"retry-after-ms": "1500"}, b'{"error":"plain"}', (500, "plain", 1.5)),
         (502, {"retry-after": "Wed, 21 Oct 2026 07:28:00 GMT"}, b"<p>bad</p>", (502, "<p>bad</p>", None)),
         (503, {"retry-after": "-1"}, b"", (503, "The provider answered 503.", None)),
@@ -316,6 +319,14 @@ def test_a_providers_error_is_read_and_passed_on_as_it_came() -> None:
 def test_odd_provider_errors(status: int, headers: dict[str, str], body: bytes, expected: Any) -> None:
     error = DIALECT.read_error(status, headers, body)
     assert (error.status, error.message, error.retry_after_s) == expected
+
+
+@pytest.mark.parametrize("status", [429, 500, 503, 529])
+def test_a_providers_status_outranks_its_words(status: int) -> None:
+    body = b'{"type":"error","error":{"type":"overloaded_error","message":"m"}}'
+    told, _, raw = DIALECT.write_error(DIALECT.read_error(status, {}, body), "req_1")
+    busy = status in (503, 529)
+    assert (told, raw == body) == (529 if busy else status, status != 503)
 
 
 def test_where_and_how_to_call() -> None:
