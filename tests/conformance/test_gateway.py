@@ -135,7 +135,12 @@ def test_crossing_names_its_losses(claude: World) -> None:
     assert got.json()["choices"][0]["message"]["content"] == "Billing"
     strict = claude.post(CHAT, body, {"x-tierwise-strict": "true"})
     assert strict.status == 400
-    assert "sampling.seed" in strict.json()["error"]["message"]
+    said = strict.json()["error"]["message"]
+    assert "sampling.seed" in said
+    assert "Leave these out, or send x-tierwise-strict: false." in said
+    # What the caller must name cannot be left out.
+    unsaid = claude.post(CHAT, {"model": "tier/haiku", "messages": HELLO}, {"x-tierwise-strict": "true"})
+    assert "max_output.assumed. Name an output limit," in unsaid.json()["error"]["message"]
     assert not claude.provider.sent
 
 

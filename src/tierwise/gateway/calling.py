@@ -331,10 +331,12 @@ def write(walk: Walk, deployment: Deployment, candidate: Candidate) -> Sent:
         if betas:
             walk.losses.append(Loss("header.anthropic-beta", betas.decode("latin1")[:200]))
     if walk.strict and walk.losses:
-        names = ", ".join(walk.loss_names())
+        names = walk.loss_names()
+        unsaid = "max_output.assumed" in names
+        todo = "Name an output limit, leave the rest out" if unsaid else "Leave these out"
         raise LossRefused(
-            f"{deployment.name} cannot carry: {names}.",
-            "Leave these out, or do not ask for x-tierwise-strict.",
+            f"{deployment.name} cannot carry: {', '.join(names)}.",
+            f"{todo}, or send x-tierwise-strict: false.",
         )
     tier = walk.snapshot.catalog.tiers.get(candidate.tier)
     if tier is not None and tier.settings:
