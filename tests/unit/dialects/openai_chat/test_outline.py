@@ -104,6 +104,40 @@ def test_what_the_messages_hold_is_exact(message: dict[str, Any], flags: dict[st
     )
 
 
+TOOL = {"type": "function", "function": {"name": "f"}}
+
+
+@pytest.mark.parametrize(
+    ("fields", "flags"),
+    [
+        ({"tools": [TOOL]}, {"tools": 1}),
+        ({"tools": [TOOL, {**TOOL, "cache_control": {}}]}, {"tools": 2}),
+        (
+            {"tools": [TOOL, {**TOOL, "cache_control": {"type": "ephemeral"}}]},
+            {"tools": 2, "cache_marks": True},
+        ),
+        ({"modalities": ["text"]}, {}),
+        ({"modalities": ["text", "audio"]}, {"audio": True}),
+        ({"stream_options": {"include_usage": True}}, {"include_usage": True}),
+        ({"stream_options": {"include_usage": False}}, {}),
+        ({"prompt_cache_key": "k"}, {"session": "k"}),
+        ({"prompt_cache_key": "k", "metadata": {"session_id": "s"}}, {"session": "s"}),
+        ({"safety_identifier": "i"}, {"user": "i"}),
+        ({"safety_identifier": "i", "user": "u"}, {"user": "u"}),
+        ({"n": 0}, {}),
+        ({"reasoning_effort": "none"}, {}),
+        ({"response_format": {"type": "text"}}, {}),
+        ({"response_format": {"type": "json_object"}}, {"json": True}),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_what_the_other_fields_say_is_exact(fields: dict[str, Any], flags: dict[str, Any]) -> None:
+    found = outline(**fields)
+    assert structs.replace(found, head=(), opening=None) == Outline(
+        "m", prompt_bytes=found.prompt_bytes, **flags
+    )
+
+
 def test_base64_is_not_counted_as_prompt() -> None:
     assert outline(user(IMAGE, FILE, AUDIO)).prompt_bytes < 400
     assert outline({"role": "user", "content": "x" * 10_000}).prompt_bytes >= 10_000

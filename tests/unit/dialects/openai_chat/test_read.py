@@ -225,6 +225,41 @@ def test_tool_results_and_a_mark_on_a_message() -> None:
     assert read(messages=[marked]).messages == (Message("system", (Text("s", CacheMark("5m")),)),)
 
 
+@pytest.mark.parametrize(
+    ("mark", "lifetime"),
+    [
+        ({"cache_control": {"type": "ephemeral"}}, "5m"),
+        ({"cache_control": {"type": "ephemeral", "ttl": "1h"}}, "1h"),
+        ({"prompt_cache_breakpoint": {"mode": "explicit"}}, "30m"),
+        ({"prompt_cache_breakpoint": {"ttl": "12h"}}, "1h"),
+    ],
+)
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"type": "text", "text": "a"},
+        {"type": "image_url", "image_url": {"url": "http://x"}},
+        {"type": "image_url", "image_url": {"url": "data:image/png;base64,QQ=="}},
+        {"type": "file", "file": {"file_id": "f"}},
+        {"type": "file", "file": {"file_data": "data:application/pdf;base64,QQ=="}},
+        {"type": "file", "file": {"file_data": "http://x"}},
+        {"type": "file", "file": {"file_data": "QQ=="}},
+        {"type": "input_audio", "input_audio": {"data": "QQ==", "format": "mp3"}},
+    ],
+    ids=str,
+)
+def test_any_part_may_bear_a_mark(part: dict[str, Any], mark: dict[str, Any], lifetime: Any) -> None:
+    [found] = parts({"role": "user", "content": [{**part, **mark}]})
+    assert isinstance(found, Text | Media)
+    assert found.cache == CacheMark(lifetime)
+
+
+def test_a_mark_on_a_message_of_parts_is_its_last_texts() -> None:
+    content = [{"type": "text", "text": text} for text in "abc"]
+    message = {"role": "user", "content": content, "cache_control": {"type": "ephemeral"}}
+    assert parts(message) == (Text("a"), Text("b"), Text("c", CacheMark("5m")))
+
+
 def test_deprecated_functions_get_ids_that_pair_up() -> None:
     call = {"role": "assistant", "content": None, "function_call": {"name": "f", "arguments": "{}"}}
     answer = {"role": "function", "name": "f", "content": "r"}

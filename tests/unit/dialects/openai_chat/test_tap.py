@@ -112,6 +112,11 @@ def test_strange_but_sound_frames_are_not_malformed() -> None:
     for include_usage in (True, False):
         tap, _ = tapped(chunk({"content": ["odd"]}) + b'data: {"choices": 5}\n\ndata: 7\n\n', include_usage)
         assert not tap.malformed
+        odd = {"content": ["odd"]}
+        told = chunk(odd, usage=USAGE, service_tier="flex") + chunk(odd) + chunk(odd, usage=None) + DONE
+        tap, _ = tapped(told, include_usage)
+        assert tap.usage == Usage(10, output=4, service_tier="flex")
+        assert (tap.content, tap.text_bytes > 0) == (True, True)
 
 
 def test_usage_of_other_servers_and_the_last_one_counts() -> None:
