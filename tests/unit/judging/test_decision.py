@@ -238,8 +238,11 @@ def test_equal_graded_answers_are_no_certainty():
 
 
 def test_graded_while_running():
-    verdict = judge_pairs(graded(400, 0.0, spread=0.3), Terms(running=True))
+    pairs = graded(400, -0.01, spread=0.3)
+    verdict = judge_pairs(pairs, Terms(running=True))
     assert verdict.method == "betting confidence sequence"
+    assert verdict.difference == pytest.approx(sum(p.cheap - p.reference for p in pairs) / 400)
+    assert verdict.interval[0] < verdict.difference < verdict.interval[1]
     assert verdict.decision == "switch"
     assert "at any look" in said(verdict)
 
@@ -259,6 +262,14 @@ def test_clusters_widen_the_interval():
     assert (together.method, together.clusters, together.n) == ("clustered t", 30, 600)
     assert together.difference == pytest.approx(apart.difference)
     assert together.interval[1] - together.interval[0] > 2 * (apart.interval[1] - apart.interval[0])
+
+
+def test_bets_are_on_clusters_that_weigh_alike():
+    pairs = [Pair(0.5, 0.5, "small")] + [Pair(0.4, 0.5, "large")] * 3
+    pairs += [Pair(0.5, 0.5, f"doc {i}") for i in range(10) for _ in range(2)]
+    verdict = judge_pairs(pairs, Terms(running=True))
+    assert (verdict.clusters, verdict.n) == (12, 24)
+    assert verdict.difference == pytest.approx(-0.1 / 12)
 
 
 def test_below_ten_clusters_there_is_no_verdict():

@@ -42,9 +42,19 @@ def test_the_bettor_is_never_ruined_and_wins_on_nothing_lost():
     assert ln_capital([], 0.05) == 0
 
 
+def test_what_is_certified_is_told_with_its_share_and_its_loss():
+    found = certify(*labels(4000, 1), GRID, margin=0.05)
+    assert found.threshold is not None
+    scores, losses = labels(4000, 1)
+    cheap = [loss for score, loss in zip(scores, losses, strict=True) if score < found.threshold]
+    assert (found.cheap_share, found.loss) == pytest.approx((len(cheap) / 4000, sum(cheap) / 4000))
+    assert 0 < found.loss < 0.05
+
+
 def test_bad_input():
-    with pytest.raises(SuiteError):
-        certify([0.1], [], GRID, 0.05)
+    for scores, losses in (([0.1], []), ([], [])):
+        with pytest.raises(SuiteError):
+            certify(scores, losses, GRID, 0.05)
     with pytest.raises(SuiteError):
         ln_capital([2.0], 0.05)
     with pytest.raises(SuiteError):
