@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import re
 import sys
 import tomllib
@@ -39,21 +40,22 @@ def database_options(command: Command) -> Command:
         "--config",
         type=click.Path(path_type=Path),
         metavar="FILE",
-        help="Read the ledger's URL from this tierwise.toml (default: ./tierwise.toml if there is one).",
+        help="Read the ledger's URL from this tierwise.toml (default: $TIERWISE_CONFIG, or ./tierwise.toml).",
     )(command)
 
 
 def database_url(db: str | None, config: Path | None) -> str:
-    """The ledger's URL: `db`, else `[server] db` of the configuration, else the default. Raises
-    ConfigError.
+    """The ledger's URL: `db`, else `[server] db` of the configuration that `serve` would read, else the
+    default. Raises ConfigError.
     """
     if db is not None:
         return db
-    path = config or Path("tierwise.toml")
+    stated = config or os.environ.get("TIERWISE_CONFIG")
+    path = Path(stated or "tierwise.toml")
     try:
         said = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
-        if config is None:
+        if not stated:
             return DEFAULT_URL
         raise ConfigError(f"There is no {path}.", "Give --config the path of a tierwise.toml.") from None
     except (OSError, ValueError, RecursionError) as error:

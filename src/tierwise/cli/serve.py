@@ -24,7 +24,7 @@ _M_MMAP_THRESHOLD = -3
 @click.option(
     "--config",
     type=click.Path(path_type=Path),
-    help="tierwise.toml; default: ./tierwise.toml if there is one.",
+    help="tierwise.toml; default: $TIERWISE_CONFIG, or ./tierwise.toml if there is one.",
 )
 @click.option("--host", help="Address of the model port (default 127.0.0.1).")
 @click.option("--port", type=click.IntRange(0, 65535), help="Model port (default 4000; 0: any free one).")

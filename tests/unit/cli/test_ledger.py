@@ -116,6 +116,21 @@ def test_report_as_json_has_every_figure_exactly(url: str) -> None:
     assert made["total"]["calls"] == 5
 
 
+def test_the_ledger_is_that_of_the_configuration_which_serve_reads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tierwise.toml").write_text('[server]\ndb = "sqlite:///here.db"\n')
+    (tmp_path / "named.toml").write_text('[server]\ndb = "sqlite:///named.db"\n')
+    assert cli.database_url(None, None) == "sqlite:///here.db"
+    monkeypatch.setenv("TIERWISE_CONFIG", "named.toml")
+    assert cli.database_url(None, None) == "sqlite:///named.db"
+    assert cli.database_url(None, Path("tierwise.toml")) == "sqlite:///here.db"
+    monkeypatch.setenv("TIERWISE_CONFIG", "gone.toml")
+    with pytest.raises(ConfigError, match="There is no gone"):
+        cli.database_url(None, None)
+
+
 def test_times_and_places_not_understood_are_said(url: str, tmp_path: Path) -> None:
     with pytest.raises(BadRequest, match="no time"):
         run("report", "--since", "yesterday", "--db", url)
