@@ -85,10 +85,10 @@ class _Audit:
         ):
             known.add(str(id))
             for word, stored, summed in (
-                ("reserved", int(reserved), self.reserved[str(id)]),
-                ("spent", int(spent), self.spent[str(id)]),
+                ("reserved", reserved, self.reserved[str(id)]),
+                ("spent", spent, self.spent[str(id)]),
             ):
-                if stored != summed:
+                if stored != str(summed):  # amounts are texts, and a damaged one is no number
                     where = f"budget {scope} (window {id} from {start})"
                     yield f"{where}: {word} is {stored}, its rows sum to {summed}"
         for window in sorted((self.reserved.keys() | self.spent.keys()) - known):

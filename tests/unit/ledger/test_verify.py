@@ -56,6 +56,7 @@ async def path(url: str) -> str:
             "budget key:k (window 1 from 0): spent is 1, its rows sum to 250",
         ),
         ("UPDATE budget_window SET reserved = '99'", "reserved is 99, its rows sum to 100"),
+        ("UPDATE budget_window SET reserved = '1O0'", "reserved is 1O0, its rows sum to 100"),
         ("DELETE FROM budget_window", "budget window 1: charged by events, but not in the ledger"),
         ("UPDATE correction_rows SET cost_pico = 0", "event 9 (correction of attempt d): the row is not"),
         ("INSERT INTO epochs VALUES (99, 0, 1, 1000)", "event 10 (open of attempt e): never closed"),
