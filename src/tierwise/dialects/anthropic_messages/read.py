@@ -35,6 +35,7 @@ from ...nouns import (
     ToolResult,
 )
 from ..citations import rest, text_or_empty
+from . import inline_tools
 from .outline import bad_request, identity
 
 NAME: Literal["anthropic_messages"] = "anthropic_messages"
@@ -146,11 +147,12 @@ def read_request(body: bytes, headers: Mapping[str, str]) -> Ask:
     if odd:
         extras["metadata"] = odd
     who, session = identity(_text(user, "metadata.user_id"))
+    messages = tuple(_messages(top))
     return Ask(
         dialect=NAME,
         model=top.model,
-        messages=tuple(_messages(top)),
-        tools=tuple(_tool(tool, f"tools.{i}") for i, tool in enumerate(top.tools or ())),
+        messages=messages,
+        tools=_tools(top, messages),
         tool_choice=_tool_choice(top.tool_choice, extras),
         sampling=Sampling(
             temperature=top.temperature,
@@ -308,9 +310,11 @@ def _media(block: Block, told: _Image | _Document, mark: CacheMark | None) -> Me
 
 
 def _in_words(block: Block) -> Media | None:
-    """A search result, or a document of text blocks, as the text document that others can be sent; None for
-    any other block.
+    """A search result, a document of text blocks or a tool that a search found, as the text document that
+    others can be sent; None for any other block.
     """
+    if block["type"] == "tool_reference" and isinstance(tool := block.get("tool_name"), str):
+        return Media("document", "text", f"The tool {tool} can be called now.", raw=block)
     source = block.get("source")
     if block.keys() - _WORDED:
         return None
@@ -346,6 +350,14 @@ def _odd_control(block: Block) -> Block | None:
     if not isinstance(control, dict) or not control.keys() - {"type", "ttl"}:
         return None
     return control
+
+
+def _tools(top: _Top, messages: tuple[Message, ...]) -> tuple[Tool, ...]:
+    """The tools declared, and those that only messages define."""
+    declared = [_tool(tool, f"tools.{i}") for i, tool in enumerate(top.tools or ())]
+    names = {tool.name for tool in declared}
+    inline = (tool for name, tool in inline_tools.defined(messages).items() if name not in names)
+    return (*declared, *(_tool(tool, "tool_addition.tool.definition") for tool in inline))
 
 
 def _tool(tool: Block, where: str) -> Tool:

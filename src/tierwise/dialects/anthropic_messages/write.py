@@ -13,6 +13,7 @@ from ..base import Written
 from ..ids import ANTHROPIC_LONGEST, impersonal, within
 from ..losses import Losses
 from ..tool_names import with_plain_names
+from . import inline_tools
 from .schema import fitted
 from .thinking import drop_unfounded, write_thinking
 from .turns import NAME, Marks, Turns
@@ -87,10 +88,11 @@ def _unforced(ask: Ask, forced: bool, losses: Losses) -> Reasoning:
 def _tools(ask: Ask, abilities: Abilities, losses: Losses, marks: Marks) -> list[Body]:
     choice = ask.tool_choice
     allowed = set(choice.names) if choice.mode == "allowed" and choice.names else None
+    inline = inline_tools.defined(ask.messages) if ask.dialect == NAME else {}
     written: list[Body] = []
     for tool in ask.tools:
-        if allowed is not None and tool.name not in allowed:
-            continue  # leaving the others out is what "allowed" means
+        if tool.name in inline or (allowed is not None and tool.name not in allowed):
+            continue  # a message brings it; and leaving the others out is what "allowed" means
         if tool.kind != "hosted":
             written.append(marks.put(_tool(tool, abilities, ask.dialect == NAME, losses), tool))
         elif tool.dialect == NAME and tool.raw is not None:
