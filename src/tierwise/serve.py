@@ -343,8 +343,8 @@ def _still_there(new: Settings, old: Settings) -> None:
 
 
 def _first_key(running: Running) -> None:
-    """Mints a key when there is none, and shows it this once."""
-    if running.ledger.list_keys():
+    """Mints a key when there is none, and shows it this once, at one of the replicas that start together."""
+    if running.ledger.list_keys() or not running.ledger.claim("first_key"):
         return
     _, secret = running.ledger.create_key("first")
     url = url_of(running.host, running.port) + "/v1/chat/completions"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -10,11 +11,15 @@ import subprocess
 import sys
 import urllib.request
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 import live
 from provider import Provider, whole
+from tierwise.ledger import open_ledger
+from tierwise.serve import _first_key
 
 
 def serve(
@@ -126,6 +131,22 @@ def test_the_first_key_is_shown_once_with_a_curl_line(tmp_path: Path) -> None:
     gateway.start()
     assert gateway.log.read_text().count("first key") == 1
     assert gateway.stop() == 0
+
+
+def test_of_replicas_that_start_together_one_makes_the_first_key(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ledger = open_ledger(f"sqlite:///{tmp_path}/l.db", {})
+    # As each of them sees it: nobody has made a key yet.
+    seen = SimpleNamespace(list_keys=list, claim=ledger.claim, create_key=ledger.create_key)
+    catalog = SimpleNamespace(tiers={}, models={})
+    gate: Any = SimpleNamespace(snapshot=SimpleNamespace(catalog=catalog))
+    replica: Any = SimpleNamespace(ledger=seen, gate=gate, host="127.0.0.1", port=1)
+    for _ in range(2):
+        _first_key(replica)
+    assert capsys.readouterr().err.count("first key") == 1
+    assert [key.name for key in ledger.list_keys()] == ["first"]
+    asyncio.run(ledger.shutdown())
 
 
 def test_a_missing_tier_is_skipped_upward_and_said(tmp_path: Path) -> None:
