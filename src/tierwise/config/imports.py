@@ -187,6 +187,12 @@ class Draft:
         if options:
             self.must(f"tierwise keys create {name} {' '.join(options)}")
 
+    def cap(self, project: str, usd: Any, period: str | None) -> None:
+        """Notes the commands that cap a project and make a key in it."""
+        lasts = f" --period {period}" if period else ""
+        self.must(f"tierwise budgets set project:{project} {_number(usd)}{lasts}")
+        self.must(f"tierwise keys create NAME --project {project}")
+
     def imported(self) -> Imported:
         """The text of the configuration, with the other lists as comments above it."""
         tasks = dict(self._tasks())

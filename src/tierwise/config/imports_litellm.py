@@ -227,8 +227,8 @@ def _keys(draft: Draft, tables: Mapping[str, Any]) -> None:
         whole = _dict(tables.get(section))
         if whole.get("max_budget") is not None:
             terms = _terms(draft, whole, f"{section}.budget_duration")
-            draft.must("there is no cap on the whole gateway: give it to a project that every key is in")
-            draft.limits("everyone --project all", terms)
+            draft.must("there is no cap on the whole gateway: cap a project, and make every key in it")
+            draft.cap("all", terms["budget_usd"], terms["period"])
     for name in ("default_key_generate_params", "upperbound_key_generate_params"):
         terms = _terms(draft, _dict(settings.get(name)), f"{name}.budget_duration")
         draft.limits("NAME", terms)

@@ -174,7 +174,9 @@ def test_secrets_stay_where_they_are() -> None:
 def test_limits_and_budgets_become_commands() -> None:
     todo = made(PROXY).todo
     assert "tierwise keys create NAME --budget-usd 1.5 --period day --rpm 60 --tpm 10000" in todo
-    assert "tierwise keys create everyone --project all --budget-usd 1000 --period month" in todo
+    # A budget given to `keys create` is that key's, whatever its project.
+    assert "tierwise budgets set project:all 1000 --period month" in todo
+    assert "tierwise keys create NAME --project all" in todo
     assert any(note.startswith("ask for task/claude-haiku instead of claude-haiku") for note in todo)
 
 
