@@ -10,6 +10,9 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 import live
 import provider
@@ -72,9 +75,39 @@ def test_memory_of_large_bodies_is_given_back(tmp_path: Path) -> None:
     with ThreadPoolExecutor(6) as callers:
         assert [*callers.map(post, range(12))] == [200] * 12
 
-    def resident_mb() -> int:
-        status = Path(f"/proc/{gateway.child.pid}/status").read_text()
-        return int(status.partition("VmRSS:")[2].split()[0]) // 1024
+    assert live.wait_for(lambda: resident_mb(gateway) < 120), resident_mb(gateway)
+    assert gateway.stop() == 0
 
-    assert live.wait_for(lambda: resident_mb() < 120), resident_mb()
+
+def resident_mb(gateway: live.Gateway) -> int:
+    status = Path(f"/proc/{gateway.child.pid}/status").read_text()
+    return int(status.partition("VmRSS:")[2].split()[0]) // 1024
+
+
+def failing(sent: provider.Sent) -> Iterator[bytes]:
+    if json.loads(sent.body).get("stream"):
+        yield provider.stream_head()
+        for _ in range(20):
+            yield provider.piece(b"a" * 1_000_000)  # a line without end
+    else:
+        yield provider.whole(500, {"error": {"message": "no", "type": "server_error"}})
+
+
+@pytest.mark.parametrize(
+    ("status", "path", "asked"),
+    [
+        (404, "/v1/chat/completions", {**BODY, "model": "nobody/knows", "user": "x" * 20_000_000}),
+        (500, "/v1/chat/completions", {**BODY, "user": "x" * 20_000_000}),
+        (502, "/v1/messages", {**BODY, "max_tokens": 5, "stream": True}),
+    ],
+    ids=["refused here", "failed there", "endless line"],
+)
+def test_memory_of_failures_is_given_back(
+    tmp_path: Path, status: int, path: str, asked: dict[str, Any]
+) -> None:
+    """No failure keeps what was sent or read until the collector comes, which is seldom."""
+    gateway = live.Gateway(tmp_path, live.config("openai_chat", provider.Provider(failing).port))
+    key = gateway.key()
+    assert [live.post(gateway.port, path, asked, key).status for _ in range(8)] == [status] * 8
+    assert live.wait_for(lambda: resident_mb(gateway) < 120, 10), resident_mb(gateway)
     assert gateway.stop() == 0

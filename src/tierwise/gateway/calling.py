@@ -174,7 +174,8 @@ class Caller:
                     raise
                 unfit.add(index)
             except UpstreamError as error:
-                failed, failure = error, failure_of(error, attempt.moment)
+                failed = error.with_traceback(None)  # which would keep alive what the attempt has read
+                failure = failure_of(error, attempt.moment)
                 walk.failed_dialect = attempt.deployment.dialect.name
                 self.health.failed(attempt.deployment.name, failure)
                 tries.append(Try(index, failure, seconds()))

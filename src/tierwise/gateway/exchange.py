@@ -121,7 +121,8 @@ async def exchange(
         fault = Overloaded("The gateway shut down before the answer was complete.", "Send the request again.")
         refuse(gate, walk, reply, fault, surface)
     except TierwiseError as error:
-        fault = error
+        # Without its traceback, through which it and these frames would keep each other, and the body.
+        fault = error.with_traceback(None)
         refuse(gate, walk, reply, error, surface)
     finally:
         if gate.caller.book.witness is not None and walk is not None:
