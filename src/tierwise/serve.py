@@ -350,7 +350,8 @@ def _first_key(running: Running) -> None:
     url = url_of(running.host, running.port) + "/v1/chat/completions"
     catalog = running.gate.snapshot.catalog
     # Without a tier `auto` is refused, and the line is there to be copied.
-    model = "auto" if catalog.tiers else next(iter(catalog.models), "auto")
+    named = (*catalog.models, *(f"{provider}/MODEL" for provider in catalog.providers), "auto")
+    model = "auto" if catalog.tiers else named[0]
     sys.stderr.write(
         f"Your first key, shown only now: {secret}\nTry it:\n"
         f"  curl {url} -H 'Authorization: Bearer {secret}' -H 'Content-Type: application/json' \\\n"

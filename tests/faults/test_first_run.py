@@ -139,12 +139,15 @@ def test_of_replicas_that_start_together_one_makes_the_first_key(
     ledger = open_ledger(f"sqlite:///{tmp_path}/l.db", {})
     # As each of them sees it: nobody has made a key yet.
     seen = SimpleNamespace(list_keys=list, claim=ledger.claim, create_key=ledger.create_key)
-    catalog = SimpleNamespace(tiers={}, models={})
+    catalog = SimpleNamespace(tiers={}, models={}, providers={"local": None})
     gate: Any = SimpleNamespace(snapshot=SimpleNamespace(catalog=catalog))
     replica: Any = SimpleNamespace(ledger=seen, gate=gate, host="127.0.0.1", port=1)
     for _ in range(2):
         _first_key(replica)
-    assert capsys.readouterr().err.count("first key") == 1
+    shown = capsys.readouterr().err
+    assert shown.count("first key") == 1
+    # No tier serves `auto`, and no model is known: its place is shown.
+    assert '"model": "local/MODEL"' in shown
     assert [key.name for key in ledger.list_keys()] == ["first"]
     asyncio.run(ledger.shutdown())
 
