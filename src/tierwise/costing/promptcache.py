@@ -32,10 +32,6 @@ class CacheReturn(Struct, frozen=True):
     cached_pico: int
 
     @property
-    def hit_rate(self) -> Fraction:
-        return Fraction(self.hits, self.requests)
-
-    @property
     def saved(self) -> Fraction:
         return 1 - Fraction(self.cached_pico, self.uncached_pico)
 

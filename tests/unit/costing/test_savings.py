@@ -167,7 +167,7 @@ def test_a_dear_model_where_a_cheaper_one_serves_the_task() -> None:
 
     [one] = waste(lambda _: calls, there)
     assert (one.kind, one.certain, one.calls, one.pico) == ("over_tiered", False, 1, 90)
-    assert waste(lambda _: calls[1:], nowhere) == []  # 19 calls say too little
+    assert waste(lambda _: calls[1:], lambda *_: Cost(10)) == []  # 19 calls say too little
     beside = call("beside", 100, model="agg/grand", kind="shadow")
     assert [made.calls for made in waste(lambda _: [*calls, beside], there)] == [1]
 
