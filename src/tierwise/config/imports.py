@@ -17,6 +17,9 @@ from msgspec import Struct
 
 from ..nouns import DialectName
 
+_LOGIN = re.compile(r"(?<=://)[^/]*@")
+_CREDENTIAL = re.compile(r"auth|cookie|credential|key|password|secret|token", re.IGNORECASE)
+
 
 class Imported(Struct, frozen=True):
     """`toml` loads as it is once the secrets it names are set. `lost`: what has no equivalent, with why;
@@ -157,6 +160,22 @@ class Draft:
             variable = self._written_out[text] = f"{stem}_KEY_{taken + 1}"
             self.must(f"a key of {where} is written out in the file: set the variable {variable} to it")
         return f"env:{self._written_out[text]}"
+
+    def address(self, url: str) -> str:
+        """`url` without the user name and password that may stand in it."""
+        bare = _LOGIN.sub("", url)
+        if bare != url:
+            self.must(f"{bare}: its address held a user name or password; a credential goes into `key`")
+        return bare
+
+    def headers(self, where: str, given: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+        """Headers to be sent to a provider, without those whose names say that they hold a credential."""
+        for name in given:
+            if _CREDENTIAL.search(str(name)):
+                self.must(f"{where}: its header {name} holds a credential and was not copied")
+        return tuple(
+            sorted((str(n), str(text)) for n, text in given.items() if not _CREDENTIAL.search(str(n)))
+        )
 
     def lose(self, what: str) -> None:
         """Notes something without an equivalent, once."""

@@ -127,11 +127,11 @@ def _deployment(
     if elsewhere and vendor.variable and not params.get("api_key"):
         draft.must(f"{where}: no key is sent to {url}; add one to its [[provider]] if it needs it")
     key = draft.secret(params.get("api_key"), "" if elsewhere else vendor.variable, prefix)
-    headers = {str(name): str(text) for name, text in _dict(params.get("extra_headers")).items()}
+    headers = dict(_dict(params.get("extra_headers")))
     if params.get("organization") and not str(params["organization"]).startswith("os.environ/"):
-        headers["openai-organization"] = str(params["organization"])
+        headers["openai-organization"] = params["organization"]
     timeout = _seconds(params.get("timeout")) or waits
-    place = Place(prefix, vendor.dialect, url, key, tuple(sorted(headers.items())), timeout)
+    place = Place(prefix, vendor.dialect, url, key, draft.headers(where, headers), timeout)
     name = draft.deploy(group, place, model_id)
     if "*" not in model_id:
         _figures(draft, name, row)
@@ -166,7 +166,7 @@ def _url(draft: Draft, prefix: str, given: Any, environ: Mapping[str, str]) -> s
         if not text:
             draft.must(f"put the address that {variable} holds in place of http://{variable.lower()}.invalid")
             text = f"http://{variable.lower().replace('_', '-')}.invalid"
-    text = text.split("?")[0].rstrip("/") or VENDORS[prefix].base_url
+    text = draft.address(text.split("?")[0].rstrip("/")) or VENDORS[prefix].base_url
     if prefix == "azure" and text and "/openai" not in text:
         text += "/openai/v1"
     if prefix in ("ollama", "ollama_chat") and not text.endswith("/v1"):

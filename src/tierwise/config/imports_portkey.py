@@ -86,7 +86,7 @@ def _target(draft: Draft, group: str, target: Mapping[str, Any]) -> None:
     params = _dict(target.get("override_params"))
     provider, model = _named(target, str(params.get("model") or ""))
     vendor = VENDORS.get(provider)
-    url = str(target.get("custom_host") or (vendor.base_url if vendor else "")).rstrip("/")
+    url = draft.address(str(target.get("custom_host") or (vendor.base_url if vendor else "")).rstrip("/"))
     if vendor is None or not url:
         why = "its address is not known here" if vendor is None else "it has no custom_host"
         draft.lose(f"target {provider or target.get('virtual_key')}: {why}")

@@ -224,9 +224,10 @@ class RunFolder:
 
 
 def _made(path: Path) -> bool:
-    """Makes a folder; False when it is there already."""
+    """Makes a folder for its owner only, since Cases may be samples of live traffic; False when it is there
+    already."""
     try:
-        path.mkdir()
+        path.mkdir(mode=0o700)
     except FileExistsError:
         return False
     return True

@@ -369,3 +369,19 @@ def test_models_that_make_vectors_are_no_tiers(tmp_path: Path) -> None:
     assert found.catalog.ladder.tiers == ("chat",)
     assert found.catalog.aliases["vectors"] == "openai/text-embedding-3-small"
     assert found.catalog.aliases["own-vectors"] == "openai/own"
+
+
+@pytest.mark.parametrize("made", [False, True], ids=["litellm", "portkey"])
+def test_no_credential_is_copied_from_an_address_or_a_header(made: bool) -> None:
+    address = "https://me:canary-1@models.example/v1"
+    if made:
+        done = import_portkey({"provider": "openai", "api_key": "canary-2", "custom_host": address})
+    else:
+        headers = {"Authorization": "Bearer canary-3", "x-my-token": "canary-4", "x-team": "blue"}
+        params = {"model": "openai/m", "api_key": "canary-2", "api_base": address, "extra_headers": headers}
+        done = import_litellm({"model_list": [{"model_name": "m", "litellm_params": params}]}, {})
+        assert 'x-team = "blue"' in done.toml
+        assert sum("holds a credential" in each for each in done.todo) == 2
+    assert "canary" not in done.toml + "".join(done.todo) + "".join(done.lost)
+    assert "https://models.example/v1" in done.toml
+    assert any("user name or password" in each for each in done.todo)

@@ -298,6 +298,7 @@ def test_runs_begun_in_the_same_instant_have_folders_of_their_own(
     monkeypatch.setattr("tierwise.lab.store.now_us", lambda: 1_800_000_000_999_998)
     one, tiers = suite(2), [Fake("a", accurate(1, 1))]
     begun = [RunFolder.create(manifest(one, tiers, "a"), one, tmp_path) for _ in range(4)]
+    assert {run.path.stat().st_mode & 0o777 for run in begun} == {0o700}
     assert len({each.path for each in begun}) == 4
     assert [each.manifest().id for each in begun] == [each.path.name for each in begun]
     later = [each.id for each in begun[1:]]
