@@ -114,7 +114,7 @@ def read_part(raw: Any, path: str, ids: CallIds) -> list[Part]:
     match kind:
         case "text":
             text = fields.text("text") or ""
-            if thought:
+            if thought and (text or signature):
                 parts.append(Thinking(text, signature, origin=NAME, summary=True))
                 signature = ""
             elif text:

@@ -100,6 +100,12 @@ def test_pieces_after_the_finish_reason_still_count() -> None:
     assert events[-1] == Ended()
 
 
+def test_an_empty_piece_of_thinking_divides_none() -> None:
+    thoughts = [piece({"text": text, "thought": True}) for text in ("a", "", "b")]
+    events = read([sse([*thoughts, piece({"text": "c"}, finish="STOP")])])
+    assert [event.kind for event in events if isinstance(event, BlockStart)] == ["thinking", "text"]
+
+
 def test_every_candidate_must_finish() -> None:
     both = [piece({"text": "a"}), piece({"text": "b"}, index=1)]
     one = piece(finish="STOP")
