@@ -52,7 +52,7 @@ class Admission:
         if key.max_concurrent is not None and self._by_key.get(key.id, 0) >= key.max_concurrent:
             raise LimitRefused(
                 f"Key {key.name!r} already has {key.max_concurrent} requests running.",
-                "Wait for one to end, or raise the key's max_concurrent.",
+                "Wait for one to end, or use a key that may have more.",
             )
         if key.rpm is not None:
             self._take(key, "requests", key.rpm, 1)
@@ -103,14 +103,14 @@ def used_up(key: Key, per_minute: int, what: str, amount: int, wait_us: float) -
     if amount > per_minute:
         error = LimitRefused(
             f"This request needs {amount} {what}, and key {key.name!r} may use {per_minute} a minute.",
-            "Send a smaller one, ask for fewer output tokens, or raise the key's limit.",
+            "Send a smaller one, ask for fewer output tokens, or use a key with a higher limit.",
             retry_after_s=None,
         )
         error.retry = "never"
     else:
         error = LimitRefused(
             f"Key {key.name!r} may use {per_minute} {what} a minute, and that is used up.",
-            f"Retry in {seconds} s, or raise the key's limit.",
+            f"Retry in {seconds} s, or use a key with a higher limit.",
             retry_after_s=seconds,
         )
     error.what, error.limit = what, per_minute

@@ -199,7 +199,7 @@ class SharedAdmission(Admission):
             if refused == 1:
                 raise LimitRefused(
                     f"Key {key.name!r} already has {key.max_concurrent} requests running.",
-                    "Wait for one to end, or raise the key's max_concurrent.",
+                    "Wait for one to end, or use a key that may have more.",
                 )
             if refused:
                 raise used_up(key, key.rpm or 0, "requests", 1, wait_us)
