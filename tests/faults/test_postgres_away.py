@@ -5,15 +5,25 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sqlite3
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import closing
+from pathlib import Path
 
 import psycopg
 import pytest
 
 from postgres import Postgres, running
 from tierwise.errors import StoreError
-from tierwise.ledger import Ledger, open_ledger, postgres_store, read_ledger
+from tierwise.ledger import (
+    Ledger,
+    migrations,
+    open_ledger,
+    postgres_migrations,
+    postgres_store,
+    read_ledger,
+)
 from tierwise.ledger.postgres_link import terms_of
 from tierwise.nouns import Budget
 from unit.ledger.made import closed, opened
@@ -269,6 +279,23 @@ async def test_a_lock_that_a_person_holds_is_in_the_log(
     await written(ledger, "before")
     said = [record.message for record in caplog.records if "the ledger" in record.message.lower()]
     assert ["cannot be" in line for line in said] == [True, False], said
+
+
+def test_a_key_that_is_made_upgrades_no_ledger_under_servers_of_the_version_before(
+    server: Postgres, tmp_path: Path
+) -> None:
+    older = server.new_url()
+    with psycopg.connect(**terms_of(older), autocommit=True) as database:
+        postgres_migrations.migrate(database, postgres_migrations.MIGRATIONS[:2])
+    small = tmp_path / "l.db"
+    with closing(sqlite3.connect(small, isolation_level=None)) as file:
+        migrations.migrate(file, migrations.MIGRATIONS[:2])
+    for url in (older, f"sqlite:///{small}"):
+        with pytest.raises(StoreError, match="older shape"):
+            open_ledger(url, {}, upgrade=False)
+        asyncio.run(open_ledger(url, {}).shutdown())
+        asyncio.run(open_ledger(url, {}, upgrade=False).shutdown())
+    asyncio.run(open_ledger(server.new_url(), {}, upgrade=False).shutdown())
 
 
 def test_a_database_that_cannot_hold_every_text_is_refused(server: Postgres) -> None:

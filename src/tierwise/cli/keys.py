@@ -106,7 +106,7 @@ def revoke(id: str, db: str | None, config: Path | None, as_json: bool) -> None:
 
 
 def _here(url: str, path: str, body: dict[str, Any]) -> dict[str, Any]:
-    ledger = open_ledger(url)
+    ledger = open_ledger(url, upgrade=False)
     try:
         return apply_local(ledger, path, body)
     finally:

@@ -47,20 +47,21 @@ class KeyTerms(TypedDict, total=False):
     zone: str
 
 
-def open_ledger(url: str, environ: Mapping[str, str] | None = None) -> Ledger:
+def open_ledger(url: str, environ: Mapping[str, str] | None = None, *, upgrade: bool = True) -> Ledger:
     """Opens the ledger at `url` for writing: `sqlite:///path`, which takes its lock, or `postgres://…`, which
     other processes may write too.
 
-    `environ` (default: the process's) may hold TIERWISE_SECRET. Raises StoreLocked naming the owner,
-    StoreError, ConfigError.
+    `environ` (default: the process's) may hold TIERWISE_SECRET. Without `upgrade` a ledger of an older
+    version is refused: servers of that version may be writing it, and could not start again. Raises
+    StoreLocked naming the owner, StoreError, ConfigError.
     """
     environ = os.environ if environ is None else environ
     if not is_shared(url):
-        return _ledger_on(SqliteStore(url), environ)
+        return _ledger_on(SqliteStore(url, upgrade), environ)
     require_postgres()
     from .postgres_store import PostgresStore
 
-    store = PostgresStore(url)
+    store = PostgresStore(url, upgrade)
     ledger = _ledger_on(store, environ)
     store.follow(ledger.learn)
     return ledger

@@ -92,8 +92,11 @@ MIGRATIONS: tuple[Migration, ...] = (
 )  # fmt: skip
 
 
-def migrate(database: sqlite3.Connection, migrations: tuple[Migration, ...] = MIGRATIONS) -> int:
-    """Brings a database up to this version and gives how many changes were made.
+def migrate(
+    database: sqlite3.Connection, migrations: tuple[Migration, ...] = MIGRATIONS, *, upgrade: bool = True
+) -> int:
+    """Brings a database up to this version and gives how many changes were made. Without `upgrade` only a new
+    one: raises StoreError for one of an older version.
 
     Each change and its record are one transaction: a crash between two leaves the database at the one
     before. The connection must be in autocommit mode. Raises StoreError for a database of a newer version
@@ -101,6 +104,8 @@ def migrate(database: sqlite3.Connection, migrations: tuple[Migration, ...] = MI
     """
     done = version(database)
     _refuse_foreign(database, done, len(migrations))
+    if done and not upgrade:
+        _refuse_older(done, len(migrations))
     for number, change in enumerate(migrations[done:], done + 1):
         database.execute("BEGIN IMMEDIATE")
         try:
@@ -119,11 +124,7 @@ def require_current(database: sqlite3.Connection, migrations: tuple[Migration, .
     """For readers: raises StoreError unless the database has exactly this version's shape."""
     done = version(database)
     _refuse_foreign(database, done, len(migrations))
-    if done < len(migrations):
-        raise StoreError(
-            "The ledger has an older shape than this version reads.",
-            "Start `tierwise serve` once: it migrates.",
-        )
+    _refuse_older(done, len(migrations))
 
 
 def require_known(database: sqlite3.Connection) -> None:
@@ -136,6 +137,14 @@ def version(database: sqlite3.Connection) -> int:
     if not _tables(database, "migrations"):
         return 0
     return int(database.execute("SELECT coalesce(max(number), 0) FROM migrations").fetchone()[0])
+
+
+def _refuse_older(done: int, known: int) -> None:
+    if done < known:
+        raise StoreError(
+            "The ledger has an older shape than this version reads.",
+            "Start `tierwise serve` once: it migrates.",
+        )
 
 
 def _refuse_foreign(database: sqlite3.Connection, done: int, known: int) -> None:

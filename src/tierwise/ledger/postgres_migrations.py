@@ -250,8 +250,11 @@ def m003_rollups(database: Database) -> None:
 MIGRATIONS: tuple[Migration, ...] = (m001_events_and_budgets, m002_prefix, m003_rollups)
 
 
-def migrate(database: Database, migrations: tuple[Migration, ...] = MIGRATIONS) -> int:
-    """Brings a ledger up to this version and gives how many changes were made; one replica at a time.
+def migrate(
+    database: Database, migrations: tuple[Migration, ...] = MIGRATIONS, *, upgrade: bool = True
+) -> int:
+    """Brings a ledger up to this version and gives how many changes were made; one replica at a time. Without
+    `upgrade` only a new one: raises StoreError for one of an older version.
 
     All changes and their records are one transaction. The connection must be in autocommit mode. Raises
     StoreError for a ledger of a newer version or a schema of another program.
@@ -263,6 +266,8 @@ def migrate(database: Database, migrations: tuple[Migration, ...] = MIGRATIONS) 
         database.execute("SELECT pg_advisory_xact_lock(%s)", (MIGRATING,))
         done = version(database)
         _refuse_foreign(database, done, len(migrations))
+        if done and not upgrade:
+            _refuse_older(done, len(migrations))
         if not done:
             _require_encoding(database)
             database.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}".encode())
@@ -285,11 +290,7 @@ def require_current(database: Database, migrations: tuple[Migration, ...] = MIGR
             "This database holds no ledger yet.", "Start `tierwise serve` once with this --db: it makes one."
         )
     _refuse_foreign(database, done, len(migrations))
-    if done < len(migrations):
-        raise StoreError(
-            "The ledger has an older shape than this version reads.",
-            "Start `tierwise serve` once: it migrates.",
-        )
+    _refuse_older(done, len(migrations))
 
 
 def version(database: Database) -> int:
@@ -299,6 +300,14 @@ def version(database: Database) -> int:
     if not _one(database, here, SCHEMA):
         return 0
     return int(_one(database, "SELECT coalesce(max(number), 0) FROM migrations"))
+
+
+def _refuse_older(done: int, known: int) -> None:
+    if done < known:
+        raise StoreError(
+            "The ledger has an older shape than this version reads.",
+            "Start `tierwise serve` once: it migrates.",
+        )
 
 
 def _refuse_foreign(database: Database, done: int, known: int) -> None:

@@ -58,7 +58,7 @@ Entry = tuple[Open | Close, asyncio.Future[None] | None]
 class PostgresStore:
     """Implements Store on one Postgres database, beside other replicas."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, upgrade: bool = True) -> None:
         """Connects, migrates, and sweeps what dead replicas left open. StoreError."""
         self.terms = {"target_session_attrs": "read-write", **terms_of(url)}
         self._gate = threading.Lock()
@@ -78,7 +78,7 @@ class PostgresStore:
         self._closing = False
         try:
             with self._held() as database:
-                migrate(database)
+                migrate(database, upgrade=upgrade)
                 if recount(database):
                     log.warning("the sequence of the ledger's events was behind its rows: put right")
                 sweep_dead(database, LEASE_S)

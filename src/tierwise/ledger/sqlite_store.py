@@ -54,7 +54,7 @@ Entry = tuple[Open | Close, asyncio.Future[None] | None]
 class SqliteStore:
     """Implements Store on one SQLite file."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, upgrade: bool = True) -> None:
         """Takes the lock, migrates, starts a new epoch and sweeps what dead ones left open. StoreLocked;
         StoreError.
         """
@@ -73,7 +73,7 @@ class SqliteStore:
         self._database: sqlite3.Connection | None = None
         try:
             self._database = self._connected()
-            migrate(self._database)
+            migrate(self._database, upgrade=upgrade)
             self._journal = Journal(self._database)
             self._begin_epoch(self._database)
         except (sqlite3.Error, OSError) as error:
