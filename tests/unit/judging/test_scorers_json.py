@@ -73,6 +73,10 @@ def test_the_validator_agrees_with_jsonschema(instance):
         ({"minProperties": 1, "maxProperties": 2}, {"a": 1}, {}),
         ({"additionalProperties": {"type": "integer"}}, {"x": 1}, {"x": "1"}),
         ({"minItems": 1}, [0], []),
+        ({"exclusiveMinimum": 3}, 3.1, 3),
+        ({"exclusiveMaximum": 3}, 2.9, 3),
+        ({"minLength": 2}, "ab", "a"),
+        ({"maxLength": 2}, "ab", "abc"),
         ({"type": ["string", "null"], "format": "email"}, "not an address", 5),
         ({"$ref": "#/$defs/a", "$defs": {"a": {"minimum": 3}}}, 3, 2),
         (
@@ -175,6 +179,17 @@ def test_a_target_that_is_an_object_is_compared_as_json():
 
 def test_json_fields_corners():
     assert value("json_fields", TARGET, "no json") == 0
+    for target, answer in (
+        ({"a": True}, '{"a": 1}'),
+        ({"a": 1}, '{"a": true}'),
+        ({"a": {"b": 1}}, '{"a": [1]}'),
+    ):
+        assert value("json_fields", target, answer) == 0
+    big = 2**53  # above which two whole numbers may be one as a float
+    assert value("json_fields", {"a": big}, f'{{"a": {big + 1}}}') == 0
+    assert value("json_fields", [{"a": 1}, {"a": 1}], '[{"a": 1}]') == pytest.approx(2 / 3)
+    assert value("json_fields", [1, 2], "[1, 2]", fields=["a"]) == 1  # a list has no names to choose from
+    assert value("json_fields", {"a": 1}, "[1]", fields=["a"]) == 0
     assert value("json_fields", json.dumps(TARGET), json.dumps(TARGET)) == 1
     assert value("json_fields", "words", "{}") is None
     assert value("json_fields", TARGET, '{"age": 5}', fields=["age"]) == 1
@@ -196,6 +211,8 @@ OTHER = {"name": "open", "arguments": {}}
         (CALL, {"name": "search", "arguments": {"q": "dogs"}}, {"arguments": False}, 1),
         ([CALL, OTHER], [OTHER, CALL], {}, 1),
         ([CALL, OTHER], [OTHER, CALL], {"ordered": True}, 0),
+        ([CALL, OTHER], [CALL, OTHER], {"ordered": True}, 1),
+        ([CALL, OTHER], [CALL], {"ordered": True}, 0),
         ([CALL, CALL], [CALL], {}, 0),
         ([CALL, OTHER], [CALL, CALL], {}, 0),
         ([], [CALL], {}, 0),

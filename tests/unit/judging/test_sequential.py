@@ -35,6 +35,17 @@ def test_keep_is_the_mirror():
     assert ln_e(counts, 0.05, "keep") == pytest.approx(ln_e(mirror, -0.05, "switch"))
 
 
+def test_a_peak_stays_when_later_cases_take_it_back():
+    for first, side in ((-1.0, "keep"), (1.0, "switch")):
+        process = EProcess(0.05)
+        assert (process.ln_switch, process.ln_keep) == (0, 0)
+        process.add_all([first] * 60)
+        peak = getattr(process, f"ln_{side}")
+        process.add_all([-0.05] * 10 + [-first] * 20)
+        assert getattr(process, f"ln_{side}") < peak == getattr(process, f"peak_{side}")
+        assert process.decision(0.05) == side
+
+
 def test_one_at_a_time_is_the_same_as_from_counts():
     values = [1.0] * 20 + [-1.0] * 24 + [0.0] * 456
     random.Random(1).shuffle(values)
