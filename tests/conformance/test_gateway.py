@@ -127,6 +127,19 @@ def test_reply_says_task_tier_model_reason_and_cost(chat: World) -> None:
     assert row["reference_pico"] == 800 * 5 * 10**6 + 50 * 25 * 10**6
 
 
+def test_no_number_of_losses_makes_a_head_that_no_client_takes(claude: World) -> None:
+    many = {f"field_{n}_{'x' * 200}": n for n in range(2000)}
+    got = claude.post(CHAT, {"model": "tier/haiku", "messages": HELLO, "max_tokens": 9, **many})
+    assert got.status == 200
+    assert len(got.headers["x-tierwise-losses"]) < 1100
+    assert got.headers["x-tierwise-losses"].startswith("extra.field_0_xxx")
+    (row,) = [r for r in claude.gateway.closes() if r["exchange"] == got.headers["x-tierwise-exchange"]]
+    assert len(row["losses"]) == 101
+    assert row["losses"][-1] == "+1900"
+    strict = {"x-tierwise-strict": "true"}
+    assert claude.post(CHAT, {"model": "tier/haiku", "messages": HELLO, **many}, strict).status == 400
+
+
 def test_crossing_names_its_losses(claude: World) -> None:
     body = {"model": "tier/haiku", "messages": HELLO, "max_tokens": 9, "seed": 4, "logit_bias": {"5": 1}}
     got = claude.post(CHAT, body)

@@ -9,6 +9,7 @@ from typing import cast
 import msgspec
 
 from tierwise.clock import new_id
+from tierwise.dialects import losses
 from tierwise.dialects.base import Dialect
 from tierwise.errors import StoreError, TierwiseError, UpstreamBroke, UpstreamStatus
 from tierwise.http1 import Block, Reply, header_block
@@ -213,7 +214,7 @@ def told(
     if cost_pico is not None:
         lines += b"x-tierwise-cost-usd: %b\r\n" % usd(cost_pico).encode()
     if walk.losses:
-        more = [(b"x-tierwise-losses", safe(", ".join(walk.loss_names()))), *more]
+        more = [(b"x-tierwise-losses", losses.header(walk.losses)), *more]
     if walk.breakpoints:
         more = [(b"x-tierwise-breakpoints", walk.breakpoints.encode()), *more]
     return Block.written(lines + header_block(more) if more else lines)

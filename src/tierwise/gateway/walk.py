@@ -31,6 +31,8 @@ _ASKED = ("deadline", "max-cost-usd", "session", "strict", "tags", "task")
 _CLAUDE_CODE = b"x-claude-code-session-id"
 _MOST_TAGS = 16
 _LONGEST_SESSION = 200
+_MOST_NAMES = 100
+_LONGEST_NAME = 100
 _TRUTH = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 _NO_OUTLINE = Outline(model="")
 
@@ -244,8 +246,13 @@ class Walk:
         return self.reservation(deployment, self.at_us, outline)
 
     def loss_names(self) -> tuple[str, ...]:
-        """Names of everything dropped so far, in order, each once."""
-        return tuple(dict.fromkeys(loss.name for loss in self.losses)) if self.losses else ()
+        """Names of everything dropped so far, in order, each once. Callers and providers name some of them:
+        of more than a hundred, and of long ones, the rest is left out."""
+        if not self.losses:
+            return ()
+        names = list(dict.fromkeys(loss.name[:_LONGEST_NAME] for loss in self.losses))
+        left = len(names) - _MOST_NAMES
+        return tuple(names) if left <= 0 else (*names[:_MOST_NAMES], f"+{left}")
 
 
 def _truth(value: str) -> bool:
