@@ -216,7 +216,9 @@ def test_without_a_secret_a_printed_link_opens_once(tmp_path: Path) -> None:
     found = re.search(r"(/sign-in\?token=\S+)", world.log.read_text())
     assert found
     browser = Browser(world.admin)
-    assert b"has no admin secret" in browser.get("/sign-in").body
+    page = browser.get("/sign-in").body
+    assert b"has no admin secret" in page
+    assert b"<code>tierwise dashboard</code>" in page
     assert browser.get(found[1]).status == 200
     assert browser.get("/keys").status == 200
     assert Browser(world.admin).get(found[1]).status == 401

@@ -143,6 +143,7 @@ def read_evaluation(path: Path) -> Evaluation:
     try:
         return msgspec.json.decode(path.read_text(encoding="utf-8-sig"), type=Evaluation)
     except FileNotFoundError:
-        raise SuiteError(f"There is no {path}.", "The run has no verdict yet: go on with --resume.") from None
+        onwards = f"The run has no verdict yet: `tierwise eval --resume {path.parent.name}`."
+        raise SuiteError(f"There is no {path}.", onwards) from None
     except (OSError, UnicodeDecodeError, msgspec.DecodeError) as error:
         raise SuiteError(f"{path} holds no verdict: {error}.", "Give the JSON of `tierwise eval`.") from None

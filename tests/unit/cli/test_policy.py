@@ -65,6 +65,14 @@ def test_show_says_prior_then_measured_then_expired_then_contradicted() -> None:
     assert "contradicted" in run("show").stdout
 
 
+def test_a_run_without_a_verdict_is_told_how_it_goes_on() -> None:
+    name = measured()
+    Path(".tierwise/runs", name, "verdict.json").unlink()
+    with pytest.raises(SuiteError) as caught:
+        run("apply", name)
+    assert f"`tierwise eval --resume {name}`" in caught.value.hint
+
+
 def test_diff_shows_and_apply_writes_only_when_told_to() -> None:
     name = measured()
     assert "+tiers = [" in run("diff").stdout
