@@ -94,6 +94,9 @@ async def test_every_grouping(ledger: Ledger, reader: Reader) -> None:
     assert reader.report("tag").all.spend_pico == 3
     assert [line.group for line in reader.report("day").lines] == ["2026-11-22", "2026-11-23"]
     assert set(by_group(reader.report("kind").lines)) == {"call", "shadow"}
+    for kind, spent, model in (("call", 1, "m1"), ("shadow", 2, "m2")):
+        found = reader.report("model", kind=kind)
+        assert (found.all.spend_pico, [line.group for line in found.lines]) == (spent, [model])
     assert set(by_group(reader.report("tier").lines)) == {"swift", ""}
     assert set(by_group(reader.report("model").lines)) == {"m1", "m2"}
     with pytest.raises(BadRequest, match="no report by"):
