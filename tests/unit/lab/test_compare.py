@@ -6,6 +6,7 @@ import asyncio
 import random
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from msgspec import structs
 from tierwise.errors import SuiteError, UpstreamTimeout
 from tierwise.judging import judge_pairs
 from tierwise.judging.decision import Terms as JudgingTerms
-from tierwise.lab.compare import Seen, evaluate_seen, holm_over_suites
+from tierwise.lab.compare import Seen, evaluate_seen, holm_over_suites, slower_ms
 from tierwise.lab.looking import Look, Looking
 from tierwise.lab.order import ordered
 from tierwise.lab.plan import bill, warnings_of, what_n_shows
@@ -61,7 +62,25 @@ async def test_counts_difference_and_decision_are_those_of_the_vectors(tmp_path:
     assert found.tier("cheap").per_success.pico == round(500_000 / 476)
     assert found.tier("cheap").per_case_pico == 1000
     assert compared.slower_ms.value == 0
+    assert (compared.missing, compared.disagreements, compared.dearer) == (0, 44, False)
     assert found.tier("dear").total_p99_ms == 2
+
+
+def test_how_much_slower_is_told_by_ranks_of_the_paired_gaps() -> None:
+    def timed(times: list[int]) -> Any:
+        return SimpleNamespace(total_us=times)
+
+    gaps = list(range(1, 101))
+    random.Random(1).shuffle(gaps)
+    other = [random.Random(gap).randrange(10**6) for gap in gaps]
+    mine = [time + gap * 1000 for time, gap in zip(other, gaps, strict=True)]
+    # One of the two was not timed: no gap. The interval leaves 39 of 100 out on either side.
+    found = slower_ms(timed([*mine, -1, 7]), timed([*other, 7, -1]))
+    assert (found.low, found.high) == (40, 61)
+    assert found.value == 50.5
+    assert slower_ms(timed(other), timed(mine)).low == -61
+    few = slower_ms(timed(mine[:7]), timed(other[:7]))
+    assert (few.value is not None, few.low, few.high) == (True, None, None)
 
 
 async def test_keep_and_beyond_the_refusal(tmp_path: Path) -> None:
