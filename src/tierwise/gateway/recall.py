@@ -72,10 +72,13 @@ class Recall:
         return msgspec.json.encode({**members, "input": items})
 
     def _items(self, key: str, given: list[Raw]) -> Iterator[Raw]:
+        named: set[str] = set()
         for raw in given:
             item = _ITEM.decode(raw) if _MARK in bytes(raw) else _Item()
             place = key, item.id
-            if item.type == "item_reference" and place in self._kept:
+            # Each once, or a short body could name one item often enough to fill the memory.
+            if item.type == "item_reference" and place in self._kept and item.id not in named:
+                named.add(item.id)
                 self._kept.move_to_end(place)
                 yield Raw(self._kept[place])
             else:

@@ -63,3 +63,10 @@ def test_the_longest_unused_go_first() -> None:
     recall.keep("k", frames({**SAID, "id": "msg_3"}))
     found = [item.get("type") for item in told(recall, "k", *(f"msg_{number}" for number in range(4)))[1:]]
     assert found == ["message", "item_reference", "message", "message"]
+
+
+def test_an_item_that_is_named_often_is_put_back_once() -> None:
+    recall = Recall()
+    recall.keep("k", json.dumps({"output": [SAID]}).encode())
+    found = told(recall, "k", "msg_1", "msg_1", "msg_1")
+    assert found == [USER, SAID, *[{"type": "item_reference", "id": "msg_1"}] * 2]
