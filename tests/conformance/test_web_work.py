@@ -89,6 +89,8 @@ def test_a_verdict_is_shown_proposed_and_put_in_force(world: World) -> None:
     assert rules["classification"]["state"] == "measured"
     tasks = {task["name"]: task for task in world.get("/api/v1/tasks").json()["tasks"]}
     assert tasks["classification"]["evidence"]["n"] == 90
+    # What it says to measure next is judged by that task's terms, and a rule can be made of it.
+    assert " --task qa --tiers haiku,opus " in tasks["qa"]["command"]
     again = world.get(f"/api/v1/policy?run={run}").json()["proposed"]
     assert again["diff"] == []
 

@@ -249,7 +249,9 @@ def _next(site: Site, rule: Rule, task: Task, groups: Groups) -> tuple[str, str,
 
 
 def _eval(task: str, tier: str, reference: str) -> str:
-    return f"tierwise eval suites/{task}.jsonl --tiers {tier},{reference} --reference {reference}"
+    # Without --task the verdict would be held to no task's margin, and no rule could be made of it.
+    suite, tiers = f"suites/{task}.jsonl", f"--tiers {tier},{reference} --reference {reference}"
+    return f"tierwise eval {suite} --task {task} {tiers}"
 
 
 def _worth(site: Site, groups: Groups, tier: str, cheaper: str) -> int | None:
