@@ -65,6 +65,7 @@ Told = TypeVar("Told", Answer, Started)
 _PLAIN_LIMIT = 64 << 20
 # How much of a stream may be held while waiting for its first meaningful event.
 _PEEK_LIMIT = 256 << 10
+_LARGE = 1 << 20  # bytes of a request that is written beside the loop: a translation may take seconds
 _BETAS = b"anthropic-beta"
 _UNSAID = ("text", "thinking", "refusal")
 """Kinds of block whose start says nothing yet: another provider may still answer."""
@@ -165,7 +166,9 @@ class Caller:
                 walk, walk.snapshot.deployment(route.candidates[index].model), route.candidates[index]
             )
             try:
-                sent = write(walk, attempt.deployment, attempt.candidate)
+                place = attempt.deployment, attempt.candidate
+                large = len(walk.body) >= _LARGE
+                sent = await asyncio.to_thread(write, walk, *place) if large else write(walk, *place)
                 if walk.places:
                     return await self._placed(attempt, sent, bool(tries))
                 return await self._send(attempt, sent, bool(tries))
