@@ -48,7 +48,6 @@ RANGES = (
 """What is reported on: from and until so long ago."""
 TURNS = 3
 WARM = 2
-PAIRS = 40
 LEVEL = 0.95
 
 
@@ -61,11 +60,13 @@ def main(arguments: Sequence[str]) -> int:
     asked.add_argument("--folder", type=Path, default=None, help="where the rows are made")
     asked.add_argument("--reports-only", action="store_true", help="not what the ledger costs a call")
     asked.add_argument("--budget-only", action="store_true", help="only what a budget adds")
+    asked.add_argument("--pairs", type=int, default=40, help="of turns with a budget and without, 2 s each")
     said = asked.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="tierwise-ledger-", dir=said.folder) as folder:
         failed = 0
         if not said.reports_only:
-            failed = budget(Path(folder)) + (0 if said.budget_only else cost(Path(folder), said.postgres))
+            failed = budget(Path(folder), said.pairs)
+            failed += 0 if said.budget_only else cost(Path(folder), said.postgres)
         if said.rows and not said.budget_only:
             report(said.rows_in or f"sqlite:///{folder}/many.db", said.rows * 1_000_000)
     return 1 if failed else 0
@@ -92,8 +93,8 @@ def cost(folder: Path, postgres: str | None) -> int:
     return shown(found)
 
 
-def budget(folder: Path) -> int:
-    """Prints what a budget on the key adds to a call; how many calls failed."""
+def budget(folder: Path, pairs: int) -> int:
+    """Prints what a budget on the key adds to a call, by `pairs` of turns; how many calls failed."""
     os.environ["BENCH_KEY"] = "bench"
     ratios: list[float] = []
     failed = 0
@@ -105,7 +106,7 @@ def budget(folder: Path) -> int:
         plain = gateway(stack, folder, "plain", url)
         capped = structs.replace(plain, name="budget", key=new_key(folder, url, "--budget-usd", "1000000"))
         load = structs.replace(next(load for load in loads() if load.connections == 64), seconds=1)
-        for number in range(WARM + PAIRS):
+        for number in range(WARM + pairs):
             # The order changes: what a turn leaves behind, such as rows to be rolled up, is the next one's.
             turns = (plain, capped) if number % 2 else (capped, plain)
             made = {target.name: run(target, load, folder, OTHER) for target in turns}
@@ -113,10 +114,10 @@ def budget(folder: Path) -> int:
             if number >= WARM:
                 ratios.append(math.log(made["budget"].cpu_us / made["plain"].cpu_us))
     mean = statistics.mean(ratios)
-    half = t_quantile((1 + LEVEL) / 2, PAIRS - 1) * statistics.stdev(ratios) / math.sqrt(PAIRS)
+    half = t_quantile((1 + LEVEL) / 2, pairs - 1) * statistics.stdev(ratios) / math.sqrt(pairs)
     low, middle, high = (math.expm1(each) for each in (mean - half, mean, mean + half))
     print(
-        f"a budget adds {middle:+.1%} CPU a request ({LEVEL:.0%}: {low:+.1%} to {high:+.1%}; {PAIRS} pairs)"
+        f"a budget adds {middle:+.1%} CPU a request ({LEVEL:.0%}: {low:+.1%} to {high:+.1%}; {pairs} pairs)"
     )
     return failed
 
