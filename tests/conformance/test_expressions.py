@@ -25,6 +25,9 @@ MATCHER = re.compile(r'(\w+)\s*(=~|!~|!=|=)\s*"([^"]*)"')
 GROUPED = re.compile(r"\b(?:by|without|on|ignoring)\s*\(([^)]*)\)")
 KINDS = set(re.findall(r'kind = "(\w+)"', (live.ROOT / "src/tierwise/errors.py").read_text()))
 
+SCOPES = ("key:key_1", "project:web", "task:qa", "tag:team", "shadow:qa")
+"""What a budget may be on: one of each kind."""
+
 Labels = dict[str, set[str]]
 
 
@@ -73,6 +76,9 @@ def test_what_an_expression_names_is_there(
             known = {"outcome": set(get_args(Outcome)), "kind": KINDS}.get(label, scraped[metric][label])
             if label == "bucket":
                 known = {"input", "output", "cache_read", "cache_write_5m", "cache_write_1h"}
+            if label == "scope":
+                assert any(re.fullmatch(values, scope) for scope in SCOPES), (metric, values)
+                continue
             assert set(values.split("|") if "~" in how else [values]) <= known, (metric, label, values)
     grouped = {word.strip() for words in GROUPED.findall(text) for word in words.split(",")}
     for label in grouped - SCRAPED:
