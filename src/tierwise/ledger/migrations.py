@@ -105,7 +105,7 @@ def migrate(
     done = version(database)
     _refuse_foreign(database, done, len(migrations))
     if done and not upgrade:
-        _refuse_older(done, len(migrations))
+        refuse_older(done, len(migrations))
     for number, change in enumerate(migrations[done:], done + 1):
         database.execute("BEGIN IMMEDIATE")
         try:
@@ -124,7 +124,7 @@ def require_current(database: sqlite3.Connection, migrations: tuple[Migration, .
     """For readers: raises StoreError unless the database has exactly this version's shape."""
     done = version(database)
     _refuse_foreign(database, done, len(migrations))
-    _refuse_older(done, len(migrations))
+    refuse_older(done, len(migrations))
 
 
 def require_known(database: sqlite3.Connection) -> None:
@@ -139,7 +139,8 @@ def version(database: sqlite3.Connection) -> int:
     return int(database.execute("SELECT coalesce(max(number), 0) FROM migrations").fetchone()[0])
 
 
-def _refuse_older(done: int, known: int) -> None:
+def refuse_older(done: int, known: int) -> None:
+    """Raises StoreError for a ledger, on either store, that lacks some of the migrations known."""
     if done < known:
         raise StoreError(
             "The ledger has an older shape than this version reads.",
@@ -147,12 +148,17 @@ def _refuse_older(done: int, known: int) -> None:
         )
 
 
-def _refuse_foreign(database: sqlite3.Connection, done: int, known: int) -> None:
+def refuse_newer(done: int, known: int) -> None:
+    """Raises StoreError for a ledger, on either store, that has had more migrations than are known."""
     if done > known:
         raise StoreError(
             f"The ledger was written by a newer tierwise (shape {done}; this version knows {known}).",
             "Upgrade tierwise, or use another --db.",
         )
+
+
+def _refuse_foreign(database: sqlite3.Connection, done: int, known: int) -> None:
+    refuse_newer(done, known)
     if not done and _tables(database, "%"):
         raise StoreError("This database belongs to another program.", "Give --db a file of its own.")
 

@@ -1,12 +1,16 @@
-"""What a store's `open` gives."""
+"""What a store's `open` gives, and how it tells of a row that it cannot keep."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Generator
 from typing import Any
 
-from ..nouns import Open
+from ..errors import StoreError
+from ..nouns import Close, Open
+
+log = logging.getLogger("tierwise")
 
 ABANDONED_S = 5.0
 """How long an OPEN whose caller went away while it waited may stay open before it is swept at no cost."""
@@ -30,3 +34,11 @@ class Opening:
         except asyncio.CancelledError:
             self._future.get_loop().call_later(ABANDONED_S, self._abandon, self._row)
             raise
+
+
+def lost(row: Open | Close, future: asyncio.Future[None] | None, why: str) -> None:
+    """Logs that `row` is not kept, and tells whoever waits for it in `future`: a StoreError."""
+    fault = StoreError(f"Attempt {row.attempt} cannot be written: {why}.", "It is not kept.")
+    log.warning("%s", fault.sentence())
+    if future is not None and not future.done():
+        future.set_exception(fault)

@@ -13,6 +13,7 @@ import psycopg
 
 from ..clock import now_us
 from ..errors import StoreError
+from .migrations import refuse_newer, refuse_older
 from .postgres_link import SCHEMA
 from .rollup_sql import POSTGRES, tables
 
@@ -267,7 +268,7 @@ def migrate(
         done = version(database)
         _refuse_foreign(database, done, len(migrations))
         if done and not upgrade:
-            _refuse_older(done, len(migrations))
+            refuse_older(done, len(migrations))
         if not done:
             _require_encoding(database)
             database.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}".encode())
@@ -290,7 +291,7 @@ def require_current(database: Database, migrations: tuple[Migration, ...] = MIGR
             "This database holds no ledger yet.", "Start `tierwise serve` once with this --db: it makes one."
         )
     _refuse_foreign(database, done, len(migrations))
-    _refuse_older(done, len(migrations))
+    refuse_older(done, len(migrations))
 
 
 def version(database: Database) -> int:
@@ -302,20 +303,8 @@ def version(database: Database) -> int:
     return int(_one(database, "SELECT coalesce(max(number), 0) FROM migrations"))
 
 
-def _refuse_older(done: int, known: int) -> None:
-    if done < known:
-        raise StoreError(
-            "The ledger has an older shape than this version reads.",
-            "Start `tierwise serve` once: it migrates.",
-        )
-
-
 def _refuse_foreign(database: Database, done: int, known: int) -> None:
-    if done > known:
-        raise StoreError(
-            f"The ledger was written by a newer tierwise (shape {done}; this version knows {known}).",
-            "Upgrade tierwise, or use another --db.",
-        )
+    refuse_newer(done, known)
     if not done and _one(database, "SELECT count(*) FROM pg_tables WHERE schemaname = %s", SCHEMA):
         raise StoreError(
             f"The schema {SCHEMA} of this database belongs to another program.",

@@ -21,7 +21,7 @@ from ..errors import StoreError, TierwiseError
 from ..nouns import Budget, Close, Key, Open
 from .budgets import Balance
 from .journal import booked, sweep_rows
-from .opening import Opening
+from .opening import Opening, lost
 from .postgres_journal import PostgresJournal
 from .postgres_keeper import PostgresKeeper, sweep_dead
 from .postgres_link import OF_THE_ROW, connected, first_line, place_of, terms_of, unreachable, unusable
@@ -38,7 +38,7 @@ from .postgres_records import (
     word,
 )
 from .postgres_rollup import Roller
-from .rows import check_open, swept, tamed_close, tamed_open
+from .rows import check_open, swept, tamed
 
 log = logging.getLogger("tierwise")
 
@@ -398,19 +398,11 @@ class PostgresStore:
             self._journal.live.pop(row.attempt, None)
             await self._write(batch)
             return
-        try:
-            tame = tamed_open(row) if isinstance(row, Open) else tamed_close(row)
-        except (TypeError, ValueError, AttributeError):
-            tame = row
+        tame = tamed(row)
         if tame != row:
             await self._write([(tame, future)])
             return
-        fault = StoreError(
-            f"Attempt {row.attempt} cannot be written: {first_line(error)}.", "It is not kept."
-        )
-        log.warning("%s", fault.sentence())
-        if future is not None and not future.done():
-            future.set_exception(fault)
+        lost(row, future, first_line(error))
 
     def _postpone(self, batch: Sequence[Entry], error: BaseException) -> None:
         """Postgres fails: OPEN rows are refused, CLOSE rows are owed and tried again by a timer until they

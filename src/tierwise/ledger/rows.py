@@ -91,6 +91,14 @@ def storable(row: Close) -> bool:
     return 0 <= figures | (row.asked_pico or 0) | (row.reference_pico or 0) <= MOST
 
 
+def tamed(row: Open | Close) -> Open | Close:
+    """The same row as any store can hold it; itself where that cannot be told of its values."""
+    try:
+        return tamed_open(row) if isinstance(row, Open) else tamed_close(row)
+    except (TypeError, ValueError, AttributeError):
+        return row
+
+
 def tamed_open(row: Open) -> Open:
     """The same OPEN with text that is no Unicode (half a surrogate pair) written as an escape."""
     return replace(

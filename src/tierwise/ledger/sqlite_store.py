@@ -26,10 +26,10 @@ from .journal import Journal, booked, sweep_rows
 from .location import database_path
 from .lock import WriterLock
 from .migrations import migrate
-from .opening import Opening
+from .opening import Opening, lost
 from .place import Place, connect
 from .records import audit, load_keys, remove_budget, replace_word, save_budget, save_key, word
-from .rows import check_open, swept, tamed_close, tamed_open
+from .rows import check_open, swept, tamed
 from .sqlite_rollup import next_change, post_change, read_only
 
 log = logging.getLogger("tierwise")
@@ -347,17 +347,11 @@ class SqliteStore:
                 self._post([entry], loop)
             return
         row, future = batch[0]
-        try:
-            tame = tamed_open(row) if isinstance(row, Open) else tamed_close(row)
-        except (TypeError, ValueError, AttributeError):
-            tame = row
+        tame = tamed(row)
         if tame != row:
             self._post([(tame, future)], loop)
             return
-        fault = StoreError(f"Attempt {row.attempt} cannot be written: {error}.", "It is not kept.")
-        log.warning("%s", fault.sentence())
-        if future is not None and not future.done():
-            future.set_exception(fault)
+        lost(row, future, str(error))
 
     def _postpone(self, batch: list[Entry], error: Exception, loop: asyncio.AbstractEventLoop) -> None:
         """The store fails: OPEN rows are refused, CLOSE rows are owed and tried again by a timer until they
