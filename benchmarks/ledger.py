@@ -62,6 +62,8 @@ def main(arguments: Sequence[str]) -> int:
     asked.add_argument("--budget-only", action="store_true", help="only what a budget adds")
     asked.add_argument("--pairs", type=int, default=40, help="of turns with a budget and without, 2 s each")
     said = asked.parse_args(arguments)
+    if said.pairs < 2:
+        asked.error("--pairs: one pair has no spread; at least 2 are needed for an interval.")
     with tempfile.TemporaryDirectory(prefix="tierwise-ledger-", dir=said.folder) as folder:
         failed = 0
         if not said.reports_only:

@@ -12,6 +12,7 @@ TierwiseError
 ├── NotFound                404 not_found            no such path
 │   └── UnknownModel        404 model_not_found      no such model, tier or task; names the nearest
 ├── MethodNotAllowed        405 method_not_allowed
+├── Misdirected             421 misdirected          the control port under a foreign host name
 ├── UpgradeRequired         426 upgrade_required     WebSocket is not spoken here
 ├── BudgetRefused           402 budget               a hard cap would be passed
 │   └── CapReached          402 max_cost             a stream was stopped at its own cap
@@ -123,8 +124,19 @@ class UnknownModel(NotFound):
 
 
 class MethodNotAllowed(TierwiseError):
+    """`allow`: the methods that are answered there, as the reply's header names them."""
+
     status = 405
     kind = "method_not_allowed"
+
+    def __init__(self, method: str, path: str, allow: str) -> None:
+        super().__init__(f"{method} is not answered at {path[:200]}.", f"Use {allow}.")
+        self.allow = allow
+
+
+class Misdirected(TierwiseError):
+    status = 421
+    kind = "misdirected"
 
 
 class UpgradeRequired(TierwiseError):
@@ -173,9 +185,15 @@ class NoTier(TierwiseError):
 
 
 class Overloaded(TierwiseError):
+    """`retry_after_s`: when to ask again; not the same for all who are refused at once."""
+
     status = 503
     kind = "overloaded"
     retry: Retry = "later"
+
+    def __init__(self, message: str, hint: str = "", retry_after_s: float = 1.0) -> None:
+        super().__init__(message, hint)
+        self.retry_after_s = retry_after_s
 
 
 class DeadlineMissed(TierwiseError):

@@ -43,6 +43,10 @@ def exact_usd(pico: int) -> str:
     return f"{'-' if pico < 0 else ''}${usd:,.{places}f}"
 
 
+def _said(usd: str | int | Decimal) -> str:
+    return repr(usd) if isinstance(usd, str) else f"{usd:f}" if isinstance(usd, Decimal) else str(usd)
+
+
 def _exact(usd: str | int | Decimal, scale: Decimal, what: str) -> int:
     try:
         scaled = Decimal(usd) * scale
@@ -50,7 +54,7 @@ def _exact(usd: str | int | Decimal, scale: Decimal, what: str) -> int:
         raise NotMoney(f"{usd!r} is not {what}. Write it as a decimal number such as 1.25.") from None
     if not scaled.is_finite() or scaled != scaled.to_integral_value():
         raise NotMoney(
-            f"{usd!r} is not {what} that whole pico-dollars can hold. "
+            f"{_said(usd)} is not {what} that whole pico-dollars can hold. "
             "Use at most 12 decimals of a dollar (6 for a price per million tokens)."
         )
     return int(scaled)

@@ -24,6 +24,14 @@ from conformance.matrix_words import (
 ALL = dict.fromkeys("CRAG", carried)
 NO_TOOLS: Wire = {"tools": GONE}
 BRIEF = "Be brief."
+SUMMED = "Summary of the conversation so far:\n\nHi."
+CHANGES: Wire = {
+    "role": "system",
+    "content": [
+        {"type": "tool_addition", "tool": {"type": "tool_definition", "definition": function("A", "g")}},
+        {"type": "tool_removal", "tool": {"type": "tool_reference", "name": "old"}},
+    ],
+}
 
 
 def both(code: str) -> Wire:
@@ -133,6 +141,32 @@ TALK = [
         ALL,
     ),
     Row(
+        "a summary of what was said before it",
+        {"A": chat(user("hello"), said([{"type": "compaction", "content": "Hi."}]), user("more"))},
+        {
+            "A": carried,
+            **{
+                code: changed("as the user's, in the place of what it sums up", wire)
+                for code, wire in {
+                    "C": chat(user(SUMMED), user("more")),
+                    "R": items(item("user", SUMMED), item("user", "more")),
+                    "G": contents(content("user", SUMMED, "more")),
+                }.items()
+            },
+        },
+    ),
+    Row(
+        "tools that come and go in mid-conversation",
+        {"A": chat(user("hello"), said("hi"), CHANGES, user("more"), **tools("A", "f", "old"))},
+        {
+            "A": carried,
+            **{
+                code: changed("the tools that are offered in the end", tools(code, "f", "g"))
+                for code in "CRG"
+            },
+        },
+    ),
+    Row(
         "message names",
         {"C": chat({**user("hello"), "name": "ann"})},
         {"C": carried, **{code: loss("message.name") for code in "RAG"}},
@@ -218,6 +252,20 @@ TALK = [
         },
     ),
     Row("parallel calls and their results", {code: both(code) for code in "CRAG"}, ALL),
+    Row(
+        "calls in the history, no tools declared",
+        {code: {key: value for key, value in both(code).items() if key != "tools"} for code in "CRAG"},
+        {
+            **ALL,
+            "A": changed(
+                "the called tools are named, for none to be called",
+                {
+                    "tools": [{"name": name, "input_schema": {"type": "object"}} for name in "fg"],
+                    "tool_choice": {"type": "none"},
+                },
+            ),
+        },
+    ),
     Row(
         "forced tool (any)",
         {

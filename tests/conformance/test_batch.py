@@ -91,10 +91,13 @@ def test_openai_upload_to_download(world: World) -> None:
     client = world.openai()
     lines = [line("a"), line("b", "auto"), line("c", "task/classification"), line("wrong", "no-such-model")]
     before = len(world.gateway.closes())
-    batch = handed_in(client, lines, metadata={"night": "1"})
+    terms = {"metadata": {"night": "1"}, "output_expires_after": {"anchor": "created_at", "seconds": 3600}}
+    batch = handed_in(client, lines, **terms)
     assert (batch.status, batch.metadata) == ("validating", {"night": "1"})
     batch = ended(client, batch.id)
     assert batch.status == "completed"
+    for file in (client.files.retrieve(id) for id in (batch.output_file_id, batch.error_file_id)):
+        assert file.expires_at == file.created_at + 3600
     assert batch.request_counts.model_dump() == {"total": 4, "completed": 3, "failed": 1}
     found = rows_of(client, batch.output_file_id)
     assert set(found) == {"a", "b", "c"}

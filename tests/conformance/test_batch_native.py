@@ -72,7 +72,9 @@ def test_openai_client(world: NativeWorld) -> None:
     assert batch.status == "completed"
     assert batch.request_counts.model_dump() == {"total": 6, "completed": 5, "failed": 1}
     found = rows_of(client, batch.output_file_id)
-    assert "Simulated" in found["n3"]["response"]["body"]["choices"][0]["message"]["content"]
+    answer = found["n3"]["response"]["body"]
+    assert "Simulated" in answer["choices"][0]["message"]["content"]
+    assert answer["created"] >= batch.created_at
     bill, closes = world.billed()[billed:], world.gateway.closes()[before:]
     assert [each["batch"] for each in bill] == [True] * 5
     # To the pico-dollar what the provider bills, row by row.

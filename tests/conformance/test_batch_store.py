@@ -179,6 +179,30 @@ async def test_the_end_and_what_is_deleted_when(store: BatchStore) -> None:
     assert await store.file("k", "file-o") is None
 
 
+@pytest.mark.parametrize("how", ["deleted", "expired"])
+async def test_answers_go_with_their_output_file(store: BatchStore, how: str) -> None:
+    made = batch(output_keep_us=1)
+    await store.add_batch(made, rows(made, 2))
+    taken = await store.take(made.id, 2)
+    await store.settle([(taken[0], b'{"a":1}')], "succeeded")
+    await store.settle([(taken[1], b'{"b":2}')], "errored")
+    output = File("file-o", "k", now_us(), "o", "batch_output", 0, now_us() + HOUR_US, made.id, "output")
+    errors = structs.replace(output, id="file-e", part="error")
+    if how == "expired":
+        output = structs.replace(output, expires_us=now_us())
+    await store.finish(structs.replace(made, state="completed", output_file="file-o"), [output, errors])
+    if how == "deleted":
+        assert not await store.delete_file("other", "file-o")
+        assert await whole(store.lines(made.id, "output")) == b'{"a":1}\n'
+        assert await store.delete_file("k", "file-o")
+    else:
+        await store.purge(HOUR_US)
+    assert await store.file("k", "file-o") is None
+    assert await whole(store.lines(made.id)) == b'{"b":2}\n'
+    counts = (await store.counts([made.id]))[made.id]
+    assert (counts.succeeded, counts.errored) == (1, 1)
+
+
 async def test_a_batch_under_way_is_not_deleted(store: BatchStore) -> None:
     made = batch(state="in_progress")
     await store.add_batch(made, rows(made, 1))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -54,13 +55,17 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broken]:
     assert made.gateway.stop() == 0
 
 
+def up_to_the_first_piece(source: str) -> bytes:
+    frames = list(FRAMES[source](2))
+    said = next(i for i, frame in enumerate(frames) if PIECE.encode() in frame)
+    return b"".join(frames[: said + 1])
+
+
 @pytest.mark.parametrize("how", [*BREAKS, "an error told"])
 @pytest.mark.parametrize("caller", DIALECTS)
 @pytest.mark.parametrize("source", DIALECTS)
 def test_what_was_said_arrives_and_then_the_error(world: Broken, source: str, caller: str, how: str) -> None:
-    frames = list(FRAMES[source](2))
-    said = next(i for i, frame in enumerate(frames) if PIECE.encode() in frame)
-    world.stream = b"".join(frames[: said + 1]) + (BREAKS.get(how) or ERRORS[source])
+    world.stream = up_to_the_first_piece(source) + (BREAKS.get(how) or ERRORS[source])
     *told, last = [json.loads(frame.data) for frame in world.frames(caller, source)]
     assert json.dumps(PIECE)[1:-1] in json.dumps(told)
     assert last.get("error") or last["type"] == "error" or last["response"]["error"]
@@ -74,6 +79,60 @@ def test_a_last_frame_may_lack_its_line_ends(world: Broken, source: str, caller:
     got = world.frames(caller, source)
     assert any(word in got[-1].event + got[-1].data for word in ENDS)
     assert world.gateway.closes()[-1]["outcome"] == "ok"
+
+
+@pytest.mark.parametrize("cap", [{}, {"x-tierwise-max-cost-usd": "1"}])
+@pytest.mark.parametrize("caller", DIALECTS)
+@pytest.mark.parametrize("source", DIALECTS)
+def test_an_error_in_mid_stream_that_echoes_our_credential_is_masked(
+    world: Broken, source: str, caller: str, cap: dict[str, str]
+) -> None:
+    told = ERRORS[source].replace(b"busy", b"bad key sk-upstream-canary")
+    world.stream = up_to_the_first_piece(source) + told
+    got = world.ask(caller, source, "1", headers=cap)
+    assert b"bad key" in got.body
+    assert b"canary" not in got.body
+
+
+def in_lines(frame: bytes) -> bytes:
+    """`frame` with its data in several lines, as some servers write their JSON."""
+    head, _, data = frame.partition(b"data: ")
+    if data == b"[DONE]":
+        return frame
+    lines = json.dumps(json.loads(data), indent=1).encode().replace(b"\n", b"\ndata: ")
+    return head + b"data: " + lines
+
+
+SPELLED = {
+    "in lines": in_lines,
+    "an id after": lambda frame: frame + b"\nid: 5",
+    "a retry before": lambda frame: b"retry: 5\n" + frame,
+    "empty data before": lambda frame: b"data:\n\n" + frame,
+}
+
+
+@pytest.mark.parametrize("how", SPELLED)
+@pytest.mark.parametrize("ends", [b"\n", b"\r\n"])
+@pytest.mark.parametrize("caller", DIALECTS)
+@pytest.mark.parametrize("source", DIALECTS)
+def test_events_may_be_spelled_otherwise(
+    world: Broken, source: str, caller: str, ends: bytes, how: str
+) -> None:
+    usual = b"".join(FRAMES[source](2)).replace(b"\r", b"").rstrip().split(b"\n\n")
+    if source == "openai_chat":
+        usage = {"prompt_tokens": 9, "completion_tokens": 3, "total_tokens": 12}
+        usual.insert(-1, b"data: " + json.dumps({"choices": [], "usage": usage}).encode())
+    world.stream = b"\n\n".join([*usual, b""])
+    wanted = world.frames(caller, source)
+    row = world.gateway.closes()[-1]
+    world.stream = b"\n\n".join([*map(SPELLED[how], usual), b""]).replace(b"\n", ends)
+    got = world.frames(caller, source)
+    if caller != source:
+        assert [re.sub(r"\d{10}", "", frame.data) for frame in got] == [
+            re.sub(r"\d{10}", "", frame.data) for frame in wanted
+        ]
+    same = ("usage", "usage_source", "cost_pico", "outcome", "model")
+    assert {name: row[name] for name in same} == {name: world.gateway.closes()[-1][name] for name in same}
 
 
 @pytest.mark.parametrize("caller", DIALECTS)

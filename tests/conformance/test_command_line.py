@@ -71,7 +71,7 @@ def test_a_full_disk_is_said_in_one_sentence() -> None:
 
 
 def test_a_file_nested_without_end_is_said_in_one_sentence(tmp_path: Path) -> None:
-    (tmp_path / "deep.json").write_text('{"a":' * 50_000)
+    (tmp_path / "deep.json").write_text('{"a":' * 1_000_000)
     done = ran(tmp_path, sys.executable, "-m", "tierwise", "policy", "apply", "deep.json", "--yes")
     assert (done.returncode, done.stderr.count("\n")) == (1, 1), done.stderr
     assert "nested too deep" in done.stderr

@@ -259,6 +259,17 @@ def test_other_paths(chat: World) -> None:
         assert live.request(port, method, "/anthropic/api/hello").status == 200
         assert live.request(port, method, "/api/hello").status == 200
     assert live.request(port, "GET", CHAT).status == 405
+    for method, path, allow in (
+        ("GET", CHAT, "POST"),
+        ("PUT", "/anthropic/v1/messages", "POST"),
+        ("GET", "/v1/quote", "POST"),
+        ("DELETE", "/v1/models", "GET, HEAD"),
+        ("DELETE", "/v1/batches", "GET, POST"),
+        ("PATCH", "/v1/files/file-1", "DELETE, GET"),
+        ("PUT", "/anthropic/v1/messages/batches/b/cancel", "POST"),
+    ):
+        got = live.request(port, method, path, headers={"authorization": f"Bearer {chat.key}"})
+        assert (got.status, got.headers.get("allow")) == (405, allow), path
     assert live.request(port, "POST", "/v2/nothing").status == 404
     upgrade = {"connection": "Upgrade", "upgrade": "websocket"}
     assert live.request(port, "GET", "/v1/responses", headers=upgrade).status == 426

@@ -1,4 +1,5 @@
-"""Clients of Responses that take answers for stored (the AI SDK) only name what the model said."""
+"""Clients of Responses that take answers for stored only name what was said before: the conversation by its
+last response, or items of it (the AI SDK)."""
 
 from __future__ import annotations
 
@@ -23,10 +24,10 @@ def asked(tmp_path: Path) -> Iterator[tuple[live.Gateway, list[dict[str, Any]]]]
     def answer(sent: provider.Sent) -> Iterator[Any]:
         bodies.append(json.loads(sent.body))
         if bodies[-1].get("stream"):
-            frames = provider.message_frames("Hi ", "Bob.")
-            yield provider.stream_head() + b"".join(map(provider.piece, (*frames, b"")))
+            frames = b"".join(provider.message_frames("Hi ", "Bob.")).replace(b'"msg_1"', b'"msg_streamed"')
+            yield provider.stream_head() + provider.piece(frames) + provider.piece(b"")
         else:
-            yield provider.whole(200, provider.message("Hi Bob."))
+            yield provider.whole(200, {**provider.message("Hi Bob."), "id": f"msg_{len(bodies)}"})
 
     vendor = provider.Provider(answer)
     row = '[[provider]]\nname = "an"\ndialect = "anthropic_messages"\nkey = "env:UPSTREAM_KEY"\n'
@@ -72,3 +73,56 @@ def test_what_its_caller_did_not_want_stored_is_not_kept(asked: Any) -> None:
     got = second_turn(gateway, {"store": False})
     assert "opaque.item_reference" in got.headers["x-tierwise-losses"]
     assert [message["role"] for message in bodies[-1]["messages"]] == ["user", "user"]
+
+
+def going_on(gateway: live.Gateway, previous: str, key: str) -> live.Got:
+    body = {"model": "an/claude-sonnet-4-6", "input": "Who am I?", "previous_response_id": previous}
+    return live.post(gateway.port, "/v1/responses", body, key)
+
+
+@pytest.mark.parametrize(
+    "first",
+    [{}, {"stream": True}, {"stream": True, "headers": {"x-tierwise-max-cost-usd": "9"}}],
+)
+def test_a_conversation_goes_on_from_the_response_that_is_named(asked: Any, first: dict[str, Any]) -> None:
+    gateway, bodies = asked
+    key, headers = gateway.key(), first.pop("headers", None)
+    body = {"model": "an/claude-sonnet-4-6", "input": [BOB], "instructions": "Be brief.", **first}
+    got = live.post(gateway.port, "/v1/responses", body, key, headers)
+    assert got.status == 200, got.body
+    told = json.loads(got.body.split(b"data: ")[-1] if first else got.body)
+    second = going_on(gateway, told.get("response", told)["id"], key)
+    assert second.status == 200, second.body
+    assert "previous_id" not in second.headers.get("x-tierwise-losses", "")
+    said = {"role": "assistant", "content": "Hi Bob."}
+    assert bodies[-1]["messages"] == [BOB, said, {"role": "user", "content": "Who am I?"}]
+    assert "system" not in bodies[-1]  # instructions are of one turn only, as at OpenAI
+    third = going_on(gateway, json.loads(second.body)["id"], key)
+    roles = ["user", "assistant", "user", "assistant", "user"]
+    assert [message["role"] for message in bodies[-1]["messages"]] == roles
+    asked_of_another_key = going_on(gateway, json.loads(third.body)["id"], gateway.key())
+    assert "previous_id" in asked_of_another_key.headers["x-tierwise-losses"]
+    assert len(bodies[-1]["messages"]) == 1
+
+
+def test_a_conversation_that_was_not_to_be_stored_is_lost_by_name(asked: Any) -> None:
+    gateway, _ = asked
+    key = gateway.key()
+    body = {"model": "an/claude-sonnet-4-6", "input": [BOB], "store": False}
+    first = json.loads(live.post(gateway.port, "/v1/responses", body, key).body)
+    assert "previous_id" in going_on(gateway, first["id"], key).headers["x-tierwise-losses"]
+
+
+def test_a_provider_that_keeps_responses_itself_is_sent_their_names(tmp_path: Path) -> None:
+    answer = {"id": "resp_theirs", "object": "response", "status": "completed", "model": "m", "output": []}
+    usage = {"input_tokens": 1, "output_tokens": 1, "total_tokens": 2}
+    vendor = provider.Provider(lambda _sent: [provider.whole(200, {**answer, "usage": usage})])
+    row = '[[provider]]\nname = "an"\ndialect = "openai_responses"\nkey = "env:UPSTREAM_KEY"\n'
+    gateway = live.Gateway(tmp_path, f'{row}base_url = "http://127.0.0.1:{vendor.port}/v1"\n')
+    key = gateway.key()
+    for previous in ("resp_theirs", "resp_unknown"):
+        assert going_on(gateway, previous, key).status == 200
+        assert json.loads(vendor.sent[-1].body)["previous_response_id"] == previous
+        assert json.loads(vendor.sent[-1].body)["input"] == "Who am I?"
+    assert gateway.stop() == 0
+    vendor.close()

@@ -87,11 +87,21 @@ def test_a_compressed_body_is_told_as_what_it_is(world: World) -> None:
 @pytest.mark.parametrize("kind", list(CALLS))
 def test_a_reply_nested_too_deeply_is_the_providers_fault(world: World, kind: str) -> None:
     path, body = CALLS[kind]
-    world.reply = b'{"x":' * 3000 + b"1" + b"}" * 3000
+    world.reply = b'{"x":' * 200_000 + b"1" + b"}" * 200_000
     got = world.post(path, {"model": "tier/haiku", **body})
     world.reply = None
     assert got.status == 502, got.body
     assert "inside the gateway" not in got.body.decode()
+
+
+@pytest.mark.parametrize(("levels", "status"), [(62, 200), (63, 400), (200_000, 400)])
+@pytest.mark.parametrize("kind", list(CALLS))
+def test_a_request_has_64_levels_at_most(world: World, kind: str, levels: int, status: int) -> None:
+    path, body = CALLS[kind]
+    asked = json.dumps({"model": "tier/haiku", **body, "odd": {"one": "HERE"}}).encode()
+    got = world.post(path, asked.replace(b'"HERE"', b"[" * levels + b"]" * levels))
+    assert got.status == status, got.body
+    assert status == 200 or b"nested too deeply" in got.body
 
 
 @pytest.mark.parametrize("kind", list(CALLS))

@@ -156,25 +156,39 @@ def test_replicas_share_answers(replicas: list[World], redis_server: RedisServer
     assert first.calls() == 1
 
 
-@pytest.mark.parametrize("words", ["many of two", "length of two"], ids=["kept", "may not be kept"])
-def test_one_call_for_many_of_all_replicas(replicas: list[World], words: str) -> None:
+def lost(replicas: list[World]) -> int:
+    """How often a replica took the server for away: on a busy machine also one that answered late."""
+    return sum(each.gateway.log.read_text().count("valkey is away or slow") for each in replicas)
+
+
+def asked_at_once(replicas: list[World], words: str, whole: bool) -> tuple[int, list[str]]:
+    """Calls that reach the provider when twelve ask both replicas the same, and what each was told of the
+    cache."""
     held, world = Held(), replicas[0]
+    before = world.calls()
 
     def script(sent: provider.Sent) -> Iterator[Any]:
         while not held.release.is_set():
             yield 0.01
-        yield from cut(sent) if "length" in words else answer(sent)
+        yield from answer(sent) if whole else cut(sent)
 
     world.provider.script = script
     with ThreadPoolExecutor(12) as pool:
         asked = [pool.submit(replicas[n % 2].chat, words) for n in range(12)]
-        assert live.wait_for(lambda: world.calls() > 0 and sum(map(in_flight, replicas)) == 12)
+        assert live.wait_for(lambda: world.calls() > before and sum(map(in_flight, replicas)) == 12)
         held.release.set()
         got = sorted(cached(each.result()) for each in asked)
-    if "length" in words:
-        assert (world.calls(), got) == (12, ["miss"] * 12)
-    else:
-        assert (world.calls(), got) == (1, ["hit"] * 11 + ["miss"])
+    return world.calls() - before, got
+
+
+@pytest.mark.parametrize("whole", [True, False], ids=["kept", "may not be kept"])
+def test_one_call_for_many_of_all_replicas(replicas: list[World], whole: bool) -> None:
+    for turn in range(5):
+        before = lost(replicas)
+        found = asked_at_once(replicas, f"{'many' if whole else 'length'} {turn}", whole)
+        if lost(replicas) == before:
+            break
+    assert found == ((1, ["hit"] * 11 + ["miss"]) if whole else (12, ["miss"] * 12))
 
 
 def test_a_server_that_hangs_or_dies_delays_nobody(

@@ -152,7 +152,10 @@ def test_headers_of_protection(world: World) -> None:
 @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "[::1].evil"])
 def test_a_foreign_host_name_is_refused(world: World, host: str) -> None:
     assert world.ask("GET", "/healthz", {"host": host}).status == 421
-    assert world.ask("GET", "/api/v1/keys", {**BEARER, "host": host}).status == 421
+    got = world.ask("GET", "/api/v1/keys", {**BEARER, "host": host})
+    assert got.status == 421
+    assert set(got.json()["error"]) == {"kind", "message", "hint"}
+    assert got.headers["content-security-policy"] == CSP
 
 
 def test_the_session_cookie_and_sign_out(world: World) -> None:

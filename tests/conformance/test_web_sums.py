@@ -75,7 +75,14 @@ def test_pages_agree_with_the_report(world: World) -> None:
         if line["id"] in by_key:
             for name in ("calls", "errors", "spend_pico", "cached"):
                 assert line[name] == by_key[line["id"]][name]
-    assert world.get("/api/v1/waste").json()["spend_pico"] == whole["all"]["spend_pico"]
+    waste = world.get("/api/v1/waste").json()
+    assert waste["spend_pico"] == whole["all"]["spend_pico"]
+    assert b"Cut short" in world.get("/waste").body
+    done = world.gateway.command("ledger", "report", "--waste", "--json")
+    [cut] = [each for each in json.loads(done.stdout)["waste"] if each["kind"] == "cut_short"]
+    [line] = [each for each in waste["lines"] if each["what"] == "Cut short"]
+    assert (line["calls"], line["cost_pico"]) == (cut["calls"], cut["pico"])
+    assert line["calls"] > 0
     prompts = [line["calls"] for line in world.get("/api/v1/caching").json()["lines"]]
     assert sum(prompts) <= whole["all"]["calls"]
     assert b"Answered from the response cache" in world.get("/").body

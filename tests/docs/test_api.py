@@ -26,6 +26,7 @@ def test_every_page_of_the_menu_is_told() -> None:
     assert not [page.nav for page in PAGES if page.nav and page.nav not in rows]
 
 
+@live.NEEDS_CURL
 def test_the_calls_work(tmp_path: Path) -> None:
     toml = live.config("openai_chat", live.free_port(), extra='[server]\nadmin_secret = "env:ADMIN_SECRET"\n')
     made = live.Gateway(tmp_path / "g", toml, {"ADMIN_SECRET": "open-sesame"})

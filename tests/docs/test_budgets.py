@@ -37,6 +37,7 @@ def answer(sent: provider.Sent) -> Iterator[Any]:
     yield provider.whole(200, provider.chat())
 
 
+@live.NEEDS_CURL
 def test_the_page_shows_what_its_commands_print(tmp_path: Path) -> None:
     upstream = provider.Provider(answer)
     gateway = live.Gateway(tmp_path, live.config("openai_chat", upstream.port))

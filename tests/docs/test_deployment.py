@@ -225,6 +225,7 @@ def test_the_example_for_the_adapter_is_yaml() -> None:
     assert "tierwise_in_flight" in yaml.safe_load(example)["rules"][0]["seriesQuery"]
 
 
+@live.NEEDS_CURL
 def test_reload_backup_and_restore_run_as_written(tmp_path: Path) -> None:
     # The last block, of Postgres, is what tests/faults/test_backup.py does.
     reload, backup, verify, restore, _ = blocks(PAGE)

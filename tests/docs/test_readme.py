@@ -13,6 +13,7 @@ import live
 README = live.ROOT / "README.md"
 
 
+@live.NEEDS_CURL
 def test_tour_runs(tmp_path: Path) -> None:
     blocks = re.findall(r"```sh tour\n(.*?)```", README.read_text(), re.S)
     assert len(blocks) == 3

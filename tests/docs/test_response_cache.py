@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
-
-import pytest
 
 import live
 import provider
@@ -17,9 +14,8 @@ import provider
 PAGE = (live.ROOT / "docs/response-cache.md").read_text()
 
 
+@live.NEEDS_CURL
 def test_the_examples(tmp_path: Path) -> None:
-    if shutil.which("curl") is None:
-        pytest.skip("curl is not installed")
     upstream = provider.Provider(lambda sent: [provider.whole(200, provider.chat("Paris"))])
     terms = re.findall(r"```toml\n(.*?)```", PAGE, re.S)[0]
     gateway = live.Gateway(tmp_path, live.config("openai_chat", upstream.port, extra=terms))

@@ -39,6 +39,7 @@ def shell(script: str, folder: Path, **environ: str) -> subprocess.CompletedProc
     )  # fmt: skip
 
 
+@live.NEEDS_CURL
 def test_the_five_minutes(tmp_path: Path) -> None:
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin/claude").write_text(CLAUDE)

@@ -116,7 +116,7 @@ async def test_a_dump_of_postgres_restores_to_a_ledger_that_holds_and_goes_on(
     postgres: Postgres,  # noqa: F811
 ) -> None:
     if not all((postgres.binaries / name).exists() for name in ("pg_dump", "pg_restore")):
-        pytest.skip(f"no pg_dump in {', '.join(PLACES)}")
+        pytest.skip(f"no pg_dump in {PLACES}")
     url, other = postgres.new_url(), postgres.new_url()
     ledger = open_ledger(url, {})
     ledger.set_budget(Budget("key:k", 10**9))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import openai
+import pytest
 
 import live
 from conformance.test_batch import HAIKU, ended, file_of, handed_in, line, rows_of
@@ -80,6 +81,81 @@ def test_a_submission_that_broke_off_is_found_again(tmp_path: Path) -> None:
     deleted = {sent.path.rpartition("/")[2] for sent in provider.sent if "/files/file" in sent.path}
     assert {"file-out", "file-up"} <= deleted
     assert gateway.verify() == ""
+    gateway.stop()
+    provider.close()
+
+
+@pytest.mark.parametrize("made", [whole(400, {"error": {"message": "no"}}), RESET], ids=["refused", "broke"])
+def test_what_was_uploaded_is_deleted_where_no_batch_came_of_it(tmp_path: Path, made: Any) -> None:
+    files: list[str] = []
+
+    def script(sent: Sent) -> Any:
+        if "/files/" in sent.path:
+            files.remove(sent.path.rpartition("/")[2])
+            return [whole(200, {"deleted": True})]
+        if sent.path.endswith("/files"):
+            files.append(f"file-{len(provider.sent)}")
+            return [whole(200, {"id": files[-1]})]
+        if sent.path.endswith("/batches"):
+            return [made]
+        return [whole(200, {"data": []} if "/batches?" in sent.path else chat())]
+
+    provider = Provider(script)
+    gateway = live.Gateway(tmp_path, live.config("openai_chat", provider.port, extra="native_batch = true\n"))
+    client = client_of(gateway, gateway.key())
+    batch = ended(client, handed_in(client, [line("a", HAIKU)]).id)
+    assert batch.request_counts.completed == 1
+    assert any(sent.path.endswith("/files") for sent in provider.sent)
+    assert files == []
+    gateway.stop()
+    provider.close()
+
+
+@pytest.mark.parametrize("first", [RESET, whole(503, {"error": {"message": "busy"}})], ids=["broke", "busy"])
+def test_a_cancel_that_did_not_arrive_is_sent_again(tmp_path: Path, first: Any) -> None:
+    cancels: list[str] = []
+
+    def script(sent: Sent) -> Any:
+        if sent.path.endswith("/files"):
+            return [whole(200, {"id": "file-up"})]
+        if sent.path.endswith("/cancel"):
+            cancels.append(sent.path)
+            if len(cancels) == 1:
+                return [first]
+        state = "cancelled" if len(cancels) > 1 else "in_progress"
+        return [whole(200, {"id": "batch_up", "status": state})]
+
+    provider = Provider(script)
+    gateway = live.Gateway(tmp_path, live.config("openai_chat", provider.port, extra="native_batch = true\n"))
+    client = client_of(gateway, gateway.key())
+    batch = handed_in(client, [line("a", HAIKU)])
+    assert live.wait_for(lambda: "are batch" in gateway.log.read_text())
+    client.batches.cancel(batch.id)
+    assert ended(client, batch.id).status == "cancelled"
+    assert len(cancels) == 2
+    gateway.stop()
+    provider.close()
+
+
+def test_a_batch_whose_rows_were_all_answered_has_not_expired(tmp_path: Path) -> None:
+    def script(sent: Sent) -> Any:
+        if sent.path.endswith("/content"):
+            told = {"custom_id": "r1", "response": {"status_code": 200, "body": chat()}}
+            return [whole(200, file_of([told]))]
+        if sent.path.endswith("/files"):
+            return [whole(200, {"id": "file-up"})]
+        over = any(each.path.endswith("/cancel") for each in provider.sent)
+        state = {"status": "cancelled", "output_file_id": "file-out"} if over else {"status": "in_progress"}
+        return [whole(200, {"id": "batch_up", **state})]
+
+    provider = Provider(script)
+    extra = "native_batch = true\n[batch]\nnative_hours = 0.0001\n"
+    gateway = live.Gateway(tmp_path, live.config("openai_chat", provider.port, extra=extra))
+    client = client_of(gateway, gateway.key())
+    batch = handed_in(client, [line("a", HAIKU)], extra_headers={"x-tierwise-deadline": "1s"})
+    batch = ended(client, batch.id)
+    assert any(sent.path.endswith("/cancel") for sent in provider.sent)
+    assert (batch.status, batch.request_counts.completed) == ("completed", 1)
     gateway.stop()
     provider.close()
 

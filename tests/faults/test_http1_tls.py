@@ -2,6 +2,7 @@
 
 import asyncio
 import datetime
+import socket
 import ssl
 
 import pytest
@@ -9,7 +10,7 @@ import trustme
 import uvloop
 
 from tierwise.errors import UpstreamBroke, UpstreamRefused
-from tierwise.http1 import Call, Origin, Pool
+from tierwise.http1 import UNSENT, Call, Origin, Pool
 
 PLAIN = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
 
@@ -195,5 +196,24 @@ def test_closing_an_unfinished_reply_stops_the_upstream(play):
         async with asyncio.timeout(30):
             await ended.wait()
         listener.close()
+
+    play(script())
+
+
+def test_a_call_that_is_cancelled_while_it_connects_says_so(play):
+    async def script():
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            pool = Pool()
+            origin = Origin("https", "127.0.0.1", silent.getsockname()[1])
+            task = asyncio.ensure_future(pool.send(Call(origin, "GET", "/", [])))
+            silent.setblocking(False)
+            loop = asyncio.get_running_loop()
+            held, _ = await loop.sock_accept(silent)
+            with held:
+                assert await loop.sock_recv(held, 65536)  # it begins the handshake
+                task.cancel()
+                with pytest.raises(asyncio.CancelledError, match=UNSENT):
+                    await task
+                await pool.close()
 
     play(script())

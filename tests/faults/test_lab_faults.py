@@ -35,6 +35,12 @@ def eval_command(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "tierwise", "eval", *arguments, *prompt]
 
 
+def evaluated(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """`tierwise eval … --json`, run to its end."""
+    command = eval_command(*arguments, "--json")
+    return subprocess.run(command, cwd=folder, env=environ(), capture_output=True, text=True, check=False)
+
+
 def environ() -> dict[str, str]:
     return {**os.environ, "UPSTREAM_KEY": "k"}
 
@@ -64,9 +70,7 @@ def test_kill_9_then_resume_pays_twice_only_for_what_was_in_flight(tmp_path: Pat
             child.wait()
             kills += 1
             command = eval_command("--resume", "--tiers", "haiku,sonnet", "-j", "8")
-        done = subprocess.run(
-            [*command, "--json"], cwd=tmp_path, env=environ(), capture_output=True, text=True, check=False
-        )
+        done = evaluated(tmp_path, "--resume", "--tiers", "haiku,sonnet", "-j", "8")
         assert done.returncode in (0, 3, 4), done.stderr
         said = json.loads(done.stdout)
         assert [tier["trials"] for tier in said["tiers"]] == [N, N]
@@ -96,10 +100,7 @@ def test_the_verdict_of_a_killed_run_is_that_of_an_unbroken_one(tmp_path: Path) 
         child.wait()
         verdicts = []
         for arguments in (("--resume",), ("tickets.csv", "--tiers", "haiku,sonnet", "--runs", "other")):
-            done = subprocess.run(
-                [*eval_command(*arguments), "--json"],
-                cwd=tmp_path, env=environ(), capture_output=True, text=True, check=False,
-            )  # fmt: skip
+            done = evaluated(tmp_path, *arguments)
             verdicts.append(json.loads(done.stdout)["comparisons"][0]["verdict"])
         assert verdicts[0] == verdicts[1]
     finally:
@@ -111,10 +112,7 @@ def test_a_provider_that_limits_and_breaks_off_is_asked_again_until_all_is_there
     faults = {"e429": 0.05, "e503": 0.03, "cut": 0.02, "nodone": 0.02}
     simulator = start_world(tmp_path, {"retry_after_s": 0, "model": {"haiku": {"faults": faults}}})
     try:
-        done = subprocess.run(
-            [*eval_command("tickets.csv", "--tiers", "haiku,sonnet", "-n", "120", "-j", "16"), "--json"],
-            cwd=tmp_path, env=environ(), capture_output=True, text=True, check=False,
-        )  # fmt: skip
+        done = evaluated(tmp_path, "tickets.csv", "--tiers", "haiku,sonnet", "-n", "120", "-j", "16")
         assert done.returncode in (0, 3, 4), done.stderr
         said = json.loads(done.stdout)
         haiku = next(tier for tier in said["tiers"] if tier["card"]["name"] == "haiku")
@@ -127,10 +125,7 @@ def test_a_provider_that_limits_and_breaks_off_is_asked_again_until_all_is_there
 def test_refusals_and_truncations_are_wrong_answers_not_missing_ones(tmp_path: Path) -> None:
     simulator = start_world(tmp_path, {"model": {"haiku": {"faults": {"refuse": 0.3}}}})
     try:
-        done = subprocess.run(
-            [*eval_command("tickets.csv", "--tiers", "haiku,sonnet", "-n", "100"), "--json"],
-            cwd=tmp_path, env=environ(), capture_output=True, text=True, check=False,
-        )  # fmt: skip
+        done = evaluated(tmp_path, "tickets.csv", "--tiers", "haiku,sonnet", "-n", "100")
         said = json.loads(done.stdout)
         haiku = next(tier for tier in said["tiers"] if tier["card"]["name"] == "haiku")
         assert haiku["outcomes"]["refused"] > 10
@@ -140,21 +135,56 @@ def test_refusals_and_truncations_are_wrong_answers_not_missing_ones(tmp_path: P
         simulator.stop()
 
 
+def test_a_cost_limit_holds_for_the_run_however_often_it_goes_on(tmp_path: Path) -> None:
+    """As after a crash: a resume that names no limit has the run's own; one that names another changes it."""
+    simulator = start_world(tmp_path, {"speed": 20.0})
+    try:
+        ask = ("--tiers", "haiku,sonnet", "--max-tokens", "20")
+        spent = []
+        for more in (
+            ("tickets.csv", "-n", "200", "--cost-limit", "0.01"),
+            ("--resume",),
+            ("--resume", "--cost-limit", "0.02"),
+            ("--resume",),
+        ):
+            done = evaluated(tmp_path, *more, *ask)
+            assert done.returncode in (0, 3, 4), done.stderr
+            said = json.loads(done.stdout)
+            assert any("Raise --cost-limit" in note for note in said["notes"])
+            spent.append(said["spent_pico"])
+        first, same, more_spent, still = spent
+        assert first <= same <= 10 * 10**9 < more_spent <= still <= 20 * 10**9
+    finally:
+        simulator.stop()
+
+
+def test_several_suites_share_one_cost_limit(tmp_path: Path) -> None:
+    simulator = start_world(tmp_path, {"speed": 20.0})
+    try:
+        (tmp_path / "more.csv").write_text((tmp_path / "tickets.csv").read_text())
+        ask = ("--tiers", "haiku,sonnet", "--max-tokens", "20", "-n", "100", "--cost-limit", "0.02")
+        done = evaluated(tmp_path, "tickets.csv", "more.csv", *ask)
+        assert done.returncode in (0, 3, 4), done.stderr
+        first, second = json.loads(done.stdout)["evaluations"]
+        assert first["n"] == 100
+        assert any("the cost limit is reached" in note for note in second["notes"])
+        assert first["spent_pico"] + second["spent_pico"] <= 20 * 10**9
+    finally:
+        simulator.stop()
+
+
 def test_a_run_that_goes_on_after_its_verdict_was_read_is_judged_by_e_values(tmp_path: Path) -> None:
     """A cost limit raised after a look is optional stopping, like a larger -n."""
     simulator = start_world(tmp_path, {"speed": 20.0})
     try:
-        ask = ("--tiers", "haiku,sonnet", "--max-tokens", "20", "--json")
+        ask = ("--tiers", "haiku,sonnet", "--max-tokens", "20")
         verdicts = []
         for more in (
             ("tickets.csv", "-n", "200", "--cost-limit", "0.02"),
             ("--resume", "--cost-limit", "0.001"),
             ("--resume", "--cost-limit", "5"),
         ):
-            done = subprocess.run(
-                eval_command(*more, *ask),
-                cwd=tmp_path, env=environ(), capture_output=True, text=True, check=False,
-            )  # fmt: skip
+            done = evaluated(tmp_path, *more, *ask)
             assert done.returncode in (0, 3, 4), done.stderr
             verdicts.append(json.loads(done.stdout)["comparisons"][0]["verdict"])
         cut, same, whole = verdicts

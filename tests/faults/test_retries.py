@@ -4,6 +4,7 @@ and one that answers.
 
 from __future__ import annotations
 
+import json
 import socket
 import threading
 from collections.abc import Iterator
@@ -67,6 +68,20 @@ def test_many_failing_at_once_stay_within_the_retry_budget(world: World) -> None
     assert len(world.first.sent) == len(opened)
     first, last = seconds(opened[0]["at"]), seconds(opened[-1]["at"])
     assert len(opened) <= 1.2 * 200 + 10 * (last - first) + 11
+
+
+def test_a_retry_whose_caller_left_before_it_is_not_counted(world: World) -> None:
+    world.first.script = refusal(500)
+    body = json.dumps({"model": HAIKU, "max_tokens": 50, "messages": HELLO})
+    head = f"POST {ANTHROPIC} HTTP/1.1\r\nhost: x\r\nx-api-key: {world.key}\r\ncontent-length: {len(body)}"
+    with socket.create_connection(("127.0.0.1", world.gateway.port)) as caller:
+        caller.sendall(f"{head}\r\n\r\n{body}".encode())
+        assert live.wait_for(lambda: [row["outcome"] for row in world.gateway.closes()] == ["error"])
+    assert world.post().status == 500
+    attempts = [row["attempt"] for row in world.gateway.closes()]
+    retries = sum(not attempt.endswith("-1") for attempt in attempts)
+    said = live.request(world.gateway.admin, "GET", "/metrics").body.decode()
+    assert f"\ntierwise_retries_total {retries}\n" in said
 
 
 def seconds(at: str) -> float:

@@ -40,6 +40,15 @@ def piece_of(batch: str, part: str, after: int, database: Database, now: int) ->
     return last, [bytes(result) + b"\n" for _, result in found]
 
 
+def forget_lines(database: Database, batch: str, part: str) -> None:
+    """Deletes a part of a batch's results; what became of its rows stays known."""
+    states = _PARTS[part]
+    database.count(
+        f"UPDATE batch_rows SET result = NULL WHERE batch = ? AND state IN ({', '.join('?' * len(states))})",
+        (batch, *states),
+    )
+
+
 def _asked(database: Database, what: str, where: Stretch, order: str = "") -> list[tuple[Any, ...]]:
     batch, part, after, last = where
     states = _PARTS[part]

@@ -29,8 +29,8 @@ class File(Struct, frozen=True):
 class Batch(Struct, frozen=True):
     """A batch of one key. `surface` is the dialect of its rows and results; `headers` go with every row.
 
-    `errors`: what is wrong with the input file. `native_until_us`: a provider's own batch is used only when
-    it has as long as this, as `[batch] native_hours` says.
+    `errors`: what is wrong with the input file. `output_keep_us`: how long its output files are to be kept,
+    where the caller says so.
     """
 
     id: str
@@ -49,6 +49,7 @@ class Batch(Struct, frozen=True):
     started_us: int | None = None
     cancel_us: int | None = None
     ended_us: int | None = None
+    output_keep_us: int | None = None
 
 
 class Row(Struct, frozen=True):

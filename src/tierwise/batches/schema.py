@@ -40,8 +40,9 @@ _M002 = (
     "DROP INDEX batch_rows_state",
     "CREATE INDEX batch_rows_next ON batch_rows (batch, state, n)",
 )
+_M003 = ("ALTER TABLE batches ADD COLUMN output_keep_us BIGINT",)
 
-SHAPES: tuple[tuple[str, ...], ...] = (_M001, _M002)
+SHAPES: tuple[tuple[str, ...], ...] = (_M001, _M002, _M003)
 _RECORD = "batch_migrations (number BIGINT PRIMARY KEY, at_us BIGINT NOT NULL)"
 
 

@@ -17,9 +17,9 @@ import msgspec
 
 from ..errors import StoreError, TooLarge
 from .engine import Engine, exists, open_engine
-from .lines import lines_of, piece_of
+from .lines import forget_lines, lines_of, piece_of
 from .records import ACTIVE, Batch, Counts, File, Job, Page, Row, RowState
-from .schema import Database
+from .schema import Database, Value
 
 LEASE_US = 30_000_000
 _BATCH = Batch.__struct_fields__
@@ -136,12 +136,8 @@ class BatchStore:
         return await self.do(work)
 
     async def delete_file(self, key: str, id: str) -> bool:
-        """Whether there was such a file. The rows of its batch stay."""
-
-        def work(database: Database, now: int) -> bool:
-            return bool(database.count("DELETE FROM batch_files WHERE id = ? AND key = ?", (id, key)))
-
-        return await self.do(work)
+        """Whether there was such a file. Of its batch's rows stays what became of them."""
+        return await self.do(lambda database, now: _forget_files(database, "id = ? AND key = ?", (id, key)))
 
     # --- batches
 
@@ -242,7 +238,7 @@ class BatchStore:
             for (id,) in old:
                 database.count("DELETE FROM batches WHERE id = ?", (id,))
                 _forget_rows(database, id)
-            database.count("DELETE FROM batch_files WHERE expires_us <= ?", (now,))
+            _forget_files(database, "expires_us <= ?", (now,))
 
         await self.do(work)
 
@@ -427,6 +423,16 @@ def _add_rows(database: Database, rows: Sequence[Row]) -> None:
         ("batch", "n", "custom_id", "state", "tries", "after_us", "job", "request"),
         [(row.batch, row.n, row.custom_id, "queued", 0, 0, "", row.request) for row in rows],
     )
+
+
+def _forget_files(database: Database, which: str, values: Sequence[Value]) -> bool:
+    """Whether there were any. An output file's lines are results of rows."""
+    found = database.run(f"SELECT id, batch, part FROM batch_files WHERE {which}", values)
+    for id, batch, part in found:
+        database.count("DELETE FROM batch_files WHERE id = ?", (id,))
+        if part:
+            forget_lines(database, batch, part)
+    return bool(found)
 
 
 def _forget_rows(database: Database, batch: str) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
-from .root import main
+try:
+    from .root import main
+except KeyboardInterrupt:  # Ctrl-C before there is a command to end.
+    raise SystemExit(130) from None
 
 __all__ = ["main"]

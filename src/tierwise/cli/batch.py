@@ -109,6 +109,8 @@ def submit(file: Path, base_url: str, key: str, *, as_json: bool, deadline: str 
     terms = {"endpoint": _endpoint(file), "completion_window": "24h", "input_file_id": gateway.upload(file)}
     headers = {"x-tierwise-deadline": deadline} if deadline else {}
     batch = gateway.ask("POST", "/batches", terms, headers)
+    if wait:
+        click.echo(f"{batch['id']} is handed in", err=True)
     pause_s = 0.2
     while wait and batch["status"] in _WAITING:
         time.sleep(pause_s)

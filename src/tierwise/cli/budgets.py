@@ -11,7 +11,7 @@ import click
 from ..clock import rfc3339
 from ..ledger import Balance, read_ledger
 from ..ledger.local import BUDGETS, REMOVE_BUDGET
-from ..ledger.periods import FOREVER_US, reset_text
+from ..ledger.periods import FOREVER_US
 from ..money import exact_usd, usd_text
 from .keys import administer
 from .ledger import database_options, database_url
@@ -104,6 +104,6 @@ def _show(balances: list[Balance], names: dict[str, str]) -> None:
             short_name(names.get(budget.scope, budget.scope)),
             f"{exact_usd(budget.cap_pico)} {budget.period}",
             *(usd_text(amount, 4) for amount in amounts),
-            reset_text(balance.end_us, budget.zone)[:16] or "never",
+            "never" if balance.end_us >= FOREVER_US else rfc3339(balance.end_us)[:16] + "Z",
         ])  # fmt: skip
     print_table(("scope", "cap", "spent", "reserved", "left", "resets"), rows)

@@ -124,22 +124,25 @@ def show(found: Sequence[Series], edits: Sequence[SeenEdit], names: Mapping[str,
     print_table(("series", "calls", "hits", "saved", "wasted", "advice"), rows)
     if len(found) > _SHOWN:
         click.echo(f"and {len(found) - _SHOWN} more series: see --json")
-    for one in found[:_SHOWN]:
-        if one.advice == "fix":
-            of_it = [edit for edit in edits if (edit.key, edit.task) == (one.key, one.task)]
-            _show_fix(one, of_it, names.get(one.key, one.key))
+    fixes = [one for one in found[:_SHOWN] if one.advice == "fix"]
+    for one in fixes:
+        title = f"{one.prefixes} beginnings in {one.calls} calls"
+        _show_edits(one.key, one.task, title, edits, names)
+    spots = {(one.key, one.task) for one in found} - {(one.key, one.task) for one in fixes}
+    for key, task in sorted(spots & {(edit.key, edit.task) for edit in edits if edit.times > 1}):
+        _show_edits(key, task, "its beginning changes now and then", edits, names)
     if any(one.assumed for one in found):
         for line in UNSAID:
             click.echo(line)
 
 
-def _show_fix(one: Series, edits: Sequence[SeenEdit], key: str) -> None:
-    task = one.task or "(none)"
-    click.echo(f"key {short_name(key)}, task {task}: {one.prefixes} beginnings in {one.calls} calls")
-    for edit in sorted(edits, key=lambda edit: -edit.times)[:3]:
+def _show_edits(key: str, task: str, title: str, edits: Sequence[SeenEdit], names: Mapping[str, str]) -> None:
+    click.echo(f"key {short_name(names.get(key, key))}, task {task or '(none)'}: {title}")
+    of_it = [edit for edit in edits if (edit.key, edit.task) == (key, task)]
+    for edit in sorted(of_it, key=lambda edit: -edit.times)[:3]:
         click.echo(f"  {edit.where}, character {edit.at}: {WORDS[edit.kind]}, {edit.times} times")
         click.echo(f"    {edit.before!r} became {edit.after!r} in {edit.exchange}")
-    if not edits:
+    if not of_it:
         click.echo("  where: set cache_edits = true on the task, or give --file requests.jsonl")
 
 

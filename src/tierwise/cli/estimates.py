@@ -223,7 +223,8 @@ def _of_file(asked: Asked, path: Path, models: Sequence[Listed]) -> Answer:
         total = total_usage(calls.usages, each.price, asked.batch)
         rows.append(Row(each, Estimate(None, total.pico, total.unpriced)))
     span = f", over {days} day{'s' * (days != 1)}" if days else ""
-    work = [Work(f"{number:,} calls of {path.name}{span}", tuple(rows), days, by_day=False)]
+    title = f"{number:,} call{'s' * (number != 1)} of {path.name}{span}"
+    work = [Work(title, tuple(rows), days, by_day=False)]
     a_day = Fraction(asked.calls_per_day) if asked.calls_per_day else Fraction(number, days) if days else None
     if a_day is not None:
         scaled = tuple(Row(row.listed, _scaled(row.cost, a_day / number, asked.days)) for row in rows)

@@ -12,11 +12,12 @@ from rich.text import Text
 
 from ..money import exact_usd
 from .estimates import Answer, Cache, Row, Waiting, Work
+from .ledger_table import wide_console
 
 
 def print_answer(found: Answer) -> None:
     """Prints all sections to standard output."""
-    console = Console(highlight=False, width=None if Console().is_terminal else 80)
+    console = wide_console()
     if found.batch:
         console.print("At the batch discount, where the price has one.")
     for work in found.work:

@@ -12,7 +12,6 @@ from typing import Any
 
 import click
 import msgspec
-import uvloop
 from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
@@ -26,6 +25,7 @@ from ..lab.report import html_report, markdown_report
 from ..lab.rescoring import rescore
 from ..lab.results import EXIT_CODES, Evaluation
 from ..lab.rows import read_text
+from ..lab.store import RunFolder
 from ..lab.wording import (
     SHORT_HEADS,
     as_json,
@@ -37,6 +37,7 @@ from ..lab.wording import (
     short_row,
 )
 from ..money import NotMoney, usd_to_pico
+from . import interruptible
 from .finite import FiniteRange
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
@@ -149,6 +150,13 @@ def command(ctx: click.Context, /, **options: Any) -> None:
     ctx.exit(exit_code([one for done in found if (one := done.evaluation) is not None]))
 
 
+def _together(done: Done, held: Evaluation) -> Done:
+    """A suite's evaluation as it stands beside the others, and kept so: `policy apply` reads it there."""
+    if done.folder is not None:
+        RunFolder(done.folder).write_json("verdict.json", held)
+    return msgspec.structs.replace(done, evaluation=held)
+
+
 class Said:
     """What the command line says."""
 
@@ -187,26 +195,35 @@ class Said:
         """Every suite's evaluation, in turn."""
         if self.rescore is not None:
             return [asyncio.run(rescore(self.rescore, self.options, self._aside))]
+        found = []
         try:
-            found = [self._one(suite) for suite in self.suites or (None,)]
+            for suite in self.suites or (None,):
+                found.append(self._one(suite))
+                self._count(found[-1].spent_pico)
         except KeyboardInterrupt:
-            raise SuiteError("The run was interrupted.", "Go on with `tierwise eval --resume`.") from None
+            self._aside("tierwise: The run was interrupted. Go on with `tierwise eval --resume`.")
+            raise
         if len(found) > 1 and not self.plan_only:
             held = holm_over_suites(
                 [one for done in found if (one := done.evaluation) is not None],
                 [done.pairs for done in found],
             )
-            found = [
-                msgspec.structs.replace(done, evaluation=one) for done, one in zip(found, held, strict=True)
-            ]
+            found = [_together(done, one) for done, one in zip(found, held, strict=True)]
         return found
+
+    def _count(self, spent_pico: int) -> None:
+        """The suites share one cost limit."""
+        limit = self.options.cost_limit_pico
+        if limit is not None:
+            left = max(0, limit - spent_pico)
+            self.options = msgspec.structs.replace(self.options, cost_limit_pico=left)
 
     def _aside(self, line: str) -> None:
         click.echo(line, err=True)
 
     def _one(self, suite: Path | None) -> Done:
         progress = Progress(quiet=self.as_object and not Console(stderr=True).is_terminal)
-        done = uvloop.run(carry_out(suite, self.tiers, self.options, progress))
+        done = interruptible.run(carry_out(suite, self.tiers, self.options, progress))
         if self.plan_only and done.plan is not None:
             self._plan(done.plan)
         return done

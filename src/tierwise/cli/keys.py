@@ -16,12 +16,14 @@ from typing import Any
 import click
 
 from ..clock import now_us, rfc3339
-from ..errors import StoreError, StoreLocked, TierwiseError
+from ..errors import BadRequest, StoreError, StoreLocked, TierwiseError
 from ..ledger import Announcement, Balance, announcement, apply_local, open_ledger, read_ledger
-from ..ledger.local import KEYS, REVOKE, TOKEN_HEADER
+from ..ledger.local import BUDGETS, KEYS, REVOKE, TOKEN_HEADER
+from ..ledger.location import is_shared, present_path
 from ..money import exact_usd, usd_text
 from ..nouns import Key
 from .ledger import database_options, database_url
+from .ledger_table import wide_console
 
 WAIT_S = 5.0
 _ANSWER = 1 << 20
@@ -37,6 +39,12 @@ def administer(url: str, path: str, body: dict[str, Any]) -> dict[str, Any]:
     Directly when no process owns the ledger; else by its owner, which is waited for up to 5 s while it
     starts. Raises StoreLocked when the owner cannot be asked, and whatever the command itself raises.
     """
+    try:
+        json.dumps(body, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise BadRequest(
+            "A name holds bytes that are not UTF-8.", "Look at the terminal's encoding."
+        ) from None
     deadline = time.monotonic() + WAIT_S
     while True:
         try:
@@ -106,6 +114,8 @@ def revoke(id: str, db: str | None, config: Path | None, as_json: bool) -> None:
 
 
 def _here(url: str, path: str, body: dict[str, Any]) -> dict[str, Any]:
+    if path not in (KEYS, BUDGETS) and not is_shared(url):
+        present_path(url)  # a file made anew has nothing to revoke, remove or forget
     ledger = open_ledger(url, upgrade=False)
     try:
         return apply_local(ledger, path, body)
@@ -166,13 +176,14 @@ def _listed(key: Key, balance: Balance | None) -> dict[str, Any]:
 
 
 def _show(rows: list[dict[str, Any]]) -> None:
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False)
     for heading in ("id", "name", "ends in", "limits", "budget left"):
-        table.add_column(heading, no_wrap=heading == "id")
+        table.add_column(
+            heading, no_wrap=heading == "id", overflow="ellipsis" if heading == "name" else "fold"
+        )
     for row in rows:
         limits = [f"{row[name]} {name}" for name in ("rpm", "tpm", "max_concurrent") if row[name]]
         left = ""
@@ -181,4 +192,4 @@ def _show(rows: list[dict[str, Any]]) -> None:
             left = f"{usd_text(amount)} of {exact_usd(row['budget_pico'])} {row['period']}"
         state = "revoked" if row["revoked"] else ", ".join(limits)
         table.add_row(*map(Text, (row["id"], row["name"], row["hint"], state, left)))
-    Console(highlight=False).print(table)
+    wide_console().print(table)

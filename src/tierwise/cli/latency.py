@@ -12,7 +12,6 @@ from typing import Any
 
 import click
 import msgspec
-import uvloop
 from msgspec import Struct
 from rich.console import Console
 from rich.markup import escape
@@ -30,8 +29,10 @@ from ..lab.latency import Load, Run, Slo, Spread, Summary, live, measure, summar
 from ..lab.tiers import Places, open_tiers
 from ..lab.wording import money
 from ..ledger import read_ledger
+from . import interruptible
 from .finite import FiniteRange
 from .ledger import database_url, instant
+from .ledger_table import wide_console
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
 _DETAILS = (("TTFT", "ttft_ms"), ("TPOT", "tpot_ms"), ("ITL", "itl_ms"), ("E2E", "e2e_ms"),
@@ -119,7 +120,8 @@ def command(ctx: click.Context, /, **options: Any) -> None:
     if not all(each.completed for each in found):
         raise SuiteError(
             "A tier answered no call: "
-            + ", ".join(f"{e.tier} ({_errors(e)})" for e in found if not e.completed),
+            + ", ".join(f"{e.tier} ({_errors(e)})" for e in found if not e.completed)
+            + ".",
             "Check its key, name and URL.",
         )
 
@@ -153,7 +155,7 @@ def _wish(ctx: click.Context, options: dict[str, Any]) -> Wish:
 
 
 def _measured(wish: Wish, quiet: bool) -> list[Run]:
-    runs = uvloop.run(_run(wish, Console(stderr=True, quiet=quiet, highlight=False)))
+    runs = interruptible.run(_run(wish, Console(stderr=True, quiet=quiet, highlight=False)))
     if any(each.exchange for run in runs for each in run.samples):
         since = min(run.started_us for run in runs) - 60_000_000
         try:
@@ -227,7 +229,7 @@ def _print(found: Sequence[Summary], as_json: bool, nothing: str) -> None:
     if not found:
         click.echo(nothing)
         return
-    console = Console(highlight=False)
+    console = wide_console()
     console.print(headline(found))
     console.print()
     console.print(details(found))

@@ -23,12 +23,12 @@ from ..ledger import DEFAULT_URL, By, Line, Report, read_ledger
 from ..ledger.parquet import require_parquet, write_parquet
 from ..money import usd_text
 from .ledger_bars import show_bars
-from .ledger_table import fitted, short_name
+from .ledger_table import fitted, print_whole, short_name, wide_console
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 HEADINGS = ("calls", "errors", "in", "out", "cached", "spend", "TTFT p50", "total p95")
-WIDTH, _LEAST = 80, len("2026-11-22")
+_LEAST = len("2026-11-22")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _UNITS_US = {"m": 60_000_000, "h": 3_600_000_000, "d": 86_400_000_000, "w": 604_800_000_000}
 
@@ -216,10 +216,9 @@ def show(made: Report) -> None:
     lines = (*made.lines, made.all)
     rows = [_cells(line) for line in lines]
     amounts = [max(len(heading), *(len(row[n]) for row in rows)) for n, heading in enumerate(HEADINGS)]
-    console = Console(highlight=False)
-    width = max(WIDTH, console.width)
-    gap = 2 if sum(amounts) + 2 * len(amounts) + _LEAST <= width else 1
-    room = max(width - sum(amounts) - gap * len(amounts), _LEAST)
+    console = wide_console()
+    gap = 2 if sum(amounts) + 2 * len(amounts) + _LEAST <= console.width else 1
+    room = max(console.width - sum(amounts) - gap * len(amounts), _LEAST)
     table = Table(box=None, pad_edge=False, padding=(0, gap - 1, 0, 1))
     table.add_column(made.by, no_wrap=True)
     for heading, least in zip(HEADINGS, amounts, strict=True):
@@ -227,9 +226,9 @@ def show(made: Report) -> None:
     for line, row in zip(lines, rows, strict=True):
         name = fitted(short_name(line.label), room)
         table.add_row(*map(Text, (name, *row)), style="bold" if line is made.all else "")
-    console.print(table)
+    print_whole(table, console)
     for note in notes(made.all):
-        console.print(Text(note))
+        Console(highlight=False).print(Text(note))
 
 
 def notes(line: Line) -> list[str]:
@@ -239,11 +238,11 @@ def notes(line: Line) -> list[str]:
     said = []
     for name, took in (("time to first token", line.ttft), ("total time", line.total)):
         tail = "n/a (n < 400)" if took.p99 is None else _ms(took.p99)
-        said.append(f"{name}: p50 {_ms(took.p50)}, p95 {_ms(took.p95)}, p99 {tail}, over {took.n} calls")
+        said.append(f"{name}: p50 {_ms(took.p50)}, p95 {_ms(took.p95)}, p99 {tail}, over {_calls(took.n)}")
     if line.unpriced:
-        said.append(f"unpriced: {line.unpriced} calls have no known price and are not in the spend")
+        said.append(f"unpriced: {_calls(line.unpriced)} of no known price, not in the spend")
     if line.estimated:
-        said.append(f"estimated: {line.estimated} calls, in part or whole")
+        said.append(f"estimated: {_calls(line.estimated)}, in part or whole")
     if line.swept:
         said.append(f"swept: {line.swept} calls were cut off and are booked at their reservation at most")
     if line.cached:
@@ -253,8 +252,12 @@ def notes(line: Line) -> list[str]:
         saved = saving.saved_pico
         if saved is not None:
             what = f"{usd_text(abs(saved))} {'less' if saved >= 0 else 'more'} than {name}"
-            said.append(f"{what} ({usd_text(saving.baseline_pico)}; {saving.calls} of {line.calls} calls)")
+            said.append(f"{what} ({usd_text(saving.baseline_pico)}; {saving.calls} of {_calls(line.calls)})")
     return said
+
+
+def _calls(count: int) -> str:
+    return f"{count} call" if count == 1 else f"{count} calls"
 
 
 def _cells(line: Line) -> list[str]:

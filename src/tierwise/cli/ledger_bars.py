@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..ledger import Report
 from ..money import usd_text
 from .bars import bar, sparkline
-from .ledger_table import WIDTH, fitted, short_name
+from .ledger_table import WIDTH, fitted, short_name, wide_console
 
 MOST = 10
 DAYS = 60
@@ -15,10 +15,9 @@ _NAME, _BAR = 22, 36
 def show_bars(made: Report, by_day: Report | None) -> None:
     """Prints each group's share of the spend, the dearest first, and the spend of the last days."""
     from rich.cells import set_cell_size
-    from rich.console import Console
     from rich.text import Text
 
-    console = Console(highlight=False)
+    console = wide_console()
     whole = made.all.spend_pico
     if whole <= 0:
         return

@@ -13,7 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from ..config import PRIOR, Settings, family_of
-from ..nouns import Abilities, Fact, Price
+from ..nouns import Abilities, Fact, Price, Source
+from .ledger_table import wide_console
 from .listed import Listed, per_million, ratios_of, tiers_of
 
 _ABILITIES = {
@@ -37,7 +38,7 @@ _MARKS = {"unusual": "*", "inconsistent": "†"}
 
 def print_models(listed: Sequence[Listed], settings: Settings) -> None:
     """Prints all sections to standard output."""
-    console = Console(highlight=False, width=None if Console().is_terminal else 80)
+    console = wide_console()
     tiers = tiers_of(listed, settings)
     footnotes: dict[str, None] = {}
     _prices(console, listed)
@@ -221,14 +222,18 @@ def _sources(console: Console, listed: Sequence[Listed]) -> None:
     for each in listed:
         if each.price:
             source = each.price.source
-            found.setdefault(f"{source.name}, {source.date}", []).append(f"price of {each.label}")
+            found.setdefault(_dated(source), []).append(f"price of {each.label}")
         for fact in (*each.model.scores.values(), *each.model.speed.values()):
-            found.setdefault(f"{fact.source.name}, {fact.source.date}", []).append("scores and speed")
+            found.setdefault(_dated(fact.source), []).append("scores and speed")
         family = family_of(each.model.id)
         for source in family.sources if family else ():
-            found.setdefault(f"{source.name}, {source.date}", []).append(f"abilities of {each.label}")
+            found.setdefault(_dated(source), []).append(f"abilities of {each.label}")
     for source_name, facts in found.items():
         console.print(Text(f"{source_name}: {', '.join(dict.fromkeys(facts))}"))
+
+
+def _dated(source: Source) -> str:
+    return f"{source.name}, {source.date}" if source.date else source.name
 
 
 def _table(title: str) -> Table:

@@ -204,7 +204,8 @@ def _replayed_text(found: Replayed, span: str) -> str:
         if move.quality is not None and move.quality.value is not None:
             quality = move.quality
             ends = f"{_points(quality.low)} to {_points(quality.high)}"
-            lines.append(f"    quality {_points(quality.value)} points a call ({ends})")
+            unknown = f", not known of {move.others:,} that another tier served" if move.others else ""
+            lines.append(f"    quality {_points(quality.value)} points a call ({ends}){unknown}")
         if move.fault:
             lines.append(f"    cannot be vouched for: {move.fault}")
     lines.append(f"In all {_signed(found.delta_pico)}.")

@@ -64,10 +64,18 @@ def root() -> None:
 
 
 def main() -> None:
-    """Runs the command line. Expected failures print one sentence to stderr and exit 1, never a traceback."""
-    _standard_streams()
+    """Runs the command line. Expected failures print one sentence to stderr and exit 1, never a traceback;
+    Ctrl-C exits 130.
+    """
     try:
-        root(prog_name="tierwise")
+        _standard_streams()
+        sys.exit(root(prog_name="tierwise", standalone_mode=False))
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt) as left:
+        click.echo("Aborted!", err=True)
+        sys.exit(130 if KeyboardInterrupt in (type(left), type(left.__context__)) else 1)
     except TierwiseError as error:
         click.echo(f"tierwise: {error.sentence()}", err=True)
         sys.exit(1)
@@ -85,6 +93,7 @@ def main() -> None:
         click.echo(
             f"tierwise: Nothing more can be written: {error.strerror}. Make room on the disk.", err=True
         )
+        _drop_unwritten()
         sys.exit(1)
 
 
@@ -96,6 +105,14 @@ def _standard_streams() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper) and stream.errors in ("strict", "surrogateescape"):
             stream.reconfigure(errors="backslashreplace")  # A terminal that is not UTF-8 ends no command.
+
+
+def _drop_unwritten() -> None:
+    """Lets go of what standard output does not take: Python would try again at its exit, and tell of it."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _here() -> bool:

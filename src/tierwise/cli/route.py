@@ -27,7 +27,7 @@ DIALECTS = ("openai_chat", "openai_responses", "anthropic_messages", "gemini")
 
 # What only Anthropic's messages have: at the top of the body, and as a block in a message.
 _ANTHROPIC_FIELDS = frozenset(
-    {"system", "anthropic_version", "stop_sequences", "thinking", "top_k", "mcp_servers"}
+    {"system", "anthropic_version", "stop_sequences", "thinking", "top_k", "mcp_servers", "output_config"}
 )
 _ANTHROPIC_BLOCKS = frozenset(
     {"tool_use", "tool_result", "image", "document", "thinking", "redacted_thinking"}

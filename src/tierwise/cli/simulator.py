@@ -13,6 +13,7 @@ import uvloop
 
 from .. import simulator
 from ..errors import ConfigError
+from .finite import FiniteRange
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -33,7 +34,9 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option(
     "--labels", type=_FILE, help="CSV with columns text, category and, if wanted, task: right answers."
 )
-@click.option("--speed", type=float, help="Times the published speed; 0 is instant.  [default: 1]")
+@click.option(
+    "--speed", type=FiniteRange(min=0), help="Times the published speed; 0 is instant.  [default: 1]"
+)
 @click.option("--seed", type=int, help="Decides every draw.  [default: 0]")
 @click.option("--key", default="", help="The only API key taken.  [default: any]")
 def command(**options: Any) -> None:

@@ -23,6 +23,7 @@ from ..ledger import announcement, read_ledger
 from ..ledger.recent import recent
 from .finite import FiniteRange
 from .ledger import database_options, database_url
+from .ledger_table import wide_console
 from .top_text import Gateway, Screen, picture, screen_of
 
 Look = Callable[[], Screen]
@@ -111,13 +112,11 @@ def screen_json(screen: Screen) -> dict[str, object]:
 
 
 def _print(look: Look, every: float, flags: dict[str, bool]) -> None:
-    from rich.console import Console
-
     while True:
         if flags["as_json"]:
             click.echo(msgspec.json.encode(screen_json(look())).decode())
         else:
-            Console(highlight=False).print(picture(look()))
+            wide_console().print(picture(look()))
         if flags["once"]:
             return
         time.sleep(every)

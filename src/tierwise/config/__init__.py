@@ -15,6 +15,7 @@ from .policyfile import (
     read_blocks,
     read_policy,
     settings_text,
+    tier_text,
     write_policy,
 )
 from .prior import PRIOR
@@ -27,5 +28,5 @@ __all__ = [
     "PublishedFacts", "RuleBlock", "Secrets", "Server", "Settings", "VerdictBlock", "WorkloadRow",
     "changed_since", "family_of", "library", "load", "merge_policy", "model_at", "model_for",
     "model_of_vendor", "model_recorded", "policy_text", "prices_recorded", "published", "read_blocks",
-    "read_policy", "settings_text", "write_policy",
+    "read_policy", "settings_text", "tier_text", "write_policy",
 ]  # fmt: skip

@@ -135,12 +135,16 @@ def _catalog(file: ConfigFile, providers: Mapping[str, Provider], name: str) -> 
             tier: Tier(tier, model, beside=elsewhere.get(model, ()))
             for tier, model in tier_models(models).items()
         }
-    aliases = {alias: _served(catalog, to, _alias(alias, name)).name for alias, to in file.alias.items()}
+    called = {alias: _served(catalog, to, _alias(alias, name)) for alias, to in file.alias.items()}
+    for model in called.values():
+        models.setdefault(model.name, model)
+    aliases = {alias: model.name for alias, model in called.items()}
     notes = [] if providers else [_no_provider()]
-    unused = [key for key in own.names() if not any(_names(key, model) for model in models.values())]
+    priced = {each for model in models.values() for each in _names(model)}
     notes += [
         f"{name}: nothing served here is called {key!r}, so its price or abilities are not used"
-        for key in unused
+        for key in own.names()
+        if key not in priced
     ]
     aliases = aliases_of(models, providers, aliases)
     beside = {
@@ -169,8 +173,8 @@ def _served(catalog: Catalog, wanted: str, where: str) -> Model:
     return model
 
 
-def _names(key: str, model: Model) -> bool:
-    return key in (model.name, model.id, model.id.rpartition("/")[2], model.name.partition("/")[2])
+def _names(model: Model) -> tuple[str, ...]:
+    return model.name, model.id, model.id.rpartition("/")[2], model.name.partition("/")[2]
 
 
 def _own_abilities(rows: list[ModelRow], name: str) -> dict[str, dict[str, Any]]:

@@ -95,11 +95,16 @@ def settings_text(settings: Mapping[str, Any]) -> str:
     return json.dumps(settings, sort_keys=True, ensure_ascii=False) if settings else ""
 
 
+def tier_text(tier: Tier) -> str:
+    """What a tier is, in one line: its model and its settings."""
+    return f"{tier.model} {settings_text(tier.settings)}".rstrip()
+
+
 def changed_since(verdict: VerdictBlock, tiers: Mapping[str, Tier]) -> str:
     """Which tier is no longer what the Verdict was measured on, in words; "": none is known to be."""
     for name, was in verdict.tested.items():
         tier = tiers.get(name)
-        now = "" if tier is None else f"{tier.model} {settings_text(tier.settings)}".rstrip()
+        now = "" if tier is None else tier_text(tier)
         if tier is not None and now != was:
             return f"{name} was {was} when measured and is {now} now"
     return ""
@@ -108,8 +113,9 @@ def changed_since(verdict: VerdictBlock, tiers: Mapping[str, Tier]) -> str:
 def read_blocks(path: Path, tiers: Mapping[str, Tier] | None = None) -> list[RuleBlock]:
     """The rules as written, with their Verdicts; checked against `tiers` where given."""
     try:
-        if not path.exists():
-            return []
+        path.stat()  # Path.exists of Python 3.14 takes what it may not look at for missing
+    except (FileNotFoundError, NotADirectoryError):
+        return []
     except OSError as error:  # a name that is too long, a folder that may not be looked into
         raise ConfigError(f"{path} cannot be read: {error.strerror}.", "Check the path.") from None
     blocks = decode(parse(read_text(path), path.name), PolicyFile, path.name).rule
@@ -176,6 +182,10 @@ def _rule(block: RuleBlock, tiers: Mapping[str, Tier], today: str) -> Rule:
     state: Literal["prior", "measured", "expired", "contradicted"] = block.state or "measured"
     id_ = verdict.id or f"{block.task}@{verdict.date}"
     evidence, expires = verdict.sentence(), verdict.expires
+    proven = verdict.cheap if verdict.decision == "switch" else verdict.reference
+    if state == "measured" and proven and block.tiers[0] != proven:
+        unproven = f"unmeasured (set by hand): the verdict is for {proven}: {evidence}"
+        return Rule(block.task, tuple(block.tiers), "prior", unproven, id_, expires)
     changed = changed_since(verdict, tiers) if state == "measured" else ""
     if changed:
         state, expires, evidence = "expired", None, f"{changed}; before: {evidence}"

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct, structs
 
-from ..costing import price_at
+from ..costing import price_at, small_call
 from ..errors import ConfigError
 from ..money import NotMoney, usd_to_pico
 from ..nouns import Ladder, Model, Policy, Rule, Task, Tier
@@ -61,7 +61,7 @@ def ladder_of(
     """The ladder: as configured, else the built-in order, else by price of a small call; the dearest is the
     reference.
     """
-    stated = file.default.ladder
+    stated, guessed = file.default.ladder, False
     if stated is not None:
         for tier in stated:
             check_tier(tier, tiers, f"{name}: default.ladder")
@@ -70,13 +70,21 @@ def ladder_of(
     elif set(tiers) <= set(BUILT_IN):
         order = [tier for tier in BUILT_IN if tier in tiers]
     else:
-        order = sorted(tiers, key=lambda tier: _small_call(models[tiers[tier].model], today))
+        calls = {name: small_call(price_at(models[tier.model].prices, today)) for name, tier in tiers.items()}
+        order = sorted(tiers, key=lambda tier: (calls[tier] is None, calls[tier] or 0))
+        unknown = sum(call is None for call in calls.values())
+        guessed = not file.default.reference and 0 < unknown < len(order)
     reference = file.default.reference or (order[-1] if order else "")
     if file.default.reference:
         check_tier(reference, {tier: tiers[tier] for tier in order}, f"{name}: default.reference")
     notes: list[str] = []
+    if guessed:
+        notes.append(
+            f"tiers without a known price count as the dearest, so {reference} is the reference: "
+            "state the order in [default] ladder"
+        )
     stand_ins = {tier: _stand_in(number, order, notes) for number, tier in enumerate(BUILT_IN)}
-    return Rungs(Ladder(tuple(order), reference), stand_ins, tuple(notes))
+    return Rungs(Ladder(tuple(order), reference, guessed), stand_ins, tuple(notes))
 
 
 def policy_of(rungs: Rungs, file: ConfigFile, tiers: Mapping[str, Tier], name: str) -> Policy:
@@ -111,16 +119,6 @@ def check_tier(tier: str, tiers: Mapping[str, Tier], where: str) -> None:
         raise ConfigError(
             f"{where} names the tier {tier!r}, which is not there.", nearest(tier, tiers), where
         )
-
-
-def _small_call(model: Model, today: str) -> tuple[int, int]:
-    """Pico-dollars of 800 input and 50 output tokens, the support ticket of the catalog; unknown
-    prices last.
-    """
-    price = price_at(model.prices, today)
-    if price is None or price.input is None or price.output is None:
-        return 1, 0
-    return 0, 800 * price.input + 50 * price.output
 
 
 def _stand_in(number: int, order: Sequence[str], notes: list[str]) -> str | None:

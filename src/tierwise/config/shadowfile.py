@@ -46,14 +46,16 @@ def read_shadow(policy_path: Path) -> tuple[Record, ...]:
 
 
 def shadow_by_task(policy_path: Path, rules: Mapping[str, Rule]) -> dict[str, Record]:
-    """The latest alarm of each task: on the tier its rule serves now, or one that contradicted it. Raises
-    ConfigError.
+    """The latest alarm of each task on its rule's own Verdict: of the tier the rule serves now, or one that
+    contradicted it. Raises ConfigError.
     """
     found: dict[str, Record] = {}
     for record in sorted(read_shadow(policy_path), key=lambda each: each.since):
-        rule = rules.get(record.watch.task)
-        if rule is not None and (record.contradicted or record.watch.served == rule.tiers[0]):
-            found[record.watch.task] = record
+        watch, rule = record.watch, rules.get(record.watch.task)
+        if rule is None or watch.verdict != (rule.verdict or ""):
+            continue
+        if record.contradicted or watch.served == rule.tiers[0]:
+            found[watch.task] = record
     return found
 
 

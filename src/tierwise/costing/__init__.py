@@ -3,7 +3,7 @@ pure.
 """
 
 from .bound import OUTPUT_TOKENS_UNSAID, TOKENS_PER_MEDIA, batch_share, estimate_tokens, upper_bound
-from .cost import Cost, cost, price_at
+from .cost import Cost, cost, price_at, small_call
 from .moves import Quality, Replayed, TaskMove
 from .priced import PricedModel, compile_price
 from .promptcache import (
@@ -20,5 +20,6 @@ __all__ = [
     "OUTPUT_TOKENS_UNSAID", "TOKENS_PER_MEDIA", "CacheReturn", "Cost", "Estimate", "PricedModel",
     "Quality", "Replayed", "TaskMove", "Workload", "batch_share", "break_even_reads", "cache_return",
     "compile_price", "cost", "estimate", "estimate_tokens", "hit_rate_needed", "hits_in_log",
-    "latency_saved_s", "poisson_hit_rate", "price_at", "read_calls", "total_usage", "upper_bound",
+    "latency_saved_s", "poisson_hit_rate", "price_at", "read_calls", "small_call", "total_usage",
+    "upper_bound",
 ]  # fmt: skip

@@ -37,6 +37,14 @@ def price_at(prices: Iterable[Price], day: str) -> Price | None:
     return None
 
 
+def small_call(price: Price | None) -> int | None:
+    """Pico-dollars of 800 input and 50 output tokens, the support ticket of the catalog, by which tiers are
+    ordered; None where that cannot be told."""
+    if price is None or price.input is None or price.output is None:
+        return None
+    return 800 * price.input + 50 * price.output
+
+
 def cost(usage: Usage, price: Price | None, batch: bool = False, service_tier: str | None = None) -> Cost:
     """What `usage` costs at `price`, pico-dollars, exactly.
 

@@ -15,7 +15,8 @@ class Quality(Struct, frozen=True):
 
 class TaskMove(Struct, frozen=True):
     """One task whose first tier would change: its calls, and what they cost at either tier (pico-dollars, the
-    same tokens). `quality` None: no evidence. `fault` says why quality cannot be vouched for, "" when it can.
+    same tokens). `quality` None: no evidence; it is not that of the `others`, calls served by neither tier (a
+    fallback, an earlier policy). `fault` says why quality cannot be vouched for, "" when it can.
     """
 
     task: str
@@ -27,11 +28,12 @@ class TaskMove(Struct, frozen=True):
     unpriced: int
     quality: Quality | None
     fault: str = ""
+    others: int = 0
 
 
 class Replayed(Struct, frozen=True):
     """The whole of it. `calls` counts every closed call of the span, `moved` those whose tier changes;
-    `delta_pico` new − old over those. `quality`: mean over all `calls`; None when a moved task has no
+    `delta_pico` new − old over those. `quality`: mean over all `calls`; None when a moved call has no
     evidence. `faults`: why it should not be applied as it is; empty: no dearer, and every move has a verdict
     in force.
     """

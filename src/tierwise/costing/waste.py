@@ -24,6 +24,7 @@ Kind = Literal[
     "cut_short",
     "double_fired",
     "retry_storm",
+    "failed",
     "over_tiered",
     "cache_unread",
     "cache_changed",
@@ -49,6 +50,7 @@ _WORDS: dict[Kind, str] = {
     "cut_short": "the answer took every token it was allowed: likely cut in mid-sentence",
     "double_fired": "likely sent twice: same key, task, model and prompt size within 2 s",
     "retry_storm": f"{STORM_ERRORS} or more failed attempts of one key on one model within a minute",
+    "failed": "attempts that ended in an error after the provider took them, so that they may be billed",
     "cache_unread": "written to the prompt cache, read by no call of the same beginning while it lasted",
     "cache_changed": "written since tools or system text change with every call; beyond what reading costs",
     "over_tiered": "a cheaper model serves the task; what it would have saved if good enough",
@@ -107,21 +109,31 @@ def waste(calls: Calls, cost_at: Callable[[Settled, str], Cost]) -> list[Waste]:
                 sums[0] += 1
                 sums[1] += call.cost_pico
     for series in failed.values():
-        _storms(found["retry_storm"], sorted(series, key=lambda call: call.at_us))
+        _failures(found["retry_storm"], found["failed"], sorted(series, key=lambda call: call.at_us))
     cache_waste(prefixed, cost_at, found["cache_unread"], found["cache_changed"])
     _over_tiered(found["over_tiered"], calls, served, cost_at)
     return sorted((one for one in found.values() if one.calls), key=lambda one: -one.pico)
 
 
-def _storms(waste: Waste, failed: list[Settled]) -> None:
-    """Counts the calls, in order of time, that have enough others within a minute."""
+def _failures(storm: Waste, single: Waste, failed: list[Settled]) -> None:
+    """Counts failed calls, in order of time: as a storm those that have enough others within a minute, else
+    those that may have been billed.
+    """
     counted = 0
     for last in range(STORM_ERRORS - 1, len(failed)):
         first = last - STORM_ERRORS + 1
         if failed[last].at_us - failed[first].at_us < _MINUTE_US:
+            _singles(single, failed[counted:first])
             for call in failed[max(first, counted) : last + 1]:
-                waste.add(call.exchange, call.cost_pico)
+                storm.add(call.exchange, call.cost_pico)
             counted = last + 1
+    _singles(single, failed[counted:])
+
+
+def _singles(waste: Waste, failed: list[Settled]) -> None:
+    for call in failed:
+        if call.cost_pico != 0:
+            waste.add(call.exchange, call.cost_pico)
 
 
 def _double(waste: Waste, call: Settled, last: _Last) -> None:

@@ -21,6 +21,17 @@ def advised_wait(error: TierwiseError) -> int | None:
     wait: float | None = getattr(error, "retry_after_s", None)
     if isinstance(error, LimitRefused):
         return None if wait is None else min(max(1, math.ceil(wait)), A_MINUTE_S)
-    if isinstance(error, Overloaded):
-        return 1
     return math.ceil(wait) if wait is not None and 0 <= wait <= LONGEST_S else None
+
+
+def wait_headers(error: TierwiseError) -> list[tuple[bytes, bytes]]:
+    """The advised wait as headers. Of an overload also in milliseconds, which the SDKs prefer: by whole
+    seconds most of those refused would come back at once.
+    """
+    wait = advised_wait(error)
+    if wait is None:
+        return []
+    headers = [(b"retry-after", b"%d" % wait)]
+    if isinstance(error, Overloaded):
+        headers.append((b"retry-after-ms", b"%d" % round(error.retry_after_s * 1000)))
+    return headers

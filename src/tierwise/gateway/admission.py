@@ -16,6 +16,9 @@ from tierwise.nouns import DialectName, Key
 from tierwise.upstream import Header
 
 _MINUTE_US = 60_000_000
+_GOLDEN = 0.6180339887498949
+_MOST_DUE = 100_000
+"""Limits of keys remembered before those that owe nothing are forgotten."""
 
 
 class Admission:
@@ -28,6 +31,7 @@ class Admission:
         self.local = 0
         """Decisions made without the store that replicas share."""
         self.replicas = 1
+        self._turned_away = 0
         self._by_key: dict[str, int] = {}
         self._due: dict[tuple[str, str], float] = {}
 
@@ -48,7 +52,8 @@ class Admission:
         if self.draining:
             raise Overloaded("This gateway is shutting down.", "Retry: another replica will answer.")
         if self.running >= self.most:
-            raise Overloaded(f"This gateway already serves {self.running} requests.", "Retry in a moment.")
+            full = f"This gateway already serves {self.running} requests."
+            raise Overloaded(full, "Retry in a moment.", self._wait_s())
         if key.max_concurrent is not None and self._by_key.get(key.id, 0) >= key.max_concurrent:
             raise LimitRefused(
                 f"Key {key.name!r} already has {key.max_concurrent} requests running.",
@@ -60,6 +65,12 @@ class Admission:
         if key.max_concurrent is not None:
             self._by_key[key.id] = self._by_key.get(key.id, 0) + 1
         return None
+
+    def _wait_s(self) -> float:
+        """From half a second to two and a half, evenly over however many are refused in a row: told the same,
+        they would all come back at once. Multiples of the golden ratio are spread so, without a draw."""
+        self._turned_away += 1
+        return 0.5 + 2 * (self._turned_away * _GOLDEN % 1)
 
     def leave(self, key: Key) -> None:
         """Gives back the place `enter` took."""
@@ -92,7 +103,7 @@ class Admission:
         if per_minute <= 0 or wait_us > 0:
             raise used_up(key, per_minute, what, amount, wait_us)
         self._due[(key.id, what)] = due + cost_us
-        if len(self._due) > 100_000:
+        if len(self._due) > _MOST_DUE:
             self._due = {name: at for name, at in self._due.items() if at > now}
 
 

@@ -76,7 +76,10 @@ class Reached(Struct, frozen=True):
 def reached(balance: Balance, thresholds: Sequence[int], refused: bool) -> Iterator[Reached]:
     """Thresholds that what is spent has reached. 100 % is reached too when a call was `refused`, since a cap
     by reservation is seldom spent to the last cent; not of a budget that nothing was taken of: the call was
-    too large, or its period is over. Those below wait until they are true: each is told only once."""
+    too large, or its period is over. Those below wait until they are true: each is told only once. Nor of
+    one of shadow calls, which is there to be used up."""
+    if balance.budget.of_shadow:
+        return
     passed = balance.passed(thresholds)
     used = balance.spent_pico or balance.reserved_pico or not balance.budget.cap_pico
     for percent in thresholds:

@@ -95,10 +95,12 @@ class App:
             self._models(request, reply, bare(path))
         elif self.batches is not None and self.batches.knows(path):
             await self.batches.answer(request, reply, surface_of(request))
-        elif bare(path) in KINDS:
+        elif bare(path) in KINDS or bare(path) == "/quote":
             if request.header(b"upgrade") is not None:
                 raise UpgradeRequired("WebSocket is not spoken here.", "POST the request instead.")
-            raise MethodNotAllowed(f"{method} is not answered at {path}.", "Use POST.")
+            raise MethodNotAllowed(method, path, "POST")
+        elif bare(path).startswith("/models"):
+            raise MethodNotAllowed(method, path, "GET, HEAD")
         else:
             raise NotFound(f"Nothing answers {method} {path[:200]}.", _PATHS)
 

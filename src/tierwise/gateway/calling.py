@@ -65,7 +65,8 @@ Told = TypeVar("Told", Answer, Started)
 _PLAIN_LIMIT = 64 << 20
 # How much of a stream may be held while waiting for its first meaningful event.
 _PEEK_LIMIT = 256 << 10
-_LARGE = 1 << 20  # bytes of a request that is written beside the loop: a translation may take seconds
+LARGE = 1 << 20
+"""Bytes of a request that is read and written beside the loop: a translation may take seconds."""
 _BETAS = b"anthropic-beta"
 _UNSAID = ("text", "thinking", "refusal")
 """Kinds of block whose start says nothing yet: another provider may still answer."""
@@ -167,7 +168,7 @@ class Caller:
             )
             try:
                 place = attempt.deployment, attempt.candidate
-                large = len(walk.body) >= _LARGE
+                large = len(walk.body) >= LARGE
                 sent = await asyncio.to_thread(write, walk, *place) if large else write(walk, *place)
                 if walk.places:
                     return await self._placed(attempt, sent, bool(tries))
@@ -190,7 +191,6 @@ class Caller:
                 raise failed
             if walk.max_cost_pico is not None and not self._affords(walk, route.candidates[step.index]):
                 raise failed
-            self.book.metrics.retries += 1
             self.health.retries(plan.providers[step.index])
             walk.route = went_on(walk.route or route, tries[-1].index, step)
             index = step.index
@@ -421,13 +421,7 @@ def write_errand(walk: Walk, deployment: Deployment, errand: Errand) -> Sent:
 
 async def peek_whole(live: Live, data: bytes) -> None:
     """Reads a whole reply that begins with `data`, as the events of its stream. Raises when it is none."""
-    pieces, size = [data], len(data)
-    while data := await live.response.chunk():
-        pieces.append(data)
-        size += len(data)
-        if size > _PLAIN_LIMIT:
-            raise UpstreamBroke("The provider's reply is too long.")
-    body, dialect = b"".join(pieces), live.entry.deployment.dialect
+    body, dialect = data + await live.response.read(_PLAIN_LIMIT), live.entry.deployment.dialect
     refuse_false_success(live, body)
     live.events = list(events_of(dated(dialect.read_answer(body), live.entry.walk)))
     live.reader = dialect.reader()

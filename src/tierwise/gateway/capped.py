@@ -254,7 +254,7 @@ class _Capped:
         # The provider's own words pass; its terminator must not follow.
         self._account()
         await self.live.entry.close("truncated", error.status, error, self.model)
-        self.reply.end(frame)
+        self.reply.end(writing.masked(self.walk, frame))
         return True
 
     async def _stop(self, before: bytes) -> None:

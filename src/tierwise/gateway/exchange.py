@@ -15,6 +15,7 @@ from typing import cast
 from msgspec import structs
 
 from tierwise.dialects.base import Dialect
+from tierwise.dialects.depth import refuse_deeper
 from tierwise.errors import BadRequest, BudgetRefused, DeadlineMissed, LimitRefused, Overloaded, TierwiseError
 from tierwise.http1 import Reply, Request
 from tierwise.nouns import Outline, Task, Usage
@@ -26,7 +27,7 @@ from .admission import Admission, limit_headers
 from .aside import Aside
 from .auth import Callers
 from .cache.answers import Answers
-from .calling import Caller
+from .calling import LARGE, Caller
 from .counting import Factors, count
 from .edited import Edits
 from .holdout import drawn, hold_out
@@ -140,9 +141,7 @@ def door(gate: Gate, request: Request, surface: Dialect) -> tuple[Walk, Awaitabl
 async def rooms(gate: Gate, walk: Walk, reply: Reply, kind: Kind) -> None:
     """The walk behind the Door."""
     body = walk.request.whole()
-    if body is None:
-        body = await walk.request.body()
-    pending = reading(gate, walk, kind, body)
+    pending = reading(gate, walk, kind, body) if body is not None else await arriving(gate, walk, kind)
     if pending is not None:
         await pending
     choosing(gate, walk)
@@ -175,14 +174,24 @@ async def answering(gate: Gate, walk: Walk, reply: Reply) -> bool:
     return all(entry.outcome == "ok" for entry in asked)
 
 
-def reading(gate: Gate, walk: Walk, kind: Kind, body: bytes) -> Awaitable[None] | None:
-    """Bytes → Outline: as little decoding as choosing needs. Gives what must be awaited before choosing, if
-    anything."""
+async def arriving(gate: Gate, walk: Walk, kind: Kind) -> Awaitable[None] | None:
+    """`reading` of a body that is still on its way; of a large one beside the loop."""
+    body = await walk.request.body()
+    if len(body) < LARGE:
+        return reading(gate, walk, kind, body)
+    return reading(gate, walk, kind, body, await asyncio.to_thread(outlined, walk, kind, body))
+
+
+def reading(
+    gate: Gate, walk: Walk, kind: Kind, body: bytes, outline: Outline | None = None
+) -> Awaitable[None] | None:
+    """Bytes → Outline, unless it is there: as little decoding as choosing needs. Gives what must be awaited
+    before choosing, if anything."""
     keeping = walk.snapshot.keeping
-    seen = None if keeping is None else keeping.known.find(walk.surface.name, body)
-    if kind.errand is None and seen is not None and seen.outline is not None:
-        outline = seen.outline
-    else:
+    if outline is None and keeping is not None and kind.errand is None:
+        seen = keeping.known.find(walk.surface.name, body)
+        outline = None if seen is None else seen.outline
+    if outline is None:
         outline = outlined(walk, kind, body)
     walk.as_read = outline
     if kind is not GENERATION:
@@ -211,13 +220,15 @@ def of_kind(gate: Gate, walk: Walk, kind: Kind, body: bytes, outline: Outline) -
 def outlined(walk: Walk, kind: Kind, body: bytes) -> Outline:
     """The little that choosing needs. BadRequest; of a compressed body it says so."""
     try:
-        return (kind.errand or walk.surface).outline(body)
+        outline = (kind.errand or walk.surface).outline(body)
     except BadRequest as error:
         coding = walk.request.header(b"content-encoding")
         if coding is None:
             raise
         said = f"The request body could not be read: its content-encoding is {coding.decode('latin1')!r}."
         raise BadRequest(said, "Send it without one, as plain JSON.") from error
+    refuse_deeper(body)
+    return outline
 
 
 def choosing(gate: Gate, walk: Walk) -> None:
@@ -296,7 +307,7 @@ def refuse(gate: Gate, walk: Walk | None, reply: Reply, error: TierwiseError, su
     error = writing.presentable(error)
     if reply.started:
         if walk is not None and walk.outline.stream:
-            reply.end(walk.snapshot.settings.secrets.masked(surface.write_stream_error(error)))
+            reply.end(writing.masked(walk, surface.write_stream_error(error)))
         else:
             reply.abort()
         return
@@ -308,6 +319,5 @@ def refuse(gate: Gate, walk: Walk | None, reply: Reply, error: TierwiseError, su
     status, headers, body = surface.write_error(error, walk.id)
     same = walk.failed_dialect == surface.name
     own = writing.own_words(error, surface.name) if same else None
-    # Providers echo what they were sent, our credential too.
-    said = walk.snapshot.settings.secrets.masked(body if own is None else own)
+    said = writing.masked(walk, body if own is None else own)
     writing.refuse(walk, reply, (status, [*headers, *limits], said))

@@ -19,20 +19,22 @@ from msgspec import Struct
 
 from tierwise.clock import now_us
 from tierwise.errors import BadRequest, Unprocessable
-from tierwise.http1 import Block, Reply, Request
+from tierwise.http1 import Block, Reply, Request, header_block
 from tierwise.nouns import Caller
 from tierwise.upstream import Header
 
 from .claims import SCRIPTS, Claims
-from .passing import Passing, pairs_of
+from .passing import Passing
 from .valkey import Away, Valkey
 
 KEEP_US = 24 * 3600 * 1_000_000
 MOST_BYTES = 64 << 20
 """Of all replies that are held."""
+_OBJECTS = 1200
+"""Bytes that what holds a reply takes beside it."""
 _LARGEST = 2 << 20
 _LONGEST = 255
-_AGAIN = (b"x-tierwise-replayed", b"true")
+_AGAIN = b"x-tierwise-replayed: true\r\n"
 
 
 class Sent(Protocol):
@@ -47,22 +49,26 @@ S = TypeVar("S", bound=Sent)
 
 
 class Told(Struct, array_like=True):
-    """A reply as it was sent: whole, or a stream in one piece. `mark` says to which request, `at_us` when
-    that came."""
+    """A reply as it was sent: whole, or a stream in one piece; `head` are its header lines. `mark` says to
+    which request, `at_us` when that came."""
 
     mark: bytes
     at_us: int
     streamed: bool = False
     status: int = 0
-    headers: list[tuple[bytes, bytes]] = []
+    head: bytes = b""
     body: bytes = b""
 
 
 class _Slot:
-    """What is told under one name. `done` once it is known whether it is kept."""
+    """What is told under one name. `done` once it is known whether it is kept; `size` is what it then counts
+    for."""
+
+    __slots__ = ("done", "size", "told")
 
     def __init__(self, mark: bytes) -> None:
         self.told = Told(mark, now_us())
+        self.size = 0
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
 
@@ -137,7 +143,8 @@ class Replays:
     def _settle(self, name: tuple[str, bytes], slot: _Slot, kept: bool) -> None:
         slot.done.set_result(None)
         if self._slots.get(name) is slot:
-            self.held += len(slot.told.body)
+            slot.size = _OBJECTS + len(slot.told.head) + len(slot.told.body)
+            self.held += slot.size
             if not kept:
                 self._drop(name)
         while self.held > MOST_BYTES or self._stale():
@@ -169,7 +176,7 @@ class Replays:
     def _drop(self, name: tuple[str, bytes]) -> None:
         slot = self._slots.pop(name, None)
         if slot is not None:
-            self.held -= len(slot.told.body)
+            self.held -= slot.size
 
 
 class _Recorder(Passing):
@@ -187,13 +194,13 @@ class _Recorder(Passing):
 
     def send(self, status: int, headers: list[Header] | Block, body: bytes = b"") -> None:
         """A whole reply."""
-        self._told.status, self._told.headers = status, pairs_of(headers)
+        self._told.status, self._told.head = status, header_block(headers)
         self._keep(body)
         self._reply.send(status, headers, body)
 
     def start(self, status: int, headers: list[Header] | Block) -> None:
         """The head of a stream."""
-        self._told.status, self._told.headers, self._told.streamed = status, pairs_of(headers), True
+        self._told.status, self._told.head, self._told.streamed = status, header_block(headers), True
         self._reply.start(status, headers)
 
     async def write(self, data: bytes) -> None:
@@ -215,7 +222,7 @@ class _Recorder(Passing):
 
 
 async def _replay(told: Told, reply: Reply) -> None:
-    headers = [*told.headers, _AGAIN]
+    headers = Block.written(told.head + _AGAIN)
     if told.streamed:
         reply.start(told.status, headers)
         reply.end(told.body)

@@ -22,7 +22,6 @@ class Metrics:
         """succeeded, errored, canceled or expired → rows of batches, since the start."""
         self.refused: Counter[str] = Counter()
         """Error kind → requests refused at the door or failed."""
-        self.retries = 0
         self.budget_refused: set[str] = set()
         """Scopes of budgets that refused a call since they were last looked at."""
         self.alerts: Counter[str] = Counter()

@@ -15,6 +15,7 @@ from msgspec import structs
 from tierwise.clock import now_us, tick_us
 from tierwise.costing import Cost, estimate_tokens
 from tierwise.errors import BudgetRefused, TierwiseError, UpstreamRefused, UpstreamStatus
+from tierwise.http1 import UNSENT
 from tierwise.ledger import Ledger
 from tierwise.nouns import OUTPUT_LIMIT, Candidate, Close, Open, Outcome, Provider, Usage
 from tierwise.upstream import Deployment
@@ -198,6 +199,8 @@ class Entry:
         if self._closed:
             return
         if isinstance(why, asyncio.CancelledError):
+            if UNSENT in why.args:
+                self.usage = NOTHING
             self.close("cancelled", 499)
         else:
             self.close("error", 500, why if isinstance(why, TierwiseError) else None)

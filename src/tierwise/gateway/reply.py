@@ -11,7 +11,7 @@ import msgspec
 from tierwise.clock import new_id
 from tierwise.dialects import losses
 from tierwise.dialects.base import Dialect
-from tierwise.errors import StoreError, TierwiseError, UpstreamBroke, UpstreamStatus
+from tierwise.errors import MethodNotAllowed, StoreError, TierwiseError, UpstreamBroke, UpstreamStatus
 from tierwise.http1 import Block, Reply, header_block
 from tierwise.money import PICO_PER_USD, pico_to_usd
 from tierwise.nouns import Answer, Delta, DialectName, Ended, Event, Failed, Started, UsageSeen
@@ -76,11 +76,12 @@ async def _stream(walk: Walk, live: Live, reply: Reply) -> None:
     open_ended = walk.surface.name == "gemini"
     try:
         while True:
+            failed = tap.error is not None
             if data:
-                await reply.write(data)
+                await reply.write(masked(walk, data) if failed else data)
             live.unbroken()
             # The frame that ends a stream is known by its beginning: the rest of it may still be on its way.
-            if tap.error is not None or (tap.ended and not open_ended and is_whole(live.held)):
+            if failed or (tap.ended and not open_ended and is_whole(live.held)):
                 break
             data = await response.chunk()
             if not data:
@@ -137,13 +138,16 @@ async def _stream_crossed(walk: Walk, live: Live, reply: Reply) -> None:
                     await linger(live)
                     return
                 pieces.append(writer.write(event))
-            if written := b"".join(pieces):
+            written = b"".join(pieces)
+            pieces.clear()
+            events.clear()  # a slow reader keeps what is written only
+            if written:
                 await reply.write(written)
             if last:
                 raise UpstreamBroke("The provider's stream broke off before its end.")
             data = await live.response.chunk()
             events = live.reader.feed(data) if data else live.reader.finish()
-            last = not data
+            last, data = not data, b""
     except TierwiseError as error:
         walk.losses += writer.losses
         await broke(walk, live, reply, error, writer.error(error))
@@ -164,10 +168,10 @@ def _observe(live: Live, event: Event) -> str | None:
 
 
 def note(walk: Walk, said: bytes) -> None:
-    """Keeps the items of a translated answer, whole or the end of its stream, where its caller takes them
-    for stored."""
+    """Keeps a translated answer, whole or the end of its stream, where its caller takes it for stored."""
     if walk.kind.recalls and walk.ask().store is not False:
-        walk.recall.keep(walk.caller.key.id, said)
+        # As it came: what it names of before is kept already.
+        walk.recall.keep(walk.caller.key.id, walk.request.whole() or walk.body, said)
 
 
 async def broke(
@@ -176,7 +180,12 @@ async def broke(
     """Ends a stream that failed: the row first, then the dialect's error event, and no terminator."""
     live.observe()
     await live.entry.close("truncated", error.status, error)
-    reply.end(walk.surface.write_stream_error(error) if frame is None else frame)
+    reply.end(masked(walk, walk.surface.write_stream_error(error) if frame is None else frame))
+
+
+def masked(walk: Walk, said: bytes) -> bytes:
+    """`said` of a failure, without our credential: providers echo what they were sent."""
+    return walk.snapshot.settings.secrets.masked(said)
 
 
 async def linger(live: Live) -> None:
@@ -252,7 +261,8 @@ def nameless(error: TierwiseError, surface: Dialect) -> tuple[int, list[Header],
     """
     made = new_id("ex")
     status, headers, body = surface.write_error(error, made)
-    return status, [JSON, *headers, (b"x-tierwise-exchange", made.encode())], body
+    allow = [(b"allow", error.allow.encode())] if isinstance(error, MethodNotAllowed) else []
+    return status, [JSON, *headers, *allow, (b"x-tierwise-exchange", made.encode())], body
 
 
 def own_words(error: TierwiseError, dialect: DialectName) -> bytes | None:

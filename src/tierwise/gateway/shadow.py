@@ -18,14 +18,14 @@ from typing import Any
 from msgspec import Struct
 
 from tierwise.clock import now_us, rfc3339, tick_us
-from tierwise.config import RuleBlock, read_blocks
+from tierwise.config import RuleBlock, read_blocks, tier_text
 from tierwise.config.shadowfile import contradict, read_shadow, write_shadow
 from tierwise.errors import BudgetRefused, TierwiseError
 from tierwise.judging.alarm import Alarm, Record, Said, Watch, agreement, allowance_of, compare
 from tierwise.judging.scorers_text import Scorer
 from tierwise.ledger import Ledger
 from tierwise.money import usd_to_pico
-from tierwise.nouns import Budget, Candidate, Counts, Rule, Task
+from tierwise.nouns import SHADOW, Budget, Candidate, Counts, Rule, Task
 
 from .calling import Caller, Live
 from .overheard import Overheard
@@ -319,8 +319,8 @@ def _plan(
             cheap=cheap,
             reference=reference,
             served=served,
-            cheap_model=catalog.tiers[cheap].model,
-            reference_model=catalog.tiers[reference].model,
+            cheap_model=tier_text(catalog.tiers[cheap]),
+            reference_model=tier_text(catalog.tiers[reference]),
             scorer=task.scorer or "agreement",
             margin=task.bar.margin,
             allowance=_allowance(block, cheap, reference),
@@ -363,4 +363,4 @@ def drawn(exchange: str, share: float, purpose: bytes = b"shadow") -> bool:
 
 def scope_of(task: str) -> str:
     """The budget scope that caps a task's shadow calls."""
-    return f"shadow:{task}"
+    return f"{SHADOW}{task}"

@@ -47,6 +47,7 @@ class Tally:
         """(tier or model, bucket) → tokens."""
         self.cost_pico: Counter[str] = Counter()
         self.unpriced = 0
+        self.retries = 0
         self.total_s: dict[str, Histogram] = defaultdict(Histogram)
         self.ttft_s: dict[str, Histogram] = defaultdict(Histogram)
         self.overhead_s = Histogram(OWN_BUCKETS_S)
@@ -71,5 +72,7 @@ class Tally:
             self.total_s[label].add(total_us / 1e6)
             if ttft_us is not None:
                 self.ttft_s[label].add(ttft_us / 1e6)
-            if own_us is not None:
+            if own_us is None:
+                self.retries += 1
+            else:
                 self.overhead_s.add(own_us / 1e6)

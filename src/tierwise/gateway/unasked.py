@@ -13,6 +13,7 @@ from .frames import Frames
 from .passing import Passing
 
 _USAGE = re.compile(rb'"usage"\s*:\s*\{')
+_LINES = re.compile(rb"[\r\n]+data:")
 _NO_CHOICES = re.compile(rb'"choices"\s*:\s*\[\s*\]')
 
 
@@ -56,4 +57,5 @@ def asked(frame: bytes) -> bytes:
     if _NO_CHOICES.search(frame) is not None:
         return b""
     start, end = frame.index(b"{"), frame.rindex(b"}") + 1
-    return frame[:start] + strip(frame[start:end], ("usage",)) + frame[end:]
+    chunk = _LINES.sub(b"", frame[start:end])  # a JSON string holds no raw line end
+    return frame[:start] + strip(chunk, ("usage",)) + frame[end:]

@@ -2,7 +2,7 @@
 
 from tierwise.nouns.origin import Origin
 
-from .client import Call, Pool
+from .client import UNSENT, Call, Pool
 from .head import Block, Headers, header_block
 from .inbound import Limits
 from .multipart import Part, form
@@ -12,6 +12,6 @@ from .response import Response
 from .server import Handler, Server, WriteError, plain_error
 
 __all__ = [
-    "Block", "Call", "Handler", "Headers", "Limits", "Origin", "Part", "Pool", "Reply", "Request",
-    "Response", "Server", "WriteError", "form", "header_block", "plain_error",
+    "UNSENT", "Block", "Call", "Handler", "Headers", "Limits", "Origin", "Part", "Pool", "Reply",
+    "Request", "Response", "Server", "WriteError", "form", "header_block", "plain_error",
 ]  # fmt: skip

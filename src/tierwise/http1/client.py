@@ -22,6 +22,8 @@ from .sweeper import Sweeper
 
 _LINE = re.compile(r"[A-Z-]+ /[!-~]*")
 _BODIED = frozenset(("POST", "PUT", "PATCH"))
+UNSENT = "nothing was sent"
+"""The argument of the CancelledError of a call that was cancelled while it was connecting."""
 _SMALL = 65536
 _LONG_PATH = 512
 # By OpenSSL's numbers (X509_V_ERR_…); its own words would tell the host's name.
@@ -85,7 +87,7 @@ class Pool:
 
         UpstreamRefused: nothing was sent. UpstreamTimeout: no reply in time. UpstreamBroke: it was cut off
         or the reply is not HTTP. BadHeader: the call itself cannot be written. A cancelled call ends its
-        connection.
+        connection, and says UNSENT where there was none yet.
         """
         data = self._written(call)
         waits = (call.first_byte_timeout_s, call.idle_timeout_s)
@@ -179,6 +181,8 @@ class Pool:
                 outbound = await self._reach(origin, loop)
         except TimeoutError:
             raise UpstreamRefused("The provider did not accept a connection in time.") from None
+        except asyncio.CancelledError:
+            raise asyncio.CancelledError(UNSENT) from None
         except ssl.SSLCertVerificationError as error:
             why = _INVALID.get(error.verify_code, "")
             raise UpstreamRefused(f"The provider's TLS certificate is not valid{why}.") from None

@@ -16,7 +16,7 @@ class Names:
     """Lookups under way. Nothing is kept: how long an answer holds is the system's to know."""
 
     def __init__(self) -> None:
-        self._asked: dict[str, asyncio.Future[list[str]]] = {}
+        self._asked: dict[str, asyncio.Future[list[str] | Exception]] = {}
 
     async def addresses(self, host: str) -> list[str]:
         """In the system's order, at least one. Raises OSError, UnicodeError; cancelling ends no lookup."""
@@ -30,7 +30,10 @@ class Names:
                 threading.Thread(target=self._ask, args=(host, loop), name="names", daemon=True).start()
             except RuntimeError as error:
                 self._told(host, [], OSError(f"no thread: {error}"))
-        return await asyncio.shield(future)
+        told = await asyncio.shield(future)
+        if isinstance(told, Exception):
+            raise told
+        return told
 
     def _ask(self, host: str, loop: asyncio.AbstractEventLoop) -> None:
         found: dict[str, None] = {}
@@ -44,10 +47,5 @@ class Names:
             loop.call_soon_threadsafe(self._told, host, list(found), fault)
 
     def _told(self, host: str, found: list[str], fault: Exception | None) -> None:
-        future = self._asked.pop(host)
-        if found:
-            future.set_result(found)
-            return
-        future.set_exception(fault or OSError("no address"))
-        # Those who asked may have left: asyncio is not to complain of it.
-        future.exception()
+        # As a result: of an exception that nobody waits for any more, asyncio would complain.
+        self._asked.pop(host).set_result(found or fault or OSError("no address"))

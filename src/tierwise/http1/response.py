@@ -9,7 +9,7 @@ from tierwise.errors import UpstreamBroke, UpstreamError
 
 from .inflate import Inflate
 
-_PAUSE = 131072
+_PAUSE = 65536
 _INFLATED = frozenset((b"gzip", b"x-gzip", b"deflate"))
 
 
@@ -54,7 +54,7 @@ class Response:
         return None
 
     async def chunk(self) -> bytes:
-        """Everything that has come since the last call, as one piece; b"" at the end of the body.
+        """What has come since the last call, 64 KB at most, as one piece; b"" at the end of the body.
 
         UpstreamBroke when the body is cut short or malformed, UpstreamTimeout after too long a silence.
         """
@@ -83,7 +83,9 @@ class Response:
         """The whole body if all of it is here and at most `limit` bytes; None: `read` has to be awaited."""
         if not self.done or self._inflate is not None or self._size > limit:
             return None
-        body = self._taken()
+        body = b"".join(self._pieces)
+        self._pieces = []
+        self._size = 0
         self._part(whole=True)
         return body
 
@@ -170,12 +172,21 @@ class Response:
 
     def _taken(self) -> bytes:
         pieces = self._pieces
+        if self._size > _PAUSE:
+            return self._first(pieces)
         data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         self._pieces = []
-        if self._size > _PAUSE and self._source is not None:
-            self._source.go_on()
         self._size = 0
         return data
+
+    def _first(self, pieces: list[bytes]) -> bytes:
+        """The beginning of more than one call gives: whoever passes it on holds it a second time."""
+        data = b"".join(pieces)
+        self._pieces = [data[_PAUSE:]]
+        self._size -= _PAUSE
+        if self._size <= _PAUSE and self._source is not None:
+            self._source.go_on()
+        return data[:_PAUSE]
 
     def _inflated(self, inflate: Inflate) -> bytes:
         try:

@@ -38,7 +38,8 @@ class Watch(Struct, frozen=True):
     """What one alarm watches: two tiers, of which the rule serves one. Whatever is different makes it another
     test, which starts anew.
 
-    `allowance`: disagreement that the rule's own Verdict explains, see `allowance_of`. `verdict`: its id.
+    `cheap_model`, `reference_model`: a tier's model and its settings. `allowance`: disagreement that the
+    rule's own Verdict explains, see `allowance_of`. `verdict`: its id.
     """
 
     task: str

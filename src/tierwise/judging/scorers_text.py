@@ -17,7 +17,9 @@ from ..nouns import Case, Score
 Scorer = Callable[[Case, str], Score]
 RIGHT, WRONG = Score(1.0), Score(0.0)
 MOST_CHARACTERS = 20_000
-_NUMBER = re.compile(r"[-+−]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:[eE][-+]?\d+)?|[-+−]?\.\d+")
+_NUMBER = re.compile(r"[-+]?(?:\d{1,3}(?:[,\u2009\u202f]\d{3})+|\d+)(?:\.\d+)?(?:[eE][-+]?\d+)?|[-+]?\.\d+")
+# Marks that models write for those of a keyboard, and what takes no room; NFKC leaves them.
+_AS_TYPED = str.maketrans("−‐‑‘’ʼ“”", "---'''\"\"", "") | dict.fromkeys(map(ord, "\u00ad\u200b\u2060\ufeff"))
 _EDGES = "\"'`“”‘’«»*_.,;:!?¡¿。、「」()[]{}<> \t\r\n"
 # Scripts that write words without spaces between them, or with endings that belong to the next word: Thai to
 # Lao, Burmese, Khmer, Japanese, Chinese, Korean.
@@ -46,7 +48,7 @@ def contains(words: bool = True) -> Scorer:
     """
 
     def score(case: Case, answer: str) -> Score:
-        targets = [normal_text(t) for t in _texts(case.target)]
+        targets = [normal_text(t) for t in texts_of(case.target)]
         if not targets or not all(targets):
             return _no_target(case)
         text = _folded(answer)
@@ -56,8 +58,8 @@ def contains(words: bool = True) -> Scorer:
 
 
 def one_of(labels: Sequence[str]) -> Scorer:
-    """1 when the only label named in the answer is the target: `"It is Billing."` → 1, `"Billing or Account"`
-    → 0.
+    """1 when the only label named in the answer is the target, or one of a list of targets: `"It is
+    Billing."` → 1, `"Billing or Account"` → 0.
 
     Where labels overlap (`General`, `General inquiry`) the longest one is read.
     """
@@ -67,11 +69,11 @@ def one_of(labels: Sequence[str]) -> Scorer:
     pattern = re.compile("|".join(_as_words(k) for k in sorted(known, key=len, reverse=True)))
 
     def score(case: Case, answer: str) -> Score:
-        wanted = normal_text(str(case.target))
-        if wanted not in known:
+        wanted = {normal_text(target) for target in texts_of(case.target)}
+        if not wanted or not wanted <= known.keys():
             return Score(None, f"the target {case.target!r} is none of the labels")
         named = set(pattern.findall(_folded(answer)))
-        return RIGHT if named == {wanted} else WRONG
+        return RIGHT if len(named) == 1 and named <= wanted else WRONG
 
     return score
 
@@ -205,14 +207,14 @@ def _repeats_a_repetition(pattern: str) -> bool:
 
 
 def _equal_to_any(case: Case, answer: str, form: Callable[[str], str]) -> Score:
-    targets = _texts(case.target)
+    targets = texts_of(case.target)
     if not targets:
         return _no_target(case)
     return RIGHT if form(answer) in {form(target) for target in targets} else WRONG
 
 
 def _best(case: Case, answer: str, measure: Callable[[list[str], list[str]], float]) -> Score:
-    targets = [words_of(t) for t in _texts(case.target)]
+    targets = [words_of(t) for t in texts_of(case.target)]
     if not targets or not all(targets):
         return _no_target(case)
     if len(answer) > 10 * MOST_CHARACTERS:
@@ -242,8 +244,8 @@ def _common_subsequence(first: list[str], second: list[str]) -> int:
     return len(first) - row.bit_count()
 
 
-def _texts(target: Any) -> list[str]:
-    """The accepted answers of a target: itself, or each of a list."""
+def texts_of(target: Any) -> list[str]:
+    """The accepted answers of a target: itself, or each of a list, as `text_of` writes them."""
     if target is None:
         return []
     if isinstance(target, list | tuple):
@@ -261,7 +263,7 @@ def _no_target(case: Case) -> Score:
 
 
 def _folded(text: str) -> str:
-    return " ".join(unicodedata.normalize("NFKC", text).casefold().replace("−", "-").split())
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().translate(_AS_TYPED).split())
 
 
 def _found(target: str, text: str, words: bool) -> bool:
@@ -283,10 +285,11 @@ def _as_words(text: str) -> str:
 
 def _numbers(text: str) -> list[Decimal]:
     found = []
-    for match in _NUMBER.finditer(text[-MOST_CHARACTERS:]):
-        number = match.group().replace(",", "").replace("−", "-")
+    text = text[-MOST_CHARACTERS:].translate(_AS_TYPED)
+    for match in _NUMBER.finditer(text):
+        number = re.sub("[,\u2009\u202f]", "", match.group())
         # A minus right after a letter or digit is a hyphen or a range: "GPT-4", "3-5".
-        before = text[-MOST_CHARACTERS:][match.start() - 1] if match.start() else ""
+        before = text[match.start() - 1] if match.start() else ""
         if number[0] in "-+" and (before.isalnum() or before == ")"):
             number = number[1:]
         found.append(Decimal(number))
@@ -297,7 +300,7 @@ def _target_number(target: Any) -> Decimal | None:
     if isinstance(target, bool) or target is None:
         return None
     try:
-        number = Decimal(str(target).strip().replace(",", "").replace("−", "-").lstrip("$€£").rstrip("% "))
+        number = Decimal(str(target).translate(_AS_TYPED).strip().replace(",", "").lstrip("$€£").rstrip("% "))
     except InvalidOperation:
         return None
     return number if number.is_finite() else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import random
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -49,11 +49,13 @@ class Judgement(Struct, frozen=True, omit_defaults=True):
 
 
 class Call(Struct, frozen=True, omit_defaults=True):
-    """A call for the Judgement `key` that is about to be made by the scorer `by`, or one that `failed`."""
+    """A call for the Judgement `key` that is about to be made by the scorer `by`, its prompt of `size` bytes;
+    or one that `failed`."""
 
     key: str
     by: str = ""
     failed: bool = False
+    size: int = 0
 
 
 class Asking(Struct, frozen=True):
@@ -69,14 +71,15 @@ class Asking(Struct, frozen=True):
 
 class Desk:
     """One judge at work. `spent_pico` is what it has cost in this run, earlier parts of it included;
-    `in_doubt` how many of its earlier calls were cut off and may have been billed besides."""
+    `in_doubt` how many of its earlier calls were cut off and may have been billed besides, at most with
+    `doubtful_pico`."""
 
     def __init__(self, tier: Answering, asking: Asking, folder: RunFolder | None = None) -> None:
         self.tier = tier
         self.spent_pico = 0
         self.unpriced = 0
         self.failed = 0
-        self.in_doubt = 0
+        self.in_doubt = self.doubtful_pico = 0
         self.others_pico = 0
         self._down: NoJudge | None = None
         self._asking = asking
@@ -94,7 +97,8 @@ class Desk:
                 said = msgspec.json.decode(line, type=Judgement)
                 if said.by == asking.by:
                     self._take(said)
-            self.in_doubt = self._cut_off(folder)
+            cut_off = self._cut_off(folder)
+            self.in_doubt, self.doubtful_pico = len(cut_off), sum(map(self.bound, cut_off))
 
     @property
     def calls(self) -> int:
@@ -106,12 +110,15 @@ class Desk:
         return self._key(case) in self._known
 
     def bound(self, prompt_bytes: int) -> int:
-        """Pico-dollars one judgement is reckoned to cost at most: its prompt, and the longest seen so far."""
+        """Pico-dollars one judgement is reckoned to cost at most: its prompt, and the longest seen so far, or
+        allowed before the first.
+        """
         price = self.tier.price
         if self.tier.free or price is None:
             return 0
         prompt = estimate_tokens(prompt_bytes)
-        return prompt * (price.input or 0) + max(self._output, OUTPUT_SAID) * (price.output or 0)
+        output = self._output if self._known else self.tier.longest or OUTPUT_SAID
+        return prompt * (price.input or 0) + output * (price.output or 0)
 
     def bill(self, calls: int, prompt_bytes: int, longest: int) -> Bill:
         """What `calls` judgements will cost, their prompts `prompt_bytes` long in all, each answer `longest`
@@ -160,7 +167,7 @@ class Desk:
                 if self._down is not None:
                     raise self._down
                 with self._reservation(case):
-                    self._note(Call(key, asking.by))
+                    self._note(Call(key, asking.by, size=_size(case)))
                     reply = await self.tier.answer(case, 0)
                     slow = False
                     said = Judgement(
@@ -196,21 +203,24 @@ class Desk:
         if self._folder is not None:
             self._folder.keep_other(CALLS, msgspec.json.encode(call))
 
-    def _cut_off(self, folder: RunFolder) -> int:
-        open_calls: Counter[str] = Counter()
+    def _cut_off(self, folder: RunFolder) -> list[int]:
+        """Of each call that was begun, and neither failed nor gave a judgement, the bytes of its prompt."""
+        begun: dict[str, list[int]] = defaultdict(list)
         for line in folder.other_lines(CALLS):
             call = msgspec.json.decode(line, type=Call)
             if call.by == self._asking.by:
-                open_calls[call.key] += -1 if call.failed else 1
-        open_calls.subtract(open_calls.keys() & self._known.keys())
-        return open_calls.total()
+                begun[call.key] = begun[call.key][:-1] if call.failed else [*begun[call.key], call.size]
+        for key in self._known:
+            begun[key] = begun[key][:-1]
+        return [size for sizes in begun.values() for size in sizes]
 
     @contextmanager
     def _reservation(self, case: Case) -> Iterator[None]:
         """Money set aside while a call is under way. Raises NoJudge at the limit."""
         limit = self._asking.limit_pico
         bound = 0 if limit is None else self.bound(_size(case))
-        if limit is not None and self.others_pico + self.spent_pico + self._reserved + bound > limit:
+        spent = self.others_pico + self.spent_pico + self.doubtful_pico
+        if limit is not None and spent + self._reserved + bound > limit:
             raise NoJudge(
                 "The cost limit is reached before everything is judged.",
                 "Raise --cost-limit and go on with --resume.",

@@ -34,9 +34,9 @@ from .runner import Runner, Work
 from .sampled import drawn_suite
 from .scoring import Spec, judge_of, parse_spec
 from .store import RUNS, RunFolder, find_run, new_run_id
-from .suites import Shape, read_suite, text_hash
+from .suites import Shape, by_content, read_suite, text_hash
 from .tally import Differing, differing_of, pairs_of
-from .tiers import Places, dearer_than, ladder_order, named, open_tiers
+from .tiers import Places, dearer_than, ladder_order, named, open_tiers, reference_of
 
 
 class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -97,13 +97,14 @@ class Watching(Protocol):
 
 
 class Done(Struct, frozen=True):
-    """An evaluation, the folder it lies in, and the pairs each Verdict rests on. None with `plan_only`."""
+    """An evaluation, its folder, the pairs its Verdicts rest on, what counts against the cost limit."""
 
     folder: Path | None
     plan: Plan | None
     evaluation: Evaluation | None
     pairs: dict[str, list[Pair]] = {}
     differing: dict[str, list[Differing]] = {}
+    spent_pico: int = 0
 
 
 async def evaluate(
@@ -172,6 +173,8 @@ class _Bench:
         if suite is None:
             suite = self._drawn(tiers)
         if folder is None:
+            # Only of a new run, which keeps this order: one of an older version goes on as it began.
+            suite = structs.replace(suite, cases=by_content(suite.cases))
             manifest = self._manifest(suite, tiers)
         order = ordered(suite.cases, manifest.terms.seed, manifest.terms.n)
         spec = parse_spec(manifest.suite.scorer)
@@ -241,6 +244,9 @@ class _Bench:
         terms = manifest.terms
         if options.n is not None and options.n > terms.n:
             terms = structs.replace(terms, n=min(options.n, len(whole.cases)))
+        if options.cost_limit_pico is None:
+            self.options = structs.replace(options, cost_limit_pico=terms.limit_pico)
+        terms = structs.replace(terms, limit_pico=self.options.cost_limit_pico)
         return whole, specs, structs.replace(manifest, tiers=cards, terms=terms)
 
     def _manifest(self, suite: Suite, tiers: Sequence[Answering]) -> Manifest:
@@ -268,6 +274,7 @@ class _Bench:
             sequential=options.sequential,
             max_tokens=options.max_tokens,
             temperature=options.temperature,
+            limit_pico=options.cost_limit_pico,
         )
         at_us = now_us()
         return Manifest(new_run_id(at_us), rfc3339(at_us), card, terms, tuple(tier.card for tier in tiers))
@@ -284,7 +291,8 @@ class _Bench:
 
     def _reference(self, tiers: Sequence[Answering]) -> str:
         names = [tier.card.name for tier in tiers]
-        reference = self.options.reference or self._ladder(tiers)[-1]
+        prices = {tier.card.name: tier.price for tier in tiers}
+        reference = self.options.reference or reference_of(names, self.settings.catalog.ladder, prices)
         if reference not in names:
             raise SuiteError(
                 f"The reference {reference!r} is not among {', '.join(names)}.", "Name it in --tiers."
@@ -378,17 +386,15 @@ class _Bench:
     def _judged(self, run: RunFolder, runner: Runner, manifest: Manifest, plan: Plan) -> Done:
         looks = runner.looking.looks if runner.looking is not None else {}
         notes = [self.drawn] if self.drawn else []
+        further = f"Raise --cost-limit and go on with --resume {run.id}"
         if runner.halted:
-            notes.append(f"The run ended early: {runner.halted}.")
+            notes.append(f"The run ended early: {runner.halted}. {further}.")
         if self.batch:
             notes.append("Answers came by batch: they are not timed.")
         if runner.in_doubt:
             notes.append(f"{runner.in_doubt} calls were cut off by a crash and may have been billed besides.")
         if runner.halted and not all(tally.ended for tally in runner.tallies.values()):
-            raise SuiteError(
-                f"Nothing can be compared yet: {runner.halted}.",
-                f"Raise --cost-limit and go on with --resume {run.id}.",
-            )
+            raise SuiteError(f"Nothing can be compared yet: {runner.halted}.", f"{further}.")
         manifest = _after_a_look(run, runner, manifest)
         ladder = self._ladder(list(runner.tiers.values()))
         seen = Seen(
@@ -406,7 +412,7 @@ class _Bench:
             tuple(notes),
             self.hearing.result() if self.hearing is not None else None,
         )
-        return finish(run, seen, plan, "verdict.json")
+        return structs.replace(finish(run, seen, plan, "verdict.json"), spent_pico=runner.counted_pico())
 
 
 def cheap_tiers(manifest: Manifest, ladder: Sequence[str]) -> tuple[str, ...]:
@@ -429,7 +435,7 @@ def _after_a_look(run: RunFolder, runner: Runner, manifest: Manifest) -> Manifes
 def finish(run: RunFolder, seen: Seen, plan: Plan | None, name: str) -> Done:
     """Judges what was seen and writes it into the run's folder under `name`."""
     evaluation = evaluate_seen(seen)
-    run.write(name, msgspec.json.format(msgspec.json.encode(evaluation)))
+    run.write_json(name, evaluation)
     reference = seen.tallies[seen.manifest.terms.reference]
     pairs = {
         cheap: pairs_of(seen.tallies[cheap], reference, seen.order, seen.upto.get(cheap))

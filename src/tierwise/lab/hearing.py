@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import msgspec
 from msgspec import Struct, structs
 
 from ..errors import SuiteError
@@ -94,7 +93,7 @@ class Hearing:
         found, unscored = await calibrate_judge(self.asked, self.labels, self.summons.asking.jobs)
         digest = file_hash(Path(self.summons.labels))
         self.calibrated = Calibrated(self.summons.spec.text(), digest, found, unscored)
-        self._folder.write(CALIBRATION, msgspec.json.format(msgspec.json.encode(self.calibrated)))
+        self._folder.write_json(CALIBRATION, self.calibrated)
 
     async def compare(self, order: Sequence[Case], tallies: Mapping[str, TierTally], reference: str) -> None:
         """The pairwise judge's part, once the answers are there; nothing for others."""

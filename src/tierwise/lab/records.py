@@ -53,7 +53,7 @@ class SuiteCard(Struct, frozen=True):
 class Terms(Struct, frozen=True):
     """What is fixed before the first Case: bar, reference, seed, how many Cases and repeats, how calls are
     made. `judged` counts how often a verdict was drawn from a smaller number of Cases: then looks are
-    repeated.
+    repeated. `limit_pico` holds until a resume names another.
     """
 
     reference: str
@@ -65,6 +65,7 @@ class Terms(Struct, frozen=True):
     max_tokens: int | None = None
     temperature: float | None = None
     judged: int = 0
+    limit_pico: int | None = None
 
 
 class Manifest(Struct, frozen=True):

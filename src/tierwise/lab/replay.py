@@ -34,6 +34,7 @@ def replay(
         task = str(row.get("task") or "")
         if task in sums and _by_policy(row) and row.get("tier") != moves[task][1]:
             sums[task].add(row)
+            sums[task].others += row.get("tier") != moves[task][0]
     found = []
     in_force = {block.task: block.verdict for block in read_blocks(settings.policy_path)}
     for task, (old, new, block) in moves.items():
@@ -42,7 +43,16 @@ def replay(
         quality = _quality(block.verdict, old, new) or _quality(in_force.get(task), old, new)
         found.append(
             TaskMove(
-                task, old, new, total.calls, total.old_pico, total.new_pico, total.unpriced, quality, fault
+                task=task,
+                old=old,
+                new=new,
+                calls=total.calls,
+                old_pico=total.old_pico,
+                new_pico=total.new_pico,
+                unpriced=total.unpriced,
+                quality=quality,
+                fault=fault,
+                others=total.others,
             )
         )
     delta = sum(move.new_pico - move.old_pico for move in found)
@@ -86,7 +96,7 @@ class _Sum:
     """One task's calls so far."""
 
     def __init__(self, settings: Settings, tier: str) -> None:
-        self.calls = self.old_pico = self.new_pico = self.unpriced = 0
+        self.calls = self.old_pico = self.new_pico = self.unpriced = self.others = 0
         self._priced = PricedModel(settings.catalog.models[settings.catalog.tiers[tier].model])
 
     def add(self, row: Mapping[str, Any]) -> None:
@@ -154,7 +164,7 @@ def _overall(moves: Iterable[TaskMove], calls: int) -> Quality | None:
     moves = [move for move in moves if move.calls]
     if not calls:
         return None
-    if any(move.quality is None for move in moves):
+    if any(move.quality is None or move.others for move in moves):
         return None
     ends = []
     for pick in ("value", "low", "high"):

@@ -51,7 +51,9 @@ class Observer(Protocol):
 
 
 class Runner:
-    """One run under way. `halted` says why it ended early, "" when it did not."""
+    """One run under way. `halted` says why it ended early, "" when it did not. `spent_pico` is what its calls
+    cost, which recorded answers are not.
+    """
 
     def __init__(
         self,
@@ -124,7 +126,8 @@ class Runner:
             if tier in self.tallies and case in at
         )
         self._pending = list(pending.values())
-        self.spent_pico = sum(tally.spent_pico for tally in self.tallies.values())
+        asked = (tally for name, tally in self.tallies.items() if not self.tiers[name].free)
+        self.spent_pico = sum(tally.spent_pico for tally in asked)
 
     def missing(self, name: str) -> int:
         """How many Trials of this tier are still to be made."""
@@ -168,7 +171,8 @@ class Runner:
             tally = self.tallies[name]
             tally.put(position, record)
             tally.bill(record)
-            self.spent_pico += record.trial.cost_pico or 0
+            if not self.tiers[name].free:
+                self.spent_pico += record.trial.cost_pico or 0
             if self.hearing is not None:
                 self.hearing.desk.others_pico = self.spent_pico + self.doubtful_pico
             if self.looking is not None:
@@ -201,7 +205,7 @@ class Runner:
         limit = self.work.limit_pico
         while limit is not None and not self.halted:
             bound = self._bound(self.tiers[name], case)
-            if self._spent() + self._reserved + bound <= limit:
+            if self.counted_pico() + self._reserved + bound <= limit:
                 return bound
             if not self._reserved:
                 self._halt("the cost limit is reached")
@@ -336,10 +340,12 @@ class Runner:
         prompt = estimate_tokens(len(messages_text(case.messages or ({"content": case.input},)).encode()))
         return prompt * (price.input or 0) + output * (price.output or 0)
 
-    def _spent(self) -> int:
+    def counted_pico(self) -> int:
         """What counts against the limit, calls that a crash cut off at the most they may have cost."""
-        judging = 0 if self.hearing is None else self.hearing.desk.spent_pico
-        return self.spent_pico + self.doubtful_pico + judging
+        spent = self.spent_pico + self.doubtful_pico
+        if self.hearing is not None:
+            spent += self.hearing.desk.spent_pico + self.hearing.desk.doubtful_pico
+        return spent
 
     async def _score_again(self, record: Record) -> None:
         """An answer that was paid for before a crash and not scored yet."""

@@ -18,6 +18,7 @@ from msgspec import Struct
 
 from ..errors import SuiteError
 from ..judging.scorers import SCORERS, scorer
+from ..judging.scorers_text import texts_of
 from ..nouns import Case, Score
 from .checks import score_checks
 from .sandbox import CodeScorer
@@ -86,7 +87,7 @@ def judge_of(spec: Spec, cases: Sequence[Case], allow_code: bool = False) -> Jud
         return plugin(spec.name)
     options = dict(spec.options)
     if spec.name == "one_of" and "labels" not in options:
-        options["labels"] = sorted({str(case.target) for case in cases})
+        options["labels"] = sorted({text for case in cases for text in texts_of(case.target)})
     if spec.name not in SCORERS:
         known = ", ".join([*SCORERS, *_LAB, "module:function"])
         try:

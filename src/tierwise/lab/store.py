@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from msgspec import structs
+from msgspec import Struct, structs
 
 from ..clock import now_us, rfc3339
 from ..errors import SuiteError
@@ -100,7 +100,7 @@ class RunFolder:
 
     def write_manifest(self, manifest: Manifest) -> None:
         """Replaces run.json whole."""
-        self.write("run.json", msgspec.json.format(self._encode(manifest)))
+        self.write_json("run.json", manifest)
 
     def suite(self) -> Suite:
         """The Suite as it was when the run began. Raises SuiteError where the folder was damaged since."""
@@ -132,6 +132,10 @@ class RunFolder:
         temporary.write_bytes(content)
         os.replace(temporary, path)
         return path
+
+    def write_json(self, name: str, value: Struct) -> None:
+        """`value` as a file of the folder, indented, replaced whole."""
+        self.write(name, msgspec.json.format(self._encode(value)))
 
     def open_to_write(self) -> None:
         """Locks the run. Raises SuiteError when another process runs it. A torn last line is cut off."""

@@ -11,11 +11,11 @@ from msgspec import Struct
 
 from ..clock import now_us, rfc3339
 from ..config import Settings, model_at, model_for, settings_text
-from ..costing import price_at
+from ..costing import price_at, small_call
 from ..errors import SuiteError, UnknownModel
 from ..http1 import Pool
 from ..money import MILLION, pico_to_usd
-from ..nouns import Model, Price, Provider
+from ..nouns import Ladder, Model, Price, Provider
 from ..upstream import Deployment
 from .asking import ChatTier, Knobs
 from .recorded import RecordedTier
@@ -135,10 +135,26 @@ def ladder_order(
     """
     if set(names) <= set(ladder):
         return sorted(names, key=list(ladder).index)
-    known = {name: _small_call(prices.get(name)) for name in names}
+    known = {name: small_call(prices.get(name)) for name in names}
     if all(cost is not None for cost in known.values()):
         return sorted(names, key=lambda name: known[name] or 0)
     return list(names)
+
+
+def reference_of(names: Sequence[str], ladder: Ladder, prices: Mapping[str, Price | None]) -> str:
+    """The ladder's reference where all are on it and that is one of them, else the dearest. Raises SuiteError
+    where some prices are unknown that would tell it.
+    """
+    unknown = [name for name in names if small_call(prices.get(name)) is None]
+    ranked = set(names) <= set(ladder.tiers) and not ladder.guessed
+    if not ranked and 0 < len(unknown) < len(names):
+        raise SuiteError(
+            f"No price of {unknown[0]} is known, so which tier is the dearest cannot be told.",
+            "Say which to compare against: --reference NAME.",
+        )
+    if ranked and ladder.reference in names:
+        return ladder.reference
+    return ladder_order(names, ladder.tiers, prices)[-1]
 
 
 def dearer_than(
@@ -147,14 +163,8 @@ def dearer_than(
     """The tiers known to cost more than the reference, by the ladder, else by the price of a small call."""
     if set(names) <= set(ladder):
         return frozenset(names[names.index(reference) + 1 :]) if reference in names else frozenset()
-    costs = {name: _small_call(prices.get(name)) for name in names}
+    costs = {name: small_call(prices.get(name)) for name in names}
     least = costs.get(reference)
     if least is None:
         return frozenset()
     return frozenset(name for name, cost in costs.items() if cost is not None and cost > least)
-
-
-def _small_call(price: Price | None) -> int | None:
-    if price is None or price.input is None or price.output is None:
-        return None
-    return 800 * price.input + 50 * price.output

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from ..errors import BadRequest, ConfigError, StoreError
 from .journal import last_event
-from .location import database_path, is_shared
+from .location import is_shared, present_path
 from .migrations import require_known
-from .sqlite_rollup import read_only
+from .sqlite_rollup import read_only, unreadable
 
 
 def back_up(url: str, target: Path) -> int:
@@ -27,10 +27,7 @@ def back_up(url: str, target: Path) -> int:
             "A Postgres ledger is backed up by its own means.",
             "Use pg_dump --schema=tierwise --format=custom --file=FILE DATABASE, a snapshot, or a standby.",
         )
-    source = database_path(url)
-    if not source.exists():
-        raise StoreError(f"There is no ledger at {source}.", "Give the server's --db.")
-    with _copied(source, target) as copy:
+    with _copied(present_path(url), target) as copy:
         require_known(copy)
         return last_event(copy)[0]
 
@@ -59,6 +56,8 @@ def _copied(source: Path, target: Path) -> Iterator[sqlite3.Connection]:
             os.fsync(written.fileno())
         part.replace(target)
     except sqlite3.Error as error:
+        if not os.access(source.parent, os.W_OK):
+            raise unreadable(source, error) from None
         raise StoreError(
             f"{source} cannot be copied: {error}.", "Check both files and their disks."
         ) from None

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from msgspec import Struct
 
 from ..errors import BudgetRefused
-from ..money import usd_text
+from ..money import exact_usd, usd_text
 from ..nouns.record import Budget
 from .periods import reset_text, window_of
 
@@ -192,13 +192,22 @@ class Book:
         return self._windows.setdefault(window.id, window)
 
 
+def cap_text(budget: Budget) -> str:
+    """The cap as the audit trail tells it: `$25.00 per month`."""
+    return f"{exact_usd(budget.cap_pico)} {_per(budget)}"
+
+
+def _per(budget: Budget) -> str:
+    return "in all" if budget.period == "total" else f"per {budget.period}"
+
+
 def refusal(budget: Budget, window: Window, amount: int) -> BudgetRefused:
     """Says which cap a call of at most `amount` pico-dollars would pass, what is left, when it resets."""
     left = max(0, budget.cap_pico - window.spent - window.reserved)
-    per = "in all" if budget.period == "total" else f"per {budget.period}"
     resets = reset_text(window.end_us, budget.zone)
     error = BudgetRefused(
-        f"The budget of {budget.scope} is {usd_text(budget.cap_pico)} {per}: {usd_text(window.spent)} spent,"
+        f"The budget of {budget.scope} is {usd_text(budget.cap_pico)} {_per(budget)}:"
+        f" {usd_text(window.spent)} spent,"
         f" {usd_text(window.reserved)} reserved, {usd_text(left)} left."
         f" This call may cost up to {usd_text(amount)}.",
         f"It resets at {resets}, or raise the cap." if resets else "It does not reset: raise the cap.",

@@ -41,3 +41,11 @@ def database_path(url: str) -> Path:
             " postgres://USER:PASSWORD@HOST/DATABASE.",
         )
     return Path(os.path.realpath(url.removeprefix(PREFIX)))
+
+
+def present_path(url: str) -> Path:
+    """As `database_path`, of a file that is there. Raises StoreError."""
+    path = database_path(url)
+    if not path.exists():
+        raise StoreError(f"There is no ledger at {path}.", "Give the server's --db.")
+    return path

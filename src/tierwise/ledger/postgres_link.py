@@ -19,6 +19,11 @@ OF_THE_ROW = (psycopg.DataError, psycopg.IntegrityError)
 AGAIN = (errors.DeadlockDetected, errors.SerializationFailure, errors.LockNotAvailable)
 """The transaction left nothing behind and may be tried again at once."""
 
+_RIGHTS = (
+    "To make a ledger, GRANT a role CREATE ON DATABASE; to write one, the role that made it; to read one, "
+    f"USAGE ON SCHEMA {SCHEMA}, and SELECT ON ALL TABLES and ON ALL SEQUENCES IN SCHEMA {SCHEMA}."
+)
+
 Terms = dict[str, Any]
 
 
@@ -77,6 +82,8 @@ def unusable(terms: Terms, error: BaseException) -> StoreError:
     hint = "Look at the server's log; calls resume by themselves when it can be written."
     if isinstance(error, errors.OutOfMemory):
         hint = "Raise the server's max_locks_per_transaction: a query over all days locks the tables of each."
+    elif isinstance(error, errors.InsufficientPrivilege):
+        hint = _RIGHTS
     return StoreError(f"The ledger {place_of(terms)} cannot be used: {first_line(error)}.", hint)
 
 

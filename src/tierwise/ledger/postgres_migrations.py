@@ -300,7 +300,8 @@ def version(database: Database) -> int:
     here = "SELECT count(*) FROM pg_tables WHERE schemaname = %s AND tablename = 'migrations'"
     if not _one(database, here, SCHEMA):
         return 0
-    return int(_one(database, "SELECT coalesce(max(number), 0) FROM migrations"))
+    # By its whole name, so that a role that may not use the schema is told so, not that there is no table.
+    return int(_one(database, f"SELECT coalesce(max(number), 0) FROM {SCHEMA}.migrations"))  # noqa: S608
 
 
 def _refuse_foreign(database: Database, done: int, known: int) -> None:

@@ -19,7 +19,7 @@ import psycopg
 from ..clock import now_us, tick_us
 from ..errors import StoreError, TierwiseError
 from ..nouns import Budget, Close, Key, Open
-from .budgets import Balance
+from .budgets import Balance, cap_text
 from .journal import booked, sweep_rows
 from .opening import Opening, lost
 from .postgres_journal import PostgresJournal
@@ -155,7 +155,7 @@ class PostgresStore:
         with self._held() as database:
             with database.transaction():
                 save_budget(database, budget)
-                audit(database, "budget set", budget.scope, f"{budget.cap_pico} pico per {budget.period}")
+                audit(database, "budget set", budget.scope, cap_text(budget))
             return balances(database, now_us(), budget.scope)[0]
 
     def remove_budget(self, scope: str) -> bool:

@@ -31,7 +31,7 @@ from .rollup_read import Sums, pieces
 from .rollup_sql import SQLITE, Ask
 from .rows import Row
 from .savings_made import make_savings
-from .sqlite_rollup import asking, read_only
+from .sqlite_rollup import asking, read_only, unreadable
 from .sqlite_verify import ENOUGH, problems
 
 STEPS_A_LOOK = 20_000
@@ -216,9 +216,7 @@ class SqliteReader:
             require_current(database)
             yield database
         except sqlite3.Error as error:
-            raise StoreError(
-                f"The ledger {self.path} cannot be read: {error}.", "Check the file and its disk."
-            ) from None
+            raise unreadable(self.path, error) from None
         finally:
             if database is not None:
                 database.close()

@@ -4,12 +4,14 @@ the one that writes.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Callable
 from contextlib import AbstractContextManager, closing
 from pathlib import Path
 from typing import Any
 
+from ..errors import StoreError
 from .rollup_read import Sums
 from .rollup_sql import SQLITE, Ask, Rows
 from .rollup_step import Change, WriteMany, change_of, sliced, waiting, write_change
@@ -31,6 +33,17 @@ def read_only(path: Path) -> sqlite3.Connection:
     )
     database.execute("PRAGMA query_only = ON")
     return database
+
+
+def unreadable(path: Path, error: sqlite3.Error) -> StoreError:
+    """The error of a ledger that such a connection could not read."""
+    hint = "Check the file and its disk."
+    if not os.access(path.parent, os.W_OK):
+        hint = (
+            "SQLite writes beside the file to read it, and this user may not: run as the server's user, or "
+            "read a copy that `tierwise ledger backup` made."
+        )
+    return StoreError(f"The ledger {path} cannot be read: {error}.", hint)
 
 
 def next_change(connect: Callable[[], sqlite3.Connection]) -> Change | None:

@@ -21,7 +21,7 @@ from contextlib import contextmanager, suppress
 from ..clock import now_us, tick_us
 from ..errors import StoreError, TierwiseError
 from ..nouns import Budget, Close, Key, Open
-from .budgets import Balance
+from .budgets import Balance, cap_text
 from .journal import Journal, booked, sweep_rows
 from .location import database_path
 from .lock import WriterLock
@@ -151,7 +151,7 @@ class SqliteStore:
 
         def write(database: sqlite3.Connection) -> None:
             save_budget(database, budget)
-            audit(database, "budget set", budget.scope, f"{budget.cap_pico} pico per {budget.period}")
+            audit(database, "budget set", budget.scope, cap_text(budget))
 
         self._administer(write, budget)
         with self._gate:

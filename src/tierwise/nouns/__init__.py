@@ -34,10 +34,12 @@ from .ask import (
     Reasoning,
     Refusal,
     Sampling,
+    Summary,
     Text,
     Thinking,
     Tool,
     ToolCall,
+    ToolChange,
     ToolChoice,
     ToolResult,
 )
@@ -54,16 +56,16 @@ from .catalog import (
     Tier,
 )
 from .policy import Bar, Candidate, Policy, Route, Rule, Skipped, Task, TierHealth
-from .record import OUTPUT_LIMIT, Budget, Caller, Close, Key, Open, Outcome, Prefixed
+from .record import OUTPUT_LIMIT, SHADOW, Budget, Caller, Close, Key, Open, Outcome, Prefixed
 from .verdict import Case, Counts, Decision, Score, Suite, Trial, Verdict
 
 __all__ = [
-    "OUTPUT_LIMIT", "Abilities", "Answer", "Ask", "Bar", "BlockStart", "BlockStop", "Budget", "CacheMark",
-    "Caller", "Candidate", "Case", "Catalog", "Choice", "Citation", "Cited", "Close", "Counts",
+    "OUTPUT_LIMIT", "SHADOW", "Abilities", "Answer", "Ask", "Bar", "BlockStart", "BlockStop", "Budget",
+    "CacheMark", "Caller", "Candidate", "Case", "Catalog", "Choice", "Citation", "Cited", "Close", "Counts",
     "Decision", "Delta", "DialectName", "Ended", "Event", "Extra", "Fact", "Failed", "FinishReason",
     "Finished", "Key", "Ladder", "Loss", "Media", "Message", "Model", "Opaque", "Open", "Outcome",
     "Outline", "OutputFormat", "Part", "Ping", "Policy", "Prefixed", "Price", "PriceStep", "Provider",
     "Reasoning", "Refusal", "Route", "Rule", "Sampling", "Score", "Signed", "Skipped", "Source",
-    "Started", "Suite", "Task", "Text", "Thinking", "Tier", "TierHealth", "Tool", "ToolCall",
-    "ToolChoice", "ToolResult", "Trial", "Usage", "UsageSeen", "Verdict",
+    "Started", "Suite", "Summary", "Task", "Text", "Thinking", "Tier", "TierHealth", "Tool", "ToolCall",
+    "ToolChange", "ToolChoice", "ToolResult", "Trial", "Usage", "UsageSeen", "Verdict",
 ]  # fmt: skip

@@ -109,14 +109,31 @@ class Refusal(Struct, frozen=True, tag="refusal"):
     text: str
 
 
+class ToolChange(Struct, frozen=True):
+    """From here on a tool is `offered`, or is not. `tool`: its definition, None where it was told before."""
+
+    name: str
+    offered: bool
+    tool: Tool | None = None
+
+
+class Summary(Struct, frozen=True):
+    """Stands for all that was said before it; "" for nothing. `changes` are those of the tools in that, None
+    when untold."""
+
+    text: str
+    changes: tuple[ToolChange, ...] | None = None
+
+
 class Opaque(Struct, frozen=True, tag="opaque"):
     """A part only `dialect` understands, as it was sent (`raw`); `kind` is its vendor type, used as the
-    Loss's name."""
+    Loss's name. `means`: what it comes to for the others."""
 
     dialect: str
     kind: str
     raw: dict[str, Any]
     cache: CacheMark | None = None
+    means: ToolChange | Summary | None = None
 
 
 Part = Text | Media | Thinking | ToolCall | ToolResult | Refusal | Opaque

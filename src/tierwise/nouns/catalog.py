@@ -136,10 +136,13 @@ class Tier(Struct, frozen=True):
 
 
 class Ladder(Struct, frozen=True):
-    """Tiers' names in order of expected cost; `reference` is the one quality is compared against."""
+    """Tiers' names in order of expected cost; `reference` is the one quality is compared against. `guessed`:
+    nobody stated it, and some prices are unknown.
+    """
 
     tiers: tuple[str, ...]
     reference: str
+    guessed: bool = False
 
 
 class Catalog(Struct, frozen=True):

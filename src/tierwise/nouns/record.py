@@ -14,15 +14,24 @@ OUTPUT_LIMIT = "output_limit"
 """`error` of a Close whose answer is whole to its provider, and ended because it may not be longer."""
 
 
+SHADOW = "shadow:"
+"""How the scope begins that caps a task's shadow calls."""
+
+
 class Budget(Struct, frozen=True):
-    """A hard cap in pico-dollars on one scope (`key:ID`, `project:NAME`, `task:NAME`, `tag:NAME`), per
-    period in `zone`."""
+    """A hard cap in pico-dollars on one scope (`key:ID`, `project:NAME`, `task:NAME`, `tag:NAME`,
+    `shadow:TASK`), per period in `zone`."""
 
     scope: str
     cap_pico: int
     period: Period = "total"
     zone: str = "UTC"
     soft_pico: int | None = None
+
+    @property
+    def of_shadow(self) -> bool:
+        """Whether it holds shadow calls, not callers: it is there to be used up."""
+        return self.scope.startswith(SHADOW)
 
 
 class Key(Struct, frozen=True):

@@ -25,7 +25,7 @@ from typing import Literal
 from msgspec import Struct
 
 from ..errors import TierwiseError, UpstreamRefused, UpstreamStatus, UpstreamTimeout
-from ..nouns import Ask, Catalog, DialectName, Media, Route, ToolResult
+from ..nouns import Ask, Catalog, DialectName, Media, Opaque, Route, ToolChange, ToolResult
 from .pinned import model_of
 
 Moment = Literal["connect", "sent", "status", "held", "content"]
@@ -121,7 +121,12 @@ def repeatable(ask: Ask, at: DialectName) -> bool:
 def acts(ask: Ask) -> list[str]:
     """What makes a vendor act for `ask` itself: tools that it runs, fields by which it does or remembers
     something."""
-    hosted = [tool.name or tool.kind for tool in ask.tools if tool.kind == "hosted"]
+    parts = [part for message in ask.messages for part in message.parts]
+    changes = [
+        part.means for part in parts if isinstance(part, Opaque) and isinstance(part.means, ToolChange)
+    ]
+    tools = [*ask.tools, *(change.tool for change in changes if change.tool is not None)]
+    hosted = [tool.name or tool.kind for tool in tools if tool.kind == "hosted"]
     return hosted + sorted(name for name in ACTING & ask.extras.keys() if ask.extras[name] is not False)
 
 

@@ -81,7 +81,7 @@ class Place(Protocol):
         """What became of its rows, once it has ended."""
 
     async def forget(self, ticket: Ticket, file: str) -> None:
-        """Deletes at the provider what was left there."""
+        """Deletes at the provider what was left there; a Ticket without an id: no batch was made."""
 
 
 class _Response(Struct):
@@ -324,7 +324,8 @@ class AnthropicPlace:
 
     async def forget(self, ticket: Ticket, file: str) -> None:
         """See Place."""
-        await self._post.ask("DELETE", f"{self._PATH}/{_safe(ticket.id)}")
+        if ticket.id:
+            await self._post.ask("DELETE", f"{self._PATH}/{_safe(ticket.id)}")
 
 
 _STATUSES: Mapping[str, int] = {

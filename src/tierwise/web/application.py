@@ -45,7 +45,7 @@ _REPORT_CSP = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src d
 def application(control: Control, doors: Doors | None = None) -> ASGIApp:
     """The ASGI application over one running gateway."""
     site = Site(control, doors or Doors())
-    return Front(Dashboard(site).app, site)
+    return Front(Dashboard(site).app, site, told)
 
 
 class Dashboard:
@@ -235,15 +235,11 @@ class Dashboard:
             return RedirectResponse(home, 303)  # asked for anew by its address, after the form was sent
         if error.status_code == 405:
             allow = ", ".join(sorted(self.answered(request.url.path)))
-            fault: TierwiseError = MethodNotAllowed(
-                f"{request.method} is not answered at {request.url.path[:200]}.", f"Use {allow}."
-            )
-        else:
-            fault = NotFound(f"There is no page {request.url.path[:200]}.", "Start at the overview: /")
-        reply = self.said(request, fault)
-        if error.status_code == 405:
-            reply.headers["allow"] = ", ".join(sorted(self.answered(request.url.path)))
-        return reply
+            reply = self.said(request, MethodNotAllowed(request.method, request.url.path, allow))
+            reply.headers["allow"] = allow
+            return reply
+        fault = NotFound(f"There is no page {request.url.path[:200]}.", "Start at the overview: /")
+        return self.said(request, fault)
 
     def answered(self, path: str) -> set[str]:
         """The methods of a path: its page and its acts are routes of their own."""

@@ -81,12 +81,13 @@ class Doors:
 
     def use_ticket(self, given: str, peer: str, foreign: bool = False) -> None:
         """Passes once, when `given` is the printed link's token. Raises Unauthenticated or LimitRefused. What
-        `foreign` pages make a browser ask counts as nobody's failure: they could lock its user out."""
-        self._refuse_when_many(peer)
+        `foreign` pages make a browser ask counts as nobody's failure: they could lock its user out. The right
+        one passes whatever failed before: nobody guesses it, and behind a proxy all share one address."""
         with self._lock:
             if self._ticket and same(given, self._ticket):
                 self._ticket = ""
                 return
+        self._refuse_when_many(peer)
         if not foreign:
             self._failed(peer)
         raise Unauthenticated(

@@ -40,7 +40,7 @@ def exposition(gate: Gate) -> str:
     for kind, count in sorted(metrics.refused.items()):
         lines.append(f"tierwise_refused_total{_labels(kind=kind)} {count}")
     _family(lines, "tierwise_retries_total", "counter", "Second and later attempts of an exchange.")
-    lines.append(f"tierwise_retries_total {metrics.retries}")
+    lines.append(f"tierwise_retries_total {calls.retries}")
     _aside(lines, metrics)
     _breakpoints(lines, metrics)
     _cache(lines, metrics)

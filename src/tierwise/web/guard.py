@@ -8,14 +8,16 @@ local      this machine's command line, with the token of the ledger's lock file
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 from urllib.parse import urlsplit
 
 from msgspec import Struct
 from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from tierwise.errors import Forbidden, Unauthenticated
+from tierwise.errors import Forbidden, Misdirected, TierwiseError, Unauthenticated
 from tierwise.ledger.local import TOKEN_HEADER
 
 from .doors import Session, check_form, same
@@ -112,9 +114,10 @@ def _signed_in(site: Site, request: Request) -> Visitor:
 class Front:
     """ASGI: refuses foreign host names, and puts the protecting headers on every reply."""
 
-    def __init__(self, app: ASGIApp, site: Site) -> None:
+    def __init__(self, app: ASGIApp, site: Site, told: Callable[[TierwiseError], Response]) -> None:
         self._app = app
         self._site = site
+        self._told = told
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -132,10 +135,11 @@ class Front:
 
         hosts = [value.decode("latin1") for name, value in scope["headers"] if name == b"host"]
         if len(hosts) != 1 or not self._site.doors.knows_host(hosts[0]):
-            body = b"This server does not answer to that host name. Use the address it listens on.\n"
-            length = str(len(body)).encode()
-            headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", length)]
-            await guarded({"type": "http.response.start", "status": 421, "headers": headers})
-            await guarded({"type": "http.response.body", "body": body})
+            error = Misdirected(
+                "This server does not answer to that host name.", "Use the address it listens on."
+            )
+            plain = PlainTextResponse(f"{error.sentence()}\n", error.status)
+            reply = self._told(error) if scope["path"].startswith("/api/") else plain
+            await reply(scope, receive, guarded)
             return
         await self._app(scope, receive, guarded)

@@ -15,8 +15,11 @@ from msgspec import Struct
 
 from tierwise.ledger import read_ledger
 from tierwise.ledger.rollup_sql import Ask, Flavour
+from tierwise.nouns import OUTPUT_LIMIT
 
 STATEMENT_S = 4.0
+COUNTING_S = 1.0
+"""For what a page can do without."""
 SCANNED = 400_000
 """Events looked through by one search, newest first; the page says how far it got."""
 _ID = re.compile(r"ex_([0-9a-f]{6,12})[0-9a-f]{0,20}(?:-[0-9]+)?$")
@@ -109,6 +112,22 @@ class History:
             )
             floor = max(0, last_seq(ask, self.flavour) - 10 * limit)
             return ask(self.flavour.text(query), {"floor": floor, "since": since_us, "limit": limit})
+
+    def cut_short(self, since_us: int) -> tuple[int, int]:
+        """Callers' own calls whose answers took every token they were allowed: how many, and what they cost,
+        pico-dollars, as far as priced. Reads every CLOSE from then on: StoreError after COUNTING_S.
+        """
+        with self.asking(COUNTING_S) as ask:
+            query = (
+                "SELECT count(*), sum(c.cost_pico)"
+                f" FROM close_rows c JOIN open_rows o ON o.seq = c.open_seq{self._same_day('o', 'c')}"
+                " WHERE c.seq >= :floor AND c.at_us >= :since AND c.outcome = 'ok' AND c.error = :error"
+                " AND o.kind = 'call'"
+            )
+            floor = self._seq_at(ask, since_us - 60_000_000)
+            given = {"floor": floor, "since": since_us, "error": OUTPUT_LIMIT}
+            [(calls, pico)] = ask(self.flavour.text(query), given)
+            return int(calls), int(pico or 0)
 
     def events(self) -> int:
         """How many events the ledger has, about: the number of the newest."""

@@ -25,6 +25,7 @@ class Tally(Protocol):
     tokens: Counter[tuple[str, str]]
     cost_pico: Counter[str]
     unpriced: int
+    retries: int
 
     @property
     def total_s(self) -> Mapping[str, Spread]: ...
@@ -38,7 +39,6 @@ class Counters(Protocol):
     """The data plane's counters since its start."""
 
     refused: Counter[str]
-    retries: int
     shadow: Counter[tuple[str, str]]
     shadow_cost_pico: Counter[str]
     samples: Counter[tuple[str, str]]

@@ -120,8 +120,10 @@ def test_a_key_is_made_shown_once_used_and_revoked(world: World, width: int) -> 
     body = {"model": "task/qa", "messages": [{"role": "user", "content": HOSTILE}], "max_tokens": 20}
     got = live.post(world.gateway.port, "/v1/chat/completions", body, secret, {"x-tierwise-tags": HOSTILE})
     assert got.status == 200
-    world.go("/keys")
-    assert secret not in world.browser.page_source
+    world.browser.refresh()
+    world.until(lambda b: secret not in b.page_source and b.find_elements(By.ID, "name"))
+    quoted = name.replace("'", chr(92) + "'")
+    assert len(world.browser.find_elements(By.CSS_SELECTOR, f"button[aria-label='Revoke {quoted}']")) == 1
     assert HOSTILE[:30] in world.text()
     world.go("/requests")
     world.find("#id").send_keys(got.headers["x-tierwise-exchange"])
@@ -131,7 +133,6 @@ def test_a_key_is_made_shown_once_used_and_revoked(world: World, width: int) -> 
     world.wait("The terms add up")
     assert HOSTILE in world.text()
     world.go("/keys")
-    quoted = name.replace("'", chr(92) + "'")
     world.click(f"button[aria-label='Revoke {quoted}']")
     world.until(expected.alert_is_present()).accept()
     world.wait("is revoked")
@@ -211,7 +212,7 @@ def test_a_policy_is_applied_and_a_second_admin_meets_the_conflict(world: World)
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("width", [1280, 360])
 def test_every_page_fits_and_is_labelled(world: World, width: int, dark: bool) -> None:
     world.size(width, dark)
     for path in PAGES:

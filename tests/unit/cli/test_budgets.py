@@ -80,5 +80,6 @@ def test_the_list_fits_80_columns_and_cuts_no_amount(url: str, monkeypatch: pyte
     assert len(line) <= 80
     words = line.split()
     assert words[1:6] == ["$1,250.50", "month", "$0.0000", "$0.0000", "$1,250.5000"]
+    assert words[6] == json.loads(run("list", "--db", url, "--json"))[0]["resets"][:16] + "Z"
     monkeypatch.setenv("COLUMNS", "120")
     assert "project:a-project-with-a-name-of-some-length " in run("list", "--db", url)

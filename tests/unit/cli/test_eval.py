@@ -12,6 +12,7 @@ from click.testing import CliRunner, Result
 
 import live
 from tierwise.cli.eval import command
+from tierwise.cli.policy import apply
 from tierwise.errors import SuiteError, TierwiseError
 
 
@@ -297,6 +298,10 @@ def test_several_suites_are_held_together_by_holm() -> None:
     said = json.loads(result.stdout)
     assert said["decision"] == "not_enough"
     assert all("Holm" in one["comparisons"][0]["why_not"] for one in said["evaluations"])
+    for one in said["evaluations"]:
+        kept = CliRunner().invoke(apply, [one["run"], "--task", "coding", "--yes"])
+        assert "not enough evidence" in str(kept.exception)
+    assert not Path("policy.toml").exists()
 
 
 def test_sequential_stops_before_the_end() -> None:
@@ -358,3 +363,59 @@ def test_a_limit_that_lets_nothing_be_asked_is_an_error(monkeypatch: pytest.Monk
         run("suite.jsonl", "--tiers", "haiku,opus", "--cost-limit", "0.00000001")
     assert "the cost limit is reached" in caught.value.message
     assert "--resume" in caught.value.hint
+
+
+PRICES = """
+[[provider]]
+name = "p"
+dialect = "openai_chat"
+base_url = "http://127.0.0.1:9/v1"
+[[price]]
+model = "p/dear"
+input = 5
+output = 25
+[[price]]
+model = "p/middle"
+input = 3
+output = 15
+[[tier]]
+name = "local"
+model = "p/local"
+[[tier]]
+name = "middle"
+model = "p/middle"
+[[tier]]
+name = "dear"
+model = "p/dear"
+"""
+
+
+@pytest.mark.parametrize(
+    ("stated", "tiers", "reference"),
+    [
+        ("", "dear,middle", "dear"),
+        ("", "local,dear", None),
+        ('[default]\nladder = ["local", "middle", "dear"]\n', "dear,local", "dear"),
+        (
+            '[default]\nladder = ["local", "middle", "dear"]\nreference = "middle"\n',
+            "dear,middle,local",
+            "middle",
+        ),
+        ('[default]\nladder = ["local", "middle", "dear"]\nreference = "middle"\n', "dear,local", "dear"),
+        ('[default]\nreference = "local"\n', "local,dear", "local"),
+        ("", "local,old=p/old", "old"),
+        ("", "dear,old=p/old", None),
+    ],
+)
+def test_the_reference_is_the_configured_one_or_the_dearest_where_that_is_known(
+    stated: str, tiers: str, reference: str | None
+) -> None:
+    world(30, 1, 1)
+    Path("tierwise.toml").write_text(stated + PRICES)
+    plan = ("suite.jsonl", "--tiers", tiers, "--plan")
+    if reference is None:
+        with pytest.raises(SuiteError) as caught:
+            run(*plan)
+        assert "which tier is the dearest cannot be told" in caught.value.message
+        plan, reference = (*plan, "--reference", "dear"), "dear"
+    assert f"reference {reference};" in run(*plan).stdout

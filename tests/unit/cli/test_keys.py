@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
 from click.testing import CliRunner
 
-from tierwise.cli import keys
-from tierwise.errors import BadRequest, NotFound, TierwiseError
+from tierwise.cli import budgets, cache, keys
+from tierwise.errors import BadRequest, NotFound, StoreError, TierwiseError
 from tierwise.ledger import read_ledger
 
 
@@ -74,3 +75,21 @@ def test_help_shows_an_example(name: str) -> None:
 def test_a_cap_is_shown_to_its_last_decimal(url: str) -> None:
     run("create", "small", "--db", url, "--budget-usd", "0.0105")
     assert "$0.0105 total" in " ".join(run("list", "--db", url).split())
+
+
+def test_a_name_that_is_no_text_is_said(url: str) -> None:
+    """As a terminal in Latin-1 sends it: Python keeps such a byte as half a surrogate pair."""
+    with pytest.raises(BadRequest, match="not UTF-8"):
+        run("create", "B\udcf6se", "--db", url)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [(keys.command, "revoke", "a"), (budgets.command, "remove", "task:a"), (cache.command, "clear")],
+)
+def test_no_ledger_is_made_to_take_something_from(tmp_path: Path, command: tuple[Any, ...]) -> None:
+    """A wrong `--db` is said: `cache clear` told that all was forgotten, of one that it had just made."""
+    group, *words = command
+    with pytest.raises(StoreError, match="There is no ledger at"):
+        CliRunner().invoke(group, [*words, f"--db=sqlite:///{tmp_path}/none.db"], catch_exceptions=False)
+    assert not list(tmp_path.iterdir())

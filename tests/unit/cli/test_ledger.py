@@ -78,7 +78,7 @@ def test_report_fits_80_columns_and_prints_no_control_characters(
     assert "\x1b" not in said
     assert "[bold red]" in said
     assert "$0.370370" in said
-    assert "1 calls have no known price" in said
+    assert "unpriced: 1 call of no known price" in said
     assert "p99 n/a (n < 400)" in said
     assert "$2.629630 less than the reference tier ($3.000000; 3 of 5 calls)" in said
     assert "swept: 1" in said
@@ -213,6 +213,10 @@ def test_export_to_parquet_and_backup(url: str, tmp_path: Path, monkeypatch: pyt
     monkeypatch.chdir(tmp_path)
     assert "10 events are in copy.db" in run("backup", "copy.db", "--db", url)
     assert run("report", "--json", "--db", "sqlite:///copy.db") == run("report", "--json", "--db", url)
+    Path("next-batches.db").touch()
+    with pytest.raises(BadRequest, match=r"next-batches\.db exists"):
+        run("backup", "next.db", "--db", url)
+    assert not Path("next.db").exists()  # half a backup would refuse the next try
 
 
 def test_models_with_long_names_stay_apart_and_what_has_no_price_costs_no_zero(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from click.testing import CliRunner
 
 from tierwise.cli import cache
 from tierwise.cli import ledger as cli
+from tierwise.costing.edits import SeenEdit
 from tierwise.ledger import open_ledger
 from tierwise.nouns import Usage
 from unit.ledger.made import NOON, closed, opened
@@ -92,3 +93,23 @@ def test_cache_advice_for_a_session(url: str) -> None:
     assert "$0.6500" in said
     assert "taken to share one prefix" in said
     assert "no call with prompt tokens" in run(cache.command, "advise", "--db", url, "--until", "2026-11-01")
+
+
+def test_an_edit_between_prefixes_that_calls_share_is_told(url: str) -> None:
+    series = json.loads(run(cache.command, "advise", "--json", "--db", url))["series"][0]
+    assert series["advice"] != "fix"
+    times = ("2026-11-22T10:00:00Z",) * 2
+    orders = [
+        SeenEdit(series["key"], task, "m", "tools[0]", 0, "order", "{xx", "{xxx", 5, *times, "ex_x")
+        for task in (series["task"], "elsewhere")
+    ]
+
+    async def keep() -> None:
+        ledger = open_ledger(url, {})
+        ledger.keep_edits(orders)
+        await ledger.shutdown()
+
+    asyncio.run(keep())
+    said = run(cache.command, "advise", "--db", url)
+    assert said.count("its beginning changes now and then") == 1
+    assert "tools[0], character 0: the same members in another order, 5 times" in said

@@ -122,6 +122,7 @@ def test_mistakes_are_told(run):
         ({"model": "x", "messages": IMAGE}, "openai_chat"),
         ({"model": "x", "messages": HELLO, "system": "be brief"}, "anthropic_messages"),
         ({"model": "x", "messages": HELLO, "stop_sequences": ["x"]}, "anthropic_messages"),
+        ({"model": "x", "messages": HELLO, "output_config": {"effort": "low"}}, "anthropic_messages"),
         (
             {"model": "x", "messages": HELLO, "tools": [{"name": "t", "input_schema": {}}]},
             "anthropic_messages",

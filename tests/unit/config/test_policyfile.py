@@ -16,7 +16,7 @@ from tierwise.config import (
     write_policy,
 )
 from tierwise.errors import ConfigError
-from tierwise.nouns import Tier
+from tierwise.nouns import Decision, Tier
 
 TIERS = {name: Tier(name, f"agg/{name}") for name in ("haiku", "sonnet", "opus")}
 VERDICT = VerdictBlock(
@@ -89,6 +89,30 @@ def test_a_verdict_is_of_the_tiers_as_they_were_measured(tmp_path: Path, tier: T
     assert (rule.state, rule.expires, rule.verdict) == ("expired", None, "v1")
     assert words in rule.evidence
     assert "before: good enough" in rule.evidence
+
+
+@pytest.mark.parametrize(
+    ("decision", "tiers", "state"),
+    [
+        ("switch", ["haiku", "sonnet", "opus"], "measured"),
+        ("switch", ["sonnet", "opus"], "prior"),
+        ("switch", ["opus"], "prior"),
+        ("keep", ["opus"], "measured"),
+        ("keep", ["haiku", "opus"], "prior"),
+        ("not_enough", ["haiku", "opus"], "prior"),
+    ],
+)
+def test_a_tier_put_first_by_hand_is_not_what_the_verdict_speaks_for(
+    tmp_path: Path, decision: Decision, tiers: list[str], state: str
+) -> None:
+    path = tmp_path / "policy.toml"
+    verdict = structs.replace(VERDICT, decision=decision)
+    write_policy(path, [RuleBlock("classification", tiers, verdict)])
+    rule = read_policy(path, TIERS, "2026-11-22")["classification"]
+    assert rule.state == state
+    assert rule.evidence.startswith("unmeasured (set by hand)") is (state == "prior")
+    write_policy(path, [RuleBlock("classification", tiers, verdict, "contradicted", "shadow said so")])
+    assert read_policy(path, TIERS, "2026-11-22")["classification"].state == "contradicted"
 
 
 def test_the_file_outranks_the_prior_for_its_tasks_only(tmp_path: Path) -> None:

@@ -140,21 +140,37 @@ def test_a_storm_of_retries() -> None:
     def errors(number: int) -> list[Settled]:
         return [call(str(n), 2, outcome="error", at_us=NOON + n * SECOND) for n in range(number)]
 
-    assert waste(lambda _: errors(4), nowhere) == []
-    [one] = waste(lambda _: errors(5), nowhere)
-    assert (one.kind, one.calls, one.pico) == ("retry_storm", 5, 10)
+    def storms(calls: list[Settled]) -> list[tuple[str, int, int]]:
+        return [(one.kind, one.calls, one.pico) for one in waste(lambda _: calls, nowhere)]
+
+    assert storms(errors(4)) == [("failed", 4, 8)]
+    assert storms(errors(5)) == [("retry_storm", 5, 10)]
     # Whenever the minute begins, and in whatever order they ended; one a minute later is none of them.
     apart = [
         call(str(n), 2, outcome="error", at_us=NOON + s * SECOND) for n, s in enumerate((62, 57, 59, 3, 61))
     ]
-    [one] = waste(lambda _: apart, nowhere)
-    assert one.calls == 5
-    [one] = waste(lambda _: [*apart, call("late", 2, outcome="error", at_us=NOON + 130 * SECOND)], nowhere)
-    assert one.calls == 5
-    assert (
-        waste(lambda _: [*apart[:4], call("late", 2, outcome="error", at_us=NOON + 70 * SECOND)], nowhere)
-        == []
-    )
+    assert storms(apart) == [("retry_storm", 5, 10)]
+    late = call("late", 2, outcome="error", at_us=NOON + 130 * SECOND)
+    assert storms([late, *apart]) == [("retry_storm", 5, 10), ("failed", 1, 2)]
+    assert storms([*apart[:4], call("late", 2, outcome="error", at_us=NOON + 70 * SECOND)]) == [
+        ("failed", 5, 10)
+    ]
+
+
+def test_failed_attempts_that_may_have_been_billed() -> None:
+    """Each is in one line only, and a storm has none of the singles; what a provider refused is free."""
+    storm = [call(f"s{n}", 0, outcome="error", at_us=NOON + (300 + n) * SECOND) for n in range(5)]
+    singles = [
+        call("before", 30, outcome="error"), call("refused", 0, outcome="error"),
+        call("dear", None, outcome="error"), call("after", 40, outcome="error", at_us=NOON + 900 * SECOND),
+        call("other", 50, outcome="error", key="other"), call("batch", 60, outcome="error", kind="batch"),
+    ]  # fmt: skip
+    found = {one.kind: one for one in waste(lambda _: [*singles, *storm], nowhere)}
+    assert set(found) == {"failed", "retry_storm"}
+    one = found["failed"]
+    assert (one.certain, one.calls, one.pico, one.unpriced) == (False, 4, 120, 1)
+    assert sorted(one.examples) == ["ex_after", "ex_before", "ex_dear", "ex_other"]
+    assert (found["retry_storm"].calls, found["retry_storm"].pico) == (5, 0)
 
 
 def test_a_dear_model_where_a_cheaper_one_serves_the_task() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from tierwise.dialects import registry
 from tierwise.dialects.losses import Losses
-from tierwise.errors import UpstreamStatus
+from tierwise.errors import Overloaded, UpstreamStatus
 from tierwise.nouns import (
     Answer,
     Ask,
@@ -93,6 +93,12 @@ def test_a_short_retry_after_is_told(wait: float | None, told: bytes | None) -> 
     error.retry_after_s = wait
     _, headers, _ = CHAT.write_error(error, "r")
     assert dict(headers).get(b"retry-after") == told
+
+
+@pytest.mark.parametrize("name", registry.NAMES)
+def test_an_overload_tells_its_wait_to_the_millisecond(name: str) -> None:
+    told = dict(registry.get(name).write_error(Overloaded("full", "", 1.234), "r")[1])
+    assert (told[b"retry-after"], told[b"retry-after-ms"]) == (b"2", b"1234")
 
 
 @pytest.mark.parametrize(

@@ -24,16 +24,22 @@ def told(caller: str, error: TierwiseError) -> tuple[str | None, str]:
         UpstreamStatus(400, "Too much.", "context_length_exceeded"),
         UpstreamStatus(400, "This model's maximum context length is 4096 tokens. You requested 5000.", "400"),
         UpstreamStatus(400, "Your input exceeds the context window of this model."),
+        UpstreamStatus(400, "Input tokens exceed the configured limit of 9 tokens. Yours resulted in 10."),
         UpstreamStatus(400, "The input token count (9) exceeds the maximum number of tokens allowed (8)."),
         Unfit("No tier fits. haiku: context 200000, the prompt needs about 300000 tokens."),
     ],
 )
 def test_every_vendors_words_are_told_in_the_callers(error: TierwiseError) -> None:
-    for dialect in ("openai_chat", "openai_responses"):
-        assert told(dialect, error)[0] == "context_length_exceeded"
-    message = told("anthropic_messages", error)[1]
-    assert message.startswith("prompt is too long")
-    assert error.message in message
+    for dialect, words in (
+        ("openai_chat", "Input tokens exceed the configured limit"),
+        ("openai_responses", "Input tokens exceed the configured limit"),
+        ("anthropic_messages", "prompt is too long"),
+        ("gemini", "exceeds the maximum number of tokens allowed"),
+    ):
+        code, message = told(dialect, error)
+        assert "openai" not in dialect or code == "context_length_exceeded"
+        assert message.count(words) == 1
+        assert error.message in message
 
 
 @pytest.mark.parametrize(

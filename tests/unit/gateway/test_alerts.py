@@ -52,6 +52,11 @@ def test_a_refusal_says_nothing_of_a_budget_that_nothing_was_taken_of() -> None:
     assert [each.percent for each in reached(balance(0, 0), THRESHOLDS, refused=True)] == [100]
 
 
+def test_what_shadow_calls_may_cost_is_there_to_be_used_up() -> None:
+    day = Balance(Budget("shadow:p", 1000, "day"), 0, 10, 0, 1000)
+    assert list(reached(day, THRESHOLDS, refused=True)) == []
+
+
 def test_a_budgets_own_soft_amount() -> None:
     assert percents(299, soft_pico=300) == []
     assert percents(300, soft_pico=300) == [None]

@@ -95,7 +95,7 @@ def test_an_open_circuit_is_seen_although_the_route_was_remembered(table):
 
 def test_names_that_callers_make_up_do_not_fill_the_memory(table):
     routes, health = Routes(table), Health()
-    for number in range(3000):
+    for number in range(1500):
         routes.choose(Question(Outline(f"task/{number}"), prompt_tokens=10), health)
     routes.choose(Question(Outline("task/" + "x" * 1000), prompt_tokens=10), health)
     assert len(routes._kept) <= 1024

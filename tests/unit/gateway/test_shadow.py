@@ -220,6 +220,17 @@ async def test_agreement_is_kept_beside_the_policy_and_taken_up_again(world: Wor
     await again.shadow.close()
 
 
+async def test_a_tier_with_other_settings_starts_the_test_anew(tmp_path: Path) -> None:
+    tiers = (("haiku", "claude-haiku-4"), ("opus", "claude-opus-4.7"))
+    rows = "".join(f'[[tier]]\nname = "{name}"\nmodel = "agg/anthropic/{id_}"\n' for name, id_ in tiers)
+    for effort, pairs in (("low", 1), ("low", 2), ("high", 1), ("low", 3)):
+        settings = f'settings = {{ reasoning_effort = "{effort}" }}\n'
+        world = await World(tmp_path, CONFIG + rows + settings).start()
+        await world.serve()
+        assert [record.n for record in world.shadow.records()] == [pairs]
+        await world.shadow.close()
+
+
 async def test_only_what_the_rule_serves_is_sampled(world: World) -> None:
     assert await world.serve()
     assert not await world.serve(walk=world.walk("tier/haiku"))

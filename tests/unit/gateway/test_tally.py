@@ -18,7 +18,7 @@ def test_every_sum_of_two_attempts() -> None:
         ("haiku", "input"): 3, ("haiku", "cache_read"): 60, ("haiku", "cache_write_5m"): 900,
         ("haiku", "cache_write_1h"): 12_000, ("haiku", "output"): 150_000,
     }  # fmt: skip
-    assert (tally.cost_pico, tally.unpriced) == ({"haiku": 14}, 1)
+    assert (tally.cost_pico, tally.unpriced, tally.retries) == ({"haiku": 14}, 1, 1)
     total, ttft = tally.total_s["haiku"], tally.ttft_s["haiku"]
     assert [(bound, n) for bound, n in zip(total.bounds, total.counts, strict=False) if n] == [
         (2.5, 2),

@@ -267,15 +267,16 @@ async def test_a_reset_is_noticed_in_a_body_that_ends_with_the_connection():
         await whole(response)
 
 
-async def test_reading_pauses_above_128_kb():
+async def test_reading_pauses_above_64_kb():
     wire = Wire()
     response = wire.call()
-    wire.feed(b"HTTP/1.1 200 OK\r\nContent-Length: 300000\r\n\r\n", bytes(131072))
+    wire.feed(b"HTTP/1.1 200 OK\r\nContent-Length: 300000\r\n\r\n", bytes(65536))
     assert wire.transport.reading
     wire.feed(b"x")
     assert not wire.transport.reading
-    assert len(await response.chunk()) == 131073
+    assert len(await response.chunk()) == 65536
     assert wire.transport.reading
+    assert len(await response.chunk()) == 1
 
 
 async def test_closing_an_unfinished_reply_ends_the_connection_at_once():

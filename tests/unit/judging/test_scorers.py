@@ -88,6 +88,30 @@ def test_one_of(target, answer, expected):
     assert value("one_of", target, answer, labels=LABELS) == expected
 
 
+def test_one_of_several_targets():
+    assert value("one_of", ["Billing", "Technical"], "It is technical.", labels=LABELS) == 1
+    assert value("one_of", ["Billing", "Technical"], "Billing, Technical", labels=LABELS) == 0
+    assert value("one_of", ["Billing", "Technical"], "General", labels=LABELS) == 0
+    assert value("one_of", ["Billing", "Sales"], "Billing", labels=LABELS) is None
+    assert value("one_of", [], "Billing", labels=LABELS) is None
+
+
+@pytest.mark.parametrize("name", ["normalised", "contains", "token_f1", "agreement"])
+def test_marks_that_models_write_are_those_of_a_keyboard(name):
+    assert value(name, "Can't top-up", "Can\u2019t top\u2011up") == 1
+    assert value(name, 'the "new" card', "the \u201cnew\u201d card") == 1
+    assert value(name, "card arrival", "\ufeffcard\u202farrival\u200b") == 1
+
+
+def test_numbers_with_thin_spaces_and_marks_that_models_write():
+    assert value("numeric", 1250, "It is 1\u202f250.") == 1
+    assert value("numeric", 1250000, "1\u2009250\u2009000") == 1
+    assert value("numeric", 250, "rows 1 250") == 1
+    assert value("numeric", -5, "It is \u20115.") == 1
+    assert value("numeric", 5, "It is \u20115.") == 0
+    assert value("numeric", 4, "GPT\u20114") == 1
+
+
 def test_labels_of_scripts_without_spaces_are_found():
     assert value("one_of", "請求", "これは請求です", labels=["請求", "技術"]) == 1
     assert value("one_of", "請求", "請求か技術です", labels=["請求", "技術"]) == 0

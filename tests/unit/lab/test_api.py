@@ -10,6 +10,7 @@ import pytest
 from tierwise.errors import SuiteError
 from tierwise.lab import benchmark, evaluate
 from tierwise.lab.benchmarking import suite_of
+from tierwise.lab.store import RunFolder
 
 
 @pytest.fixture(autouse=True)
@@ -59,3 +60,19 @@ async def test_evaluate_gives_the_verdict_and_refuses_unknown_options() -> None:
         await evaluate(suite_of(CASES), MODELS, margin=0.0)
     with pytest.raises(SuiteError, match="repeats cannot be 0"):
         await evaluate(suite_of(CASES), MODELS, repeats=0)
+
+
+@pytest.mark.parametrize("clusters", [None, 12])
+async def test_a_sample_does_not_hang_on_the_order_of_the_suites_rows(clusters: int | None) -> None:
+    rows = [
+        {"input": f"q{i}", "target": "yes", "cluster": f"c{i % clusters}" if clusters else ""}
+        for i in range(100)
+    ]
+    samples = []
+    for given in (rows, rows[::-1]):
+        Path("suite.jsonl").write_text("".join(json.dumps(row) + "\n" for row in given))
+        found = await evaluate("suite.jsonl", MODELS, n=10, seed=3, scorer="normalised")
+        folder = RunFolder(Path(".tierwise/runs", found.run))
+        samples.append(sorted((record.trial.tier, record.trial.case) for record in folder.records()))
+    assert samples[0] == samples[1]
+    assert len(samples[0]) >= 20

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,9 +27,9 @@ from tierwise.lab.judges import (
 )
 from tierwise.lab.replies import Reply
 from tierwise.lab.results import JudgeResult
-from tierwise.lab.scoring import parse_spec
+from tierwise.lab.scoring import NoJudge, parse_spec
 from tierwise.nouns import Bar, Case, Usage
-from unit.lab.made import Fake
+from unit.lab.made import Fake, accurate, runner, suite
 
 CASE = Case("1", "What is two and two?", "4")
 Say = Callable[[str], Any]
@@ -210,6 +211,14 @@ def test_what_the_judge_costs_at_most_is_its_longest_answers() -> None:
     assert bill.most_pico == (1000 + 10 * 100 * 5) * 10**6
 
 
+async def test_a_judge_that_has_said_nothing_yet_is_reckoned_at_the_longest_it_may_say() -> None:
+    sitting = desk(lambda prompt: Reply("fine", "ok", Usage(10, output=90), 1, 1))
+    sitting.tier.longest = 2048
+    assert sitting.bound(35) == (10 + 2048 * 5) * 10**6
+    await sitting.ask(CASE)
+    assert sitting.bound(35) == (10 + 90 * 5) * 10**6
+
+
 def test_a_missing_calibration_is_said_and_one_that_is_there_widens() -> None:
     pairs = [Pair(float(i % 20 > 1), float(i % 20 > 0)) for i in range(400)]
     terms = Terms(bar=Bar())
@@ -223,3 +232,27 @@ def test_a_missing_calibration_is_said_and_one_that_is_there_widens() -> None:
     assert "corrected for the judge" in found.method
     assert found.difference == pytest.approx(plain.difference / 0.8)
     assert found.interval[1] - found.interval[0] > (plain.interval[1] - plain.interval[0]) / 0.8
+
+
+async def test_calls_to_a_judge_that_a_crash_cut_off_count_against_the_cost_limit(tmp_path: Path) -> None:
+    folder = runner(tmp_path, suite(3), [Fake("a", accurate(1, 1))]).folder
+    questions = [Case(str(n), f"question {n}", "") for n in range(5)]
+    failing = Desk(Sitting(lambda _: UpstreamBroke("no")), Asking(retries=0, by="me"), folder)
+    with pytest.raises(UpstreamBroke):
+        await failing.ask(questions[0])  # which is known to have failed
+    for by in ("me", "me", "another"):
+        crashing = Desk(Sitting(lambda _: RuntimeError("killed")), Asking(by=by), folder)
+        with pytest.raises(RuntimeError):
+            await crashing.ask(questions[1])
+    # Ten bytes are three tokens, a judgement is reckoned at sixty.
+    most = 3 * 10**6 + 60 * 5 * 10**6
+    again = Desk(Sitting(lambda _: "fine"), Asking(by="me", limit_pico=3 * most), folder)
+    assert (again.in_doubt, again.doubtful_pico) == (2, 2 * most)
+    await again.ask(questions[1])
+    assert again.spent_pico == 1
+    with pytest.raises(NoJudge, match="cost limit"):
+        await again.ask(questions[2])
+    # What was asked again and answered has not answered those before.
+    later = Desk(Sitting(lambda _: "fine"), Asking(by="me"), folder)
+    assert (later.in_doubt, later.spent_pico) == (2, 1)
+    folder.close()

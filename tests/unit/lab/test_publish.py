@@ -192,6 +192,7 @@ def rows(task: str, n: int, asked: str = "auto", **over: Any) -> Iterator[dict[s
         yield {
             "event": "close",
             "task": task,
+            "tier": "sonnet",
             "asked": asked,
             "kind": "call",
             "usage": usage,
@@ -270,6 +271,17 @@ def test_calls_the_new_tier_served_already_do_not_move(tmp_path: Path) -> None:
     block = block_of(tmp_path, evaluation(reference="sonnet"), "coding")
     found = replay([*rows("coding", 3), *rows("coding", 4, tier="haiku")], [block], settings(tmp_path), TODAY)
     assert (found.calls, found.moved) == (7, 3)
+
+
+def test_a_verdict_says_nothing_of_calls_that_a_third_tier_served(tmp_path: Path) -> None:
+    block = block_of(tmp_path, evaluation(reference="sonnet"), "coding")
+    ledger = [*rows("coding", 3), *rows("coding", 2, tier="opus", cost_pico=7_500_000_000)]
+    found = replay(ledger, [block], settings(tmp_path), TODAY)
+    [move] = found.tasks
+    assert (move.calls, move.others, found.faults) == (5, 2, ())
+    assert found.delta_pico == 5 * 1_500_000_000 - 3 * 4_500_000_000 - 2 * 7_500_000_000
+    assert move.quality is not None
+    assert found.quality is None
 
 
 def test_a_policy_file_that_drops_a_rule_sends_its_task_back_to_where_it_begins(tmp_path: Path) -> None:

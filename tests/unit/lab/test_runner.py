@@ -141,6 +141,20 @@ async def test_the_cost_limit_is_not_passed_and_the_run_can_go_on(tmp_path: Path
     more.folder.close()
 
 
+async def test_what_recorded_answers_once_cost_is_not_spent_again(tmp_path: Path) -> None:
+    recorded, asked = Fake("a", accurate(1, 1), cost=10**12), Fake("b", accurate(1, 1), cost=1_000)
+    recorded.free, asked.longest = True, 10
+    work = Work(jobs=8, backoff_s=0.0, limit_pico=10**9)
+    made = runner(tmp_path, suite(40), [recorded, asked], work)
+    await made.run()
+    made.folder.close()
+    assert (made.halted, made.spent_pico) == ("", 40 * 1_000)
+    assert made.tallies["a"].spent_pico == 40 * 10**12
+    again = runner(tmp_path, suite(40), [recorded, asked], work)
+    assert again.spent_pico == 40 * 1_000
+    again.folder.close()
+
+
 async def test_what_calls_under_way_set_aside_does_not_end_a_run(tmp_path: Path) -> None:
     """Before the first answer a call is reckoned at a long one: the others wait for it, none is given up."""
     tiers = [Fake("a", accurate(1, 1)), Fake("b", accurate(1, 1))]

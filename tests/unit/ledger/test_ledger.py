@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
+from pathlib import Path
 
 import pytest
 
 from tierwise.errors import BadRequest, BudgetRefused, StoreError
-from tierwise.ledger import Ledger, Reader, open_ledger, opening, sqlite_store
+from tierwise.ledger import Ledger, Reader, open_ledger, opening, read_ledger, sqlite_store
+from tierwise.ledger.backup import back_up
 from tierwise.nouns import Budget
 from unit.ledger.made import NOON, closed, opened
 
@@ -183,3 +186,20 @@ async def test_rows_queued_while_shutting_down_are_answered(
     with pytest.raises(StoreError, match="shut down"):
         await ledger.open(opened("b"))
     assert [row["event"] for row in reader.rows()] == ["open", "close"]
+
+
+def test_who_may_not_write_beside_a_ledger_is_told_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite's words for it are `unable to open database file`, or `attempt to write a readonly database`."""
+    path = tmp_path / "ledger.db"
+    path.write_bytes(b"no ledger")
+    url = f"sqlite:///{path}"
+    with pytest.raises(StoreError, match="cannot be read: ") as broken:
+        read_ledger(url)
+    assert broken.value.hint == "Check the file and its disk."
+    monkeypatch.setattr(os, "access", lambda place, mode: (place, mode) != (tmp_path, os.W_OK))
+    for read in (lambda: read_ledger(url), lambda: back_up(url, tmp_path / "copy.db")):
+        with pytest.raises(StoreError, match="cannot be read: ") as refused:
+            read()
+        assert "run as the server's user, or read a copy" in refused.value.hint

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from tierwise.errors import BadRequest
-from tierwise.ledger import Ledger, Reader
+from tierwise.ledger import Ledger, Reader, sqlite_reader
 from tierwise.ledger.report import Line, Quantiles, quantiles
 from tierwise.nouns import Usage
 from unit.ledger.made import NOON, closed, opened
@@ -112,15 +112,18 @@ async def test_since_and_until_cut_reports_and_rows(ledger: Ledger, reader: Read
     assert len(list(reader.rows(NOON + DAY_US, NOON + 2 * DAY_US))) == 2
 
 
-async def test_rows_come_whole_over_many_pages(ledger: Ledger, reader: Reader) -> None:
-    for n in range(2100):
+async def test_rows_come_whole_over_many_pages(
+    ledger: Ledger, reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite_reader, "PAGE", 100)
+    for n in range(210):
         ledger.open(opened(f"a{n}"))
-    for n in range(2100):
+    for n in range(210):
         ledger.close(closed(f"a{n}"))
     await ledger.open(opened("last"))
     rows = list(reader.rows())
-    assert [row["event"] for row in rows] == ["open"] * 2100 + ["close"] * 2100 + ["open"]
-    assert [row["attempt"] for row in rows[:2100]] == [f"a{n}" for n in range(2100)]
+    assert [row["event"] for row in rows] == ["open"] * 210 + ["close"] * 210 + ["open"]
+    assert [row["attempt"] for row in rows[:210]] == [f"a{n}" for n in range(210)]
 
 
 async def test_latency_is_of_calls_that_ended_well(ledger: Ledger, reader: Reader) -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from tierwise.errors import UpstreamBroke, UpstreamRefused, UpstreamStatus, UpstreamTimeout
-from tierwise.nouns import Ask, Candidate, Media, Message, Route, Tool, ToolResult
+from tierwise.nouns import Ask, Candidate, Media, Message, Opaque, Route, Tool, ToolChange, ToolResult
 from tierwise.routing import (
     Again,
     Failure,
@@ -169,6 +169,9 @@ def test_what_may_be_sent_twice():
     assert repeatable(Ask(responses, "m", (), store=False), responses)
     assert not repeatable(Ask(messages, "m", (), tools=(Tool("web_search", "hosted"),)), messages)
     assert repeatable(Ask(messages, "m", (), tools=(Tool("mine"),)), messages)
+    for kind, again in (("hosted", False), ("function", True)):
+        brought = Opaque(messages, "tool_addition", {}, means=ToolChange("f", True, Tool("f", kind)))
+        assert repeatable(Ask(messages, "m", (Message("system", (brought,)),)), messages) is again
     for fields in ({"conversation": "conv_1"}, {"plugins": [{"id": "web"}]}, {"web_search_options": {}}):
         assert not repeatable(Ask(chat, "m", (), extras=fields), chat)
     assert repeatable(Ask(responses, "m", (), store=False, extras={"background": False}), responses)

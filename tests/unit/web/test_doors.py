@@ -54,6 +54,18 @@ def test_a_ticket_works_once() -> None:
     doors.use_ticket(doors.new_ticket(), "other")
 
 
+def test_a_ticket_lets_in_who_is_shut_out_by_others_of_the_same_address() -> None:
+    doors = Doors(ticket="printed")
+    for _ in range(5):
+        with pytest.raises(Unauthenticated):
+            doors.check_secret("wrong", "right", "proxy")
+    with pytest.raises(LimitRefused):
+        doors.use_ticket("guess", "proxy")
+    doors.use_ticket("printed", "proxy")
+    with pytest.raises(LimitRefused):
+        doors.use_ticket("printed", "proxy")
+
+
 def test_no_ticket_is_not_the_empty_ticket() -> None:
     with pytest.raises(Unauthenticated):
         Doors(ticket="").use_ticket("", "peer")

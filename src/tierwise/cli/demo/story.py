@@ -21,6 +21,8 @@ from tierwise.ledger import read_ledger
 from tierwise.money import usd_text
 from tierwise.nouns import Usage
 
+from ..finite import FiniteRange
+from ..ledger_table import wide_console
 from .traffic import Reply, jobs, run, tickets
 from .world import World, world
 
@@ -33,7 +35,11 @@ _MODELS = {
 
 @click.command(epilog="Example: tierwise demo")
 @click.option(
-    "--speed", default=50.0, show_default=True, help="How many times faster than published; 0: instant."
+    "--speed",
+    type=FiniteRange(min=0),
+    default=50.0,
+    show_default=True,
+    help="How many times faster than published; 0: instant.",
 )
 def command(speed: float) -> None:
     """Run the main job here: simulator, gateway, 230 requests by the official SDKs, the bill. Everything is
@@ -51,21 +57,21 @@ def command(speed: float) -> None:
             console.print(
                 f"{len(work)} requests, {len(chosen)} of them {name}. Every answer is [bold]simulated[/bold]."
             )
-            replies = _send(console, work)
+            replies = _send(work)
             _tell(console, replies, running, Path(folder))
 
 
-def _send(console: Console, work: list[Any]) -> list[Reply]:
+def _send(work: list[Any]) -> list[Reply]:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console) as progress:
+    with Progress(*columns, console=Console(stderr=True)) as progress:
         bar = progress.add_task("sending", total=len(work))
         return list(run(work, lambda: progress.advance(bar)))
 
 
 def _tell(console: Console, replies: list[Reply], running: World, folder: Path) -> None:
-    console.print(_routes(replies))
+    wide_console().print(_routes(replies))
     rows = [row for row in read_ledger(running.db).rows() if row["event"] == "close"]
-    console.print(_bill(rows))
+    wide_console().print(_bill(rows))
     _elsewhere(console, rows, folder)
     judged = [reply.right for reply in replies if reply.right is not None]
     console.print(

@@ -11,8 +11,8 @@ import msgspec
 
 from ...errors import Overloaded, ThreadUnsupported, TierwiseError, UpstreamStatus
 from ..sse import event_frame
-from ..too_long import ANTHROPIC_WORDS, too_long
-from ..waits import advised_wait
+from ..too_long import ANTHROPIC_WORDS, worded
+from ..waits import wait_headers
 
 _BY_STATUS = MappingProxyType(
     {
@@ -49,9 +49,7 @@ def write_error(error: TierwiseError, request_id: str) -> tuple[int, list[tuple[
     status, kind = _status_and_type(error)
     retry = b"true" if error.retry == "later" else b"false"
     headers = [(b"request-id", request_id.encode()), (b"x-should-retry", retry)]
-    wait = advised_wait(error)
-    if wait is not None:
-        headers.append((b"retry-after", str(wait).encode()))
+    headers += wait_headers(error)
     if isinstance(error, UpstreamStatus) and status == error.status and _own(error.body):
         return status, headers, error.body
     inner: dict[str, Any] = {"type": kind, "message": _message(error)}
@@ -108,10 +106,7 @@ def _status_and_type(error: TierwiseError) -> tuple[int, str]:
 
 
 def _message(error: TierwiseError) -> str:
-    said = error.sentence()
-    if too_long(error) and ANTHROPIC_WORDS not in said.lower():
-        return f"{ANTHROPIC_WORDS}: {said}"
-    return said
+    return worded(error, error.sentence(), ANTHROPIC_WORDS)
 
 
 def _own(body: bytes) -> bool:

@@ -27,15 +27,16 @@ from ...nouns import (
     Part,
     Reasoning,
     Sampling,
+    Summary,
     Text,
     Thinking,
     Tool,
     ToolCall,
+    ToolChange,
     ToolChoice,
     ToolResult,
 )
 from ..citations import rest, text_or_empty
-from . import inline_tools
 from .outline import bad_request, identity
 
 NAME: Literal["anthropic_messages"] = "anthropic_messages"
@@ -147,12 +148,11 @@ def read_request(body: bytes, headers: Mapping[str, str]) -> Ask:
     if odd:
         extras["metadata"] = odd
     who, session = identity(_text(user, "metadata.user_id"))
-    messages = tuple(_messages(top))
     return Ask(
         dialect=NAME,
         model=top.model,
-        messages=messages,
-        tools=_tools(top, messages),
+        messages=tuple(_messages(top)),
+        tools=tuple(_tool(tool, f"tools.{i}") for i, tool in enumerate(top.tools or ())),
         tool_choice=_tool_choice(top.tool_choice, extras),
         sampling=Sampling(
             temperature=top.temperature,
@@ -290,8 +290,35 @@ def _part(block: Block, where: str, answer: bool) -> Part:
             media = _media(block, told, mark)
             if media is not None:
                 return media
-    words = None if answer else _in_words(block)
-    return Opaque(NAME, kind, block, mark) if words is None else replace(words, cache=mark)
+    if answer:
+        return Opaque(NAME, kind, block, mark)
+    words = _in_words(block)
+    return Opaque(NAME, kind, block, mark, _meaning(block)) if words is None else replace(words, cache=mark)
+
+
+def _meaning(block: Block) -> ToolChange | Summary | None:
+    """What a change of the tools, or a summary of what was said, is for other vendors; None for any other
+    block, and for what only Anthropic can follow."""
+    if block["type"] != "compaction":
+        return _change(block)
+    text, told = text_or_empty(block.get("content")), block.get("tool_changes")
+    if not text and block.get("encrypted_content"):
+        return None
+    listed = [each for each in told if isinstance(each, dict)] if isinstance(told, list) else []
+    changes = tuple(change for each in listed if (change := _change(each)) is not None)
+    return Summary(text, None if told is None else changes)
+
+
+def _change(block: Block) -> ToolChange | None:
+    told, kind = block.get("tool"), block.get("type")
+    if kind not in ("tool_addition", "tool_removal") or not isinstance(told, dict):
+        return None
+    tool = None
+    if told.get("type") == "tool_definition" and isinstance(definition := told.get("definition"), dict):
+        tool = _tool(definition, "tool_addition.tool.definition")
+    name = tool.name if tool is not None else told.get("name")
+    named = tool is not None or told.get("type") == "tool_reference"
+    return ToolChange(name, kind == "tool_addition", tool) if named and isinstance(name, str) else None
 
 
 def _media(block: Block, told: _Image | _Document, mark: CacheMark | None) -> Media | None:
@@ -350,14 +377,6 @@ def _odd_control(block: Block) -> Block | None:
     if not isinstance(control, dict) or not control.keys() - {"type", "ttl"}:
         return None
     return control
-
-
-def _tools(top: _Top, messages: tuple[Message, ...]) -> tuple[Tool, ...]:
-    """The tools declared, and those that only messages define."""
-    declared = [_tool(tool, f"tools.{i}") for i, tool in enumerate(top.tools or ())]
-    names = {tool.name for tool in declared}
-    inline = (tool for name, tool in inline_tools.defined(messages).items() if name not in names)
-    return (*declared, *(_tool(tool, "tool_addition.tool.definition") for tool in inline))
 
 
 def _tool(tool: Block, where: str) -> Tool:

@@ -66,7 +66,7 @@ class Reader(PieceReader[Frame]):
         self._over = False
 
     def _piece(self, frame: Frame, events: list[Event]) -> None:
-        if self._over or frame.data == "[DONE]":
+        if self._over or frame.data in ("", "[DONE]"):
             return
         try:
             event = lax.decode(frame.data)

@@ -119,11 +119,14 @@ class Tap:
         self.text_bytes += max(0, closing - opening - 1)
 
     def _told(self, head: bytes, body: bytes) -> None:
+        """Takes in a frame from its first brace on: most have one line."""
         try:
             self._read(head, body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            lines = (b"data:" + body).splitlines()
+            data = b"\n".join(line[5:] for line in lines if line.startswith(b"data:"))
             try:
-                self._read(head, lax.mended(body))
+                self._read(head, lax.mended(data))
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                 self.malformed = True
 

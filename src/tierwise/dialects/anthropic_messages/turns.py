@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from ...nouns import (
     Abilities,
@@ -235,7 +236,7 @@ class Turns:
         """Content blocks of a message's parts; what `role` may not hold there is named."""
         blocks: list[Block] = []
         target: Block | None = None  # the block an odd field belongs to
-        for part in parts:
+        for part in parts if self._same else _spaced(parts):
             if isinstance(part, Opaque):
                 if part.kind.startswith("message."):
                     if part.dialect != NAME:
@@ -280,7 +281,7 @@ class Turns:
                 return self._opaque(part, None)
 
     def _text(self, part: Text, role: str) -> list[Block]:
-        # Anthropic refuses empty blocks; a foreign caller's block of white space too.
+        # Anthropic refuses empty blocks, and blocks of white space.
         if not part.text or not (self._same or part.text.strip()):
             return []
         block: Block = {"type": "text", "text": part.text}
@@ -319,7 +320,7 @@ class Turns:
     def _result(self, part: ToolResult) -> list[Block]:
         content: list[Block] = []
         target: Block | None = None
-        for inner in part.parts:
+        for inner in part.parts if self._same else _spaced(part.parts):
             if isinstance(inner, Opaque):
                 content += self._opaque(inner, target)
             else:
@@ -336,6 +337,28 @@ class Turns:
         if part.is_error:
             block["is_error"] = True
         return [self._marks.put(block, part)]
+
+
+def _spaced(parts: Iterable[Part]) -> list[Part]:
+    """`parts` with texts of white space at the text before or after them: Anthropic refuses those alone, and
+    words must not run together."""
+    spaced: list[Part] = []
+    for part in parts:
+        last = spaced[-1] if spaced else None
+        if (
+            isinstance(part, Text)
+            and isinstance(last, Text)
+            and not (part.text.strip() and last.text.strip())
+        ):
+            spaced[-1] = replace(
+                last,
+                text=last.text + part.text,
+                cache=part.cache or last.cache,
+                citations=last.citations or part.citations,
+            )
+        else:
+            spaced.append(part)
+    return spaced
 
 
 def _is_system(message: Message) -> bool:

@@ -7,13 +7,12 @@ from typing import Any
 
 import msgspec
 
-from ...nouns import Abilities, Ask, Model, Reasoning, Tool
+from ...nouns import Abilities, Ask, Model, Reasoning, Tool, ToolCall
 from .. import custom_tools
 from ..base import Written
 from ..ids import ANTHROPIC_LONGEST, impersonal, within
 from ..losses import Losses
 from ..tool_names import with_plain_names
-from . import inline_tools
 from .schema import fitted
 from .thinking import drop_unfounded, write_thinking
 from .turns import NAME, Marks, Turns
@@ -48,9 +47,11 @@ def write_request(ask: Ask, model: Model) -> Written:
     if system is not None:
         body["system"] = system
     body["messages"] = messages
+    choice = _tool_choice(ask, abilities, losses) if tools else None
+    if not tools and not same and (tools := _called(ask)):
+        choice = {"type": "none"}
     if tools:
         body["tools"] = tools
-    choice = _tool_choice(ask, abilities, losses) if tools else None
     if choice is not None:
         body["tool_choice"] = choice
     forced = choice is not None and choice["type"] in ("any", "tool")
@@ -88,11 +89,10 @@ def _unforced(ask: Ask, forced: bool, losses: Losses) -> Reasoning:
 def _tools(ask: Ask, abilities: Abilities, losses: Losses, marks: Marks) -> list[Body]:
     choice = ask.tool_choice
     allowed = set(choice.names) if choice.mode == "allowed" and choice.names else None
-    inline = inline_tools.defined(ask.messages) if ask.dialect == NAME else {}
     written: list[Body] = []
     for tool in ask.tools:
-        if tool.name in inline or (allowed is not None and tool.name not in allowed):
-            continue  # a message brings it; and leaving the others out is what "allowed" means
+        if allowed is not None and tool.name not in allowed:
+            continue  # leaving the others out is what "allowed" means
         if tool.kind != "hosted":
             written.append(marks.put(_tool(tool, abilities, ask.dialect == NAME, losses), tool))
         elif tool.dialect == NAME and tool.raw is not None:
@@ -100,6 +100,13 @@ def _tools(ask: Ask, abilities: Abilities, losses: Losses, marks: Marks) -> list
         else:
             losses.add("tool.hosted", tool.name)
     return written
+
+
+def _called(ask: Ask) -> list[Body]:
+    """The tools that the history calls, in name: Anthropic takes no calls in a request that declares none."""
+    parts = (part for message in ask.messages for part in message.parts)
+    names = dict.fromkeys(part.name for part in parts if isinstance(part, ToolCall))
+    return [{"name": name, "input_schema": {"type": "object"}} for name in names]
 
 
 def _tool(tool: Tool, abilities: Abilities, same: bool, losses: Losses) -> Body:

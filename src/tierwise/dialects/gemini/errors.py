@@ -12,7 +12,8 @@ import msgspec
 
 from ...errors import Overloaded, TierwiseError, UpstreamError, UpstreamStatus
 from ..sse import frame
-from ..waits import advised_wait
+from ..too_long import GOOGLE_WORDS, worded
+from ..waits import advised_wait, wait_headers
 from .fields import Wire
 
 _BY_STATUS = MappingProxyType(
@@ -62,7 +63,7 @@ def error_object(error: TierwiseError) -> tuple[int, Wire]:
     """Status, and Google's `error` object. No key and no upstream address in it."""
     status = 503 if error.status == 529 or isinstance(error, Overloaded) else error.status
     word = _BY_STATUS.get(status) or ("INTERNAL" if status >= 500 else "INVALID_ARGUMENT")
-    message = _SECRET.sub("[redacted]", error.sentence())
+    message = _SECRET.sub("[redacted]", worded(error, error.sentence(), GOOGLE_WORDS))
     reason = error.kind
     if isinstance(error, UpstreamStatus):
         reason = error.code or reason
@@ -84,9 +85,7 @@ def write_error(error: TierwiseError, request_id: str) -> tuple[int, list[tuple[
     """Status, extra headers and body. A Gemini provider's own error body goes through as it came."""
     status, wire = error_object(error)
     headers = [(b"x-should-retry", b"true" if error.retry == "later" else b"false")]
-    wait = advised_wait(error)
-    if wait is not None:
-        headers.append((b"retry-after", str(wait).encode()))
+    headers += wait_headers(error)
     if request_id:
         headers.append((b"x-request-id", request_id.encode("latin1", "replace")))
     if isinstance(error, UpstreamStatus) and status == error.status and _own(error.body):

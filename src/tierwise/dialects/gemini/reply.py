@@ -91,9 +91,11 @@ def _candidate(choice: Choice, index: int, ask: Ask, losses: Losses) -> Wire:
     refused = any(isinstance(part, Refusal) for part in choice.parts)
     if choice.stop_sequence is not None:
         losses.add("stop.which")
+    calls = sum(isinstance(part, ToolCall) for part in choice.parts)
+    malformed = calls > sum("functionCall" in part for part in parts)
     candidate: Wire = {
         "content": content,
-        "finishReason": finish_reason(choice.finish, refused, losses),
+        "finishReason": finish_reason(choice.finish, refused, malformed, losses),
         "index": index,
     }
     if sources:
@@ -105,11 +107,14 @@ def _candidate(choice: Choice, index: int, ask: Ask, losses: Losses) -> Wire:
     return candidate
 
 
-def finish_reason(finish: FinishReason, refused: bool, losses: Losses) -> str:
-    """Gemini's word. A refusal in words outranks a `stop`."""
+def finish_reason(finish: FinishReason, refused: bool, malformed: bool, losses: Losses) -> str:
+    """Gemini's word. A refusal in words outranks a `stop`, a `malformed` call, which is left out, both."""
     if finish in ("pause", "error"):
         losses.add("stop.reason", finish)
-    return "SAFETY" if refused and finish == "stop" else _FINISH[finish]
+    word = _FINISH[finish]
+    if word == "STOP" and malformed:
+        return "MALFORMED_FUNCTION_CALL"
+    return "SAFETY" if refused and finish == "stop" else word
 
 
 def answer_part(part: Part, ask: Ask, losses: Losses) -> list[Wire]:
@@ -123,7 +128,7 @@ def answer_part(part: Part, ask: Ask, losses: Losses) -> list[Wire]:
         case Thinking():
             return _thought(part, ask, losses)
         case ToolCall():
-            return [call_part(part, ask, losses)]
+            return call_parts(part, ask, losses)
         case Media():
             written = media_out(part)
             if written is None:
@@ -159,20 +164,17 @@ def _thought(part: Thinking, ask: Ask, losses: Losses) -> list[Wire]:
     return [written] if len(written) > 1 else []
 
 
-def call_part(part: ToolCall, ask: Ask, losses: Losses) -> Wire:
-    """A call. Arguments that are no JSON object are left out, so that no tool gets what it was not given."""
+def call_parts(part: ToolCall, ask: Ask, losses: Losses) -> list[Wire]:
+    """A call; none where its arguments are no JSON object: no tool must get what it was not given."""
     text = custom_tools.wrap(part.arguments) if part.custom else part.arguments
     arguments = object_in(text) if text.strip() else {}
     if arguments is None:
         losses.add("tool_call.arguments", part.name)
-        arguments = {}
+        return []
     call: Wire = {"name": given_name(ask, part.name), "args": arguments}
     if part.id:
         call["id"] = part.id
-    written: Wire = {"functionCall": call}
-    if part.signature:
-        written["thoughtSignature"] = part.signature
-    return written
+    return [{"functionCall": call} | ({"thoughtSignature": part.signature} if part.signature else {})]
 
 
 def media_out(part: Media) -> Wire | None:

@@ -11,6 +11,7 @@ import msgspec
 from ...nouns import Ask, Model, Tool
 from .. import custom_tools
 from ..base import Written
+from ..in_effect import in_effect
 from ..losses import Losses
 from .fields import NAME, Wire, generation
 from .settings import restore
@@ -41,7 +42,7 @@ _SAID = (
 
 def write_request(ask: Ask, model: Model) -> Written:
     """The request for a model; which one, the path says. Only abilities known to be missing degrade it."""
-    losses, same = Losses(), ask.dialect == NAME
+    ask, losses, same = in_effect(ask), Losses(), ask.dialect == NAME
     body: Wire = {}
     system, contents = Turns(ask, model, losses).written()
     if system:

@@ -39,7 +39,7 @@ from .errors import write_stream_error
 from .fields import NAME, SHOWN_SIGNATURE, Wire
 from .logprobs import write_logprobs
 from .parts import is_odd_field, lay_over
-from .reply import TIERS, answer_part, call_part, finish_reason, shows_thoughts
+from .reply import TIERS, answer_part, call_parts, finish_reason, shows_thoughts
 from .turns import sign_first_call
 from .usage import write_usage
 
@@ -63,6 +63,7 @@ class _Choice:
         self.finish: Finished | None = None
         self.called = False
         self.refused = False
+        self.malformed = False  # a call was left out
         self.sources: list[Wire] = []
         self.said = 0  # bytes of all texts that stopped
         self.odd: list[Opaque] = []  # members of the next part
@@ -250,7 +251,10 @@ class Writer:
     def _call(self, number: int, block: _Block, part: ToolCall) -> bytes:
         choice = self._choices[number]
         whole = msgspec.structs.replace(part, arguments="".join(block.held), signature=block.signature)
-        parts = [call_part(whole, self._ask, self._noted)]
+        parts = call_parts(whole, self._ask, self._noted)
+        if not parts:
+            choice.malformed = True
+            return b""
         if not choice.called:
             sign_first_call(parts, SHOWN_SIGNATURE)
         choice.called = True
@@ -275,7 +279,7 @@ class Writer:
         for number, choice in self._choices.items():
             due.append(self._rest(number))
             reason = choice.finish.reason if choice.finish is not None else "stop"
-            word = finish_reason(reason, choice.refused, self._noted)
+            word = finish_reason(reason, choice.refused, choice.malformed, self._noted)
             content = {"parts": [{"text": ""}], "role": "model"}
             candidate: Wire = {"content": content, "finishReason": word, "index": number}
             if choice.sources:

@@ -16,8 +16,8 @@ from ...errors import (
     UpstreamStatus,
 )
 from ...nouns import Failed
-from ..too_long import OPENAI_CODE, too_long
-from ..waits import advised_wait
+from ..too_long import OPENAI_CODE, OPENAI_WORDS, too_long, worded
+from ..waits import wait_headers
 
 _INVALID, _SERVER = "invalid_request_error", "server_error"
 # kind → (type, code); a code of None is null on the wire, as OpenAI writes plain invalid requests.
@@ -114,7 +114,7 @@ def error_object(error: TierwiseError) -> tuple[int, dict[str, Any]]:
         if code == "model_not_found":
             param = param or "model"
     if too_long(error):
-        code = OPENAI_CODE
+        code, message = OPENAI_CODE, worded(error, message, OPENAI_WORDS)
     return status, {"message": message, "type": kind, "param": param, "code": code}
 
 
@@ -123,9 +123,7 @@ def write_error(error: TierwiseError, request_id: str) -> tuple[int, list[tuple[
     status, wire = error_object(error)
     later = error.retry == "later"
     headers = [(b"x-should-retry", b"true" if later else b"false")]
-    wait = advised_wait(error)
-    if wait is not None:
-        headers.append((b"retry-after", str(wait).encode()))
+    headers += wait_headers(error)
     if request_id:
         headers.append((b"x-request-id", request_id.encode("latin1", "replace")))
     return status, headers, msgspec.json.encode({"error": wire})

@@ -77,6 +77,8 @@ class ChatTap:
         self._pieces: list[bytes] = []  # the unfinished line
         self._size = 0
         self._named = False  # the last event line said `error`
+        self._data: list[bytes] = []  # data lines that are no JSON yet: a frame may have several
+        self._held = 0
 
     def feed(self, data: bytes) -> int:
         """Offset from which to hold `data` back: where the terminator's line starts, 0 once it was seen."""
@@ -96,9 +98,12 @@ class ChatTap:
                 self._size = 0
             for line in lines:
                 if line[:5] == b"data:":
-                    self._frame(line[5:].strip())
+                    if self._data or not self._frame(line[5:].strip()):
+                        self._hold(line[5:])
                 elif line[:6] == b"event:":
                     self._named = line[6:].strip() == b"error"
+                elif self._data and not line.strip():
+                    self._torn(self._frame(b"".join(self._data)))
         if rest:
             self._keep(rest)
         return hold
@@ -111,19 +116,30 @@ class ChatTap:
             self._pieces.clear()
             self._size = 0
 
-    def _frame(self, text: bytes) -> None:
+    def _hold(self, line: bytes) -> None:
+        self._data.append(line)
+        self._held += len(line)
+        if self._held > MAX_FRAME:
+            self._torn(False)
+
+    def _torn(self, sound: bool) -> None:
+        """The end of a frame of several lines."""
+        self.malformed = self.malformed or not sound
+        self._data.clear()
+        self._held = 0
+
+    def _frame(self, text: bytes) -> bool:
+        """Takes in what a frame says; False when it is no JSON."""
         if not text or text == b"[DONE]":
-            return
+            return True
         try:
             chunk = _CHUNK.decode(text)
         except msgspec.ValidationError:
-            self._strange(text)
-            return
+            return self._strange(text)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             found = lax.again(_CHUNK, text)
             if found is None:
-                self.malformed = True
-                return
+                return False
             chunk = found
         if self.model is None and chunk.model:
             self.model = chunk.model
@@ -140,22 +156,22 @@ class ChatTap:
             wire = chunk.x_groq.usage  # Groq tells it here also where it was not asked for
         if wire is not None and wire.said():
             self.usage = from_wire(wire, self._tier)
+        return True
 
     def _failed(self, value: Any) -> None:
         if self.error is None:
             self.error = read_error_object(value, 0)
 
-    def _strange(self, text: bytes) -> None:
-        """JSON, but not of the usual shape: for the client to judge. Usage, errors and text are still looked
-        for.
+    def _strange(self, text: bytes) -> bool:
+        """Not of the usual shape: for the client to judge. Usage, errors and text are still looked for. False
+        when it is no JSON.
         """
         try:
             chunk = _ANY.decode(text)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            self.malformed = True
-            return
+            return False
         if not isinstance(chunk, dict):
-            return
+            return True
         if chunk.get("error") or self._named:
             self._failed(chunk.get("error") or chunk)
         if isinstance(chunk.get("service_tier"), str):
@@ -164,6 +180,7 @@ class ChatTap:
         if chunk.get("choices"):
             self.content = True
             self.text_bytes += len(msgspec.json.encode(chunk["choices"]))
+        return True
 
     def _text(self, text: str) -> None:
         self.content = True

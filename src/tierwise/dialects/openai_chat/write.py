@@ -12,6 +12,7 @@ from ...nouns import Ask, Model, Tool
 from .. import custom_tools
 from ..base import Written
 from ..ids import OPENAI_LONGEST, within
+from ..in_effect import in_effect
 from ..losses import Losses
 from ..tool_names import with_plain_names
 from .fields import LEGACY, NAME, can_stop_thinking, openai_model
@@ -34,7 +35,7 @@ def write_request(ask: Ask, model: Model) -> Written:
     """The request for `model.id`. What another dialect asked for and this one, or the model, lacks is a
     Loss.
     """
-    ask, losses = with_plain_names(ask), Losses()
+    ask, losses = in_effect(with_plain_names(ask)), Losses()
     own = ask.dialect == NAME
     body: Wire = {"model": model.id, "messages": MessageWriter(ask, model, losses).write()}
     _tools(body, ask, model, losses)

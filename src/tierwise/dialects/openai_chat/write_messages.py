@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 from ...nouns import (
@@ -52,7 +53,7 @@ class MessageWriter:
 
     def write(self) -> list[Wire]:
         """The messages, in order."""
-        for message in self._ask.messages:
+        for message in self._in_order():
             if message.role == "tool" and all(
                 isinstance(part, ToolResult | Opaque) for part in message.parts
             ):
@@ -72,6 +73,23 @@ class MessageWriter:
         if last is not None and last.role == "assistant" and not self._own and not self._abilities.prefill:
             self._losses.add("message.prefill")
         return self._out
+
+    def _in_order(self) -> Iterator[Message]:
+        """The messages. OpenAI demands the results of calls right after them, of whoever asks."""
+        waiting: list[Message] = []
+        called = False
+        for message in self._ask.messages:
+            if message.role == "assistant":
+                yield from waiting
+                waiting = []
+                called = any(isinstance(part, ToolCall) for part in message.parts)
+            elif called and not self._own and message.role != "tool":
+                waiting.append(message)
+                continue
+            elif waiting:
+                self._losses.add("message.order", "tool results were moved to the front")
+            yield message
+        yield from waiting
 
     def _keep_four(self) -> None:
         """Takes the breakpoints over 4 away. An own caller's are left alone."""

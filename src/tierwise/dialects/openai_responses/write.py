@@ -20,6 +20,7 @@ import msgspec
 from ...nouns import Ask, Model, Thinking
 from ..base import Written
 from ..ids import OPENAI_LONGEST, within
+from ..in_effect import in_effect
 from ..losses import Losses
 from ..tool_names import with_plain_names
 from .from_chat import (
@@ -56,7 +57,7 @@ def write_request(ask: Ask, model: Model) -> Written:
     """The request for `model.id`. What another dialect asked for and this one, or the model, lacks is a
     Loss.
     """
-    ask, losses = with_plain_names(ask), Losses()
+    ask, losses = in_effect(with_plain_names(ask)), Losses()
     own = ask.dialect == NAME
     store = ask.store if ask.store is not None or own else False
     body: Wire = {"model": model.id}

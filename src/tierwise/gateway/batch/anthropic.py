@@ -10,11 +10,11 @@ from msgspec import Raw, Struct, structs
 
 from tierwise.batches import ENDED, Batch, BatchStore, Counts, Row
 from tierwise.clock import rfc3339
-from tierwise.errors import BadRequest, MethodNotAllowed, NotFound
+from tierwise.errors import BadRequest, NotFound
 
 from ..exchange import Gate
 from .runner import Runner
-from .visit import Told, Visit, json, new_batch, read, single
+from .visit import Acts, Told, Visit, acted, json, new_batch, read, single
 
 _ENDPOINT = "/v1/messages"
 _NAME = "anthropic_messages"
@@ -43,23 +43,19 @@ class Messages:
 
     async def answer(self, visit: Visit, words: list[str]) -> Told:
         """The reply to a request for the path of these words. Raises TierwiseError."""
-        method, at = visit.request.method, len(words)
-        last = words[3] if at == 4 else ""
-        if at == 2 and method == "POST":
-            return await self._create(visit)
-        if at == 2 and method == "GET":
-            return await self._batches(visit)
-        if at == 3 and method == "GET":
-            return await self._told(visit, await self._batch(visit, words[2]))
-        if at == 3 and method == "DELETE":
-            return await self._delete(visit, words[2])
-        if last == "cancel" and method == "POST":
-            return await self._cancel(visit, words[2])
-        if last == "results" and method == "GET":
-            return await self._results(visit, words[2])
-        if at > 4 or (last and last not in ("cancel", "results")):
-            raise NotFound(f"Nothing answers {visit.request.path[:200]}.", "See docs/batch.md.")
-        raise MethodNotAllowed(f"{method} is not answered at {visit.request.path[:200]}.")
+        return await acted(visit, self._acts(visit, words[2:]))
+
+    def _acts(self, visit: Visit, words: list[str]) -> Acts:
+        match words:
+            case []:
+                return {"GET": lambda: self._batches(visit), "POST": lambda: self._create(visit)}
+            case [id]:
+                return {"DELETE": lambda: self._delete(visit, id), "GET": lambda: self._look(visit, id)}
+            case [id, "cancel"]:
+                return {"POST": lambda: self._cancel(visit, id)}
+            case [id, "results"]:
+                return {"GET": lambda: self._results(visit, id)}
+        return {}
 
     async def _create(self, visit: Visit) -> Told:
         asked = read(visit.body, _Create).requests
@@ -131,6 +127,9 @@ class Messages:
         if batch is None or batch.surface != _NAME:
             raise NotFound(f"There is no batch {id[:80]!r}.", "See GET /v1/messages/batches.")
         return batch
+
+    async def _look(self, visit: Visit, id: str) -> Told:
+        return await self._told(visit, await self._batch(visit, id))
 
     async def _told(self, visit: Visit, batch: Batch) -> Told:
         return json(batch_object(batch, (await self._store.counts([batch.id]))[batch.id], visit))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
@@ -20,7 +21,7 @@ from tierwise.nouns import Usage
 from tierwise.upstream import ENDPOINTS, Deployment, Item, Place, Said, Ticket, place_of
 
 from .. import calling
-from ..exchange import Gate, choosing
+from ..exchange import Gate, choosing, outlined
 from ..walk import Walk
 from . import pages
 from .asking import walk_of
@@ -33,7 +34,7 @@ _MOST_ROWS = 5000
 """Rows of one job; a larger batch makes several."""
 _TRIES = 4
 _FIRST_WAIT_S = 1.0
-_LEAST_LOOK_US, _MOST_LOOK_US = 500_000, 60_000_000
+_LEAST_LOOK_US, _MOST_LOOK_US, _PAUSE_US = 500_000, 60_000_000, 5_000_000
 _HOUR_US = 3_600_000_000
 _GROUP = 50
 _AGAIN = (408, 409, 429, 500, 502, 503, 504, 529)
@@ -56,7 +57,7 @@ class Native:
         self._gate = gate
         self._store = store
         self._look_us: dict[str, int] = {}
-        self._cancelled: set[str] = set()
+        self._cancel_us: dict[str, float] = {}
         self._broken = 0
         self.handed_over = False
         """Whether every row that a provider's batch may take has been given to one."""
@@ -107,7 +108,7 @@ class Native:
         """A provider that cannot be asked about its batch is asked again; an hour after the batch's end it is
         given up, and the ledger's sweep books what is open at its reservation."""
         log.warning("batch %s at %s: %s", batch.id, job.provider, error.sentence())
-        self._look_us[job.id] = tick_us() + 10 * _LEAST_LOOK_US
+        self._look_us[job.id] = tick_us() + _PAUSE_US
         if now_us() > batch.expires_us + _HOUR_US:
             for row in (await jobs.held(self._store, job)).values():
                 await self._store.put_back(row, 0.0)
@@ -117,12 +118,11 @@ class Native:
 
     def _written(self, batch: Batch, row: Row) -> tuple[Handed, Deployment] | None:
         """The row as its provider takes it; None: it is asked at leisure, and told any error there."""
-        surface, kind = asked_as(batch.endpoint)
-        errand = kind.errand
+        kind = asked_as(batch.endpoint)[1]
         try:
             walk = walk_of(self._gate, batch, row)
             walk.kind = kind
-            outline = surface.outline(row.request) if errand is None else errand.outline(row.request)
+            outline = outlined(walk, kind, row.request)
             walk.read(row.request, outline)
             choosing(self._gate, walk)
             assert walk.route is not None
@@ -191,8 +191,12 @@ class Native:
         file = await patiently(lambda: place.upload(job.id, items))
         job = structs.replace(job, state="submitting", input_file=file)
         await jobs.save(self._store, job)
-        # Asked twice only where it was refused in passing: a provider that broke off may have taken it.
-        upstream = await patiently(lambda: place.submit(job.id, file, items), _BUSY)
+        try:
+            # Asked twice only where it was refused in passing: a provider that broke off may have taken it.
+            upstream = await patiently(lambda: place.submit(job.id, file, items), _BUSY)
+        except (UpstreamStatus, UpstreamRefused):
+            await _forget(job, place)
+            raise
         await jobs.save(self._store, structs.replace(job, state="sent", upstream=upstream))
         log.info("%d rows are batch %s at %s", len(items), upstream, job.provider)
 
@@ -212,6 +216,7 @@ class Native:
         if upstream:
             await jobs.save(self._store, structs.replace(job, state="sent", upstream=upstream))
             return
+        await _forget(job, place)
         rows = await jobs.held(self._store, job)
         if upstream is None:
             log.warning(
@@ -229,16 +234,23 @@ class Native:
     # --- back from the provider
 
     def _ends(self, batch: Batch, job: Job) -> bool:
-        """Whether the provider is yet to be told that its batch is to end."""
-        return is_over(batch) and job.id not in self._cancelled
+        """Whether the provider is yet to be told, or to be told again, that its batch is to end."""
+        return is_over(batch) and tick_us() >= self._cancel_us.get(job.id, 0)
+
+    async def _end(self, job: Job, place: Place) -> None:
+        """Ends the provider's batch; what fails in passing is tried again after a pause."""
+        self._cancel_us[job.id] = tick_us() + _PAUSE_US
+        try:
+            await place.cancel(job.upstream)
+        except UpstreamError as error:
+            log.info("batch %s at %s: %s", job.upstream, job.provider, error.sentence())
+            if not isinstance(error, UpstreamStatus) or error.status in _AGAIN:
+                return
+        self._cancel_us[job.id] = math.inf
 
     async def _look(self, batch: Batch, job: Job, place: Place) -> None:
         if self._ends(batch, job):
-            self._cancelled.add(job.id)
-            try:
-                await place.cancel(job.upstream)
-            except UpstreamStatus as error:
-                log.info("batch %s at %s: %s", job.upstream, job.provider, error.sentence())
+            await self._end(job, place)
         ticket = await place.look(job.upstream)
         if not ticket.ended:
             age_us = now_us() - job.at_us
@@ -262,10 +274,7 @@ class Native:
         await self._settle(settled)
         # What the provider says nothing of was not answered.
         await self._give_back(batch, job, list(rows.values()), None)
-        try:
-            await place.forget(ticket, job.input_file)
-        except UpstreamError as error:
-            log.info("left at %s: %s", job.provider, error.sentence())
+        await _forget(job, place, ticket)
 
     async def _came_back(self, batch: Batch, row: Row, said: Said) -> tuple[RowState, bytes]:
         """What is to be kept of a row; no line: it was queued again."""
@@ -306,6 +315,14 @@ async def patiently(ask: Callable[[], Awaitable[T]], only: tuple[int, ...] = ())
             if tries >= _TRIES or not passing:
                 raise
         await asyncio.sleep(_FIRST_WAIT_S * 2**tries)
+
+
+async def _forget(job: Job, place: Place, ticket: Ticket | None = None) -> None:
+    """Deletes what the provider holds of a job; no `ticket`: it made no batch of what was uploaded."""
+    try:
+        await place.forget(ticket or Ticket(""), job.input_file)
+    except UpstreamError as error:
+        log.info("left at %s: %s", job.provider, error.sentence())
 
 
 def is_over(batch: Batch) -> bool:

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from msgspec import Struct, structs
 
 from tierwise.batches import Batch, BatchStore, Counts, File
 from tierwise.clock import new_id, now_us
-from tierwise.errors import BadRequest, MethodNotAllowed, NotFound, TooLarge
+from tierwise.errors import BadRequest, NotFound, TooLarge
 from tierwise.http1 import form
 
 from ..exchange import Gate
 from .paths import OPENAI_ENDPOINTS, asked_as, endpoint_of
 from .runner import Runner
-from .visit import Told, Visit, json, new_batch, read, single
+from .visit import Acts, Told, Visit, acted, json, new_batch, read, single
 
 _MOST_LISTED = 10_000
 _MOST_METADATA = 16
 _DAY_S = 86_400
+
+
+class _Lasts(Struct):
+    seconds: int
 
 
 class _Create(Struct):
@@ -26,6 +31,7 @@ class _Create(Struct):
     endpoint: str = ""
     completion_window: str = ""
     metadata: dict[str, str] | None = None
+    output_expires_after: _Lasts | None = None
 
 
 class OpenAI:
@@ -40,27 +46,23 @@ class OpenAI:
 
     async def answer(self, visit: Visit, words: list[str]) -> Told:
         """The reply to a request for the path of these words. Raises TierwiseError."""
-        method, at = visit.request.method, (words[0], len(words))
-        last = words[-1] if len(words) == 3 else ""
-        if at == ("files", 1) and method == "POST":
-            return await self._upload(visit)
-        if at == ("files", 1) and method == "GET":
-            return await self._files(visit)
-        if at == ("files", 2) and method in ("GET", "DELETE"):
-            return await self._file(visit, words[1], method)
-        if at == ("files", 3) and last == "content" and method == "GET":
-            return await self._content(visit, words[1])
-        if at == ("batches", 1) and method == "POST":
-            return await self._create(visit)
-        if at == ("batches", 1) and method == "GET":
-            return await self._batches(visit)
-        if at == ("batches", 2) and method == "GET":
-            return await self._told(await self._batch(visit, words[1]))
-        if at == ("batches", 3) and last == "cancel" and method == "POST":
-            return await self._cancel(visit, words[1])
-        if len(words) > 3 or (last and last not in ("content", "cancel")):
-            raise NotFound(f"Nothing answers {visit.request.path[:200]}.", "See docs/batch.md.")
-        raise MethodNotAllowed(f"{method} is not answered at {visit.request.path[:200]}.")
+        return await acted(visit, self._acts(visit, words))
+
+    def _acts(self, visit: Visit, words: list[str]) -> Acts:
+        match words:
+            case ["files"]:
+                return {"GET": lambda: self._files(visit), "POST": lambda: self._upload(visit)}
+            case ["files", id]:
+                return {method: partial(self._file, visit, id, method) for method in ("DELETE", "GET")}
+            case ["files", id, "content"]:
+                return {"GET": lambda: self._content(visit, id)}
+            case ["batches"]:
+                return {"GET": lambda: self._batches(visit), "POST": lambda: self._create(visit)}
+            case ["batches", id]:
+                return {"GET": lambda: self._look(visit, id)}
+            case ["batches", id, "cancel"]:
+                return {"POST": lambda: self._cancel(visit, id)}
+        return {}
 
     # --- files
 
@@ -77,7 +79,8 @@ class OpenAI:
         at_us = now_us()
         keep_us = terms.keep_us
         if "expires_after[seconds]" in parts:
-            keep_us = min(keep_us, _seconds(parts["expires_after[seconds]"].body) * 1_000_000)
+            said = parts["expires_after[seconds]"].body[:9]
+            keep_us = min(keep_us, _lasting(int(said) if said.isdigit() else 0, "expires_after"))
         id = new_id("file", at_us).replace("_", "-")
         name = "".join(c for c in part.filename if c.isprintable())[:200]
         file = File(id, visit.key, at_us, name, "batch", len(part.body), at_us + keep_us)
@@ -135,10 +138,12 @@ class OpenAI:
                 "input_file_id",
             )
         surface, _ = asked_as(endpoint)
+        lasts = asked.output_expires_after
         batch = structs.replace(
             new_batch(self._gate, visit, "batch", surface.name, endpoint),
             input_file=file.id,
             metadata=asked.metadata,
+            output_keep_us=None if lasts is None else _lasting(lasts.seconds, "output_expires_after"),
         )
         await self._store.add_batch(batch)
         self._runner.wake()
@@ -170,6 +175,9 @@ class OpenAI:
         if batch is None or not batch.surface.startswith("openai"):
             raise NotFound(f"There is no batch {id[:80]!r}.", "See GET /v1/batches.")
         return batch
+
+    async def _look(self, visit: Visit, id: str) -> Told:
+        return await self._told(await self._batch(visit, id))
 
     async def _told(self, batch: Batch) -> Told:
         return json(batch_object(batch, (await self._store.counts([batch.id]))[batch.id]))
@@ -226,10 +234,11 @@ def _seconds_at(at_us: int | None) -> int | None:
     return None if at_us is None else at_us // 1_000_000
 
 
-def _seconds(text: bytes) -> int:
-    if not text.isdigit() or not 3600 <= int(text[:9]) <= 30 * _DAY_S:
-        raise BadRequest("expires_after is out of range.", "Send 3600 to 2592000 seconds.", "expires_after")
-    return int(text[:9])
+def _lasting(seconds: int, field: str) -> int:
+    """In microseconds, how long a file is to be kept. BadRequest."""
+    if not 3600 <= seconds <= 30 * _DAY_S:
+        raise BadRequest(f"{field} is out of range.", "Send 3600 to 2592000 seconds.", field)
+    return seconds * 1_000_000
 
 
 def _no_file(id: str) -> NotFound:

@@ -18,6 +18,7 @@ from tierwise.nouns import Loss, Outcome, Route, Usage
 from tierwise.upstream import Deployment, Said
 
 from ..auth import caller_for
+from ..calling import dated
 from ..calling import said as answer_bytes
 from ..exchange import Gate
 from ..recording import Entry, credible
@@ -144,7 +145,7 @@ class Returned:
         entry.text_bytes = answer_bytes(dialect, body)
         model = dialect.served_model(body)
         if dialect.name != walk.surface.name:
-            answer = dialect.read_answer(body)
+            answer = dated(dialect.read_answer(body), walk)
             model = answer.model
             written = walk.surface.write_answer(answer, walk.ask())
             walk.losses += written.losses

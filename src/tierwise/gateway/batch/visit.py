@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import TypeVar, cast
 
 import msgspec
@@ -11,7 +11,8 @@ from msgspec import structs
 from tierwise.batches import Batch, Page, Row
 from tierwise.clock import new_id, now_us
 from tierwise.dialects.base import Dialect
-from tierwise.errors import BadRequest
+from tierwise.dialects.depth import refuse_deeper
+from tierwise.errors import BadRequest, MethodNotAllowed, NotFound
 from tierwise.http1 import Request
 from tierwise.nouns import Caller
 
@@ -22,6 +23,8 @@ from .paths import asked_as
 
 Told = tuple[int, bytes, bytes | AsyncIterator[bytes]]
 """Status, content type and body of a reply, whole or in pieces."""
+Acts = Mapping[str, Callable[[], Awaitable[Told]]]
+"""Method → what answers it, at one path; nothing: there is no such path."""
 T = TypeVar("T")
 _JSON = b"application/json"
 _WINDOW_US = 24 * 3600 * 1_000_000
@@ -66,6 +69,16 @@ def read(body: bytes, shape: type[T]) -> T:
         raise BadRequest(f"The body is not understood: {error}.", "Look at its fields and types.") from None
 
 
+async def acted(visit: Visit, acts: Acts) -> Told:
+    """The reply of the act that the visit asks for. NotFound, MethodNotAllowed, or what the act raises."""
+    method, path = visit.request.method, visit.request.path
+    if not acts:
+        raise NotFound(f"Nothing answers {path[:200]}.", "See docs/batch.md.")
+    if method not in acts:
+        raise MethodNotAllowed(method, path, ", ".join(sorted(acts)))
+    return await acts[method]()
+
+
 def new_batch(gate: Gate, visit: Visit, prefix: str, surface: str, endpoint: str) -> Batch:
     """A batch that begins now. It expires after 24 hours, or when `x-tierwise-deadline` says. BadRequest."""
     names = [(name.decode("latin1"), value.decode("latin1")) for name, value in visit.request.headers]
@@ -93,6 +106,7 @@ def single(gate: Gate, visit: Visit, prefix: str, endpoint: str) -> tuple[Batch,
     BadRequest."""
     surface, kind = asked_as(endpoint)
     outline = surface.outline(visit.body) if kind.errand is None else kind.errand.outline(visit.body)
+    refuse_deeper(visit.body)
     if outline.stream:
         raise BadRequest("An answer that comes later cannot be streamed.", "Leave `stream` out.", "stream")
     batch = new_batch(gate, visit, prefix, surface.name, endpoint)

@@ -153,6 +153,8 @@ class Work:
 
     async def _finish(self, batch: Batch, state: str) -> None:
         counts = (await self._store.counts([batch.id]))[batch.id]
+        if state == "expired" and not counts.expired:
+            state = "completed"  # every row was asked in time
         ended = structs.replace(batch, state=state)
         files = []
         if batch.surface != "anthropic_messages":
@@ -169,6 +171,8 @@ class Work:
     def _file(self, batch: Batch, part: str) -> File:
         at_us = now_us()
         keep_us = self._gate.snapshot.settings.batches.keep_us
+        if batch.output_keep_us is not None:
+            keep_us = min(keep_us, batch.output_keep_us)
         name = f"{batch.id}_{part}.jsonl"
         id = new_id("file", at_us).replace("_", "-")
         return File(id, batch.key, at_us, name, "batch_output", 0, at_us + keep_us, batch.id, part)

@@ -1,6 +1,10 @@
 "use strict";
 // What came with requests is only ever put in as text.
 
+// A page that answers a form is asked for by its address when it is loaded again: sent anew, the form would
+// make another key.
+history.replaceState(history.state, "", location.href);
+
 (function theme() {
   const button = document.getElementById("theme");
   if (!button) return;

@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from tierwise.config import model_recorded
 from tierwise.costing import break_even_reads, price_at
+from tierwise.errors import StoreError
 from tierwise.nouns import Price
 
 from ..shown import iso, usd
@@ -47,10 +48,10 @@ class Caching(Struct, frozen=True):
 
 
 class WasteLine(Struct, frozen=True):
-    """Calls whose money bought nothing, or whose money is not known."""
+    """Calls whose money bought nothing, or whose money is not known. `calls` None: too many to look at."""
 
     what: str
-    calls: int
+    calls: int | None
     cost_pico: int | None
     share: float | None
     why: str
@@ -175,7 +176,19 @@ def waste(site: Site, asked: Ranged) -> Waste:
             "Ask the provider for usage on streams (stream_usage = true).", "",
         )
     )  # fmt: skip
+    lines.append(_cut_short(site, span, whole.spend_pico))
     return Waste(span, asked.range, whole.spend_pico, wasted, lines)
+
+
+def _cut_short(site: Site, span: Span, spend_pico: int) -> WasteLine:
+    """Not in the sum of what bought nothing: it is likely only, and part of an answer may serve."""
+    why = "The answer took every token it was allowed: likely cut in mid-sentence."
+    do = "Raise the output limit, or ask for shorter answers; `tierwise ledger report --waste` names some."
+    try:
+        calls, pico = site.history.cut_short(span.since_us)
+    except StoreError:
+        return WasteLine("Cut short", None, None, None, why, do, "")
+    return WasteLine("Cut short", calls, pico, pico / spend_pico if spend_pico else None, why, do, "")
 
 
 _OUTCOMES = (

@@ -7,11 +7,12 @@ from typing import Annotated, Any
 
 from msgspec import Meta, Struct, convert
 
+from tierwise.clock import rfc3339
 from tierwise.config import model_recorded
 from tierwise.costing import cost
-from tierwise.costing.cost import step_at
+from tierwise.costing.cost import price_at, step_at
 from tierwise.errors import NotFound
-from tierwise.nouns import Price, Usage
+from tierwise.nouns import Model, Price, Usage
 
 from ..history import Wanted
 from ..shown import exact, usd
@@ -233,7 +234,9 @@ def _attempt(site: Site, row: dict[str, Any], names: dict[str, str]) -> Attempt:
 
 def _arithmetic(site: Site, row: dict[str, Any]) -> Arithmetic:
     price_id, tokens = row["price_id"], {bucket: int(row[bucket]) for bucket in BUCKETS}
-    price = _price(site, row["model"], price_id)
+    extra = json.loads(row["extra"] or "{}")
+    usage = convert({**tokens, "extra": extra, "service_tier": row["service_tier"] or ""}, Usage)
+    price = price_of(model_recorded(site.catalog, row["model"]), row, usage)
     if price is None:
         terms = [Term(bucket, amount, None, None) for bucket, amount in tokens.items() if amount]
         why = (
@@ -242,8 +245,6 @@ def _arithmetic(site: Site, row: dict[str, Any]) -> Arithmetic:
             else "No price was known when the call was opened."
         )
         return Arithmetic(price_id, "", terms, None, None, why)
-    extra = json.loads(row["extra"] or "{}")
-    usage = convert({**tokens, "extra": extra, "service_tier": row["service_tier"] or ""}, Usage)
     rates: Any = step_at(price, usage.prompt)
     terms = []
     for bucket, amount in tokens.items():
@@ -264,9 +265,16 @@ def _arithmetic(site: Site, row: dict[str, Any]) -> Arithmetic:
         note = f"The service tier {usage.service_tier!r} multiplies these terms as the price says."
     elif rates is not price:
         note = f"Long-context prices: the prompt has more than {rates.above:,} tokens."
-    return Arithmetic(price_id, f"{price.source.name}, {price.source.date}", terms, summed, agrees, note)
+    return Arithmetic(price.id, f"{price.source.name}, {price.source.date}", terms, summed, agrees, note)
 
 
-def _price(site: Site, model_name: str, price_id: str) -> Price | None:
-    model = model_recorded(site.catalog, model_name)
-    return next((price for price in model.prices if price.id == price_id), None) if model else None
+def price_of(model: Model | None, row: dict[str, Any], usage: Usage) -> Price | None:
+    """The price that the OPEN names; the one of the day the call ended, where a new price came between them
+    and only that gives the cost in the ledger. None: it is in today's catalog no more.
+    """
+    prices = model.prices if model else ()
+    named = next((price for price in prices if price.id == row["price_id"]), None)
+    ended = price_at(prices, rfc3339(row["closed_us"])[:10])
+    if named and ended and cost(usage, named).pico != row["cost_pico"] == cost(usage, ended).pico:
+        return ended
+    return named

@@ -5,6 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from tierwise.errors import Overloaded
+from tierwise.nouns import SHADOW
 
 from ..history import Wanted
 from ..rollup import DAY_US, HOUR_US, Slot
@@ -190,7 +191,7 @@ def notices(site: Site, shown: Figures, empty: bool) -> list[Notice]:
             Notice("bad", "No provider is configured.", "Set an API key or write [[provider]] rows, restart.")
         )
     for budget in budgets.standings(site):
-        if budget.used is not None and budget.used >= _NEAR:
+        if budget.used is not None and budget.used >= _NEAR and not budget.scope.startswith(SHADOW):
             weight = "bad" if budget.left_pico <= 0 else "warn"
             found.append(
                 Notice(

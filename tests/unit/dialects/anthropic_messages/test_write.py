@@ -288,7 +288,7 @@ def test_empty_parts_and_odd_ones() -> None:
         )
     )
     assert body["messages"] == [
-        {"role": "user", "content": "hi"},
+        {"role": "user", "content": "hi \n"},
         {"role": "assistant", "content": "no"},
         {"role": "user", "content": "hi"},
     ]

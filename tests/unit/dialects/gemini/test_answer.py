@@ -250,10 +250,9 @@ def test_write_answer_of_another_vendor() -> None:
             "functionCall": {"name": "f", "args": {"x": 1}, "id": "a"},
             "thoughtSignature": base64.b64encode(b"skip_thought_signature_validator").decode(),
         },
-        {"functionCall": {"name": "g", "args": {}, "id": "b"}},
     ]
     assert candidate["citationMetadata"] == {"citationSources": [{"uri": "https://e.org", "title": "E"}]}
-    assert candidate["finishReason"] == "STOP"
+    assert candidate["finishReason"] == "MALFORMED_FUNCTION_CALL"
     assert body["usageMetadata"] == {
         "promptTokenCount": 20,
         "candidatesTokenCount": 5,

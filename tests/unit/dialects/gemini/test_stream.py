@@ -257,11 +257,15 @@ def test_writer_names_bad_arguments_and_shows_no_unasked_thoughts() -> None:
         Ended(),
     ]
     pieces, losses = written(events, ask(summary=None))
-    assert all_parts(pieces)[0]["functionCall"]["args"] == {}
+    assert all_parts(pieces) == [{"text": ""}]
+    assert pieces[-1]["candidates"][0]["finishReason"] == "MAX_TOKENS"
     assert "secret" not in str(pieces)
     assert losses == ["thinking.signature", "tool_call.arguments"]
     pieces, _ = written(events, ask())
     assert all_parts(pieces)[0] == {"text": "secret", "thought": True}
+    pieces, _ = written([*events[:-2], Finished("tool_calls"), Ended()], ask())
+    assert "functionCall" not in str(pieces)  # no tool is called with what it was not given
+    assert pieces[-1]["candidates"][0]["finishReason"] == "MALFORMED_FUNCTION_CALL"
 
 
 def test_writer_refusals_choices_and_citations() -> None:

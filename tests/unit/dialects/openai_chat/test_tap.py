@@ -132,10 +132,11 @@ def test_usage_of_other_servers_and_the_last_one_counts() -> None:
         assert tap.usage == Usage(10, output=4)
 
 
-def test_a_line_without_end_is_malformed_and_not_kept() -> None:
+@pytest.mark.parametrize(("piece", "times"), [(b"x" * 65536, 40), (b"data: {\n" * 8192, 50)])
+def test_what_has_no_end_is_malformed_and_not_kept(piece: bytes, times: int) -> None:
     tap = DIALECT.tap(True)
-    for _ in range(40):
-        tap.feed(b"x" * 65536)
+    for _ in range(times):
+        tap.feed(piece)
     assert tap.malformed
     tap.feed(b"\n" + chunk({"content": "a"}))
     assert tap.content

@@ -209,6 +209,28 @@ def test_what_an_assistants_turn_loses() -> None:
     }
 
 
+def test_results_stand_right_after_their_calls() -> None:
+    """Callers of Gemini and Responses may say something in between; OpenAI answers 400 to that."""
+    calls = (ToolCall("c1", "f", "{}"), ToolCall("c2", "f", "{}"))
+    turns = (
+        HI,
+        Message("assistant", calls),
+        Message("user", (Media("image", "url", "http://x"),)),
+        Message("tool", (ToolResult("c1", (Text("a"),)),)),
+        Message("developer", (Text("quick"),)),
+        Message("tool", (ToolResult("c2", (Text("b"),)),)),
+        HI,
+    )
+    body, losses = write(*turns)
+    roles = [message["role"] for message in body["messages"]]
+    assert roles == ["user", "assistant", "tool", "tool", "user", "developer", "user"]
+    assert [m["tool_call_id"] for m in body["messages"][2:4]] == ["c1", "c2"]
+    assert losses == ["message.order"]
+    body, losses = write(HI, Message("assistant", calls), HI, Message("assistant", (Text("well"),)), HI)
+    assert [message["role"] for message in body["messages"]] == ["user", "assistant"] * 2 + ["user"]
+    assert losses == []
+
+
 def test_deepseek_and_kimi_get_each_of_their_turns_back_with_its_thinking() -> None:
     """They answer 400 to one without; callers of Anthropic's dialect hand thinking back unsigned."""
     unsigned, foreign, call = Thinking("so"), Thinking("so", "sig", origin="gemini"), ToolCall("c", "f", "{}")
