@@ -6,6 +6,7 @@ TierwiseError
 │   ├── LossRefused         400 loss_refused         strict mode: the target dialect cannot carry a feature
 │   ├── TooLarge            413 request_too_large    body or header block over the limit
 │   ├── Unfit               400 unfit                no tier that it may go to can serve it
+│   │   └── ResponseUnknown 400 previous_response_not_found  a response that nobody who may serve can look up
 │   └── Unprocessable       422 unprocessable        well-formed, but at odds with an earlier request
 ├── Unauthenticated         401 authentication       no key, wrong key, revoked key
 ├── Forbidden               403 permission           a good key that may not do this
@@ -97,6 +98,13 @@ class Unfit(BadRequest):
     """Every tier that the request may go to lacks something it needs; the message says what, for each."""
 
     kind = "unfit"
+
+
+class ResponseUnknown(Unfit):
+    """A `previous_response_id` that this gateway does not remember, and no provider that the request may go
+    to can look up: a model would answer without the conversation."""
+
+    kind = "previous_response_not_found"
 
 
 class Unprocessable(BadRequest):

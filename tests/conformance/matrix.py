@@ -4,9 +4,10 @@ A Row holds one feature as each dialect says it (`said`), and for each direction
 (`cells`). A direction is written `A>C`: a caller of A, a provider of C; a bare `C` stands for every caller
 that has no cell of its own. Within one dialect everything is carried unless a cell says otherwise.
 
-Three kinds of cell: `carried` (the target's body holds what the row says in the target's own words, and
-nothing is lost), `changed(how, …)` (the body holds the fragment given here), `loss(names, …)`. The names of
-Losses are compared exactly. The tables are in matrix_talk, matrix_media, matrix_settings and matrix_answers.
+Four kinds of cell: `carried` (the target's body holds what the row says in the target's own words, and
+nothing is lost), `changed(how, …)` (the body holds the fragment given here), `loss(names, …)`,
+`refused(how, …)` (a Loss that the gateway does not let come to it). The names of Losses are compared exactly.
+The tables are in matrix_talk, matrix_media, matrix_settings and matrix_answers.
 """
 
 from __future__ import annotations
@@ -44,6 +45,8 @@ class Cell(Struct, frozen=True):
         names = ", ".join(f"`{name}`" for name in self.losses)
         if self.kind == "carried":
             return "carried"
+        if self.kind == "refused":
+            return self.how
         if self.kind == "loss":
             return f"Loss {names}" + (f": {self.how}" if self.how else "")
         return f"changed: {self.how}" + (f" (Loss {names})" if names else "")
@@ -60,6 +63,11 @@ def changed(how: str, fragment: Fragment, *losses: str) -> Cell:
 def loss(*names: str, how: str = "", fragment: Fragment | None = None) -> Cell:
     """Not carried, and named."""
     return Cell("loss", how, names, fragment)
+
+
+def refused(how: str, *losses: str) -> Cell:
+    """Not carried, and so not sent: the gateway chooses another model or refuses."""
+    return Cell("refused", how, losses)
 
 
 class Row(Struct, frozen=True):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
-from conformance.matrix import ANY, GONE, Cell, Row, carried, changed, loss
+from conformance.matrix import ANY, GONE, Cell, Row, carried, changed, loss, refused
 from conformance.matrix_words import SCHEMA, config, form, thinking
 
 ALL = dict.fromkeys("CRAG", carried)
@@ -24,6 +24,7 @@ PACKED = '{"device_id":"' + "d" * 64 + '","account_uuid":"","session_id":"s-1"}'
 OPTIONAL = {**SCHEMA, "required": []}
 BOUNDED = {**SCHEMA, "properties": {"city": {"type": "string", "minLength": 1}}}
 TOLD = {"city": {"type": "string", "minLength": GONE, "description": "{minLength: 1}"}}
+NOT_FOUND = "the conversation, where the gateway remembers it; else 400 `previous_response_not_found`"
 STOPS = ["s1", "s2", "s3", "s4", "s5", "s6"]
 _UNASKED = "what the model does unasked"
 _LEAST_LEVEL = changed("as the least level", thinking(thinkingLevel="LOW"), "thinking.mode")
@@ -447,7 +448,25 @@ REST = [
     Row(
         "previous_response_id",
         {"R": {"previous_response_id": "resp_1"}},
-        only("R", "previous_id", how="the history is OpenAI's"),
+        {
+            **dict.fromkeys("CAG", refused(NOT_FOUND, "previous_id")),
+            "R": carried,
+        },
+    ),
+    Row(
+        "conversation",
+        {"R": {"conversation": "conv_1"}},
+        {**dict.fromkeys("CAG", refused("400 `unfit`", "extra.conversation")), "R": carried},
+    ),
+    Row(
+        "prompt by id",
+        {"R": {"prompt": {"id": "pmpt_1", "version": "2"}}},
+        {**dict.fromkeys("CAG", refused("400 `unfit`", "extra.prompt")), "R": carried},
+    ),
+    Row(
+        "cachedContent",
+        {"G": {"cachedContent": "cachedContents/c1"}},
+        {**dict.fromkeys("CRA", refused("400 `unfit`", "extra.cachedContent")), "G": carried},
     ),
 ]
 SETTINGS = [*THINKING, *OUTPUT, *SAMPLING, *REST]

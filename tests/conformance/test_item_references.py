@@ -101,16 +101,40 @@ def test_a_conversation_goes_on_from_the_response_that_is_named(asked: Any, firs
     roles = ["user", "assistant", "user", "assistant", "user"]
     assert [message["role"] for message in bodies[-1]["messages"]] == roles
     asked_of_another_key = going_on(gateway, json.loads(third.body)["id"], gateway.key())
-    assert "previous_id" in asked_of_another_key.headers["x-tierwise-losses"]
-    assert len(bodies[-1]["messages"]) == 1
+    assert_not_found(asked_of_another_key, json.loads(third.body)["id"])
 
 
-def test_a_conversation_that_was_not_to_be_stored_is_lost_by_name(asked: Any) -> None:
-    gateway, _ = asked
+def assert_not_found(got: live.Got, named: str) -> None:
+    error = json.loads(got.body)["error"]
+    assert (got.status, error["type"], error["code"]) == (
+        400,
+        "invalid_request_error",
+        "previous_response_not_found",
+    )
+    assert error["param"] == "previous_response_id"
+    assert error["message"].startswith(f"Previous response with id '{named}' not found")
+    assert got.headers["x-should-retry"] == "false"
+
+
+def test_a_conversation_that_was_not_to_be_stored_is_not_found(asked: Any) -> None:
+    gateway, bodies = asked
     key = gateway.key()
     body = {"model": "an/claude-sonnet-4-6", "input": [BOB], "store": False}
     first = json.loads(live.post(gateway.port, "/v1/responses", body, key).body)
-    assert "previous_id" in going_on(gateway, first["id"], key).headers["x-tierwise-losses"]
+    assert_not_found(going_on(gateway, first["id"], key), first["id"])
+    assert len(bodies) == 1  # nothing was asked without its history
+
+
+def test_a_quote_and_a_count_are_of_the_whole_conversation_that_is_named(asked: Any) -> None:
+    gateway, _ = asked
+    key = gateway.key()
+    body = {"model": "an/claude-sonnet-4-6", "input": "Long ago. " * 400}
+    first = json.loads(live.post(gateway.port, "/v1/responses", body, key).body)
+    again = {"model": body["model"], "input": "Who am I?", "previous_response_id": first["id"]}
+    quoted = json.loads(live.post(gateway.port, "/v1/quote", again, key).body)
+    assert quoted["prompt_tokens"] > 1000
+    again["previous_response_id"] = "resp_x"
+    assert_not_found(live.post(gateway.port, "/v1/responses/input_tokens", again, key), "resp_x")
 
 
 def test_a_provider_that_keeps_responses_itself_is_sent_their_names(tmp_path: Path) -> None:

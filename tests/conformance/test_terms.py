@@ -182,6 +182,20 @@ def test_no_call_is_refused_for_being_held_out(tmp_path: Path) -> None:
     assert gateway.stop() == 0
 
 
+def test_a_call_that_the_reference_tier_cannot_serve_is_not_held_out(tmp_path: Path) -> None:
+    blind = '[[model]]\nname = "agg/anthropic/claude-opus-4.7"\nvision = false\n'
+    task = "[task.classification]\nholdout_share = 1.0\n"
+    _, gateway, key = world(tmp_path, answer, blind + task)
+    picture = {"type": "image_url", "image_url": {"url": "https://e.com/a.png"}}
+    body = {"model": "task/classification", "messages": [{"role": "user", "content": [picture]}]}
+    for asked, held in (({**body, "messages": HELLO}, True), (body, False)):
+        got = live.post(gateway.port, CHAT, asked, key)
+        assert got.status == 200, got.body
+        assert ("holdout" in gateway.closes()[-1]["tags"]) is held
+    assert got.headers["x-tierwise-tier"] == "haiku"
+    assert gateway.stop() == 0
+
+
 def test_a_tasks_longest_answer_is_asked_for_where_the_caller_names_none(tmp_path: Path) -> None:
     def any_dialect(sent: provider.Sent) -> Iterator[Any]:
         yield provider.whole(200, provider.message() if sent.path.endswith("/messages") else provider.chat())

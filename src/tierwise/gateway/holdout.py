@@ -11,6 +11,7 @@ from hashlib import sha256
 from msgspec import structs
 
 from tierwise.costing.draws import HOLDOUT
+from tierwise.errors import NoTier, Unfit, UnknownModel
 from tierwise.nouns import Route
 from tierwise.routing import Question
 from tierwise.upstream import Health
@@ -34,7 +35,7 @@ def drawn(walk: Walk, share: float) -> bool:
 def hold_out(walk: Walk, question: Question, health: Health) -> None:
     """Sends a call that was drawn to the reference tier, and tags it. One that is served there anyway, or
     named its model, is no evidence. A session that began elsewhere stays; so does a call whose cap has no
-    room there.
+    room there, or that the reference tier cannot serve.
     """
     snapshot, route, bound = walk.snapshot, walk.route, question.pinned_tier
     reference = snapshot.catalog.ladder.reference
@@ -45,7 +46,12 @@ def hold_out(walk: Walk, question: Question, health: Health) -> None:
         free = snapshot.routes.choose(structs.replace(question, pinned_tier=None), health)
     if free.candidates[0].tier == reference or bound not in (None, "", reference):
         return
-    held = on_reference(question, free, reference, snapshot.routes, health)
+    try:
+        held = on_reference(question, free, reference, snapshot.routes, health)
+    except (NoTier, Unfit, UnknownModel):
+        return
+    if held.candidates[0].tier != reference:
+        return
     if walk.max_cost_pico is not None and walk.least(held.candidates[0]) > walk.max_cost_pico:
         return
     walk.route = held

@@ -46,6 +46,8 @@ async def quote(gate: Gate, request: Request, reply: Reply, surface: Dialect) ->
         try:
             surface, body = _request(await request.body(), surface)
             walk.surface = surface
+            if surface.name == "openai_responses":
+                body = gate.recall.whole(walk.caller.key.id, body)
             _read(walk, body)
             walk.max_cost_pico = None  # to be compared with the figures, not to be refused
             choosing(gate, walk)

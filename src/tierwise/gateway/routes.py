@@ -65,6 +65,7 @@ def _featureless(outline: Outline) -> bool:
         or outline.json
         or outline.output_schema is not None
         or outline.fallback
+        or outline.stored
         or outline.preference
     )
 

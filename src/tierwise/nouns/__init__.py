@@ -34,6 +34,7 @@ from .ask import (
     Reasoning,
     Refusal,
     Sampling,
+    Stored,
     Summary,
     Text,
     Thinking,
@@ -66,6 +67,6 @@ __all__ = [
     "Finished", "Key", "Ladder", "Loss", "Media", "Message", "Model", "Opaque", "Open", "Outcome",
     "Outline", "OutputFormat", "Part", "Ping", "Policy", "Prefixed", "Price", "PriceStep", "Provider",
     "Reasoning", "Refusal", "Route", "Rule", "Sampling", "Score", "Signed", "Skipped", "Source",
-    "Started", "Suite", "Summary", "Task", "Text", "Thinking", "Tier", "TierHealth", "Tool", "ToolCall",
-    "ToolChange", "ToolChoice", "ToolResult", "Trial", "Usage", "UsageSeen", "Verdict",
+    "Started", "Stored", "Suite", "Summary", "Task", "Text", "Thinking", "Tier", "TierHealth", "Tool",
+    "ToolCall", "ToolChange", "ToolChoice", "ToolResult", "Trial", "Usage", "UsageSeen", "Verdict",
 ]  # fmt: skip

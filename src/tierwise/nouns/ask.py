@@ -251,6 +251,15 @@ class Ask(Struct, frozen=True):
     raw: bytes = b""
 
 
+class Stored(Struct, frozen=True):
+    """What a request only names because its vendor keeps it: a conversation, a prompt, a long beginning. Only
+    providers of `dialect` may be able to look it up. `field` is the request's."""
+
+    field: str
+    id: str
+    dialect: DialectName
+
+
 class Outline(Struct, frozen=True):
     """What choosing needs to know of an Ask, read by one cheap typed decode; exact where it says so, hints
     elsewhere.
@@ -293,3 +302,4 @@ class Outline(Struct, frozen=True):
     """Undecoded: the first turn, or an array that begins with it."""
     usage_cost: bool = False
     """Whether the body asks for its cost: `usage: {"include": true}`."""
+    stored: Stored | None = None

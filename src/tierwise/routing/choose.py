@@ -21,8 +21,8 @@ from typing import Literal
 
 from msgspec import Struct
 
-from ..errors import NoTier, Unfit, UnknownModel
-from ..nouns import Candidate, Outline, Route, Skipped, TierHealth
+from ..errors import NoTier, ResponseUnknown, Unfit, UnknownModel
+from ..nouns import Candidate, Outline, Route, Skipped, Stored, TierHealth
 from .fit import doubt, misfit
 from .infer import UNKNOWN, infer
 from .order import balanced, by_cost, by_latency, estimated_pico, expected_output, latency_ms
@@ -65,15 +65,17 @@ def choose(question: Question, table: Table, health: Mapping[str, TierHealth] | 
     if choice.how == "pinned":
         picked = Picked(list(choice.line.rungs), [], [])
     else:
-        picked = _fitting(choice.line, outline, tokens)
+        picked = _fitting(choice.line, table, outline, tokens)
         if question.pinned_tier and choice.how != "tier":
             _stay(picked, question.pinned_tier, table, outline, tokens)
     if table.beside:
         _add_beside(picked, outline, table, tokens)
     if outline.fallback:
         _add_fallback(picked, question, table, tokens)
+    if outline.stored is not None and choice.how == "pinned":
+        _looked_up(picked, outline, table)
     if not picked.rungs:
-        raise _no_tier(picked, table)
+        raise _no_tier(picked, outline, table)
     if outline.preference not in (None, "priority") and len(picked.rungs) > 1:
         _prefer(picked, choice, question, table, health or _UNKNOWN)
     if health:
@@ -88,7 +90,7 @@ def choose(question: Question, table: Table, health: Mapping[str, TierHealth] | 
     )
 
 
-def _no_tier(picked: Picked, table: Table) -> NoTier | Unfit:
+def _no_tier(picked: Picked, outline: Outline, table: Table) -> NoTier | Unfit:
     if not table.models and not table.passing:
         return NoTier("No provider is configured: nothing is served.", "`tierwise check` says what to set.")
     if not picked.skipped:
@@ -97,10 +99,43 @@ def _no_tier(picked: Picked, table: Table) -> NoTier | Unfit:
             "Add a [[tier]], or name a provider/model.",
         )
     whys = "; ".join(f"{each.tier}: {each.why}" for each in picked.skipped)
+    stored = outline.stored
+    if stored is not None and any(each.why == _cannot(stored) for each in picked.skipped):
+        return _not_found(stored, whys)
     return (Unfit if table.rungs else NoTier)(
         f"No tier fits this request: {whys}.",
         "Shorten it, add a [[tier]] whose model can serve it, or insist with provider/model.",
     )
+
+
+def _cannot(stored: Stored) -> str:
+    return f"cannot look up {stored.field}"
+
+
+def _not_found(stored: Stored, whys: str) -> Unfit:
+    """Without what is only named, a model would answer something else than was asked."""
+    hint = f"or route to a provider that speaks {stored.dialect} and keeps it."
+    if stored.field == "previous_response_id":
+        return ResponseUnknown(
+            f"Previous response with id '{plain(stored.id)}' not found: it is not remembered here; {whys}.",
+            f"Send the whole conversation as `input`, {hint}",
+            stored.field,
+        )
+    return Unfit(
+        f"The {stored.field} '{plain(stored.id)}' is kept by its vendor, and not to be had here: {whys}.",
+        f"Send what it holds in the request, {hint}",
+        stored.field,
+    )
+
+
+def _lacks(rung: Rung, table: Table, outline: Outline) -> str:
+    stored = outline.stored
+    return "" if stored is None or table.dialect(rung) == stored.dialect else _cannot(stored)
+
+
+def _misfit(rung: Rung, table: Table, outline: Outline, tokens: int) -> str:
+    """Why the rung cannot serve the request, "" when nothing known speaks against it."""
+    return _lacks(rung, table, outline) or misfit(rung.able, outline, tokens)
 
 
 def _named(question: Question, table: Table) -> Choice:
@@ -162,12 +197,12 @@ def _recorded_task(question: Question, table: Table) -> str:
     return infer(question.outline)[0]
 
 
-def _fitting(line: Line, outline: Outline, tokens: int) -> Picked:
+def _fitting(line: Line, table: Table, outline: Outline, tokens: int) -> Picked:
     """The line's rungs that fit; doubtful ones only when no other does."""
     picked = Picked([], list(line.skipped), [])
     doubtful: list[tuple[Rung, str]] = []
     for rung in line.rungs:
-        why = misfit(rung.able, outline, tokens)
+        why = _misfit(rung, table, outline, tokens)
         if why:
             picked.skipped.append(Skipped(rung.label, why))
             picked.remarks.append(f"{rung.label}: {why}")
@@ -189,7 +224,7 @@ def _stay(picked: Picked, tier: str, table: Table, outline: Outline, tokens: int
     rung = table.rungs.get(tier)
     if rung is None:
         return
-    why = misfit(rung.able, outline, tokens)
+    why = _misfit(rung, table, outline, tokens)
     if why:
         picked.remarks.append(f"session leaves {tier}: {why}")
         return
@@ -203,7 +238,7 @@ def _add_beside(picked: Picked, outline: Outline, table: Table, tokens: int) -> 
     rungs: list[Rung] = []
     for rung in picked.rungs:
         others = _beside(rung, outline, table)
-        rungs += [rung, *(each for each in others if not misfit(each.able, outline, tokens))]
+        rungs += [rung, *(each for each in others if not _misfit(each, table, outline, tokens))]
     picked.rungs = rungs
 
 
@@ -217,7 +252,7 @@ def _add_fallback(picked: Picked, question: Question, table: Table, tokens: int)
     own: list[Rung] = []
     for name in question.outline.fallback:
         for rung in _fallback_rungs(name, table):
-            why = misfit(rung.able, question.outline, tokens)
+            why = _misfit(rung, table, question.outline, tokens)
             if why:
                 picked.skipped.append(Skipped(plain(rung.label), why))
                 picked.remarks.append(f"fallback {rung.label}: {why}")
@@ -227,6 +262,17 @@ def _add_fallback(picked: Picked, question: Question, table: Table, tokens: int)
     for rung in (*picked.rungs[:1], *own, *picked.rungs[1:]):
         once.setdefault(rung.candidate, rung)
     picked.rungs = list(once.values())
+
+
+def _looked_up(picked: Picked, outline: Outline, table: Table) -> None:
+    """Leaves out a model that was named outright where it lacks what the request only names."""
+    rungs, picked.rungs = picked.rungs, []
+    for rung in rungs:
+        if why := _lacks(rung, table, outline):
+            picked.skipped.append(Skipped(plain(rung.label), why))
+            picked.remarks.append(f"{rung.label}: {why}")
+        else:
+            picked.rungs.append(rung)
 
 
 def _fallback_rungs(name: str, table: Table) -> tuple[Rung, ...]:

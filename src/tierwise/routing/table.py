@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 
 from msgspec import Struct
 
-from ..nouns import Abilities, Candidate, Catalog, Model, Policy, Price, Skipped
+from ..nouns import Abilities, Candidate, Catalog, DialectName, Model, Policy, Price, Skipped
 from .reason import plain, plain_name
 
 _EVIDENCE_LENGTH = 120
@@ -49,11 +49,13 @@ class Table:
 
     `tasks`: the Policy's lines. `middle`: the line of what no rule covers. `tiers`: each Tier, then the
     dearer ones of the ladder. `models`: by name and alias. `passing`: providers that pass any model id on.
-    `beside`: the same model at other providers, by `tier/NAME` or the name a caller wrote.
+    `beside`: the same model at other providers, by `tier/NAME` or the name a caller wrote. `dialects`: by
+    provider.
     """
 
     __slots__ = (
-        "_day", "_find", "beside", "middle", "models", "passing", "rungs", "task_names", "tasks", "tiers",
+        "_day", "_find", "beside", "dialects", "middle", "models", "passing", "rungs", "task_names", "tasks",
+        "tiers",
     )  # fmt: skip
 
     def __init__(
@@ -92,6 +94,7 @@ class Table:
         self.middle = _line("", (policy.safe_middle,), ladder, self.rungs)
         self._day = day
         self._find = find
+        self.dialects = {name: provider.dialect for name, provider in catalog.providers.items()}
         self.passing = frozenset(name for name, provider in catalog.providers.items() if not provider.models)
 
     def unlisted(self, name: str) -> Rung | None:
@@ -99,6 +102,10 @@ class Table:
         takes any; None when no provider serves it."""
         model = self._find(name) if self._find is not None else None
         return _pinned(model, self._day) if model is not None else None
+
+    def dialect(self, rung: Rung) -> DialectName | None:
+        """What the rung's provider speaks."""
+        return self.dialects.get(rung.candidate.model.partition("/")[0])
 
     def names(self) -> list[str]:
         """Every name a caller may write as `model`."""

@@ -13,13 +13,14 @@ import msgspec
 from msgspec import Raw, Struct, field
 
 from ...errors import BadRequest
-from ...nouns import Outline
+from ...nouns import Outline, Stored
 from ..base import asks_cost, loosest
 from ..members import not_json
 from .fields import STAND_INS
 from .schema import to_json_schema
 
 _ABSENT = Raw(b"")
+_LONGEST_ID = 100
 _PATH = re.compile(r" - at `\$\.?([^`]*)`$")
 
 
@@ -108,6 +109,8 @@ class _Body(Struct):
     labels: dict[str, Any] | None = None
     service_tier: str | None = field(name="serviceTier", default=None)
     service_tier_: str | None = field(name="service_tier", default=None)
+    cached: Any = field(name="cachedContent", default=None)
+    cached_: Any = field(name="cached_content", default=None)
     provider: _Provider | None = None
     usage: Any = None
 
@@ -172,6 +175,7 @@ def outline(body: bytes) -> Outline:
     provider = top.provider or _Provider()
     task = (top.labels or {}).get("task")
     size = sum(len(memoryview(raw)) for raw in (top.contents, top.system, top.system_)) + tool_bytes
+    cached = top.cached or top.cached_
     spoken = config.modalities or config.modalities_ or ()
     return Outline(
         model="",
@@ -194,6 +198,7 @@ def outline(body: bytes) -> Outline:
         fallback=provider.fallback or (),
         preference=provider.routing,
         usage_cost=asks_cost(top.usage),
+        stored=Stored("cachedContent", str(cached)[:_LONGEST_ID], "gemini") if cached else None,
         head=(top.tools, top.system, top.system_),
         opening=top.contents,
     )

@@ -39,6 +39,7 @@ _KINDS: Mapping[str, tuple[str, str | None]] = MappingProxyType(
         "rate_limit": ("requests", "rate_limit_exceeded"),
         "no_tier": (_SERVER, "no_tier"),
         "unfit": (_INVALID, "unfit"),
+        "previous_response_not_found": (_INVALID, "previous_response_not_found"),
         "overloaded": (_SERVER, "server_is_overloaded"),
         "deadline": (_SERVER, "timeout"),
         "upstream_refused": (_SERVER, "upstream_refused"),

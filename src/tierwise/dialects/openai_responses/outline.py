@@ -8,12 +8,13 @@ import msgspec
 from msgspec import Raw, Struct
 
 from ...errors import BadRequest
-from ...nouns import Outline
+from ...nouns import Outline, Stored
 from ..base import asks_cost
 from ..members import wrong
 from .from_chat import decode, decode_list, decode_parts, is_extension, read_extension, text_or_none
 
 _ABSENT = Raw(b"null")
+_LONGEST_ID = 100
 
 
 class _Format(Struct):
@@ -132,7 +133,15 @@ def outline(body: bytes) -> Outline:
         head=(top.tools, top.instructions, *seen.head),
         opening=seen.opening,
         usage_cost=asks_cost(top.usage),
+        stored=_stored(top) if top.previous_response_id or top.conversation or top.prompt else None,
     )
+
+
+def _stored(top: _Body) -> Stored:
+    name = next(name for name in ("previous_response_id", "conversation", "prompt") if getattr(top, name))
+    value = getattr(top, name)
+    told = value.get("id") if isinstance(value, dict) else value
+    return Stored(name, str(told)[:_LONGEST_ID], "openai_responses")
 
 
 def _size(raw: Raw) -> int:
