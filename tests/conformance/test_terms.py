@@ -179,6 +179,10 @@ def test_no_call_is_refused_for_being_held_out(tmp_path: Path) -> None:
     for cap, tier in (("0.001", "haiku"), ("0.01", "opus")):
         got = live.post(gateway.port, CHAT, body, key, {"x-tierwise-max-cost-usd": cap})
         assert (got.status, got.headers["x-tierwise-tier"]) == (200, tier)
+    # Which the figures must know: else one arm alone would have the calls with a cap.
+    assert [row["tags"] for row in gateway.closes()] == [["holdout-stayed"], ["holdout"]]
+    refused = live.post(gateway.port, CHAT, body, key, {"x-tierwise-tags": "holdout-stayed"})
+    assert refused.status == 400
     assert gateway.stop() == 0
 
 

@@ -26,8 +26,7 @@ def savings_json(made: Savings) -> dict[str, Any]:
             for name, against in (("asked", made.asked), ("reference", made.reference))
         },
         "holdout": {
-            task: structs.asdict(caused(arms.held, arms.routed, arms.beside_pico))
-            for task, arms in made.arms.items()
+            task: structs.asdict(caused(arms.strata, arms.beside_pico)) for task, arms in made.arms.items()
         },
     }
 
@@ -43,7 +42,7 @@ def show_savings(made: Savings) -> None:
     if made.asked.calls or made.reference.calls:
         click.echo("baselines price the tokens recorded; other model families count otherwise")
     for task, arms in made.arms.items():
-        _show_causal(task, caused(arms.held, arms.routed, arms.beside_pico), arms.beside_pico)
+        _show_causal(task, caused(arms.strata, arms.beside_pico), arms.beside_pico)
     if not made.arms:
         click.echo("no call was held out at random: this is arithmetic, not a causal estimate")
 

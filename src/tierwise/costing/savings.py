@@ -64,7 +64,7 @@ def savings(calls: Iterable[Settled]) -> Savings:
             made.unpriced += 1
         if call.kind not in SERVED:
             overhead[call.kind] += call.cost_pico or 0
-            draws[call.task].beside_pico += call.cost_pico or 0
+            draws[call.task].beside(call.day, call.cost_pico or 0)
             continue
         if call.outcome == "error":
             overhead[FAILED] += call.cost_pico or 0

@@ -10,7 +10,7 @@ from hashlib import sha256
 
 from msgspec import structs
 
-from tierwise.costing.draws import HOLDOUT
+from tierwise.costing.draws import HOLDOUT, STAYED
 from tierwise.errors import NoTier, Unfit, UnknownModel
 from tierwise.nouns import Route
 from tierwise.routing import Question
@@ -35,7 +35,7 @@ def drawn(walk: Walk, share: float) -> bool:
 def hold_out(walk: Walk, question: Question, health: Health) -> None:
     """Sends a call that was drawn to the reference tier, and tags it. One that is served there anyway, or
     named its model, is no evidence. A session that began elsewhere stays; so does a call whose cap has no
-    room there, or that the reference tier cannot serve.
+    room there, or that the reference tier cannot serve: these two are tagged as such.
     """
     snapshot, route, bound = walk.snapshot, walk.route, question.pinned_tier
     reference = snapshot.catalog.ladder.reference
@@ -46,16 +46,21 @@ def hold_out(walk: Walk, question: Question, health: Health) -> None:
         free = snapshot.routes.choose(structs.replace(question, pinned_tier=None), health)
     if free.candidates[0].tier == reference or bound not in (None, "", reference):
         return
+    held = _moved(walk, question, free, reference, health)
+    walk.route = held or route
+    walk.tags = (*walk.tags, HOLDOUT if held is not None else STAYED)
+
+
+def _moved(walk: Walk, question: Question, route: Route, reference: str, health: Health) -> Route | None:
+    """The Route on the `reference` tier; None where the call must stay."""
     try:
-        held = on_reference(question, free, reference, snapshot.routes, health)
+        held = on_reference(question, route, reference, walk.snapshot.routes, health)
     except (NoTier, Unfit, UnknownModel):
-        return
+        return None
     if held.candidates[0].tier != reference:
-        return
-    if walk.max_cost_pico is not None and walk.least(held.candidates[0]) > walk.max_cost_pico:
-        return
-    walk.route = held
-    walk.tags = (*walk.tags, HOLDOUT)
+        return None
+    room = walk.max_cost_pico is None or walk.least(held.candidates[0]) <= walk.max_cost_pico
+    return held if room else None
 
 
 def on_reference(question: Question, route: Route, reference: str, routes: Routes, health: Health) -> Route:

@@ -7,7 +7,7 @@ from msgspec import Struct, structs
 from tierwise.clock import new_id, now_us, tick_us
 from tierwise.config.strict import nearest
 from tierwise.costing import estimate_tokens
-from tierwise.costing.draws import HOLDOUT
+from tierwise.costing.draws import MARKS
 from tierwise.dialects.anthropic_messages.usage import class_of
 from tierwise.dialects.base import Dialect, limit_of
 from tierwise.errors import BadRequest, TierwiseError
@@ -265,9 +265,9 @@ def _truth(value: str) -> bool:
 def _tags(value: str) -> tuple[str, ...]:
     # A tag left out would be money left out of its budget.
     tags = tuple(dict.fromkeys(tag for tag in (part.strip() for part in value.split(",")) if tag))
-    if HOLDOUT in tags:
+    if taken := next((mark for mark in MARKS if mark in tags), ""):
         raise BadRequest(
-            f"The tag {HOLDOUT!r} marks calls that the gateway keeps on the reference tier.",
+            f"The tag {taken!r} marks calls that the gateway drew for its holdout.",
             "Send another word in x-tierwise-tags.",
         )
     if len(tags) > _MOST_TAGS:

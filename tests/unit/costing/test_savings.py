@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tierwise.costing import Cost
+from tierwise.costing.draws import Arm
 from tierwise.costing.savings import savings
 from tierwise.costing.settled import Settled
 from tierwise.costing.waste import waste
@@ -47,15 +48,16 @@ def test_arms_hold_exact_sums_of_tasks_with_a_holdout() -> None:
         ]
     )  # fmt: skip
     assert list(made.arms) == ["t"]
-    held, routed = made.arms["t"].held, made.arms["t"].routed
-    assert (held.calls, held.sum_pico, held.squares) == (1, 100, 10_000)
-    assert (routed.calls, routed.sum_pico, routed.squares) == (2, 30, 500)
+    [both] = made.arms["t"].strata
+    assert both.held == Arm(1, 100, 10_000, 1_000_000)
+    assert both.routed == Arm(2, 30, 500, 9_000)
 
 
 def arms_of(*calls: Settled) -> tuple[tuple[int, int], tuple[int, int], int]:
     """Draws and their cost in both arms, and what was spent beside."""
     made = savings([call("h", 100, tags=("holdout",), tier="dear", asked="auto"), *calls]).arms["t"]
-    held, routed = made.held, made.routed
+    [both] = made.strata
+    held, routed = both.held, both.routed
     return (held.calls - 1, held.sum_pico - 100), (routed.calls, routed.sum_pico), made.beside_pico
 
 
@@ -91,6 +93,42 @@ def test_a_session_is_one_draw() -> None:
     refused = call("ex_9-1", 0, outcome="error", tier="cheap", **session)
     assert arms_of(refused, *anyway) == arms_of(*anyway, refused) == ((0, 0), (1, 120), 0)
     assert arms_of(call("j", 5, kind="judge"), call("s", 6, kind="shadow"))[2] == 11
+
+
+def strata_of(*days: tuple[int, int]) -> list[tuple[int, int]]:
+    """The draws of both arms by stratum, from (held out, routed) on each of days in a row."""
+    calls = [
+        call(f"{day}.{n}", 10, day=f"2026-11-{day:02d}", asked="auto", tier="dear" if n < held else "cheap",
+             tags=("holdout",) if n < held else ())
+        for day, (held, routed) in enumerate(days, 1)
+        for n in range(held + routed)
+    ]  # fmt: skip
+    return [(each.held.calls, each.routed.calls) for each in savings(calls[::-1]).arms["t"].strata]
+
+
+def test_days_before_and_after_the_holdout_are_in_no_arm() -> None:
+    """They were others, with other traffic: no call of theirs could have been held out."""
+    assert strata_of((0, 500), (30, 90), (0, 400)) == [(30, 90)]
+    spent = [call(str(day), 7, kind="shadow", day=f"2026-11-{day:02d}") for day in (1, 2, 3)]
+    held = call("h", tags=("holdout",), asked="auto", tier="dear", day="2026-11-02")
+    assert savings([held, *spent]).arms["t"].beside_pico == 7
+
+
+def test_days_are_taken_together_until_both_arms_have_ten() -> None:
+    assert strata_of((4, 60), (4, 60), (0, 60), (2, 60), (9, 50), (1, 50)) == [(10, 240), (10, 100)]
+    assert strata_of((10, 90), (5, 90), (3, 90)) == [(18, 270)]
+    assert strata_of((10, 3), (5, 90)) == [(15, 93)]
+    assert strata_of((3, 40)) == [(3, 40)]
+
+
+def test_a_day_with_a_larger_share_stands_by_itself() -> None:
+    assert strata_of((10, 990), (5, 900), (200, 800), (190, 800)) == [(15, 1890), (200, 800), (190, 800)]
+
+
+def test_a_call_that_was_drawn_and_stayed_is_held_out_at_what_it_cost() -> None:
+    stayed = call("s", 10, tier="cheap", tags=("holdout-stayed",), asked="auto")
+    routed = call("r", 10, tier="cheap", asked="auto")
+    assert arms_of(stayed, routed) == ((1, 10), (1, 10), 0)
 
 
 def test_money_for_answers_nobody_got() -> None:

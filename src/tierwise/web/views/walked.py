@@ -110,7 +110,7 @@ def saved(site: Site, asked: Ranged) -> Saved:
 
     causal = []
     for task, arms in made.arms.items():
-        found = caused(arms.held, arms.routed, arms.beside_pico)
+        found = caused(arms.strata, arms.beside_pico)
         low, high = found.interval or (None, None)
         causal.append(Caused(task, found.held, found.routed, found.saved_pico, low, high, LEVEL))
     return Saved(
