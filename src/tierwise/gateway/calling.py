@@ -202,7 +202,7 @@ class Caller:
         return (walk.spent_pico or 0) + walk.least(candidate) <= (walk.max_cost_pico or 0)
 
     async def _placed(self, attempt: Attempt, sent: Sent, retry: bool) -> Live:
-        placed = self.placing.place(attempt.walk, attempt.deployment, sent)
+        placed = self.placing.place(attempt.walk, attempt.deployment, sent, retry)
         if placed is None:
             return await self._send(attempt, sent, retry)
         async with self.placing.turn(attempt.walk, placed):

@@ -70,8 +70,9 @@ class Placing:
         self._turns: OrderedDict[bytes, int] = OrderedDict()
         self._fanout = Fanout(clock, metrics.cache_waits)
 
-    def place(self, walk: Walk, deployment: Deployment, sent: Sent) -> Placed | None:
-        """The request with the breakpoints that pay; None where none does, or none may be placed."""
+    def place(self, walk: Walk, deployment: Deployment, sent: Sent, retry: bool = False) -> Placed | None:
+        """The request with the breakpoints that pay; None where none does, or none may be placed. Of a
+        `retry` nothing is learned: it was counted when it was sent first."""
         if walk.breakpoints:  # of an attempt before, at another model
             _forget(walk)
         least = least_of(deployment.model.abilities)
@@ -89,7 +90,8 @@ class Placing:
         found = places(sent.body)
         if price is None or found is None:
             return None
-        chosen = self._chosen(walk, deployment, found, (least, now, price))
+        spots = self._spots(walk, deployment, found, (least, now, not retry))
+        chosen = _paying(spots, price, walk.prompt_tokens)
         if walk.outline.thinking_history:
             # Signed thinking is bound to what stands before it: no text is put into a block there.
             chosen = [(spot, lifetime) for spot, lifetime in chosen if spot.place.start is None]
@@ -138,27 +140,13 @@ class Placing:
                 self._reuse_of((call.model, "end", call.task)).use(call.prompt, kept, gap_us)
                 sessions[series] = call
 
-    def _chosen(
-        self, walk: Walk, deployment: Deployment, found: Places, terms: tuple[int, int, Price]
-    ) -> list[tuple[_Spot, Lifetime]]:
-        """Learns from the request, and gives the places that pay with their lifetimes, longer ones first."""
-        least, now, price = terms
-        chosen: list[tuple[_Spot, Lifetime]] = []
-        longest: Lifetime = "1h"
-        for spot in self._spots(walk, deployment, found, (least, now)):
-            lifetime = spot.reuse.lifetime(price, walk.prompt_tokens, longest)
-            if lifetime is not None:
-                chosen.append((spot, lifetime))
-                longest = lifetime
-        return chosen
-
     def _spots(
-        self, walk: Walk, deployment: Deployment, found: Places, terms: tuple[int, int]
+        self, walk: Walk, deployment: Deployment, found: Places, terms: tuple[int, int, bool]
     ) -> list[_Spot]:
-        """The places of a request that are long enough, each with this use of it learned. What counts at one
-        place is what it covers beyond the place before."""
-        least, now = terms
-        first, model = walk.attempts == 0, deployment.name
+        """The places of a request that are long enough, each with this use of it learned if this is the
+        `first`. What counts at one place is what it covers beyond the place before."""
+        least, now, first = terms
+        model = deployment.name
         spots: list[_Spot] = []
         below = 0
         chain = sha256(model.encode())
@@ -198,10 +186,12 @@ class Placing:
         one's end is remembered. `chain` becomes the digest of all turns."""
         kept, gap_us = 0, None
         size = sum(len(memoryview(piece)) for piece in found.pieces)
-        for number, turn in enumerate(found.turns, 1):
-            chain.update(turn)
-            size += len(memoryview(turn))
-            if number <= len(found.turns) - LOOK_BACK:
+        behind = sum(turn.blocks for turn in found.turns)
+        for turn in found.turns:
+            chain.update(turn.raw)
+            size += turn.size
+            behind -= turn.blocks
+            if behind >= LOOK_BACK:
                 continue
             seen_us = self._turns.get(chain.digest())
             if seen_us is not None:
@@ -221,6 +211,18 @@ class Placing:
         else:
             self._reuse.move_to_end(key)
         return reuse
+
+
+def _paying(spots: Iterable[_Spot], price: Price, prompt_tokens: int) -> list[tuple[_Spot, Lifetime]]:
+    """The places that pay with their lifetimes, longer ones first."""
+    chosen: list[tuple[_Spot, Lifetime]] = []
+    longest: Lifetime = "1h"
+    for spot in spots:
+        lifetime = spot.reuse.lifetime(price, prompt_tokens, longest)
+        if lifetime is not None:
+            chosen.append((spot, lifetime))
+            longest = lifetime
+    return chosen
 
 
 def _forget(walk: Walk) -> None:

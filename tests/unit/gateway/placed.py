@@ -52,13 +52,16 @@ class World:
         raw = json.dumps(body).encode()
         outline = registry.get("anthropic_messages").outline(raw)
         walk = SimpleNamespace(
-            outline=structs.replace(outline, **terms.pop("outline", {})), attempts=0, breakpoints="", tags=(),
-            prompt_tokens=outline.prompt_bytes * 10 // 35, max_cost_pico=terms.pop("max_cost_pico", None),
+            outline=structs.replace(outline, **terms.pop("outline", {})),
+            attempts=terms.pop("attempts", 0), breakpoints="", tags=(),
+            prompt_tokens=outline.prompt_bytes * 10 // 35 + 1600 * outline.media,
+            max_cost_pico=terms.pop("max_cost_pico", None),
             route=SimpleNamespace(task="t"),
             snapshot=SimpleNamespace(policy=SimpleNamespace(tasks={"t": Task("t")})),
         )  # fmt: skip
         sent = Sent("/v1/messages", [], raw)
-        placed = self.placing.place(walk, self.deployment, sent) if self.auto else None
+        again = terms.pop("retry", False)
+        placed = self.placing.place(walk, self.deployment, sent, again) if self.auto else None
         out = placed.sent.body if placed is not None else raw
         self.placed.append(walk.breakpoints)
         prompt = AnthropicMessages().read(

@@ -71,6 +71,71 @@ def test_a_long_lifetime_never_stands_behind_a_short_one() -> None:
     assert any("1h" in placed for placed in world.placed)
 
 
+def agents(count: int, turns: int, calls: int) -> list[dict[str, Any]]:
+    """Conversations of an agent that makes so many calls at once in each turn."""
+    bodies = []
+    for n in range(count):
+        said: list[Any] = [f"{n} " + "Look at all the files, please. " * 200]
+        for t in range(turns):
+            bodies.append(ask(said[-1], "Be brief.", *said[:-1]))
+            names = [f"toolu_{n}_{t}_{i}" for i in range(calls)]
+            said.append([{"type": "tool_use", "id": name, "name": "read", "input": {}} for name in names])
+            said.append(
+                [
+                    {"type": "tool_result", "tool_use_id": name, "content": name + " words" * 90}
+                    for name in names
+                ]
+            )
+    return bodies
+
+
+def test_a_turn_is_read_only_as_far_back_as_the_provider_looks() -> None:
+    """Twenty blocks: of nine calls and nine results the end before is found, of twelve it is not."""
+    for calls, most in ((9, 0.6), (12, 1.0)):
+        bodies = agents(6, 6, calls)
+        auto, plain = bills(bodies, [MINUTE_US] * len(bodies))
+        assert auto.cost_pico <= plain.cost_pico * most
+
+
+def test_base64_does_not_outweigh_the_turns_that_are_read_again() -> None:
+    """Pictures that are shown once, between conversations that go on."""
+    bodies = []
+    for n, body in enumerate(conversations(6, 8)):
+        data = {"type": "base64", "media_type": "image/png", "data": f"{n:04}" + "A" * 900_000}
+        shown = [{"type": "text", "text": "What is it?"}, {"type": "image", "source": data}]
+        bodies += [body, ask(shown, "Be brief.")] if n % 2 else [body]
+    auto, plain = bills(bodies, [MINUTE_US] * len(bodies))
+    assert auto.placed[-1] == "end=5m"
+    assert auto.cost_pico < plain.cost_pico * 0.5
+
+
+def test_what_the_provider_does_not_cache_parts_no_conversation() -> None:
+    """Claude Code's first block of system text changes with every call."""
+    bodies = conversations(6, 8)
+    for n, body in enumerate(bodies):
+        told = [f"x-anthropic-billing-header: cch={n}", "Be brief."]
+        body["system"] = [{"type": "text", "text": text} for text in told]
+    world = World()
+    for body in bodies:
+        world.send(body, MINUTE_US)
+    assert world.placed[-1] == "end=5m"
+
+
+def test_a_call_before_it_is_no_retry() -> None:
+    """A vector that was asked for first is an attempt of the same walk."""
+    world = World()
+    for i in range(3):
+        world.send(ask(f"Question {i}?"), attempts=1)
+    assert world.placed == ["", "head=5m", "head=5m"]
+
+
+def test_a_retry_is_counted_once() -> None:
+    world = World()
+    for _ in range(3):
+        world.send(ask("Question?"), retry=True)
+    assert set(world.placed) == {""}
+
+
 def test_what_was_recorded_is_known_at_the_start() -> None:
     first = World()
     outline = registry.get("anthropic_messages").outline(json.dumps(ask("?")).encode())

@@ -13,6 +13,7 @@ from msgspec import Raw, Struct
 
 from ...errors import BadRequest
 from .. import spans
+from .outline import Block, blocks_of, media_of, system_of
 
 LOOK_BACK = 20
 """Blocks before a breakpoint within which the provider finds what was written before."""
@@ -20,12 +21,15 @@ _TAKEN = ("text", "image", "document", "tool_use", "tool_result")
 """Blocks that may carry one: thinking may not."""
 _RAWS = msgspec.json.Decoder(list[Raw])
 _GAP = b" \t\r\n"
+_MEDIA = 5600
+"""Bytes of text that cost what one image or document is taken to cost."""
 
 
 class Place(NamedTuple):
     """Where one may stand: before the brace at `end`, or, for a plain string, around `start` to `end`.
 
-    `size`: bytes of prompt up to there, in the order of the cache (tools, system, messages).
+    `size`: bytes of prompt up to there, in the order of the cache (tools, system, messages); an image or
+    document counts with what it costs, not with its base64.
     """
 
     start: int | None
@@ -33,25 +37,33 @@ class Place(NamedTuple):
     size: int
 
 
+class Turn(NamedTuple):
+    """A message: its undecoded text, how many blocks it has, and its size as in a Place."""
+
+    raw: Raw
+    blocks: int
+    size: int
+
+
 class Places(Struct, frozen=True):
     """The places of one request, None where none may stand: after tools and system (`head`), after all
     blocks of the first turn but its last (`opening`), and at the `end`. `pieces` are the undecoded texts of
-    the head, `blocks` those before `opening`, `turns` the messages."""
+    the head, without what the provider's cache does not read, `blocks` those before `opening`."""
 
     head: Place | None
     opening: Place | None
     end: Place | None
     pieces: tuple[Raw, ...]
     blocks: tuple[Raw, ...]
-    turns: tuple[Raw, ...]
+    turns: tuple[Turn, ...]
 
 
-class _Block(Struct):
+class _Marked(Struct):
     type: str | None = None
     text: str | None = None
 
 
-_BLOCK = msgspec.json.Decoder(_Block)
+_MARKED = msgspec.json.Decoder(_Marked)
 
 
 def places(body: bytes) -> Places | None:
@@ -61,16 +73,16 @@ def places(body: bytes) -> Places | None:
         parts = {member.key: member for member in found if member.key in ("tools", "system", "messages")}
         if "messages" not in parts or len({member.key for member in found}) < len(found):
             return None
-        pieces = tuple(
-            Raw(body[member.value : member.end])
-            for key in ("tools", "system")
-            if (member := parts.get(key)) is not None
-        )
+        texts = {key: Raw(body[member.value : member.end]) for key, member in parts.items()}
+        pieces = tuple(texts[key] for key in ("tools",) if key in texts)
+        if "system" in texts:
+            pieces += tuple(system_of(texts["system"]))
         size = sum(len(memoryview(piece)) for piece in pieces)
         head = _last(body, parts["system"], size) if "system" in parts else None
         if head is None and "tools" in parts and not _said(body, parts.get("system")):
             head = _last(body, parts["tools"], size, tool=True)
-        return _turns(body, parts["messages"], size, head, pieces)
+        turns = tuple(map(_turn, _RAWS.decode(texts["messages"])))
+        return _turns(body, parts["messages"], turns, (size, head, pieces)) if turns else None
     except (msgspec.DecodeError, BadRequest, ValueError):
         return None
 
@@ -79,21 +91,33 @@ def _said(body: bytes, member: spans.Member | None) -> bool:
     return member is not None and body[member.value : member.end] not in (b"null", b'""', b"[]")
 
 
+def _turn(raw: Raw) -> Turn:
+    blocks = blocks_of(raw)
+    return Turn(raw, max(len(blocks), 1), len(memoryview(raw)) + _beside(blocks))
+
+
+def _beside(blocks: list[Block]) -> int:
+    """What the media in these add to the size of their text."""
+    media, base64 = media_of(blocks)
+    return media * _MEDIA - base64
+
+
 def _turns(
-    body: bytes, member: spans.Member, before: int, head: Place | None, pieces: tuple[Raw, ...]
-) -> Places | None:
-    turns = tuple(_RAWS.decode(body[member.value : member.end]))
-    if not turns:
-        return None
+    body: bytes,
+    member: spans.Member,
+    turns: tuple[Turn, ...],
+    before: tuple[int, Place | None, tuple[Raw, ...]],
+) -> Places:
+    """`before`: of what stands before the messages, its size, the place for a breakpoint, its texts."""
     first = member.value + 1
     while body[first] in _GAP:
         first += 1
-    opening, blocks = _opening(body, first, turns[0], before)
+    opening, blocks = _opening(body, first, turns[0].raw, before[0])
     stop = _back(body, member.end - 1)
-    content = _content(body, stop - len(memoryview(turns[-1])), stop)
-    size = before + sum(len(memoryview(turn)) for turn in turns)
+    content = _content(body, stop - len(memoryview(turns[-1].raw)), stop)
+    size = before[0] + sum(turn.size for turn in turns)
     end = _last(body, content, size) if content is not None else None
-    return Places(head, opening, end, pieces, blocks, turns)
+    return Places(before[1], opening, end, before[2], blocks, turns)
 
 
 def _content(body: bytes, start: int, end: int) -> spans.Member | None:
@@ -116,7 +140,7 @@ def _opening(body: bytes, first: int, turn: Raw, before: int) -> tuple[Place | N
     stop = _back(body, content.end - 1) - len(memoryview(blocks[-1]))
     while body[stop - 1] in _GAP + b",":
         stop -= 1
-    size = before + sum(len(memoryview(block)) for block in blocks[:-1])
+    size = before + sum(len(memoryview(block)) for block in blocks[:-1]) + _beside(blocks_of(turn)[:-1])
     return Place(None, stop - 1, size), tuple(blocks[:-1])
 
 
@@ -134,7 +158,7 @@ def _last(body: bytes, member: spans.Member, size: int, tool: bool = False) -> P
 
 
 def _takes(raw: Raw) -> bool:
-    block = _BLOCK.decode(raw)
+    block = _MARKED.decode(raw)
     return block.type in _TAKEN and (block.type != "text" or bool(block.text))
 
 

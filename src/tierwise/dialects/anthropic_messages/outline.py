@@ -69,14 +69,16 @@ class _Source(Struct):
     data: Raw = _ABSENT
 
 
-class _Block(Struct):
+class Block(Struct):
+    """As much of a content block as says what media it holds."""
+
     type: str | None = None
     source: _Source | str | None = None
     content: Raw = _ABSENT
 
 
 class _Turn(Struct):
-    content: str | list[_Block] | None = None
+    content: str | list[Block] | None = None
 
 
 class _Identity(Struct):
@@ -86,8 +88,9 @@ class _Identity(Struct):
 
 
 _BODY = msgspec.json.Decoder(_Body)
+_TURN = msgspec.json.Decoder(_Turn)
 _TURNS = msgspec.json.Decoder(list[_Turn])
-_BLOCKS = msgspec.json.Decoder(list[_Block])
+_BLOCKS = msgspec.json.Decoder(list[Block])
 _RAWS = msgspec.json.Decoder(list[Raw])
 _BILLING = b"x-anthropic-billing-header"
 _IDENTITY = msgspec.json.Decoder(_Identity)
@@ -100,7 +103,7 @@ class _Found:
         self.images = self.documents = self.base64 = 0
         self.tool_loop = self.thinking = False
 
-    def look(self, blocks: list[_Block]) -> None:
+    def look(self, blocks: list[Block]) -> None:
         for block in blocks:
             kind = block.type
             if kind in ("image", "document"):
@@ -191,13 +194,26 @@ def outline(body: bytes) -> Outline:
         else top.service_tier,
         fallback=provider.fallback or (),
         preference=provider.routing,
-        head=(*tools, *_system(top.system)),
+        head=(*tools, *system_of(top.system)),
         opening=top.messages,
         usage_cost=asks_cost(top.usage),
     )
 
 
-def _system(raw: Raw) -> list[Raw]:
+def blocks_of(turn: Raw) -> list[Block]:
+    """The content blocks of a message; none where it is a plain string. Raises msgspec.DecodeError."""
+    content = _TURN.decode(turn).content
+    return content if isinstance(content, list) else []
+
+
+def media_of(blocks: list[Block]) -> tuple[int, int]:
+    """How many images and documents these hold, and how many characters of base64."""
+    found = _Found()
+    found.look(blocks)
+    return found.images + found.documents, found.base64
+
+
+def system_of(raw: Raw) -> list[Raw]:
     """The system text, without the block in which Claude Code sends what changes with each request: the
     provider's cache does not read it."""
     if _BILLING not in bytes(memoryview(raw)[:200]):
