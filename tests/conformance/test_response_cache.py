@@ -193,6 +193,19 @@ def test_the_same_bytes_are_what_their_task_makes_of_them(tmp_path: Path) -> Non
     assert world.gateway.stop() == 0
 
 
+def test_no_task_is_given_an_answer_that_another_keeps_for_longer(tmp_path: Path) -> None:
+    world = World(
+        tmp_path,
+        "[cache]\non = true\n[task.prices]\ncache_ttl_s = 60\n[task.rules]\ncache_ttl_s = 86400\n"
+        '[[tier]]\nname = "t"\nmodel = "C/served"\n[default]\nladder = ["t"]\n',
+    )
+    seen = []
+    for task in ("rules", "prices", "prices", "rules", "other"):
+        seen.append(cached(world.chat("so", model="auto", headers={"x-tierwise-task": task})))
+    assert seen == ["miss", "miss", "hit", "hit", "miss"]
+    assert world.gateway.stop() == 0
+
+
 def test_off_by_default(tmp_path: Path) -> None:
     world = World(tmp_path, "")
     assert [cached(world.chat("off")) for _ in range(2)] == ["bypass", "bypass"]

@@ -103,6 +103,28 @@ def test_nobody_waits_beyond_their_deadline(world: World) -> None:
     assert world.calls() == before + 1
 
 
+def test_those_who_wait_for_one_failure_after_the_other_ask_for_themselves_in_the_end(tmp_path: Path) -> None:
+    """Each waits `wait_s` in all, not for every one before it."""
+    world = World(tmp_path, ON + "wait_s = 0.5\n")
+    under_way: set[int] = set()
+    most = 0
+
+    def fails_slowly(sent: provider.Sent) -> Iterator[Any]:
+        nonlocal most
+        under_way.add(id(sent))
+        most = max(most, len(under_way))
+        yield 0.4
+        under_way.discard(id(sent))
+        yield provider.whole(400, {"error": {"message": "no", "type": "invalid_request_error"}})
+
+    world.provider.script = fails_slowly
+    with ThreadPoolExecutor(8) as pool:
+        got = [each.result() for each in [pool.submit(world.chat, "fails") for _ in range(8)]]
+    assert [each.status for each in got] == [400] * 8
+    assert most > 2
+    assert world.gateway.stop() == 0
+
+
 def test_an_answer_that_may_not_be_kept_is_not_waited_for_twice(world: World) -> None:
     held = Held()
     before = world.calls()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -175,6 +177,44 @@ def test_a_vector_call_without_a_price(tmp_path: Path) -> None:
         capped = world.gateway.key("--budget-usd", "1")
         assert cached(ask(world, "reset it, within a budget", key=capped)) == "miss"
         assert len(vectors(world)) == 2
+
+
+SAME = """
+def one(text):
+    return [1.0, 0.0]
+
+two = one
+
+def hangs(text):
+    import time
+    time.sleep(600)
+"""
+
+
+def test_a_function_that_hangs_holds_up_neither_large_requests_nor_the_end(tmp_path: Path) -> None:
+    (tmp_path / "made.py").write_text(SAME)
+    with running(tmp_path, TERMS.replace("C/vectors", "made:hangs", 1)) as world:
+        with ThreadPoolExecutor(8) as pool:
+            asked = [pool.submit(ask, world, f"hangs {n}") for n in range(8)]
+            assert [cached(each.result()) for each in asked] == ["miss"] * 8
+        assert world.chat("x" * 1_500_000).status == 200
+
+
+def test_vectors_of_another_maker_are_not_compared(tmp_path: Path) -> None:
+    (tmp_path / "made.py").write_text(SAME)
+    with running(tmp_path, TERMS.replace("C/vectors", "made:one", 1)) as world:
+        assert [cached(ask(world, words)) for words in ("a", "b")] == ["miss", "hit"]
+        config = tmp_path / "tierwise.toml"
+        config.write_text(config.read_text().replace("made:one", "made:two"))
+        world.gateway.child.send_signal(signal.SIGHUP)
+        assert live.wait_for(lambda: "reloaded" in world.gateway.log.read_text())
+        assert [cached(ask(world, words)) for words in ("c", "d", "a")] == ["miss", "hit", "hit"]
+
+
+def test_a_function_that_cannot_be_loaded_is_told_at_the_start(tmp_path: Path) -> None:
+    with running(tmp_path, TERMS.replace("C/vectors", "nowhere:one", 1)) as world:
+        said = "no similar question will be found: cache.embedding 'nowhere:one' cannot be loaded"
+        assert live.wait_for(lambda: said in world.gateway.log.read_text())
 
 
 def test_tune(world: World, tmp_path: Path) -> None:

@@ -45,6 +45,8 @@ class Answers:
         """Keeps to `terms` from now on. Raises ConfigError when the server cannot be used at all."""
         self._memory.bound(terms.said.max_bytes if terms is not None else 0)
         self._count()
+        if terms is not None and terms.said.embedding is not None:
+            self._vectors.prepare(terms.said.embedding)
         if terms is not None and self._redis is not None and self._shared is None:
             self._shared = Shared(self._redis, self._metrics)
             self._starting = asyncio.get_running_loop().create_task(self._shared.start())
@@ -104,7 +106,7 @@ class Answers:
             flight = self._flights.get(key)
             if flight is None:
                 return await self._lead(asking)
-            landed = await flight.wait(asking.terms.said.wait_s)
+            landed = await flight.wait(asking.left_s())
             if isinstance(landed, Kept):
                 return landed
             if landed == "unkept":
@@ -138,7 +140,7 @@ class Answers:
     async def _elsewhere(self, asking: Asking) -> Kept | Literal["unkept"] | None:
         if self._shared is None:
             return None
-        return await self._shared.take(asking.want.key, asking.terms.said.wait_s)
+        return await self._shared.take(asking.want.key, asking.left_s())
 
     async def _question(self, asking: Asking) -> Question | None:
         """The question with its vector; None where only these very words will do, or there is no vector."""
@@ -177,7 +179,7 @@ class Asking:
     """One request that may be answered from the cache, and how to ask a provider instead. `question` is what
     it means, where a similar one would do."""
 
-    __slots__ = ("ask", "question", "reply", "terms", "walk", "want")
+    __slots__ = ("_until", "ask", "question", "reply", "terms", "walk", "want")
 
     def __init__(self, walk: Walk, terms: Terms, reply: Reply, ask: Ask, want: Wanted) -> None:
         self.walk = walk
@@ -186,6 +188,11 @@ class Asking:
         self.ask = ask
         self.want = want
         self.question: Question | None = None
+        self._until = asyncio.get_running_loop().time() + terms.said.wait_s
+
+    def left_s(self) -> float:
+        """Seconds it may still wait for others, all of them together."""
+        return max(0.0, self._until - asyncio.get_running_loop().time())
 
 
 def kept_of(asking: Asking, entry: Entry, body: bytes | None) -> Kept | None:

@@ -6,7 +6,7 @@ from tierwise.dialects.base import Dialect
 from tierwise.dialects.whole import answer_of
 from tierwise.errors import TierwiseError
 from tierwise.http1 import Block, Reply
-from tierwise.nouns import Answer, FinishReason
+from tierwise.nouns import Answer, Choice, FinishReason, Text, Thinking
 from tierwise.upstream import Header
 
 from ..passing import Passing
@@ -62,4 +62,13 @@ def read_whole(dialect: Dialect, body: bytes, streamed: bool) -> Answer | None:
         return None
     if answer is None or not answer.choices:
         return None
-    return answer if all(choice.finish in _WHOLE for choice in answer.choices) else None
+    return answer if all(choice.finish in _WHOLE and _says(choice) for choice in answer.choices) else None
+
+
+def _says(choice: Choice) -> bool:
+    """Whether it is more than thoughts and empty text: a model that said nothing may say something when it is
+    asked again."""
+    return any(
+        part.text.strip() if isinstance(part, Text) else not isinstance(part, Thinking)
+        for part in choice.parts
+    )

@@ -75,7 +75,8 @@ def wanted(walk: Walk, terms: Terms, secret: bytes) -> Wanted | None:
     else:
         key = _key(walk, terms, secret, served)
         as_read = walk.as_read if walk.body is walk.request.whole() else None
-        terms.known.learn(walk.surface.name, walk.body, as_read).keys[beside] = key
+        more = sum(len(name) + len(value) for name, value in _headers(walk))
+        terms.known.learn(walk.surface.name, walk.body, as_read, more).keys[beside] = key
     return None if key is None else Wanted(walk, terms, secret, key)
 
 
@@ -102,7 +103,8 @@ def group_of(walk: Walk, terms: Terms, secret: bytes) -> tuple[bytes, str] | Non
         return None
     rest, words = turn
     served = walk.route.candidates[0]
-    return _digest(walk, terms, secret, served, b"near" + decisive(rest, echoes)), words
+    made_by = f"near {terms.said.embedding} ".encode()  # vectors of two makers cannot be compared
+    return _digest(walk, terms, secret, served, made_by + decisive(rest, echoes)), words
 
 
 def _digest(walk: Walk, terms: Terms, secret: bytes, served: Candidate, text: bytes) -> bytes:
@@ -121,7 +123,10 @@ def _settings(walk: Walk, served: Candidate) -> dict[str, Any]:
 
 def _whose(walk: Walk, terms: Terms) -> tuple[Hashable, ...]:
     """What decides the answer, or who may have it, beside the body and who serves."""
-    return *_tenant(walk, terms), walk.surface.name, walk.strict, _headers(walk)
+    assert walk.route is not None
+    # Of tasks that keep answers for different times none is given one that is too old for it.
+    ttl_us = terms.ttl_us(walk.route.task)
+    return *_tenant(walk, terms), walk.surface.name, walk.strict, ttl_us, _headers(walk)
 
 
 def _control(walk: Walk) -> bytes:

@@ -12,8 +12,10 @@ import logging
 import math
 import os
 import sys
+from array import array
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from operator import mul
 from typing import Any
 
@@ -33,6 +35,7 @@ from ..recording import Book
 from ..walk import Walk
 from .canonical import Canonical
 from .kept import Kept, Memory
+from .threads import Threads
 
 log = logging.getLogger("tierwise")
 
@@ -41,6 +44,7 @@ LONGEST_S = 2.0
 KIND = "embedding"
 _MOST = 4096
 _MOST_ALIKE = 64
+_THREADS = 4
 _NO_OUTPUT = Outline(model="", max_output=0)
 
 
@@ -77,8 +81,12 @@ class Near:
         """Remembers that the question's answer is kept under `key`."""
         alike = self._groups.setdefault(question.group, [])
         self._groups.move_to_end(question.group)
+        again = next((at for at, (known, _) in enumerate(alike) if known == key), None)
+        if again is None:
+            self._count += 1
+        else:  # its answer was forgotten meanwhile
+            del alike[again]
         alike.append((key, question.vector))
-        self._count += 1
         if len(alike) > _MOST_ALIKE:
             del alike[0]
             self._count -= 1
@@ -132,14 +140,29 @@ class Vectors:
     def __init__(self, pool: Pool, book: Book) -> None:
         self._pool = pool
         self._book = book
+        self._threads = Threads(_THREADS)
+        self._loading: asyncio.Task[None] | None = None
+
+    def prepare(self, name: str) -> None:
+        """Begins to load the function that `name` names, if it does, so that no question waits for it; the
+        log says if it cannot be loaded."""
+        if EMBEDDING_FUNCTION.fullmatch(name) is not None:
+            self._loading = asyncio.get_running_loop().create_task(self._load(name))
+
+    async def _load(self, name: str) -> None:
+        try:
+            await self._threads.run(partial(function_of, name))
+        except TierwiseError as error:
+            log.warning("no similar question will be found: %s", error.sentence())
+        except Exception:  # recorded: the log; a module of the user's may raise anything
+            log.exception("no similar question will be found: cache.embedding %r cannot be loaded", name)
 
     async def of(self, walk: Walk, name: str, text: str) -> Sequence[float] | None:
         """The text's vector, of length 1; None when it could not be made in time."""
         try:
             async with asyncio.timeout(LONGEST_S):
-                function = function_of(name)
-                if function is not None:
-                    return unit(await asyncio.to_thread(function, text))
+                if EMBEDDING_FUNCTION.fullmatch(name) is not None:
+                    return await self._threads.run(partial(_made, name, text))
                 return unit(await self._ask(walk, walk.snapshot.deployment(name), text))
         except (TimeoutError, TierwiseError) as error:
             said = error.sentence() if isinstance(error, TierwiseError) else "it took too long"
@@ -155,6 +178,12 @@ class Vectors:
             found = await embed(self._pool, deployment, [text])
             call.answered(found.usage, found.model)
         return found.vectors[0]
+
+
+def _made(name: str, text: str) -> Sequence[float]:
+    function = function_of(name)
+    assert function is not None
+    return unit(function(text))
 
 
 def _row(walk: Walk, deployment: Deployment, tokens: int) -> Open:
@@ -189,4 +218,4 @@ def unit(vector: Sequence[float]) -> Sequence[float]:
     norm = math.hypot(*vector)
     if not norm or not math.isfinite(norm):
         raise ConfigError("The embedding gave a vector without a direction.", "Look at cache.embedding.")
-    return [number / norm for number in vector]
+    return array("d", (number / norm for number in vector))  # a list takes four times the memory

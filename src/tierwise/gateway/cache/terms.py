@@ -35,15 +35,15 @@ class Known:
         """What is known of `body` in `dialect`."""
         return self._bodies.get((dialect, body))
 
-    def learn(self, dialect: DialectName, body: bytes, outline: Outline | None) -> Body:
-        """Remembers it, with one more key to come."""
-        self._size += _BESIDE
+    def learn(self, dialect: DialectName, body: bytes, outline: Outline | None, more: int = 0) -> Body:
+        """Remembers it, with one more key to come, which is found by `more` bytes beside."""
         found = self._bodies.get((dialect, body))
+        self._size += _BESIDE + more + (len(body) if found is None else 0)
+        if self._size > self._most:
+            self._bodies.clear()
+            self._size = _BESIDE + more + len(body)
+            found = None
         if found is None:
-            self._size += len(body)
-            if self._size > self._most:
-                self._bodies.clear()
-                self._size = len(body) + _BESIDE
             found = self._bodies[dialect, body] = Body(outline)
         return found
 

@@ -13,6 +13,8 @@ from conformance.matrix_streams import streamed
 from tierwise.dialects import registry
 from tierwise.gateway.cache.copying import Copying, read_whole
 
+TOOL_CALL = {"id": "call_1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+
 
 class Sink:
     """A Reply that remembers what it was told to do."""
@@ -76,3 +78,24 @@ def test_a_whole_answer(code: str) -> None:
 def test_an_answer_cut_short(code: str, end: dict[str, Any]) -> None:
     body = json.dumps({**HELLO_REPLY[code], **end}).encode()
     assert read_whole(registry.get(CODES[code]), body, False) is None
+
+
+@pytest.mark.parametrize(
+    ("message", "kept"),
+    [
+        ({"content": ""}, False),
+        ({"content": " \n"}, False),
+        ({"content": None}, False),
+        ({"content": "", "reasoning_content": "hm"}, False),
+        ({"content": None, "refusal": "no"}, True),
+        ({"content": None, "tool_calls": [TOOL_CALL]}, True),
+    ],
+)
+def test_an_answer_without_a_word_is_not_kept(message: dict[str, Any], kept: bool) -> None:
+    """A model that said nothing would say nothing for an hour."""
+    body = json.loads(json.dumps(HELLO_REPLY["C"]))
+    body["choices"][0]["message"] = {"role": "assistant", **message}
+    assert (read_whole(registry.get("openai_chat"), json.dumps(body).encode(), False) is not None) is kept
+    two = {**body["choices"][0], "index": 1}
+    body["choices"] = [HELLO_REPLY["C"]["choices"][0], two]
+    assert (read_whole(registry.get("openai_chat"), json.dumps(body).encode(), False) is not None) is kept

@@ -48,6 +48,16 @@ def test_it_is_bounded() -> None:
     assert near.find(Question(b"group 4999", (1.0, 0.0)), 0.9) is not None
 
 
+def test_a_question_asked_anew_takes_no_second_place() -> None:
+    memory = Memory(1 << 20)
+    near = Near(memory)
+    near.add(Question(b"one", (1.0, 0.0)), b"other")
+    memory.put(b"other", kept(b"other"))
+    for _ in range(64):
+        near.add(Question(b"one", (0.0, 1.0)), b"forgotten now and then")
+    assert near.find(Question(b"one", (1.0, 0.0)), 0.9) is not None
+
+
 @pytest.mark.parametrize(
     ("body", "words"),
     [
@@ -79,7 +89,7 @@ def test_functions() -> None:
     for name in ("time:nothing", "no_such_module:f"):
         with pytest.raises(ConfigError):
             function_of(name)
-    assert unit([3, 4]) == [0.6, 0.8]
+    assert list(unit([3, 4])) == [0.6, 0.8]
     for bad in ([0, 0], [float("inf"), 1]):
         with pytest.raises(ConfigError):
             unit(bad)

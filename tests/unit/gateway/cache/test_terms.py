@@ -36,5 +36,10 @@ def test_keys_of_one_body_count_too() -> None:
     assert found is not None
     assert len(found.keys) == 9
     known.learn("gemini", b"{}", OUTLINE).keys[9] = b""
-    known.learn("gemini", b"[]", OUTLINE)
-    assert known.find("gemini", b"{}") is None
+    found = known.find("gemini", b"{}")
+    assert found is not None
+    assert list(found.keys) == [9]
+    known.learn("gemini", b"{}", OUTLINE, 9_000).keys[10] = b""
+    found = known.find("gemini", b"{}")
+    assert found is not None
+    assert list(found.keys) == [10]
