@@ -16,11 +16,11 @@ from pathlib import Path
 from time import process_time
 from typing import TYPE_CHECKING, Any
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from tierwise.batches import BatchStore
 from tierwise.clock import now_us, tick_us
-from tierwise.config import LOOPBACK, RuleBlock, Settings, load
+from tierwise.config import LOOPBACK, RuleBlock, Settings, cannot_listen, load
 from tierwise.dialects import registry
 from tierwise.errors import ConfigError, StoreError, TierwiseError
 from tierwise.gateway import (
@@ -84,7 +84,7 @@ class Running:
         self.seen = _stamps(settings)
         server = settings.server
         self.options = options
-        self.settings = settings
+        self.settings = self.started = settings
         self.ledger = ledger
         self.host = options.host or server.host
         self.admin_host = server.admin_host
@@ -124,11 +124,8 @@ class Running:
         await asyncio.gather(self.admission.start(), self.answers.start(), self.replays.start())
         try:
             await self.http.start(self.host, self.port)
-        except OSError as error:
-            raise ConfigError(
-                f"Cannot listen on {self.host}:{self.port}: {error.strerror or error}.",
-                "Stop what uses the port, or choose another with --port.",
-            ) from None
+        except (OSError, ValueError) as error:
+            raise cannot_listen(f"{self.host}:{self.port}", error, "--port") from None
         self.port = self.http.port
         self.gate.aside.use(self.gate.snapshot)
         self.batches.start()
@@ -136,6 +133,7 @@ class Running:
 
     def reload(self, environ: Mapping[str, str]) -> None:
         """Reads the configuration again and swaps it in whole; a bad file keeps the old one and says why."""
+        self.seen = _stamps(self.settings)
         try:
             settings = load(self.options.config, environ)
             _still_there(settings, self.settings)
@@ -149,6 +147,8 @@ class Running:
         self.answers.use(snapshot.keeping)
         self.alerts.use(settings)
         log.info("configuration reloaded: policy %s", settings.policy.hash or "prior")
+        if fixed := _fixed(settings, self.started):
+            log.warning("not taken up before a restart: %s", ", ".join(fixed))
         for note in settings.notes:
             log.info("%s", note)
         self._seeding = asyncio.get_running_loop().create_task(self.seed())
@@ -342,6 +342,16 @@ def _still_there(new: Settings, old: Settings) -> None:
         raise ConfigError("There is no provider any more.", "Restart to serve nothing.")
 
 
+def _fixed(new: Settings, old: Settings) -> list[str]:
+    """What is read at the start only and differs now, as `server.port`."""
+    return [
+        f"{table}.{field}"
+        for table in ("server", "telemetry")
+        for field, value in structs.asdict(getattr(new, table)).items()
+        if value != getattr(getattr(old, table), field)
+    ]
+
+
 def _first_key(running: Running) -> None:
     """Mints a key when there is none, and shows it this once, at one of the replicas that start together."""
     if running.ledger.list_keys() or not running.ledger.claim("first_key"):
@@ -415,9 +425,7 @@ async def _watch(running: Running, environ: Mapping[str, str]) -> None:
         if running.gate.snapshot.keeping is not None:
             with suppress(StoreError):
                 running.answers.renew(await asyncio.to_thread(running.ledger.answers_since))
-        now = _stamps(running.settings)
-        if now != running.seen:
-            running.seen = now
+        if _stamps(running.settings) != running.seen:
             try:
                 running.reload(environ)
             except Exception:  # recorded: the log; the next change is looked at like any other

@@ -240,6 +240,25 @@ def test_a_file_in_the_working_folder_that_goes_away_changes_nothing(tmp_path: P
     assert gateway.stop() == 0
 
 
+def test_a_reload_tells_what_takes_a_restart_and_happens_once(tmp_path: Path) -> None:
+    toml = live.config("openai_chat", live.free_port())
+    gateway = live.Gateway(tmp_path, toml)
+    file = tmp_path / "tierwise.toml"
+
+    def reloaded(times: int) -> bool:
+        return live.wait_for(lambda: gateway.log.read_text().count("configuration reloaded") == times)
+
+    file.write_text(f"{toml}[server]\nmax_in_flight = 7\n[telemetry]\nservice_name = 'x'\n")
+    gateway.child.send_signal(signal.SIGHUP)
+    assert reloaded(1)
+    told = "not taken up before a restart: server.max_in_flight, telemetry.service_name"
+    assert live.wait_for(lambda: told in gateway.log.read_text())
+    file.write_text(toml)  # as it was at the start; seen by the watch, which had nothing to do for the first
+    assert reloaded(2)
+    assert gateway.log.read_text().count("before a restart") == 1
+    assert gateway.stop() == 0
+
+
 def test_a_hang_up_before_the_configuration_is_read_ends_nothing(tmp_path: Path) -> None:
     toml, pipe = live.config("openai_chat", live.free_port()), tmp_path / "tierwise.toml"
     (tmp_path / "same").write_text(toml)

@@ -147,7 +147,6 @@ def _rows(tables: Mapping[str, Any], name: str) -> list[TierwiseError]:
             except ConfigError as error:
                 place = f"{key}[{number}]" if isinstance(value, list) else key
                 message = error.message.replace(f"{key}[0]", place)
-                message = message.replace("task[...]", f"task.{named[number]}") if named else message
                 errors.append(ConfigError(message, error.hint, error.param))
     return errors
 

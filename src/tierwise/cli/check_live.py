@@ -53,22 +53,27 @@ async def _ask(pool: Pool, provider: Provider, settings: Settings) -> Heard:
             provider.name, error="no model of it is known. List one in its `models`, or make a tier."
         )
     began_us = tick_us()
+    deployment = Deployment(model, provider, settings.secrets.get(provider.name))
     try:
-        deployment = Deployment(model, provider, settings.secrets.get(provider.name))
         body = await _answer(pool, deployment)
         took_ms = (tick_us() - began_us) // 1000
         deployment.dialect.read_answer(body)
         usage = deployment.dialect.usage(body)
     except TierwiseError as error:
-        return Heard(provider.name, model.name, error=f"{model.name}: {_words(error, provider)}")
+        return Heard(provider.name, model.name, error=f"{model.name}: {words(error, provider, deployment)}")
     if usage is None:
         return Heard(provider.name, model.name, took_ms)
     cost = deployment.priced.cost(usage, now_us()).pico
     return Heard(provider.name, model.name, took_ms, usage.prompt, usage.output, cost)
 
 
-def _words(error: TierwiseError, provider: Provider) -> str:
+def words(error: TierwiseError, provider: Provider, deployment: Deployment) -> str:
     """What went wrong. A provider that refuses a credential is not quoted: it may repeat a part of it."""
+    if isinstance(error, UpstreamStatus) and error.status in (404, 405):
+        asked = (
+            f"{deployment.origin.scheme}://{deployment.origin.authority().decode()}{deployment.path(False)}"
+        )
+        return f"{error.sentence()} Asked at {asked}: is its base_url as the vendor's own SDK takes it?"
     if isinstance(error, UpstreamStatus) and error.status in (401, 403):
         return f"the provider refused {provider.key or 'a call without a key'} ({error.status})."
     return error.sentence()

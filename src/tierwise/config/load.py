@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping
 from decimal import Decimal
 from pathlib import Path
@@ -14,30 +15,36 @@ from ..errors import ConfigError
 from ..nouns import Catalog, Ladder, Model, Provider, Tier
 from .alerts import alerts_of, webhook_secret
 from .batches import batches_of
+from .listening import server_of
 from .models import Own, aliases_of, model_for, models_of, same_elsewhere, tier_models
 from .policyfile import merge_policy, read_policy
 from .prices import own_prices
 from .prior import BUILT_IN, ladder_of, policy_of
-from .providers import VENDORS, checked_header, checked_url, from_environment, from_rows, secret_of
+from .providers import (
+    VENDORS,
+    checked_header,
+    checked_url,
+    from_environment,
+    from_rows,
+    proxy_notes,
+    secret_of,
+)
 from .rows import (
     EMBEDDING_DIALECTS,
     EMBEDDING_FUNCTION,
     CacheRow,
     ConfigFile,
     ModelRow,
-    ServerRow,
     TaskRow,
     TelemetryRow,
 )
-from .settings import Secrets, Server, Settings, Telemetry
+from .settings import Secrets, Settings, Telemetry
 from .strict import checked_name, decode, nearest, parse, read_text
 
 DEFAULT_FILE = "tierwise.toml"
-_FORMATS = ("text", "json")
 _THINKING = ("adaptive", "enabled", "disabled")
 # Body fields that say which model is billed, or that hold the request itself.
 _NO_SETTINGS = frozenset(("model", "stream", "messages", "input", "contents", "provider"))
-_LEVELS = ("debug", "info", "warning", "error", "critical")
 
 
 def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
@@ -68,14 +75,20 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
     return Settings(
         catalog=catalog,
         policy=policy,
-        notes=(*notes, *rungs.notes, *_tier_notes(catalog), *_cache_notes(file)),
+        notes=(
+            *notes,
+            *rungs.notes,
+            *_tier_notes(catalog),
+            *_cache_notes(file),
+            *proxy_notes(listed, environ),
+        ),
         secrets=Secrets(
             secrets,
             None if admin is None else secret_of(admin, environ, folder, f"{name}: server.admin_secret"),
             _otlp_headers(file.telemetry, environ, folder, name),
             webhook_secret(file.alerts, environ, folder, name),
         ),
-        server=_server(file.server, name),
+        server=server_of(file.server, name),
         telemetry=_telemetry(file.telemetry, name),
         alerts=alerts_of(file.alerts, name),
         path=path,
@@ -129,7 +142,7 @@ def _catalog(file: ConfigFile, providers: Mapping[str, Provider], name: str) -> 
         if row.settings:  # they are in the words of one dialect
             dialect = providers[model.provider].dialect
             others = tuple(each for each in others if providers[models[each].provider].dialect == dialect)
-        tiers[row.name] = Tier(row.name, model.name, _as_json(row.settings), others)
+        tiers[row.name] = Tier(row.name, model.name, _as_json(row.settings, where), others)
     if not file.tier:
         tiers = {
             tier: Tier(tier, model, beside=elsewhere.get(model, ()))
@@ -198,27 +211,6 @@ def _own_abilities(rows: list[ModelRow], name: str) -> dict[str, dict[str, Any]]
     return found
 
 
-def _server(row: ServerRow, name: str) -> Server:
-    for field in ("port", "admin_port"):
-        if not 0 <= getattr(row, field) <= 65_535:
-            raise ConfigError(
-                f"{name}: server.{field} is {getattr(row, field)}.", "Write a port, 0 to 65535."
-            )
-    if row.max_in_flight < 1 or not 0 <= row.drain_timeout_s < 86_400:
-        raise ConfigError(
-            f"{name}: server.max_in_flight or drain_timeout_s is out of range.", "Write positive numbers."
-        )
-    if row.log_level.lower() not in _LEVELS:
-        raise ConfigError(f"{name}: server.log_level is {row.log_level!r}.", nearest(row.log_level, _LEVELS))
-    if row.log_format not in _FORMATS:
-        raise ConfigError(
-            f"{name}: server.log_format is {row.log_format!r}.", nearest(row.log_format, _FORMATS)
-        )
-    fields = structs.asdict(row)
-    del fields["admin_secret"]
-    return Server(**{**fields, "log_level": row.log_level.lower()})
-
-
 def _telemetry(row: TelemetryRow, name: str) -> Telemetry:
     if row.otlp_endpoint is not None:
         checked_url(row.otlp_endpoint, f"{name}: telemetry.otlp_endpoint")
@@ -254,7 +246,9 @@ def _cache(row: CacheRow, tasks: Collection[TaskRow], catalog: Catalog, name: st
                 "Name an embedding model of a provider that speaks an OpenAI dialect, or module:function.",
             )
     if not 0 <= row.wait_s < 86_400:
-        raise ConfigError(f"{name}: cache.wait_s is {row.wait_s}.", "Write seconds, 0 or more.")
+        raise ConfigError(
+            f"{name}: cache.wait_s is {row.wait_s}.", "Write seconds, 0 or more and less than a day."
+        )
     return row
 
 
@@ -288,10 +282,13 @@ def _no_provider() -> str:
     return f"no provider: set one of {variables}, or write a tierwise.toml with [[provider]] rows"
 
 
-def _as_json(value: Any) -> Any:
-    """Body fields as a request tells them: a Decimal would be written as a text."""
+def _as_json(value: Any, where: str) -> Any:
+    """Body fields as a request tells them: a Decimal would be written as a text. Raises ConfigError for what
+    JSON has no number for."""
     if isinstance(value, dict):
-        return {key: _as_json(inner) for key, inner in value.items()}
+        return {key: _as_json(inner, where) for key, inner in value.items()}
     if isinstance(value, list):
-        return [_as_json(inner) for inner in value]
+        return [_as_json(inner, where) for inner in value]
+    if isinstance(value, Decimal) and not math.isfinite(float(value)):
+        raise ConfigError(f"{where}: settings cannot hold {value}.", "Write a number, or leave it out.")
     return float(value) if isinstance(value, Decimal) else value

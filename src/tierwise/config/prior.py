@@ -66,6 +66,8 @@ def ladder_of(
         for tier in stated:
             check_tier(tier, tiers, f"{name}: default.ladder")
         _once(stated, f"{name}: default.ladder")
+        if not stated and tiers:
+            raise ConfigError(f"{name}: default.ladder is empty.", "Name at least one tier, or leave it out.")
         order: Sequence[str] = stated
     elif set(tiers) <= set(BUILT_IN):
         order = [tier for tier in BUILT_IN if tier in tiers]
@@ -148,7 +150,9 @@ def _overlaid(base: Task, row: TaskRow, middle: str, tiers: Mapping[str, Tier], 
         field: value for field in row.__struct_fields__ if (value := getattr(row, field)) is not None
     }
     _check_ranges(given, where)
-    for tier in (*given.get("ladder", ()), *([given["start"]] if "start" in given else ())):
+    shadow = given.get("shadow_tier", "")  # empty: the reference
+    named = [*given.get("ladder", ()), *([given["start"]] if "start" in given else ())]
+    for tier in (*named, *([shadow] if shadow else ())):
         check_tier(tier, tiers, where)
     bar = structs.replace(base.bar, **{field: given.pop(field) for field in _BAR_FIELDS if field in given})
     if "ladder" in given:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -12,6 +12,7 @@ from ..errors import ConfigError
 from ..nouns import DialectName, Provider
 from ..nouns.origin import Origin
 from .rows import ProviderRow
+from .settings import LOOPBACK
 from .strict import checked_name, nearest
 
 
@@ -35,7 +36,10 @@ VENDORS = (
     Vendor("ofox", "OFOX", "openai_chat", "https://api.ofox.ai/v1"),
 )
 
+_PROXIES = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
 _TIMES = ("connect_timeout_s", "first_byte_timeout_s", "idle_timeout_s")
+# What SDKs append to a base URL; one that ends so was copied as a whole.
+_ENDPOINTS = ("/chat/completions", "/responses", "/messages", "/embeddings")
 _FRAMING = frozenset(
     {"host", "content-length", "transfer-encoding", "connection", "expect", "upgrade", "te", "trailer"}
 )
@@ -50,7 +54,7 @@ def from_environment(environ: Mapping[str, str]) -> tuple[list[Provider], dict[s
         if not secret:
             continue
         url = environ.get(f"{vendor.variable}_BASE_URL", "").strip() or vendor.base_url
-        checked_url(url, f"{vendor.variable}_BASE_URL")
+        _checked_base(url, f"{vendor.variable}_BASE_URL")
         providers.append(Provider(vendor.name, vendor.dialect, url.rstrip("/"), f"env:{variable}"))
         secrets[vendor.name] = _sendable(secret, f"the variable {variable}")
     return providers, secrets
@@ -73,11 +77,22 @@ def from_rows(
             raise ConfigError(
                 f"{where}: the name {row.name!r} is taken.", "Give every provider its own name."
             )
-        checked_url(row.base_url, f"{where}: base_url")
+        _checked_base(row.base_url, f"{where}: base_url")
         providers.append(_provider(row, where))
         if row.key is not None:
             secrets[row.name] = secret_of(row.key, environ, folder, f"{where}: key")
     return providers, secrets
+
+
+def proxy_notes(providers: Iterable[Provider], environ: Mapping[str, str]) -> list[str]:
+    """What there is to say of a proxy that the environment names, which nothing here goes through."""
+    named = [name for name in _PROXIES if environ.get(name)]
+    if not named or all(urlsplit(each.base_url).hostname in LOOPBACK for each in providers):
+        return []
+    return [
+        f"{named[0]} is set and not used: providers are called directly. Where only a proxy gets out, let "
+        "base_url name one that forwards to the provider"
+    ]
 
 
 def secret_of(key: str, environ: Mapping[str, str], folder: Path, where: str) -> str:
@@ -90,20 +105,25 @@ def secret_of(key: str, environ: Mapping[str, str], folder: Path, where: str) ->
         if not secret:
             near = nearest(rest, [name for name in environ if name.endswith(("KEY", "TOKEN", "SECRET"))])
             near = near if near.startswith("Did") else ""
+            empty = ": it is empty" if rest in environ else ""
             raise ConfigError(
-                f"{where}: the environment variable {rest} is not set.", f"Set {rest}. {near}".strip()
+                f"{where}: the environment variable {rest} is not set{empty}.", f"Set {rest}. {near}".strip()
             )
-        return _sendable(secret, f"the variable {rest}")
+        return _sendable(secret, f"{where}: the variable {rest}")
     if kind == "file" and rest:
+        path = folder / rest
         try:
-            secret = (folder / rest).read_text(encoding="utf-8-sig").strip()
-        except (OSError, ValueError) as error:  # bytes that are no UTF-8, a NUL in the path
+            secret = path.read_text(encoding="utf-8-sig").strip()
+        except OSError as error:
             raise ConfigError(
-                f"{where}: {rest} cannot be read: {type(error).__name__}.", "Check the path."
+                f"{where}: {path} cannot be read: {error.strerror}.",
+                "It must be a file that this user may read.",
             ) from None
+        except ValueError:  # bytes that are no UTF-8, a NUL in the path
+            raise ConfigError(f"{where}: {path} holds no text.", "Put the secret into it.") from None
         if not secret:
-            raise ConfigError(f"{where}: the file {rest} is empty.", "Put the secret into it.")
-        return _sendable(secret, f"the file {rest}")
+            raise ConfigError(f"{where}: the file {path} is empty.", "Put the secret into it.")
+        return _sendable(secret, f"{where}: the file {path}")
     raise ConfigError(
         f"{where} must say where the secret is, not what it is.",
         'Write it as "env:NAME" or "file:/path".',
@@ -131,6 +151,17 @@ def checked_url(url: str, where: str) -> None:
         raise ConfigError(f"{where}: {error.message}", error.hint) from None
 
 
+def _checked_base(url: str, where: str) -> None:
+    """As `checked_url`; also refuses the address of an endpoint, below which nothing is."""
+    checked_url(url, where)
+    endpoint = next((each for each in _ENDPOINTS if url.rstrip("/").endswith(each)), None)
+    if endpoint is not None:
+        raise ConfigError(
+            f"{where} ends with {endpoint}, which is appended to it.",
+            f"Write {url.rstrip('/').removesuffix(endpoint)!r}.",
+        )
+
+
 def checked_header(header: str, value: str, where: str) -> None:
     """Raises ConfigError unless a request can carry that header with that value."""
     if header.lower() in _FRAMING or not _is_token(header) or not _is_line(value):
@@ -140,16 +171,19 @@ def checked_header(header: str, value: str, where: str) -> None:
 def _provider(row: ProviderRow, where: str) -> Provider:
     for field in _TIMES:
         if not 0 < getattr(row, field) < 86_400:
-            raise ConfigError(f"{where}: {field} is {getattr(row, field)}.", "Write seconds, more than 0.")
+            raise ConfigError(
+                f"{where}: {field} is {getattr(row, field)}.",
+                "Write seconds, more than 0 and less than a day.",
+            )
     if row.max_concurrent is not None and row.max_concurrent < 1:
         raise ConfigError(
             f"{where}: max_concurrent is {row.max_concurrent}.", "Write 1 or more, or leave it out."
         )
     twice = {model for model in row.models if row.models.count(model) > 1}
-    if twice or not all(row.models):
-        raise ConfigError(
-            f"{where}: models has {sorted(twice)[0] if twice else 'an empty id'} twice.", "List each once."
-        )
+    if twice:
+        raise ConfigError(f"{where}: models has {sorted(twice)[0]!r} twice.", "List each once.")
+    if not all(row.models):
+        raise ConfigError(f"{where}: models has an empty id.", "Leave it out; no `models`: any id.")
     for header, value in row.headers.items():
         checked_header(header, value, where)
     if row.api_version is not None and not (row.api_version.strip() and _is_line(row.api_version)):

@@ -4,6 +4,7 @@ file.
 
 from __future__ import annotations
 
+import copy
 import datetime
 import difflib
 import re
@@ -12,7 +13,7 @@ from collections.abc import Callable, Iterable
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import msgspec
 from msgspec import inspect
@@ -22,6 +23,14 @@ from ..errors import ConfigError
 T = TypeVar("T")
 
 _AT = re.compile(r" - at `\$\.?(.*)`$")
+_ANY_KEY = "[...]"
+_STEP = re.compile(r"[^.\[\]]+")
+# What a configuration calls the types that msgspec tells of.
+_TYPES = {
+    "str": "a text", "int": "a whole number", "float": "a number", "decimal": "a number",
+    "bool": "true or false", "array": "a list", "object": "a table",
+}  # fmt: skip
+_EXPECTED = re.compile(r"Expected (\w+)(?: \| null)?, got (\w+)")
 # A type's shape never changes, and reading it takes longer than checking a file against it.
 _shape: Callable[[Any], inspect.Type] = cache(inspect.type_info)
 
@@ -58,12 +67,41 @@ def decode(tables: dict[str, Any], kind: type[T], name: str) -> T:
         return msgspec.convert(tables, kind)
     except msgspec.ValidationError as error:
         text = str(error)
-        at = _AT.search(text)
-        where = f"{at.group(1)}: " if at else ""
-        what = _AT.sub("", text).replace("`", "").replace("Object missing required field", "missing key")
-        raise ConfigError(
-            f"{name}: {where}{what}.", "Correct that key.", at.group(1) if at else None
-        ) from None
+        found = _AT.search(text)
+        at = _named(tables, kind, found.group(1)) if found else ""
+        where = f"{at}: " if at else ""
+        raise ConfigError(f"{name}: {where}{_said(text)}.", "Correct that key.", at or None) from None
+
+
+def _said(text: str) -> str:
+    """What msgspec found wrong, in the words of a configuration."""
+    what = _AT.sub("", text).replace("`", "").replace("Object missing required field", "missing key")
+    what = what.replace("Invalid decimal string", "expected a number, got a text")
+    return _EXPECTED.sub(lambda m: f"expected {_TYPES.get(m[1], m[1])}, got {_TYPES.get(m[2], m[2])}", what)
+
+
+def _named(tables: dict[str, Any], kind: Any, at: str) -> str:
+    """The place `at` with the key of the table in it that is wrong, which msgspec tells as `[...]`."""
+    before, any_key, after = at.partition(_ANY_KEY)
+    for key in _within(tables, before) if any_key else ():
+        alone = copy.deepcopy(tables)
+        inside = _within(alone, before)
+        for other in set(inside) - {key}:
+            del inside[other]
+        try:
+            msgspec.convert(alone, kind)
+        except msgspec.ValidationError as error:
+            if str(error).endswith(f"`$.{at}`"):
+                return f"{before}.{key}{after}"
+    return at
+
+
+def _within(tables: dict[str, Any], place: str) -> dict[str, Any]:
+    """The table at a place such as `provider[0].headers`."""
+    inner: Any = tables
+    for step in _STEP.findall(place):
+        inner = inner[int(step)] if isinstance(inner, list) else inner[step]
+    return cast("dict[str, Any]", inner)
 
 
 def checked_name(name: str, where: str) -> None:
@@ -103,7 +141,8 @@ def _known(value: Any, kind: inspect.Type, path: str, name: str) -> None:
             _known(inner, kind.value_type, f"{path}.{key}", name)
     elif isinstance(kind, inspect.LiteralType) and isinstance(value, str) and value not in kind.values:
         choices = [str(choice) for choice in kind.values]
-        hint = f"{nearest(value, choices)} It may be {', '.join(choices)}."
+        near = nearest(value, choices)
+        hint = f"{near} It may be {', '.join(choices)}." if near.startswith("Did") else near
         raise ConfigError(f"{name}: {path}: there is no {value!r}.", hint, path)
     elif isinstance(kind, inspect.UnionType):
         for each in kind.types:

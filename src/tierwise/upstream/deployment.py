@@ -63,8 +63,10 @@ class Deployment:
 
     def other_path(self, suffix: str) -> str:
         """Path of another endpoint (embeddings, count_tokens …), `suffix` as the vendor's SDK appends it. The
-        version it begins with is not said twice where the base URL ends with it."""
+        version it begins with is not said twice where the base URL ends with it, nor after a `/v1`."""
         version, slash, rest = suffix[1:].partition("/")
+        if version == "v1beta" and self._prefix.endswith("/v1"):
+            return self._prefix.removesuffix("/v1") + suffix
         if slash and version in _VERSIONS and self._prefix.endswith(f"/{version}"):
             return f"{self._prefix}/{rest}"
         return self._prefix + suffix

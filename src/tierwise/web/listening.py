@@ -11,7 +11,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
-from tierwise.config import LOOPBACK
+from tierwise.config import LOOPBACK, cannot_listen
 from tierwise.errors import ConfigError
 
 from .control import Control
@@ -135,12 +135,9 @@ def start(control: Control, host: str, port: int) -> Listening:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
-    except OSError as error:
+    except (OSError, ValueError, TypeError) as error:
         listener.close()
-        raise ConfigError(
-            f"Cannot listen on {host}:{port} for the control plane: {error.strerror or error}.",
-            "Stop what uses the port, or choose another with --admin-port.",
-        ) from None
+        raise cannot_listen(f"{host}:{port} for the control plane", error, "--admin-port") from None
     listener.listen(128)
     bound = int(listener.getsockname()[1])
     ticket = "" if secret else secrets.token_urlsafe(24)

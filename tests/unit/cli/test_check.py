@@ -10,8 +10,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from tierwise.cli.check import command
-from tierwise.cli.check_live import cheapest
+from tierwise.cli.check_live import cheapest, words
 from tierwise.config import load
+from tierwise.errors import UpstreamStatus
+from tierwise.upstream import Deployment
 
 RIGHT = """
 [[provider]]
@@ -79,8 +81,8 @@ def test_every_wrong_row_is_said_at_once() -> None:
     found = told(wrong)
     text = " | ".join(error["message"] + " " + (error["hint"] or "") for error in found["errors"])
     assert len(found["errors"]) == 5
-    for words in ("provider[1]", "tier[0]", "'margn'", "task.b.alpha", "Did you mean 'server'"):
-        assert words in text, text
+    for each in ("provider[1]", "tier[0]", "'margn'", "task.b.alpha", "Did you mean 'server'"):
+        assert each in text, text
 
 
 def test_every_missing_secret_is_said_and_the_rest_is_shown() -> None:
@@ -143,7 +145,7 @@ def test_what_serve_would_refuse_is_wrong(table: str, said: str) -> None:
 @pytest.mark.parametrize(
     ("row", "said"),
     [
-        ('shadow_tier = "opuss"', "tier 'opuss' is not served here"),
+        ('shadow_tier = "haiku"', "haiku serves it already, and no other shadow_tier is named"),
         ('scorer = "normalized"', "There is no scorer 'normalized'. Did you mean 'normalised'?"),
     ],
 )
@@ -177,3 +179,25 @@ def test_what_says_how_answers_are_kept_of_which_none_is() -> None:
     on = kept.replace("[cache]\n", "[cache]\non = true\n")
     assert not any("task faq" in note for note in told(on)["notes"])
     assert any("task faq" in note for note in told(on + "cache = false\n")["notes"])
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        (
+            404,
+            "Asked at http://127.0.0.1:9/v1/chat/completions: is its base_url as the vendor's",
+        ),
+        (500, "the provider's words"),
+    ],
+)
+def test_live_tells_where_it_asked_what_is_not_there(tmp_path: Path, status: int, said: str) -> None:
+    (tmp_path / "tierwise.toml").write_text(RIGHT)
+    settings = load(tmp_path / "tierwise.toml", {"UPSTREAM_KEY": "x"})
+    provider = settings.catalog.providers["agg"]
+    model = cheapest(provider, settings)
+    assert model is not None
+    error = UpstreamStatus(status, "the provider's words.")
+    told = words(error, provider, Deployment(model, provider, "x"))
+    assert said in told
+    assert ("Asked at" in told) is (status == 404)

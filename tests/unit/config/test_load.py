@@ -401,7 +401,7 @@ MISTAKES = [
     (AGGREGATOR.replace("base_url", "base_ulr"), ["provider[0]", "'base_ulr'", "'base_url'"]),
     (AGGREGATOR + "[servr]\nport=1\n", ["'servr'", "'server'"]),
     (AGGREGATOR + "[server]\nprot = 1\n", ["server", "'prot'", "'port'"]),
-    (AGGREGATOR + "[server]\nport = '4000'\n", ["server.port", "Expected int"]),
+    (AGGREGATOR + "[server]\nport = '4000'\n", ["server.port", "expected a whole number, got a text"]),
     (AGGREGATOR + "[server]\nport = 70000\n", ["server.port", "70000"]),
     (AGGREGATOR + "[server]\nlog_level = 'inof'\n", ["log_level", "'info'"]),
     (AGGREGATOR + "[task.coding]\nmargn = 0.1\n", ["task.coding", "'margn'", "'margin'"]),

@@ -57,3 +57,8 @@ def test_the_configured_version_of_the_api_is_anthropics(dialect: DialectName, n
 )  # fmt: skip
 def test_a_version_is_not_said_twice(base: str, path: str) -> None:
     assert deployment(base=base).other_path("/v1/files") == path
+
+
+@pytest.mark.parametrize("base", ["http://p", "http://p/v1beta", "http://p/v1", "http://p/v1/"])
+def test_gemini_is_asked_at_its_own_version(base: str) -> None:
+    assert deployment("gemini", base=base).path(False) == "/v1beta/models/m:generateContent"
