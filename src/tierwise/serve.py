@@ -90,7 +90,8 @@ class Running:
         self.admin_host = server.admin_host
         self.port = server.port if options.port is None else options.port
         self.admin_port = server.admin_port if options.admin_port is None else options.admin_port
-        self.pool = Pool()
+        # As many as there may be calls: what a burst had opened serves the next one too.
+        self.pool = Pool(max_idle_per_origin=server.max_in_flight)
         book = Book(ledger, Metrics())
         self.telemetry = telemetry_of(settings, options.log_format or server.log_format)
         book.witness = self.telemetry
@@ -104,8 +105,9 @@ class Running:
         self.batches = Runner(self.gate, batches)
         self.app = App(self.gate, Desk(self.gate, batches, self.batches))
         most = settings.batches.max_file_bytes + _FORM_BYTES
-        limits = Limits(larger=(("/files", most), ("/messages/batches", most)))
-        self.http = Server(self.app.handle, limits, write_error)
+        larger = (("/files", most), ("/messages/batches", most))
+        limits = Limits(larger=larger, max_waiting=server.max_in_flight)
+        self.http = Server(self.app.handle, limits, self.write_error)
         self.alerts = Alerts(ledger, book.metrics, self.pool)
         self.local_token = secrets.token_urlsafe(24)
         self._seeding: asyncio.Task[None] | None = None
@@ -153,13 +155,26 @@ class Running:
             log.info("%s", note)
         self._seeding = asyncio.get_running_loop().create_task(self.seed())
 
+    def write_error(
+        self, request: Request | None, error: TierwiseError
+    ) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+        """A fault below the gateway (framing, size, too many at once) in the dialect of the path it came in
+        on."""
+        from tierwise.gateway.app import surface_of
+        from tierwise.gateway.reply import nameless
+
+        self.gate.metrics.refused[error.kind] += 1
+        return nameless(error, registry.get("openai_chat") if request is None else surface_of(request))
+
     def count_files(self) -> None:
-        """Says so in the log when no file descriptor is left: connections then fail on both sides."""
+        """Says so in the log when no file descriptor is left: connections then fail on both sides. Idle ones
+        give theirs back."""
         try:
             os.close(os.open(os.devnull, os.O_RDONLY))
             full = False
         except OSError:
             full = True
+            self.pool.spare()
         if full != self._full:
             self._full = full
             if full:
@@ -258,16 +273,6 @@ def start_log(level: str, log_format: str) -> None:
     if log_format == "json":
         for written in logging.getLogger().handlers:
             written.setFormatter(JsonLines())
-
-
-def write_error(
-    request: Request | None, error: TierwiseError
-) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
-    """A fault below the gateway (framing, size) in the dialect of the path it came in on."""
-    from tierwise.gateway.app import surface_of
-    from tierwise.gateway.reply import nameless
-
-    return nameless(error, registry.get("openai_chat") if request is None else surface_of(request))
 
 
 async def serve(options: Options, environ: Mapping[str, str]) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
 import pytest
 
@@ -40,5 +41,35 @@ async def test_after_one_broke_none_is_trusted_and_a_fresh_call_takes_none() -> 
     assert connections == 3
     await hello(fresh=False)
     assert connections == 4
+    await pool.close()
+    listener.close()
+
+
+async def test_what_a_burst_opened_serves_the_next_one_until_it_is_spared() -> None:
+    connections = 0
+
+    async def answering(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        with suppress(asyncio.IncompleteReadError):
+            while await reader.readuntil(b"\r\n\r\n"):
+                writer.write(PLAIN)
+        writer.close()
+
+    listener = await asyncio.start_server(answering, "127.0.0.1", 0, backlog=200)
+    call = Call(Origin("http", "127.0.0.1", listener.sockets[0].getsockname()[1]), "GET", "/", [])
+    pool = Pool(max_idle_per_origin=150)
+
+    async def burst() -> None:
+        responses = await asyncio.gather(*(pool.send(call) for _ in range(150)))
+        for response in responses:
+            assert await response.read(10) == b"hello"
+
+    await burst()
+    await burst()
+    assert connections == 150
+    pool.spare()
+    await burst()
+    assert connections == 300
     await pool.close()
     listener.close()

@@ -257,7 +257,7 @@ class ServerRow(Struct, frozen=True):
     """Redis or Valkey in which replicas share limits, cached answers and replies to an `Idempotency-Key`:
     `redis://HOST:6379/0` (`tierwise[redis]`)."""
     max_in_flight: int = 4000
-    """Requests served at once; more are refused with 503."""
+    """Requests served at once, and as many that wait to be begun; more are refused with 503."""
     drain_timeout_s: float = 600.0
     """Seconds that running requests get to end after SIGTERM."""
     log_level: str = "info"

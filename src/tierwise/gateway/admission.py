@@ -12,11 +12,11 @@ from collections.abc import Awaitable
 
 from tierwise.clock import now_us, rfc3339, tick_us
 from tierwise.errors import LimitRefused, Overloaded
+from tierwise.http1 import Spread
 from tierwise.nouns import DialectName, Key
 from tierwise.upstream import Header
 
 _MINUTE_US = 60_000_000
-_GOLDEN = 0.6180339887498949
 _MOST_DUE = 100_000
 """Limits of keys remembered before those that owe nothing are forgotten."""
 
@@ -31,7 +31,7 @@ class Admission:
         self.local = 0
         """Decisions made without the store that replicas share."""
         self.replicas = 1
-        self._turned_away = 0
+        self._spread = Spread()
         self._by_key: dict[str, int] = {}
         self._due: dict[tuple[str, str], float] = {}
 
@@ -53,7 +53,7 @@ class Admission:
             raise Overloaded("This gateway is shutting down.", "Retry: another replica will answer.")
         if self.running >= self.most:
             full = f"This gateway already serves {self.running} requests."
-            raise Overloaded(full, "Retry in a moment.", self._wait_s())
+            raise Overloaded(full, "Retry in a moment.", self._spread.next_s())
         if key.max_concurrent is not None and self._by_key.get(key.id, 0) >= key.max_concurrent:
             raise LimitRefused(
                 f"Key {key.name!r} already has {key.max_concurrent} requests running.",
@@ -65,12 +65,6 @@ class Admission:
         if key.max_concurrent is not None:
             self._by_key[key.id] = self._by_key.get(key.id, 0) + 1
         return None
-
-    def _wait_s(self) -> float:
-        """From half a second to two and a half, evenly over however many are refused in a row: told the same,
-        they would all come back at once. Multiples of the golden ratio are spread so, without a draw."""
-        self._turned_away += 1
-        return 0.5 + 2 * (self._turned_away * _GOLDEN % 1)
 
     def leave(self, key: Key) -> None:
         """Gives back the place `enter` took."""

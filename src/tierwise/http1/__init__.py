@@ -4,14 +4,15 @@ from tierwise.nouns.origin import Origin
 
 from .client import UNSENT, Call, Pool
 from .head import Block, Headers, header_block
-from .inbound import Limits
+from .limits import Limits
+from .line import Spread
 from .multipart import Part, form
-from .reply import Reply
+from .reply import Handler, Reply
 from .request import Request
 from .response import Response
-from .server import Handler, Server, WriteError, plain_error
+from .server import Server, WriteError, plain_error
 
 __all__ = [
     "UNSENT", "Block", "Call", "Handler", "Headers", "Limits", "Origin", "Part", "Pool", "Reply",
-    "Request", "Response", "Server", "WriteError", "form", "header_block", "plain_error",
+    "Request", "Response", "Server", "Spread", "WriteError", "form", "header_block", "plain_error",
 ]  # fmt: skip

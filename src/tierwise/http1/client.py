@@ -75,7 +75,7 @@ class Pool:
         self.sweeper: Sweeper
         self._ssl = ssl_context
         self._max_idle = max_idle_per_origin
-        self._idle: dict[Origin, list[Outbound]] = {}
+        self._idle: dict[Origin, dict[Outbound, None]] = {}
         self._open: set[Outbound] = set()
         self._hosts: dict[Origin, bytes] = {}
         self._names = Names()
@@ -126,18 +126,23 @@ class Pool:
 
     def keep(self, outbound: Outbound) -> bool:
         """Takes back an idle connection; False when there are enough."""
-        idle = self._idle.setdefault(outbound.origin, [])
+        idle = self._idle.setdefault(outbound.origin, {})
         if self._closed or len(idle) >= self._max_idle:
             return False
-        idle.append(outbound)
+        idle[outbound] = None
         return True
 
     def forget(self, outbound: Outbound) -> None:
         """The connection has ended."""
         self._open.discard(outbound)
         idle = self._idle.get(outbound.origin)
-        if idle and outbound in idle:
-            idle.remove(outbound)
+        if idle:
+            idle.pop(outbound, None)
+
+    def spare(self) -> None:
+        """Ends the idle connections, for when file descriptors have run out."""
+        for origin in tuple(self._idle):
+            self._clear(origin)
 
     def _clear(self, origin: Origin) -> None:
         for outbound in self._idle.pop(origin, ()):
@@ -146,7 +151,7 @@ class Pool:
     def _take(self, origin: Origin) -> Outbound | None:
         idle = self._idle.get(origin)
         while idle:
-            outbound = idle.pop()
+            outbound, _ = idle.popitem()
             if outbound.alive():
                 return outbound
             outbound.abort()

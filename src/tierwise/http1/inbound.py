@@ -10,13 +10,13 @@ from collections.abc import Awaitable, Iterable
 from math import inf
 from typing import Protocol, cast
 
-import msgspec
-
 from tierwise.errors import BadRequest, Overloaded, TierwiseError, TooLarge
 
 from .head import Head, Headers, Last, head_too_long, line_only, read_head
-from .intake import Chunked, Fixed
-from .reply import Reply
+from .intake import Chunked, Fixed, too_slow
+from .limits import Limits
+from .line import Line
+from .reply import Handler, Reply
 from .request import Request
 from .sweeper import Sweeper
 
@@ -29,40 +29,18 @@ _LINGER_S = 2.0
 _PROGRESS = 4096  # bytes of body that restart the clock of a slow client
 
 
-class Limits(msgspec.Struct, frozen=True):
-    """What a client may ask of the server. Sizes in bytes, times in seconds.
-
-    `body_idle_s`: time in which 4 KB more of a body must come. `write_idle_s`: time in which a client that
-    reads too slowly must read something. `larger`: ends of paths whose bodies may have so many bytes,
-    not `max_body`.
-    """
-
-    max_headers: int = 64
-    max_header_bytes: int = 32768
-    max_body: int = 32 * 2**20
-    larger: tuple[tuple[str, int], ...] = ()
-    header_timeout_s: float = 15
-    body_idle_s: float = 30
-    keep_alive_s: float = 75
-    max_connections: int = 10000
-    write_high_water: int = 65536
-    write_idle_s: float = 60
-
-    def most_body(self, path: str) -> int:
-        """Bytes that a body sent to `path` may have."""
-        return max((size for end, size in self.larger if path.endswith(end)), default=self.max_body)
-
-
 class Front(Protocol):
     """What a connection knows of its server."""
 
     limits: Limits
     draining: bool
-    in_flight: int
+    line: Line
     tasks: set[asyncio.Task[None]]
     inbound: set[Inbound]
 
     def handle(self, request: Request, reply: Reply, /) -> Awaitable[None]: ...
+
+    def turn_away(self, request: Request, reply: Reply, /) -> Awaitable[None]: ...
 
     def date_line(self) -> bytes: ...
 
@@ -76,8 +54,8 @@ class Inbound(asyncio.Protocol):
 
     __slots__ = (
         "_begun", "_blocked", "_closing", "_front", "_held", "_keep", "_last", "_loop", "_lost", "_marked",
-        "_peer", "_reading", "_reply", "_request", "_scanned", "_skimming", "_stalled", "_sweeper", "_task",
-        "_transport", "_unsent", "_wanted", "deadline",
+        "_peer", "_queued", "_reading", "_reply", "_request", "_scanned", "_skimming", "_stalled", "_sweeper",
+        "_task", "_transport", "_unsent", "_wanted", "deadline",
     )  # fmt: skip
 
     _transport: asyncio.Transport
@@ -95,6 +73,7 @@ class Inbound(asyncio.Protocol):
         self._task: asyncio.Task[None] | None = None
         self._blocked: asyncio.Future[None] | None = None
         self._begun = False  # the task has taken its first step
+        self._queued = False  # the request waits in line
         self._stalled = False  # the next request waits until the replies before it are read
         self._skimming = False  # the reply is out, the rest of its request's body is thrown away
         self._closing = False  # nothing more is read as requests
@@ -174,7 +153,8 @@ class Inbound(asyncio.Protocol):
         if end < 4:
             return self._partial(data)
         self._scanned = 0
-        limits = self._front.limits
+        front = self._front
+        limits = front.limits
         raw, head = data[:end], None
         try:
             if end > limits.max_header_bytes:
@@ -189,18 +169,35 @@ class Inbound(asyncio.Protocol):
         request = self._request = Request(head, intake, self._peer, self)
         reply = self._reply = Reply(self, head.method == "HEAD", head.minor)
         self._begun = False
-        self._wanted = False
-        self._marked = 0
         self.deadline = inf
         if not intake.done:
+            self._wanted = False
+            self._marked = 0
             self._set_deadline(limits.body_idle_s)
             self._brake(request)
         elif len(self._held) > _AHEAD:
             self._pause()
-        self._front.in_flight += 1
-        task = self._task = self._loop.create_task(self._answer(request, reply))
-        self._front.tasks.add(task)
+        line, handle = front.line, front.handle
+        if line.fresh >= line.most and head.method == "POST":
+            if len(line.waiting) < limits.max_waiting:
+                self._queued = True
+                line.waiting.append(self)
+                return None
+            handle = front.turn_away
+        line.fresh += 1
+        task = self._task = self._loop.create_task(self._answer(request, reply, handle))
+        front.tasks.add(task)
         return None
+
+    def begin(self) -> None:
+        """Starts the request that waits in line, unless its client has gone."""
+        if self._queued and self._request is not None and self._reply is not None:
+            self._queued = False
+            front = self._front
+            front.line.fresh += 1
+            answer = self._answer(self._request, self._reply, front.handle)
+            task = self._task = self._loop.create_task(answer)
+            front.tasks.add(task)
 
     def _partial(self, data: bytes) -> None:
         limit = self._front.limits.max_header_bytes
@@ -302,11 +299,15 @@ class Inbound(asyncio.Protocol):
 
     # --- answering
 
-    async def _answer(self, request: Request, reply: Reply) -> None:
+    async def _answer(self, request: Request, reply: Reply, handle: Handler) -> None:
         self._begun = True
+        line = self._front.line
+        line.fresh -= 1
+        if line.waiting:
+            line.advance()
         error: TierwiseError | None = None
         try:
-            await self._front.handle(request, reply)
+            await handle(request, reply)
             if not reply.ended and not self._lost:
                 error = TierwiseError("The reply was never completed.")
                 _logger.error("%s %s: the handler left its reply unfinished", request.method, request.path)
@@ -346,7 +347,6 @@ class Inbound(asyncio.Protocol):
     def _count_out(self) -> None:
         task, self._task = self._task, None
         if task is not None:
-            self._front.in_flight -= 1
             self._front.tasks.discard(task)
 
     def _next(self) -> None:
@@ -400,8 +400,12 @@ class Inbound(asyncio.Protocol):
         blocked, self._blocked = self._blocked, None
         if self._task is not None and self._reply is not None and not self._reply.ended:
             self._task.cancel()
-            if not self._begun:
-                self._count_out()  # a task that is cancelled before its first step never runs its `finally`
+            if not self._begun:  # a task that is cancelled before its first step never runs its `finally`
+                self._count_out()
+                self._front.line.fresh -= 1
+                self._front.line.advance()
+        elif self._queued:
+            self._queued = False
         elif blocked is not None and not blocked.done():
             blocked.set_result(None)
 
@@ -485,14 +489,8 @@ class Inbound(asyncio.Protocol):
         elif request is None and not self._held:
             self._close()
         elif request is None:
-            self._refuse(_too_slow("The request head"))
+            self._refuse(too_slow("The request head"))
         elif not request.intake.done:
-            self._spoil(request, _too_slow("The request body"))
+            self._spoil(request, too_slow("The request body"))
         else:
             self.deadline = inf
-
-
-def _too_slow(what: str) -> BadRequest:
-    error = BadRequest(f"{what} came too slowly.")
-    error.status = 408
-    return error

@@ -18,6 +18,13 @@ _TRAILERS_LIMIT = 8192
 _FRAMING_FREE = 65536
 
 
+def too_slow(what: str) -> BadRequest:
+    """The refusal (status 408) of what should have come by now."""
+    error = BadRequest(f"{what} came too slowly.")
+    error.status = 408
+    return error
+
+
 class Fixed:
     """A body of `length` bytes. `feed` gives back what came after its end."""
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Protocol
 
 from tierwise.errors import TierwiseError
 
 from .head import Block, Headers, header_block, status_line
+from .request import Request
 
+Handler = Callable[[Request, "Reply"], Awaitable[None]]
+"""Answers one request."""
 _SMALL = 16384
 _BODILESS = frozenset((204, 304))
 

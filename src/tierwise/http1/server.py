@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from email.utils import formatdate
 
 import msgspec
 
 from tierwise.clock import now_us
-from tierwise.errors import TierwiseError
+from tierwise.errors import Overloaded, TierwiseError
 
 from .head import Headers
-from .inbound import Inbound, Limits
-from .reply import Reply
+from .inbound import Inbound
+from .limits import Limits
+from .line import Line, Spread
+from .listening import Listening
+from .reply import Handler, Reply
 from .request import Request
 from .sweeper import Sweeper
 
 _logger = logging.getLogger("tierwise.http1")
 _LAST_WORDS_S = 1.0
-Handler = Callable[[Request, Reply], Awaitable[None]]
 WriteError = Callable[[Request | None, TierwiseError], tuple[int, Headers, bytes]]
 
 
@@ -44,25 +46,29 @@ class Server:
         self.handle = handle
         self.limits = limits or Limits()
         self.write_error = write_error or plain_error
-        self.in_flight = 0
+        self.line = Line(self.limits.at_once)
+        self.turned_away = Spread()
         self.port = 0
         self.draining = False
         self.inbound: set[Inbound] = set()
         self.tasks: set[asyncio.Task[None]] = set()
-        self._listener: asyncio.Server | None = None
+        self._listening: Listening | None = None
         self._sweeper: Sweeper | None = None
         self._quiet: asyncio.Future[None] | None = None
         self._date_at = 0
         self._date = b""
 
+    @property
+    def in_flight(self) -> int:
+        """Requests that are being answered, or wait in line."""
+        return len(self.tasks) + len(self.line.waiting)
+
     async def start(self, host: str, port: int) -> None:
         """Listens; `port` 0 takes a free one, which `self.port` then names. OSError if it is in use."""
         loop = asyncio.get_running_loop()
         self._sweeper = sweeper = Sweeper(loop)
-        self._listener = await loop.create_server(
-            lambda: Inbound(self, loop, sweeper), host, port, backlog=2048
-        )
-        self.port = self._listener.sockets[0].getsockname()[1]
+        self._listening = listening = Listening(lambda: Inbound(self, loop, sweeper))
+        self.port = await listening.open(host, port)
 
     async def drain(self, timeout_s: float) -> int:
         """Stops accepting, closes idle connections, waits for running requests; how many were cut.
@@ -71,8 +77,8 @@ class Server:
         connections are reset.
         """
         self.draining = True
-        if self._listener is not None:
-            self._listener.close()
+        if self._listening is not None:
+            self._listening.close()
         for inbound in tuple(self.inbound):
             inbound.close_if_idle()
         deadline = asyncio.get_running_loop().time() + timeout_s
@@ -86,6 +92,14 @@ class Server:
         if self.tasks:
             await asyncio.wait(tuple(self.tasks), timeout=1.0)
         return cut
+
+    async def turn_away(self, request: Request, reply: Reply) -> None:
+        """Refuses a request when too many wait already."""
+        raise Overloaded(
+            f"{self.limits.max_waiting} requests wait here already.",
+            "Retry in a moment.",
+            self.turned_away.next_s(),
+        )
 
     async def close(self) -> None:
         """Ends everything now."""
