@@ -20,7 +20,7 @@ from msgspec import Struct
 from tierwise.clock import now_us, rfc3339, tick_us
 from tierwise.config import RuleBlock, read_blocks, tier_text
 from tierwise.config.shadowfile import contradict, read_shadow, write_shadow
-from tierwise.errors import BudgetRefused, TierwiseError
+from tierwise.errors import BudgetRefused, TierwiseError, UpstreamStatus
 from tierwise.judging.alarm import Alarm, Record, Said, Watch, agreement, allowance_of, compare
 from tierwise.judging.scorers_text import Scorer
 from tierwise.ledger import Ledger
@@ -40,6 +40,9 @@ MOST_BODY = 512 << 10
 # After the day's money ran out, how long before the ledger is asked again.
 _REST_US = 60_000_000
 _SAVE_S = 1.0
+# A request that is among so many drawn before it, and was taken within the hour, is a client that asks again.
+_LATE = 50
+_LATE_US = 3_600_000_000
 _ROUTED = ("task", "inferred")
 Tell = Callable[[Walk, Candidate, Said], None]
 
@@ -56,6 +59,7 @@ class Plan:
         self.scope = scope_of(task.name)
         self.judge: Scorer = agreement(task.scorer)
         self.rests_until_us = 0
+        self._drawn: deque[tuple[bytes, int]] = deque(maxlen=_LATE)
 
     def takes(self, walk: Walk, live: Live) -> bool:
         """Whether this Exchange is in the sample: routed by the rule to its first tier, a plain question that
@@ -78,6 +82,18 @@ class Plan:
         """(the cheap tier's answer, the reference's)."""
         return (served, other) if self.served == self.alarm.watch.cheap else (other, served)
 
+    def again(self, walk: Walk) -> bool:
+        """Whether a request that was drawn says what another said lately. One that is sent over and over is
+        no new evidence: the alarm's guarantee is for pairs of which each is a chance of its own."""
+        digest, now_at = blake2b(walk.body, digest_size=16).digest(), tick_us()
+        taken = next((at for each, at in self._drawn if each == digest and now_at - at < _LATE_US), None)
+        self._drawn.append((digest, now_at if taken is None else taken))
+        return taken is not None
+
+    def wrong(self, error: UpstreamStatus) -> bool:
+        """Whether the failure is a wrong answer of the cheap tier: its provider rejects the request itself."""
+        return self.served != self.alarm.watch.cheap and error.retry == "never" and error.status != 404
+
 
 class Job(Struct):
     """One comparison that waits; `tell` is told what the other tier said."""
@@ -91,8 +107,8 @@ class Job(Struct):
 class Shadow:
     """The shadow calls of this process. `listen` before the reply is written, `consider` after.
 
-    Counted in `metrics.shadow`: `compared`, `dropped` (no room), `capped` (no money left today),
-    `failed` (nothing to compare), `contradicted`.
+    Counted in `metrics.shadow`: `compared`, `repeated` (asked just before), `dropped` (no room), `capped` (no
+    money left today), `failed` (nothing to compare), `contradicted`.
     """
 
     def __init__(self, caller: Caller, most_waiting: int = 64, at_once: int = 4) -> None:
@@ -127,6 +143,9 @@ class Shadow:
         """Takes up a reply that was sent. Returns at once; when there is no room, drops it."""
         plan = self._plans.get(walk.route.task) if walk.route is not None else None
         if plan is None:
+            return
+        if plan.again(walk):
+            self._count(plan, "repeated")
             return
         if len(self._waiting) >= self._most_waiting:
             self._count(plan, "dropped")
@@ -207,7 +226,12 @@ class Shadow:
         if served is None or (health is not None and (health.open or health.waiting)):
             self._count(plan, "failed")
             return
-        other = await ask(self._caller, job.walk, plan.other, plan.scope)
+        try:
+            other = await ask(self._caller, job.walk, plan.other, plan.scope)
+        except UpstreamStatus as error:
+            if not plan.wrong(error):
+                raise
+            other = Said("", outcome="rejected")
         if other is None:
             self._count(plan, "failed")
             return

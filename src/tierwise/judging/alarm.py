@@ -27,11 +27,12 @@ BLOCK = 100
 
 
 class Said(Struct, frozen=True):
-    """One tier's answer: its text, or its tool calls as JSON (`calls`), and whether it is whole."""
+    """One tier's answer: its text, or its tool calls as JSON (`calls`), and whether it is whole; `rejected`:
+    there is none, since its provider does not take the request."""
 
     text: str
     calls: bool = False
-    outcome: Literal["ok", "truncated", "refused"] = "ok"
+    outcome: Literal["ok", "truncated", "refused", "rejected"] = "ok"
 
 
 class Watch(Struct, frozen=True):
@@ -157,8 +158,10 @@ class Alarm:
         self._scores = dict(kept.scores)
         self._bets = Bets(margin, kept.n, kept.ln_money)
         self._process = EProcess(margin)
-        for score, count in self._scores.items():
-            self._process.add_all([float(score) - 1] * count)
+        # At once: a look between two scores would take the order they are kept in for evidence.
+        self._process.add_all(
+            float(score) - 1 for score, count in self._scores.items() for _ in range(count)
+        )
         self._process.peak_switch = max(self._process.peak_switch, kept.peak_switch)
 
     @property
@@ -223,7 +226,7 @@ def agreement(spec: str = AGREEMENT) -> Scorer:
 
 def compare(cheap: Said, reference: Said, judge: Scorer) -> Score:
     """How far the cheap tier's answer agrees with the reference's. A truncated or refused answer of the cheap
-    tier is wrong; of the reference, there is nothing to agree with. Tool calls are compared, never run."""
+    tier is wrong, and so is a request that it rejects; of the reference, there is nothing to agree with. Tool calls are compared, never run."""
     if reference.outcome != "ok":
         return Score(None, f"the reference's answer was {reference.outcome}")
     if cheap.outcome != "ok":

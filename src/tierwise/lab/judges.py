@@ -6,13 +6,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 from typing import Any, Literal
 
 from msgspec import structs
 
 from ..errors import SuiteError, UpstreamError
 from ..judging.calibration import Preference, both_orders
-from ..judging.scorers_json import read_json
+from ..judging.scorers_json import objects_in, read_json
 from ..nouns import Case, Score
 from .desk import Desk, Judgement, unread
 from .scoring import Spec
@@ -37,6 +38,8 @@ _PAIRWISE = (
 )
 LONGEST_JUDGEMENT = 2048
 """Tokens a judgement may take: a sentence and a number need 60, a model that thinks first needs more."""
+_CLOSING = re.compile(r"<(?=\s*/\s*(?:question|expected|answer))", re.IGNORECASE)
+_SCORES = ("score", "pass", "verdict")
 _MARKS = {"pass": 1.0, "fail": 0.0}
 _OPTIONS = {
     "judge": ("judge", "rubric", "pass_at", "max_tokens"),
@@ -178,14 +181,20 @@ def who(spec: Spec) -> Literal["judge", "embedder"]:
 
 
 def read_mark(text: str) -> Score:
-    """The score in a judge's answer: `{"score": 0..1}`, `{"score": "pass"}` or `{"pass": true}`."""
+    """The score in a judge's answer: `{"score": 0..1}`, `{"score": "pass"}` or `{"pass": true}`. None where it
+    holds two that differ: one may be quoted from the answer that was judged.
+    """
     try:
-        found = read_json(text)
+        whole = read_json(text)
     except ValueError:
         return Score(None, f"the judge's answer holds no JSON: {text[:100]!r}")
-    if not isinstance(found, dict):
+    if not isinstance(whole, dict):
         return Score(None, f"the judge's answer is no JSON object: {text[:100]!r}")
-    value = found.get("score", found.get("pass", found.get("verdict")))
+    said = [each for each in objects_in(text) if not each.keys().isdisjoint(_SCORES)] or [whole]
+    values = [next((each[name] for name in _SCORES if name in each), None) for each in said]
+    found, value = said[0], values[0]
+    if any(each != value for each in values):
+        return Score(None, f"the judge's answer holds {len(values)} scores: {text[:100]!r}")
     if isinstance(value, str):
         with contextlib.suppress(ValueError):
             value = float(value)  # a number in quotes is one
@@ -196,14 +205,11 @@ def read_mark(text: str) -> Score:
 
 
 def read_preference(text: str) -> Preference | None:
-    """Which answer a judge preferred: the first (A), the second (B), or neither; None: it did not say."""
-    try:
-        found = read_json(text)
-    except ValueError:
-        return None
-    said = str(found.get("better")).strip().lower() if isinstance(found, dict) else ""
+    """Which answer a judge preferred: the first (A), the second (B), or neither; None: it did not say, or said
+    this and that."""
+    said = {str(each["better"]).strip().lower() for each in objects_in(text) if "better" in each}
     words: dict[str, Preference] = {"a": "first", "b": "second", "tie": "tie"}
-    return words.get(said)
+    return words.get(said.pop()) if len(said) == 1 else None
 
 
 def _preferred(shown: Judgement, swapped: Judgement) -> Score:
@@ -226,9 +232,7 @@ def _asked(case: Case) -> list[tuple[str, str]]:
 
 
 def _prompt(told: str, parts: list[tuple[str, str]]) -> Case:
-    """System and user message; a closing tag inside of a part is made harmless."""
-    shown = "\n\n".join(
-        f"<{name}>\n{text.replace(f'</{name}', f'< /{name}')}\n</{name}>" for name, text in parts
-    )
+    """System and user message; a closing tag inside of a part, however it is written, is made harmless."""
+    shown = "\n\n".join(f"<{name}>\n{_CLOSING.sub('< ', text)}\n</{name}>" for name, text in parts)
     turns = ({"role": "system", "content": told}, {"role": "user", "content": shown})
     return Case("judgement", shown, messages=turns)

@@ -147,6 +147,13 @@ def test_put_away_and_taken_up_again_it_is_the_same(cut: int) -> None:
     assert (other.ln_e_switch, other.peak_switch) == pytest.approx((one.ln_e_switch, one.peak_switch))
 
 
+def test_the_order_scores_are_kept_in_is_no_evidence() -> None:
+    alarm = Alarm(WATCH, "s")
+    fed(alarm, [1, 0] * 100)
+    again = Alarm(WATCH, "s", alarm.record())
+    assert again.record().peak_switch == alarm.record().peak_switch < 1
+
+
 def test_scores_are_rounded_toward_the_rule() -> None:
     alarm = Alarm(WATCH, "s")
     fed(alarm, [0.12345, 0.9999])
