@@ -151,9 +151,14 @@ def command(ctx: click.Context, /, **options: Any) -> None:
 
 
 def _together(done: Done, held: Evaluation) -> Done:
-    """A suite's evaluation as it stands beside the others, and kept so: `policy apply` reads it there."""
+    """A suite's evaluation as it stands beside the others, and kept so: `policy apply` reads it there, and a
+    run that goes on by itself is held to the same."""
     if done.folder is not None:
-        RunFolder(done.folder).write_json("verdict.json", held)
+        folder = RunFolder(done.folder)
+        folder.write_json("verdict.json", held)
+        manifest = folder.manifest()
+        terms = msgspec.structs.replace(manifest.terms, tests=held.tests)
+        folder.write_manifest(msgspec.structs.replace(manifest, terms=terms))
     return msgspec.structs.replace(done, evaluation=held)
 
 
@@ -196,6 +201,9 @@ class Said:
         if self.rescore is not None:
             return [asyncio.run(rescore(self.rescore, self.options, self._aside))]
         found = []
+        if len(self.suites) > 1:
+            tests = len(self.suites) * (len(self.tiers) - 1)
+            self.options = msgspec.structs.replace(self.options, tests=tests)
         try:
             for suite in self.suites or (None,):
                 found.append(self._one(suite))
@@ -205,7 +213,7 @@ class Said:
             raise
         if len(found) > 1 and not self.plan_only:
             held = holm_over_suites(
-                [one for done in found if (one := done.evaluation) is not None],
+                [one for done in found if (one := done.alone) is not None],
                 [done.pairs for done in found],
             )
             found = [_together(done, one) for done, one in zip(found, held, strict=True)]

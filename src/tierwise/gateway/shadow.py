@@ -91,7 +91,7 @@ class Plan:
         return taken is not None
 
     def wrong(self, error: UpstreamStatus) -> bool:
-        """Whether the failure is a wrong answer of the cheap tier: its provider rejects the request itself."""
+        """Whether the failure is a wrong answer of the cheap tier: its provider rejects the request."""
         return self.served != self.alarm.watch.cheap and error.retry == "never" and error.status != 404
 
 

@@ -159,9 +159,7 @@ class Alarm:
         self._bets = Bets(margin, kept.n, kept.ln_money)
         self._process = EProcess(margin)
         # At once: a look between two scores would take the order they are kept in for evidence.
-        self._process.add_all(
-            float(score) - 1 for score, count in self._scores.items() for _ in range(count)
-        )
+        self._process.add_all(float(score) - 1 for score, count in self._scores.items() for _ in range(count))
         self._process.peak_switch = max(self._process.peak_switch, kept.peak_switch)
 
     @property
@@ -226,7 +224,8 @@ def agreement(spec: str = AGREEMENT) -> Scorer:
 
 def compare(cheap: Said, reference: Said, judge: Scorer) -> Score:
     """How far the cheap tier's answer agrees with the reference's. A truncated or refused answer of the cheap
-    tier is wrong, and so is a request that it rejects; of the reference, there is nothing to agree with. Tool calls are compared, never run."""
+    tier is wrong, and so is none, where it rejects the request; of the reference, there is nothing to agree
+    with. Tool calls are compared, never run."""
     if reference.outcome != "ok":
         return Score(None, f"the reference's answer was {reference.outcome}")
     if cheap.outcome != "ok":

@@ -85,6 +85,7 @@ def evaluate_seen(seen: Seen) -> Evaluation:
         notes=(*seen.notes, *_notes(seen, results)),
         labels=suite.labels,
         judge=seen.judge,
+        tests=terms.tests,
     )
 
 
@@ -146,25 +147,28 @@ def slower_ms(cheap: TierTally, reference: TierTally) -> Span:
 
 
 def holm_over_suites(
-    found: Sequence[Evaluation], judged: Sequence[Mapping[str, Sequence[Pair]]]
+    found: Sequence[Evaluation], judged: Sequence[Mapping[str, Sequence[Pair]]], tests: int = 0
 ) -> list[Evaluation]:
     """Evaluations of several suites, where only decisions stand that hold for all of them together (Holm
-    1979). `judged`: per evaluation, the pairs of each cheap tier.
+    1979). `judged`: per evaluation, the pairs of each cheap tier. `tests`: of how many comparisons, where
+    some are not among these.
 
     Each decision is tried again at alpha/k, k the number of decisions still open; any wrong one among all
-    then has probability ≤ alpha.
+    then has probability ≤ alpha. Each Evaluation says its k: at that it may be judged again by itself, since
+    what fell before it did not need it.
     """
     keys = [(number, each.verdict.cheap) for number, one in enumerate(found) for each in one.comparisons]
     open_ = [key for key in keys if found[key[0]].against(key[1]).verdict.decision != "not_enough"]
-    left, stands = len(keys), set()
+    tests = max(tests, len(keys))
+    left, stands = tests, dict[tuple[int, str], int]()
     while open_:
         passed = [key for key in open_ if _holds_at(found[key[0]], key[1], judged[key[0]][key[1]], left)]
         if not passed:
             break
-        stands.add(passed[0])
+        stands[passed[0]] = left
         open_.remove(passed[0])
         left -= 1
-    return [_with_standing(one, number, stands, len(keys)) for number, one in enumerate(found)]
+    return [_with_standing(one, number, stands, tests, left) for number, one in enumerate(found)]
 
 
 def _holds_at(one: Evaluation, cheap: str, pairs: Sequence[Pair], divisor: int) -> bool:
@@ -174,7 +178,9 @@ def _holds_at(one: Evaluation, cheap: str, pairs: Sequence[Pair], divisor: int) 
     return judged_pairs(pairs, terms, one.judge).decision == verdict.decision
 
 
-def _with_standing(one: Evaluation, number: int, stands: set[tuple[int, str]], tests: int) -> Evaluation:
+def _with_standing(
+    one: Evaluation, number: int, stands: Mapping[tuple[int, str], int], tests: int, left: int
+) -> Evaluation:
     comparisons = [
         each
         if (number, each.verdict.cheap) in stands or each.verdict.decision == "not_enough"
@@ -184,7 +190,10 @@ def _with_standing(one: Evaluation, number: int, stands: set[tuple[int, str]], t
         for each in one.comparisons
     ]
     decision, chosen = _decision(comparisons, one.reference)
-    return structs.replace(one, comparisons=tuple(comparisons), decision=decision, chosen=chosen)
+    divisors = [stands.get((number, each.verdict.cheap), left) for each in comparisons]
+    return structs.replace(
+        one, comparisons=tuple(comparisons), decision=decision, chosen=chosen, tests=max([1, *divisors])
+    )
 
 
 def _compared(seen: Seen, cheap: str, results: Mapping[str, TierResult]) -> Comparison:

@@ -20,16 +20,16 @@ from ..judging.decision import check_bar
 from ..nouns import Bar, Case, Suite
 from .asking import Knobs
 from .batching import by_batch, collect_all, goes_by_batch, mark_collected
-from .compare import Seen, evaluate_seen, grown
+from .compare import Seen, evaluate_seen, holm_over_suites
 from .desk import Asking
 from .fixed import check_fixed, check_same
 from .hearing import Hearing, Summons, hears, summoned
-from .looking import Look, Looking
+from .looking import Look, Looking, after_a_look
 from .order import ordered
 from .plan import Plan, bill, total, warnings_of, what_n_shows
 from .records import Manifest, SuiteCard, Terms
 from .replies import Answering
-from .results import Evaluation, read_evaluation
+from .results import Evaluation
 from .runner import Runner, Work
 from .sampled import drawn_suite
 from .scoring import Spec, judge_of, parse_spec
@@ -45,7 +45,7 @@ class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     `cost_limit_pico` in pico-dollars. `resume`: a run's id, "" the last one. `base_url`, `key`: ask there
     instead of at the configured providers. `from_ledger`: the suite is drawn from the kept calls of `task`.
     `judge`, `rubric` (its text), `embedder`: whom the scorer asks;
-    `calibrate`: a file of human labels.
+    `calibrate`: a file of human labels. `tests`: comparisons judged together with this suite's.
     """
 
     reference: str | None = None
@@ -65,6 +65,7 @@ class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     rubric: str = ""
     embedder: str = ""
     calibrate: str = ""
+    tests: int = 1
     task: str = ""
     labels: Literal["", "human", "reference"] = ""
     prompt: str = ""
@@ -97,7 +98,8 @@ class Watching(Protocol):
 
 
 class Done(Struct, frozen=True):
-    """An evaluation, its folder, the pairs its Verdicts rest on, what counts against the cost limit."""
+    """An evaluation, its folder, the pairs its Verdicts rest on, what counts against the cost limit; `alone`:
+    as if no other suite had been judged with it."""
 
     folder: Path | None
     plan: Plan | None
@@ -105,6 +107,7 @@ class Done(Struct, frozen=True):
     pairs: dict[str, list[Pair]] = {}
     differing: dict[str, list[Differing]] = {}
     spent_pico: int = 0
+    alone: Evaluation | None = None
 
 
 async def evaluate(
@@ -246,7 +249,8 @@ class _Bench:
             terms = structs.replace(terms, n=min(options.n, len(whole.cases)))
         if options.cost_limit_pico is None:
             self.options = structs.replace(options, cost_limit_pico=terms.limit_pico)
-        terms = structs.replace(terms, limit_pico=self.options.cost_limit_pico)
+        tests = terms.tests + (len(cards) - len(held) if terms.tests > 1 else 0)
+        terms = structs.replace(terms, limit_pico=self.options.cost_limit_pico, tests=tests)
         return whole, specs, structs.replace(manifest, tiers=cards, terms=terms)
 
     def _manifest(self, suite: Suite, tiers: Sequence[Answering]) -> Manifest:
@@ -275,6 +279,7 @@ class _Bench:
             max_tokens=options.max_tokens,
             temperature=options.temperature,
             limit_pico=options.cost_limit_pico,
+            tests=options.tests,
         )
         at_us = now_us()
         return Manifest(new_run_id(at_us), rfc3339(at_us), card, terms, tuple(tier.card for tier in tiers))
@@ -395,7 +400,7 @@ class _Bench:
             notes.append(f"{runner.in_doubt} calls were cut off by a crash and may have been billed besides.")
         if runner.halted and not all(tally.ended for tally in runner.tallies.values()):
             raise SuiteError(f"Nothing can be compared yet: {runner.halted}.", f"{further}.")
-        manifest = _after_a_look(run, runner, manifest)
+        manifest = after_a_look(run, runner.tallies, manifest)
         ladder = self._ladder(list(runner.tiers.values()))
         seen = Seen(
             manifest,
@@ -420,22 +425,9 @@ def cheap_tiers(manifest: Manifest, ladder: Sequence[str]) -> tuple[str, ...]:
     return tuple(name for name in ladder if name != manifest.terms.reference)
 
 
-def _after_a_look(run: RunFolder, runner: Runner, manifest: Manifest) -> Manifest:
-    """The manifest, which says so when Cases were added after a verdict had been drawn (with a larger -n, or
-    a raised cost limit): that is optional stopping, and from here on e-values decide.
-    """
-    path, terms = run.path / "verdict.json", manifest.terms
-    if terms.sequential or not path.exists() or not grown(read_evaluation(path), runner.tallies):
-        return manifest
-    manifest = structs.replace(manifest, terms=structs.replace(terms, judged=terms.judged + 1))
-    run.write_manifest(manifest)
-    return manifest
-
-
 def finish(run: RunFolder, seen: Seen, plan: Plan | None, name: str) -> Done:
     """Judges what was seen and writes it into the run's folder under `name`."""
-    evaluation = evaluate_seen(seen)
-    run.write_json(name, evaluation)
+    evaluation = alone = evaluate_seen(seen)
     reference = seen.tallies[seen.manifest.terms.reference]
     pairs = {
         cheap: pairs_of(seen.tallies[cheap], reference, seen.order, seen.upto.get(cheap))
@@ -445,7 +437,10 @@ def finish(run: RunFolder, seen: Seen, plan: Plan | None, name: str) -> Done:
         cheap: differing_of(seen.tallies[cheap], reference, seen.order, seen.upto.get(cheap))
         for cheap in seen.cheap
     }
-    return Done(run.path, plan, evaluation, pairs, differing)
+    if alone.tests > 1:
+        [evaluation] = holm_over_suites([alone], [pairs], alone.tests)
+    run.write_json(name, evaluation)
+    return Done(run.path, plan, evaluation, pairs, differing, alone=alone)
 
 
 def spec_of(scorer: str, options: Options, sequential: bool) -> Spec:

@@ -181,8 +181,8 @@ def who(spec: Spec) -> Literal["judge", "embedder"]:
 
 
 def read_mark(text: str) -> Score:
-    """The score in a judge's answer: `{"score": 0..1}`, `{"score": "pass"}` or `{"pass": true}`. None where it
-    holds two that differ: one may be quoted from the answer that was judged.
+    """The score in a judge's answer: `{"score": 0..1}`, `{"score": "pass"}` or `{"pass": true}`. None where
+    it holds two that differ: one may be quoted from the answer that was judged.
     """
     try:
         whole = read_json(text)
@@ -205,8 +205,8 @@ def read_mark(text: str) -> Score:
 
 
 def read_preference(text: str) -> Preference | None:
-    """Which answer a judge preferred: the first (A), the second (B), or neither; None: it did not say, or said
-    this and that."""
+    """Which answer a judge preferred: the first (A), the second (B), or neither; None: it did not say, or
+    said this and that."""
     said = {str(each["better"]).strip().lower() for each in objects_in(text) if "better" in each}
     words: dict[str, Preference] = {"a": "first", "b": "second", "tie": "tie"}
     return words.get(said.pop()) if len(said) == 1 else None

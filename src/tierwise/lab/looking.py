@@ -6,13 +6,19 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+
+from msgspec import structs
 
 from ..judging import EProcess, judge_pairs
 from ..judging.decision import MOST_MISSING
 from ..judging.decision import Terms as JudgingTerms
 from ..judging.sequential import ln_threshold
 from ..nouns import Case
+from .compare import grown
+from .records import Manifest
+from .results import read_evaluation
+from .store import RunFolder
 from .tally import TierTally, pairs_of
 
 
@@ -129,3 +135,15 @@ class Looking:
             self._waiting.append(waiter)
             await waiter
         return False
+
+
+def after_a_look(run: RunFolder, tallies: Mapping[str, TierTally], manifest: Manifest) -> Manifest:
+    """The manifest, which says so when Cases were added after a verdict had been drawn (with a larger -n, or
+    a raised cost limit): that is optional stopping, and from here on e-values decide.
+    """
+    path, terms = run.path / "verdict.json", manifest.terms
+    if terms.sequential or not path.exists() or not grown(read_evaluation(path), tallies):
+        return manifest
+    manifest = structs.replace(manifest, terms=structs.replace(terms, judged=terms.judged + 1))
+    run.write_manifest(manifest)
+    return manifest

@@ -53,7 +53,8 @@ class SuiteCard(Struct, frozen=True):
 class Terms(Struct, frozen=True):
     """What is fixed before the first Case: bar, reference, seed, how many Cases and repeats, how calls are
     made. `judged` counts how often a verdict was drawn from a smaller number of Cases: then looks are
-    repeated. `limit_pico` holds until a resume names another.
+    repeated. `limit_pico` holds until a resume names another. `tests`: of so many comparisons, those of other
+    suites among them, a decision must hold at alpha/tests.
     """
 
     reference: str
@@ -66,6 +67,7 @@ class Terms(Struct, frozen=True):
     temperature: float | None = None
     judged: int = 0
     limit_pico: int | None = None
+    tests: int = 1
 
 
 class Manifest(Struct, frozen=True):

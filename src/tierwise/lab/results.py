@@ -105,7 +105,8 @@ class JudgeResult(Struct, frozen=True):
 class Evaluation(Struct, frozen=True):
     """One Suite's evaluation. `decision` is that of the cheapest tier that may take over, `chosen` its name;
     with keep or not_enough `chosen` is the reference. `spent_pico` is what the tiers cost; the judge's
-    part is in `judge`.
+    part is in `judge`. `tests`: where suites are judged together, a decision here held at alpha/tests, or had
+    to.
     """
 
     run: str
@@ -125,6 +126,7 @@ class Evaluation(Struct, frozen=True):
     notes: tuple[str, ...] = ()
     labels: Literal["human", "reference"] = "human"
     judge: JudgeResult | None = None
+    tests: int = 1
 
     def tier(self, name: str) -> TierResult:
         """The result of the tier called so."""
