@@ -16,7 +16,7 @@ from tierwise.config.shadowfile import contradict, read_shadow, shadow_path
 from tierwise.dialects import registry
 from tierwise.errors import BudgetRefused, ConfigError, UpstreamBroke, UpstreamRefused
 from tierwise.gateway.metrics import Metrics
-from tierwise.gateway.shadow import Shadow, drawn
+from tierwise.gateway.shadow import Shadow
 from tierwise.gateway.snapshot import Snapshot
 from tierwise.gateway.walk import GENERATION, Kind, Walk
 from tierwise.nouns import Caller as Payer
@@ -257,16 +257,6 @@ async def test_off_is_off(tmp_path: Path) -> None:
     assert not await world.serve()
     assert not world.books.caps
     assert not shadow_path(tmp_path / "policy.toml").exists()
-
-
-def test_the_sample_is_drawn_by_the_exchanges_id() -> None:
-    ids = [f"ex_{n:032x}" for n in range(4000)]
-    picked = {each for each in ids if drawn(each, 0.2)}
-    assert picked == {each for each in ids if drawn(each, 0.2)}
-    assert 700 < len(picked) < 900
-    assert picked <= {each for each in ids if drawn(each, 0.3)}
-    assert not any(drawn(each, 0.0) for each in ids)
-    assert all(drawn(each, 1.0) for each in ids)
 
 
 async def test_what_does_not_fit_the_queue_is_dropped(tmp_path: Path) -> None:

@@ -7,7 +7,18 @@ from pathlib import Path
 import pytest
 
 from tierwise.errors import UpstreamStatus
+from tierwise.gateway.shadow import drawn
 from unit.gateway.test_shadow import CONFIG, World
+
+
+def test_the_sample_is_drawn_by_the_exchanges_id() -> None:
+    ids = [f"ex_{n:032x}" for n in range(4000)]
+    picked = {each for each in ids if drawn(each, 0.2)}
+    assert picked == {each for each in ids if drawn(each, 0.2)}
+    assert 700 < len(picked) < 900
+    assert picked <= {each for each in ids if drawn(each, 0.3)}
+    assert not any(drawn(each, 0.0) for each in ids)
+    assert all(drawn(each, 1.0) for each in ids)
 
 
 async def test_a_request_that_is_sent_again_and_again_is_compared_once_an_hour(
