@@ -40,7 +40,7 @@ def test_a_word_that_comes_with_another_answer_is_heard(
     monkeypatch.setattr(postgres_keeper, "POLL_S", 600.0)
     unused: Any = None
     journal: Any = Journal()
-    keeper = PostgresKeeper(unused, journal, unused, unused, 600.0)
+    keeper = PostgresKeeper(unused, journal, lambda keys, every: None, unused, 600.0)
     with psycopg.connect(url, autocommit=True) as database:
         database.execute("CREATE FUNCTION ensure_day(bigint) RETURNS void LANGUAGE sql AS 'SELECT'")
         thread = threading.Thread(target=keeper._keep, args=(database,), daemon=True)

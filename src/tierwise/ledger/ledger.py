@@ -130,9 +130,15 @@ class Ledger:
         """The key with that id; None when unknown or revoked."""
         return next((key for key in self._keys.values() if key.id == id and key.revoked_us is None), None)
 
-    def learn(self, keys: Iterable[Key]) -> None:
-        """Takes keys as another process made or changed them. From any thread."""
-        self._keys.update({key.digest: key for key in keys})
+    def learn(self, keys: Iterable[Key], every: bool = False) -> None:
+        """Takes keys as another process made or changed them; where they are `every` key, there is no other.
+        From any thread.
+        """
+        known = {key.digest: key for key in keys}
+        if every:
+            self._keys = known
+        else:
+            self._keys.update(known)
 
     def digest_of(self, secret: str) -> str:
         """The digest a secret is kept under: HMAC-SHA-256 in hex."""

@@ -8,6 +8,7 @@ does something else.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import socket
 from collections.abc import Iterable, Sequence
@@ -27,6 +28,8 @@ from .postgres_records import BUDGETS_SINCE
 from .postgres_text import storable_close, storable_open, suspect
 from .rows import Row, close_values, open_values, storable, tamed_close
 
+log = logging.getLogger("tierwise")
+
 Link = psycopg.AsyncConnection[tuple[Any, ...]]
 DAY_US = 86_400_000_000
 ANSWER_S = 12.0
@@ -40,13 +43,14 @@ LATE = (
 POST = (
     "SELECT post_2(%s::bigint, %s::boolean, %s::text, %s::jsonb, %s::jsonb, %s::jsonb, %s::jsonb, %s::jsonb)"
 )
-BEGIN_EPOCH = "INSERT INTO epochs (host, pid) VALUES (%s, %s) RETURNING epoch"
-WRITTEN_OPENS = (
-    "SELECT attempt, seq, day, windows FROM open_rows WHERE attempt = ANY (%s) AND epoch = %s AND day {days}"
-)
+BEGIN_EPOCH = "INSERT INTO epochs (host, pid) VALUES (%s, %s) RETURNING epoch, began"
+WRITTEN_OPENS = "SELECT attempt, seq, day, windows FROM open_rows WHERE attempt = ANY (%s) AND day {days}"
 WRITTEN_CLOSES = (
     "SELECT open_seq FROM close_rows WHERE open_seq = ANY (%s) AND outcome <> 'swept' AND day {days}"
 )
+
+_NO_CAP = str(10**40)
+"""More than any cap: what was let through once is not refused when it is opened again."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -140,11 +144,17 @@ class PostgresJournal:
     def __init__(self, terms: Terms) -> None:
         self.live: dict[str, Live] = {}
         self.epoch: int | None = None
+        self.events = 0
+        """So many events of this epoch, at least, are in the ledger: a server that has fewer lost some."""
         self.last_seq = 0
         self.unsure = False
         """Whether the connection broke while a batch was posted: nobody here knows if it was written."""
         self._terms = terms
         self._link: Link | None = None
+        self._began: Any = None
+        self._recognized = False
+        self._stranded: dict[str, Open] = {}
+        """OPEN rows of calls under way that a failover lost: to be written again before anything else."""
         self._charges = Charges()
         self._days: set[int] = set()
 
@@ -160,7 +170,10 @@ class PostgresJournal:
         Raises psycopg.Error, TimeoutError, OSError, or what a row that cannot be encoded raises: then
         nothing was posted, unless `unsure`: then ask `written`.
         """
-        await self.connect()
+        await self._ready()
+        return await self._commit(rows)
+
+    async def _commit(self, rows: Sequence[Open | Close]) -> list[TierwiseError | None]:
         verdicts: list[TierwiseError | None] = [None] * len(rows)
         for _ in range(ROUNDS):
             draft, places = await self._draft(rows, verdicts)
@@ -199,10 +212,44 @@ class PostgresJournal:
             async with asyncio.timeout(CONNECT_S + 1):
                 self._link = await psycopg.AsyncConnection.connect(**self._terms, autocommit=True)
             self._link.prepare_threshold = 1
+            self._recognized = False
+        if self.epoch is not None and not self._recognized:
+            await self._recognize()
         if self.epoch is None:
             found = await self._ask(BEGIN_EPOCH, socket.gethostname(), os.getpid())
-            self.epoch = int(found[0][0])
+            (self.epoch, self._began), self.events = found[0], 0
             await self._learn_budgets()
+        self._recognized = True
+
+    async def _recognize(self) -> None:
+        """Another server may have taken over that lacks the last rows of the one before. Numbers of events
+        known here may be others' there: this epoch ends, and what it had open is looked for by name."""
+        found = await self._ask("SELECT events FROM epochs WHERE epoch = %s AND began = %s", *self._self())
+        if found and found[0][0] >= self.events:
+            return
+        log.warning("the ledger's Postgres has lost rows that were written, as a failover can: going on")
+        # What it has open here and was closed there is swept.
+        await self._ask(
+            "UPDATE epochs SET ended = clock_timestamp(), closed_below = 0 WHERE epoch = %s AND began = %s"
+            " AND ended IS NULL",
+            *self._self(),
+        )
+        self._stranded.update({attempt: live.row for attempt, live in self.live.items()})
+        self.live.clear()
+        self._charges, self._days = Charges(), set()
+        self.epoch, self.last_seq = None, 0
+
+    def _self(self) -> tuple[int | None, Any]:
+        return self.epoch, self._began
+
+    async def _ready(self) -> None:
+        """Connects, and opens again what a failover lost while its call is under way."""
+        await self.connect()
+        if self._stranded:
+            rows = list(self._stranded.values())
+            there = await self._written(rows)
+            await self._commit([row for row in rows if row.attempt not in there])
+            self._stranded.clear()
 
     async def beat(self) -> None:
         """Renews the lease: the least that can be written. Raises what `commit` does."""
@@ -226,7 +273,10 @@ class PostgresJournal:
 
         Their OPEN rows are live from now on. Waits until the server has ended that transaction.
         """
-        await self.connect()
+        await self._ready()
+        return await self._written(rows)
+
+    async def _written(self, rows: Sequence[Open | Close]) -> set[str]:
         link = self._link
         assert link is not None
         opens = {row.attempt: row for row in rows if isinstance(row, Open)}
@@ -235,7 +285,7 @@ class PostgresJournal:
         days |= {self.live[attempt].day for attempt in closes.values()}
         async with asyncio.timeout(ANSWER_S), link.transaction():
             await self._ask("SELECT 1 FROM epochs WHERE epoch = %s FOR UPDATE", self.epoch)
-            found = await self._ask(over(WRITTEN_OPENS, days), list(opens), self.epoch)
+            found = await self._ask(over(WRITTEN_OPENS, days), list(opens))
             done = await self._ask(over(WRITTEN_CLOSES, days), list(closes))
         self.unsure = False
         for attempt, seq, day, windows in found:
@@ -263,7 +313,10 @@ class PostgresJournal:
                 if day not in self._days:
                     await self._ask("SELECT ensure_day(%s)", day)
                     self._days.add(day)
-                draft.open(row, spots, [await self._charge(spot) for spot in spots])
+                charged = [await self._charge(spot) for spot in spots]
+                if row.attempt in self._stranded:
+                    charged = [(id, _NO_CAP) for id, _ in charged]
+                draft.open(row, spots, charged)
                 places.append(place)
                 continue
             if not storable(row):
@@ -331,6 +384,7 @@ class PostgresJournal:
         self, draft: Draft, said: Said, places: list[int], verdicts: list[TierwiseError | None]
     ) -> None:
         """What the server did, done here."""
+        self.events += len(said.seqs) + len(draft.close_values) + len(draft.correction_values)
         refused = {no[0] - 1: no for no in said.refused}
         seqs = iter(said.seqs)
         for i, (row, spots) in enumerate(draft.opens):

@@ -55,7 +55,7 @@ class PostgresKeeper:
         self,
         terms: Terms,
         journal: PostgresJournal,
-        learn: Callable[[list[Key]], None],
+        learn: Callable[[list[Key], bool], None],
         doubt: Callable[[], None],
         lease_s: float,
     ) -> None:
@@ -65,7 +65,6 @@ class PostgresKeeper:
         self._learn = learn
         self._doubt = doubt
         self._lease_s = lease_s
-        self._known = 0
         self._stopped = False
         self._told = False
         self._bell, self._ear = socket.socketpair()
@@ -106,17 +105,21 @@ class PostgresKeeper:
         database.execute(f"LISTEN {CHANNEL}".encode())
         # After Postgres was away every lease looks over: the others get one lease to come back.
         sweep_at = time.monotonic() + self._lease_s
-        made = 0
+        made = known = 0
         while not self._stopped:
             self._told = False
-            keys, self._known = load_keys(database, self._known)
-            if keys:
-                self._learn(keys)
+            # All of them first: a server that took over may lack what the one before had.
+            every = not known
+            keys, known = load_keys(database, known)
+            if keys or every:
+                self._learn(keys, every)
             if self._journal.epoch is not None:
+                # Not at a server that took over without the last rows: its events have other numbers.
+                known, below = self._journal.events, self._journal.oldest_open
                 database.execute(
                     "UPDATE epochs SET beat = clock_timestamp(), closed_below = %s"
-                    " WHERE epoch = %s AND ended IS NULL",
-                    (self._journal.oldest_open, self._journal.epoch),
+                    " WHERE epoch = %s AND ended IS NULL AND events >= %s",
+                    (below, self._journal.epoch, known),
                 )
             tomorrow = now_us() // DAY_US + 1
             if made != tomorrow:

@@ -86,8 +86,9 @@ class PostgresStore:
             self.release()
             raise
 
-    def follow(self, learn: Callable[[list[Key]], None]) -> None:
-        """Starts the keeper: from now on `learn` is told, from its thread, of keys that any replica changed.
+    def follow(self, learn: Callable[[list[Key], bool], None]) -> None:
+        """Starts the keeper: from now on `learn` is told, from its thread, of keys that any replica changed,
+        and of every key, which it says, after each connection.
 
         It also renews this replica's lease and sweeps replicas whose lease is over.
         """
@@ -260,11 +261,13 @@ class PostgresStore:
             with suppress(StoreError), self._held(closing=True) as database:
                 database.execute(
                     "UPDATE epochs SET ended = clock_timestamp(), closed_below = %s,"
-                    " swept = CASE WHEN %s THEN clock_timestamp() END WHERE epoch = %s AND ended IS NULL",
+                    " swept = CASE WHEN %s THEN clock_timestamp() END"
+                    " WHERE epoch = %s AND ended IS NULL AND events >= %s",
                     (
                         self._journal.oldest_open,
                         not self._journal.live and not self._doubtful,
                         self._journal.epoch,
+                        self._journal.events,
                     ),
                 )
         self.release()

@@ -1,0 +1,150 @@
+"""A server that takes over without the last rows of the one before, while replicas run: what a failover to a
+standby that lags, or to a copy, leaves is a whole ledger."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+
+import psycopg
+import pytest
+
+from postgres import Postgres, postgres  # noqa: F401  a fixture
+from tierwise.ledger import Ledger, open_ledger, read_ledger
+from tierwise.ledger.postgres_keeper import sweep_dead
+from tierwise.ledger.postgres_link import terms_of
+from tierwise.nouns import Budget
+from unit.ledger.made import closed, opened
+
+
+class Standby:
+    """One database that becomes, again and again, what it was when `now` was called."""
+
+    def __init__(self, postgres: Postgres) -> None:  # noqa: F811
+        self.postgres = postgres
+        self.url = postgres.new_url()
+        self.name, self.copy = (f"{self.url.split('/')[3].split('?')[0]}{end}" for end in ("", "_copy"))
+        self.ledgers: list[Ledger] = []
+
+    def new(self) -> Ledger:
+        self.ledgers.append(open_ledger(self.url, {}))
+        return self.ledgers[-1]
+
+    def lags(self) -> None:
+        """From now on it is sent nothing."""
+        self._replaced(self.copy, self.name)
+
+    def takes_over(self) -> None:
+        """It is the ledger from now on."""
+        self._replaced(self.name, self.copy)
+
+    def _replaced(self, one: str, by: str) -> None:
+        with psycopg.connect(self.postgres.url("postgres"), autocommit=True) as server:
+            # Nobody may be connected to what is copied, and replicas come back at once.
+            server.execute(f"ALTER DATABASE {self.name} ALLOW_CONNECTIONS false".encode())
+            server.execute(
+                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s",
+                (self.name,),
+            )
+            server.execute(f"DROP DATABASE IF EXISTS {one}".encode())
+            server.execute(f"CREATE DATABASE {one} TEMPLATE {by}".encode())
+            server.execute(f"ALTER DATABASE {self.name} ALLOW_CONNECTIONS true".encode())
+
+    def sweep(self) -> int:
+        with psycopg.connect(**terms_of(self.url), autocommit=True) as database:
+            return sweep_dead(database, 15.0)
+
+    def sums(self) -> list[tuple[int, int]]:
+        assert read_ledger(self.url).verify() == []
+        return [(each.reserved_pico, each.spent_pico) for each in read_ledger(self.url).balances()]
+
+
+@pytest.fixture
+async def standby(postgres: Postgres) -> AsyncIterator[Standby]:  # noqa: F811
+    made = Standby(postgres)
+    yield made
+    for ledger in made.ledgers:
+        await ledger.shutdown()
+
+
+async def until(true: Callable[[], bool]) -> None:
+    end = time.monotonic() + 60.0
+    while not true():
+        assert time.monotonic() < end, "it did not happen"
+        await asyncio.sleep(0.02)
+
+
+async def writes(ledger: Ledger) -> None:
+    """The ledger can be written again."""
+    await until(lambda: ledger.failing_us() == 0)
+
+
+async def test_calls_under_way_are_opened_again_and_booked_where_their_rows_were_lost(
+    standby: Standby,
+) -> None:
+    one, two = standby.new(), standby.new()
+    one.set_budget(Budget("key:k", 1000))
+    await asyncio.gather(*[one.open(opened(name, 100, "key:k")) for name in "abc"])
+    await two.open(opened("d", 100, "key:k"))
+    standby.lags()
+    await writes(one)
+    await asyncio.gather(*[one.open(opened(name, 100, "key:k")) for name in "ef"])
+    await one.close(closed("a", 60))
+    await two.open(opened("g", 100, "key:k"))
+    await asyncio.gather(*[two.close(closed(name, 60)) for name in "dg"])
+    standby.takes_over()
+    await asyncio.gather(writes(one), writes(two))
+    # In the copy a, b, c and d are open, and e, f and g never were.
+    results = await asyncio.gather(*[one.close(closed(name, 60)) for name in "bef"])
+    assert results == [None] * 3
+    await two.open(opened("h", 100, "key:k"))
+    assert standby.sums() == [(400, 180)]
+    assert standby.sweep() == 3, "a and d, whose ends were lost, and c, of an epoch that is over"
+    assert standby.sums() == [(100, 480)]
+    await one.close(closed("c", 60))
+    await two.close(closed("h", 60))
+    assert standby.sums() == [(0, 500)]
+
+
+async def test_what_was_let_through_before_is_opened_again_above_the_cap(standby: Standby) -> None:
+    one, two = standby.new(), standby.new()
+    one.set_budget(Budget("key:k", 100))
+    standby.lags()
+    await writes(one)
+    await one.open(opened("a", 100, "key:k"))
+    standby.takes_over()
+    await writes(two)
+    await two.open(opened("b", 100, "key:k"))
+    await one.close(closed("a", 60))
+    assert standby.sums() == [(100, 60)]
+    await two.close(closed("b", 60))
+    assert standby.sums() == [(0, 120)]
+
+
+async def test_a_replica_that_stops_at_once_leaves_the_rest_to_be_swept(standby: Standby) -> None:
+    one = standby.new()
+    one.set_budget(Budget("key:k", 1000))
+    await one.open(opened("a", 100, "key:k"))
+    standby.lags()
+    await writes(one)
+    await one.close(closed("a", 60))
+    standby.takes_over()
+    standby.ledgers.remove(one)
+    await one.shutdown()
+    with psycopg.connect(standby.url, autocommit=True) as database:
+        database.execute("UPDATE tierwise.epochs SET beat = beat - interval '1 hour'")
+    assert standby.sweep() == 1
+    assert standby.sums() == [(0, 100)]
+
+
+async def test_keys_that_were_lost_are_known_no_more_and_those_made_then_are(standby: Standby) -> None:
+    one, two = standby.new(), standby.new()
+    standby.lags()
+    await writes(one)
+    lost = [one.digest_of(one.create_key(f"lost {n}")[1]) for n in range(3)]
+    await until(lambda: all(two.find(digest) for digest in lost))
+    standby.takes_over()
+    await until(lambda: not any(ledger.find(digest) for ledger in (one, two) for digest in lost))
+    made = one.digest_of(one.create_key("made")[1])
+    await until(lambda: two.find(made) is not None)
