@@ -10,7 +10,7 @@ import pytest
 from msgspec import structs
 
 from postgres import Postgres, postgres  # noqa: F401  a fixture
-from tierwise.batches import Batch, BatchStore, File, Page, Row
+from tierwise.batches import Batch, BatchStore, File, Job, Page, Row, jobs
 from tierwise.batches import lines as batches_lines
 from tierwise.clock import new_id, now_us
 from tierwise.errors import StoreError, TooLarge
@@ -56,7 +56,7 @@ async def test_results_come_in_pieces(store: BatchStore, monkeypatch: pytest.Mon
     monkeypatch.setattr(batches_lines, "PIECE_BYTES", 300)
     made = batch()
     await store.add_batch(made, rows(made, 60))
-    taken = await store.take(made.id, 60)
+    taken = await store.take("", made.id, 60)
     lines = [b"%d" % row.n * (1 + row.n * 7 % 40) for row in taken]
     lines[30] = b"x" * 5000
     await store.settle([(taken[n], lines[n]) for n in range(60) if n % 2 == 0], "succeeded")
@@ -111,19 +111,23 @@ async def test_pages(store: BatchStore) -> None:
     assert await store.batches("k", "anthropic", Page()) == ([], False)
 
 
+def always() -> bool:
+    return True
+
+
 async def test_a_row_is_taken_once_and_settled_once(store: BatchStore) -> None:
     made = batch()
     await store.add_batch(made)
-    assert [each.id for each in await store.claim("me", 5)] == [made.id]
+    assert [each.id for each in await store.claim("me", 5, always)] == [made.id]
     await store.begin(made.id, rows(made, 3))
-    first = await store.take(made.id, 2)
+    first = await store.take("me", made.id, 2)
     assert [row.n for row in first] == [1, 2]
-    assert [row.n for row in await store.take(made.id, 2)] == [3]
-    assert await store.take(made.id, 2) == []
+    assert [row.n for row in await store.take("me", made.id, 2)] == [3]
+    assert await store.take("me", made.id, 2) == []
     await store.settle([(first[0], b"{1}")], "succeeded")
     await store.settle([(first[0], b"{2}")], "errored")
     await store.put_back(structs.replace(first[1], tries=1), 0.0)
-    assert [(row.n, row.tries) for row in await store.take(made.id, 2)] == [(2, 1)]
+    assert [(row.n, row.tries) for row in await store.take("me", made.id, 2)] == [(2, 1)]
     await store.put_back(first[1], 60.0)
     queued, sent, wait_s = await store.waiting(made.id)
     assert (queued, sent) == (1, 0)
@@ -137,26 +141,64 @@ async def test_a_row_is_taken_once_and_settled_once(store: BatchStore) -> None:
 async def test_rows_of_a_dead_owner_are_asked_again(store: BatchStore, url: str) -> None:
     made = batch()
     await store.add_batch(made)
-    await store.claim("dead", 5)
+    await store.claim("dead", 5, always)
     await store.begin(made.id, rows(made, 2))
-    assert len(await store.take(made.id, 1)) == 1
+    assert len(await store.take("dead", made.id, 1)) == 1
     other = BatchStore(url)
     if url.startswith("postgres"):
         # It may yet live: its lease must run out first.
-        assert await other.claim("heir", 5) == []
+        assert await other.claim("heir", 5, always) == []
         assert await store.renew("dead") == {made.id}
         await store.release("dead")
-    assert [each.id for each in await other.claim("heir", 5)] == [made.id]
+    assert [each.id for each in await other.claim("heir", 5, always)] == [made.id]
     assert await store.renew("dead") == set()
-    assert [row.n for row in await other.take(made.id, 5)] == [1, 2]
+    assert [row.n for row in await other.take("heir", made.id, 5)] == [1, 2]
     await other.close()
+
+
+async def test_an_owner_that_lost_its_batch_takes_no_row_of_it(store: BatchStore, url: str) -> None:
+    made = batch()
+    await store.add_batch(made)
+    await store.claim("late", 5, always)
+    await store.begin(made.id, rows(made, 3))
+    assert await store.mine("late", made.id) is not None
+    taken = await store.take("late", made.id, 1)
+    await store.release("late")
+    other = BatchStore(url)
+    assert [each.id for each in await other.claim("heir", 5, lambda: False)] == [made.id]
+    assert await store.mine("late", made.id) is None
+    assert await store.take("late", made.id, 5) == []
+    job = Job("job_1", made.id, "p", "p/m", at_us=now_us())
+    assert not await jobs.assign(store, "late", job, taken)
+    assert await jobs.unfinished(store, made.id) == []
+    assert len(await other.take("heir", made.id, 5)) == 3
+    assert await jobs.assign(other, "heir", job, taken)
+    await other.close()
+
+
+async def test_a_lease_that_is_over_is_trusted_only_where_its_owner_could_renew_it(
+    postgres: Postgres,  # noqa: F811
+) -> None:
+    url = postgres.new_url()
+    one, two = BatchStore(url), BatchStore(url)
+    made = batch()
+    await one.add_batch(made)
+    await one.claim("late", 5, always)
+    await one.do(lambda database, now: database.count("UPDATE batches SET lease_us = ?", (now - 1,)))
+    assert await two.claim("heir", 5, lambda: False) == []
+    assert await one.renew("late") == {made.id}
+    assert await two.claim("heir", 5, always) == []
+    await one.do(lambda database, now: database.count("UPDATE batches SET lease_us = ?", (now - 1,)))
+    assert [each.id for each in await two.claim("heir", 5, always)] == [made.id]
+    await one.close()
+    await two.close()
 
 
 async def test_the_end_and_what_is_deleted_when(store: BatchStore) -> None:
     made = batch()
     await store.add_batch(made)
     await store.begin(made.id, rows(made, 2))
-    taken = await store.take(made.id, 2)
+    taken = await store.take("", made.id, 2)
     await store.settle([(taken[0], b'{"a":1}')], "succeeded")
     await store.settle([(taken[1], b'{"b":2}')], "expired")
     file = File("file-o", "k", now_us(), "o", "batch_output", 0, now_us() + HOUR_US, made.id, "output")
@@ -166,7 +208,7 @@ async def test_the_end_and_what_is_deleted_when(store: BatchStore) -> None:
     assert kept is not None
     assert kept.size == 8
     assert await whole(store.lines(kept.batch, kept.part)) == b'{"a":1}\n'
-    assert await store.claim("me", 5) == []
+    assert await store.claim("me", 5, always) == []
     await store.cancel(made.id)
     found = await store.batch("k", made.id)
     assert found is not None
@@ -183,7 +225,7 @@ async def test_the_end_and_what_is_deleted_when(store: BatchStore) -> None:
 async def test_answers_go_with_their_output_file(store: BatchStore, how: str) -> None:
     made = batch(output_keep_us=1)
     await store.add_batch(made, rows(made, 2))
-    taken = await store.take(made.id, 2)
+    taken = await store.take("", made.id, 2)
     await store.settle([(taken[0], b'{"a":1}')], "succeeded")
     await store.settle([(taken[1], b'{"b":2}')], "errored")
     output = File("file-o", "k", now_us(), "o", "batch_output", 0, now_us() + HOUR_US, made.id, "output")

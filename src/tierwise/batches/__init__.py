@@ -3,11 +3,12 @@
 from . import jobs
 from .engine import Engine, open_engine
 from .records import ACTIVE, ENDED, Batch, Counts, File, Job, Page, Row, RowState
-from .store import BatchStore
+from .store import LEASE_US, BatchStore
 
 __all__ = [
     "ACTIVE",
     "ENDED",
+    "LEASE_US",
     "Batch",
     "BatchStore",
     "Counts",

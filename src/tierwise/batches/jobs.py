@@ -9,7 +9,7 @@ from msgspec import structs
 
 from .records import Job, Row
 from .schema import Database
-from .store import BatchStore, read_row
+from .store import BatchStore, held_by, read_row
 
 _FIELDS = Job.__struct_fields__
 
@@ -30,18 +30,21 @@ async def fresh(store: BatchStore, batch: str, after: int, most: int) -> list[Ro
     return await store.do(work)
 
 
-async def assign(store: BatchStore, job: Job, rows: Sequence[Row]) -> None:
-    """Gives rows, with their pages, to a new job."""
+async def assign(store: BatchStore, owner: str, job: Job, rows: Sequence[Row]) -> bool:
+    """Gives rows, with their pages, to a new job; False: the batch is not the owner's any more."""
 
-    def work(database: Database, now: int) -> None:
+    def work(database: Database, now: int) -> bool:
+        if not held_by(database, now, owner, job.batch):
+            return False
         marks = ", ".join("?" * len(_FIELDS))
         database.run(f"INSERT INTO batch_jobs ({', '.join(_FIELDS)}) VALUES ({marks})", structs.astuple(job))
         database.many(
             "UPDATE batch_rows SET state = 'sent', job = ?, page = ? WHERE batch = ? AND n = ?",
             [(job.id, row.page, row.batch, row.n) for row in rows],
         )
+        return True
 
-    await store.do(work)
+    return await store.do(work)
 
 
 async def save(store: BatchStore, job: Job) -> None:

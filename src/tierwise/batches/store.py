@@ -244,13 +244,14 @@ class BatchStore:
 
     # --- the owner's work
 
-    async def claim(self, owner: str, most: int) -> list[Batch]:
+    async def claim(self, owner: str, most: int, trusts: Callable[[], bool]) -> list[Batch]:
         """Takes batches that are to be worked and that no living process works; rows that a dead one had
-        under way are queued again."""
+        under way are queued again. `trusts`, asked at the store: whether a lease that is over tells that its
+        owner is dead; otherwise only those that nobody owns are taken."""
 
         def work(database: Database, now: int) -> list[Batch]:
             # Of a file that is not shared, whoever else owned a batch is dead.
-            before = now if self.shared else 2**62
+            before = (now if trusts() else 1) if self.shared else 2**62
             free = f"state IN ({_ACTIVE}) AND owner <> ? AND lease_us < ?"
             found = database.run(
                 f"SELECT {', '.join(_BATCH)} FROM batches WHERE {free} ORDER BY id LIMIT ?",
@@ -269,6 +270,18 @@ class BatchStore:
                     )
                     taken.append(batch)
             return taken
+
+        return await self.do(work)
+
+    async def mine(self, owner: str, id: str) -> Batch | None:
+        """The batch, its lease renewed; None where it is another's, or nobody's, by now."""
+
+        def work(database: Database, now: int) -> Batch | None:
+            if not held_by(database, now, owner, id):
+                return None
+            return _read_batch(
+                database.run(f"SELECT {', '.join(_BATCH)} FROM batches WHERE id = ?", (id,))[0]
+            )
 
         return await self.do(work)
 
@@ -305,10 +318,13 @@ class BatchStore:
 
         await self.do(work)
 
-    async def take(self, id: str, most: int) -> list[Row]:
-        """Queued rows whose time has come, as under way from now on."""
+    async def take(self, owner: str, id: str, most: int) -> list[Row]:
+        """Queued rows whose time has come, as under way from now on; none of a batch that is not the
+        owner's."""
 
         def work(database: Database, now: int) -> list[Row]:
+            if not held_by(database, now, owner, id):
+                return []
             rows = [read_row(row) for row in database.run(_TAKE, (id, now, most))]
             database.many(
                 "UPDATE batch_rows SET state = 'running' WHERE batch = ? AND n = ?",
@@ -391,6 +407,17 @@ class BatchStore:
             }
 
         return await self.do(work)
+
+
+def held_by(database: Database, now: int, owner: str, id: str) -> bool:
+    """Renews the lease of a batch; whether it is the owner's. Nobody else gets it before the transaction
+    ends."""
+    return (
+        database.count(
+            "UPDATE batches SET lease_us = ? WHERE id = ? AND owner = ?", (now + LEASE_US, id, owner)
+        )
+        > 0
+    )
 
 
 def _page(

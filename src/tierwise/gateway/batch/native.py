@@ -53,9 +53,10 @@ class Handed(Struct):
 class Native:
     """The providers' batches of one batch of ours."""
 
-    def __init__(self, gate: Gate, store: BatchStore) -> None:
+    def __init__(self, gate: Gate, store: BatchStore, owner: str) -> None:
         self._gate = gate
         self._store = store
+        self._owner = owner
         self._look_us: dict[str, int] = {}
         self._cancel_us: dict[str, float] = {}
         self._broken = 0
@@ -155,7 +156,8 @@ class Native:
         return place_of(self._gate.caller.pool, deployment, endpoint)
 
     async def _start(self, batch: Batch, job: Job, deployment: Deployment, group: list[Handed]) -> None:
-        await jobs.assign(self._store, job, [handed.row for handed in group])
+        if not await jobs.assign(self._store, self._owner, job, [handed.row for handed in group]):
+            return
         kept = []
         for first in range(0, len(group), _GROUP):
             part = group[first : first + _GROUP]

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from contextlib import suppress
 
-from tierwise.batches import BatchStore
+from tierwise.batches import LEASE_US, BatchStore
 from tierwise.clock import new_id, tick_us
 from tierwise.errors import StoreError
 
@@ -34,6 +34,8 @@ class Runner:
         self._working: dict[str, tuple[Work, asyncio.Task[None]]] = {}
         self._bell = asyncio.Event()
         self._purged_us: int | None = None
+        self._looked_us: int | None = None
+        self._trusts_us = 0
         self._stopping = False
         self._task: asyncio.Task[None] | None = None
 
@@ -95,15 +97,25 @@ class Runner:
                     # It ended just now, or another replica took it while this one could not renew.
                     work.stopping = True
                     work.wake()
-        for batch in await self._store.claim(self._owner, _MOST - len(self._working)):
+        for batch in await self._store.claim(self._owner, _MOST - len(self._working), self._trusts):
             self._work(batch.id)
+        self._looked_us = tick_us()
         self._gate.metrics.batch_rows = await self._store.census()
         if self._purged_us is None or tick_us() - self._purged_us > _PURGE_US:
             self._purged_us = tick_us()
             await self._store.purge(self._gate.snapshot.settings.batches.keep_us)
 
+    def _trusts(self) -> bool:
+        """Whether a lease that is over means that its owner is dead. Where the store was away, or this
+        process stood still, every lease looks over: each owner gets one to come back. From the store's
+        thread."""
+        now = tick_us()
+        if self._looked_us is None or now - self._looked_us > LEASE_US // 2:
+            self._looked_us, self._trusts_us = now, now + LEASE_US
+        return now >= self._trusts_us
+
     def _work(self, id: str) -> None:
-        work = Work(self._gate, self._store, self._room, id)
+        work = Work(self._gate, self._store, self._room, self._owner, id)
         task = asyncio.get_running_loop().create_task(self._guarded(work))
         self._working[id] = (work, task)
 

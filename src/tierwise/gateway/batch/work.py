@@ -46,15 +46,16 @@ class Room:
 
 
 class Work:
-    """One batch being worked. `wake` makes it look again at once."""
+    """One batch being worked by its owner. `wake` makes it look again at once."""
 
-    def __init__(self, gate: Gate, store: BatchStore, room: Room, id: str) -> None:
+    def __init__(self, gate: Gate, store: BatchStore, room: Room, owner: str, id: str) -> None:
         self._gate = gate
         self._store = store
         self._room = room
         self._asking: set[asyncio.Task[None]] = set()
         self._bell = asyncio.Event()
-        self._native = Native(gate, store)
+        self._native = Native(gate, store, owner)
+        self._owner = owner
         self.id = id
         self.stopping = False
 
@@ -81,8 +82,12 @@ class Work:
 
     async def _step(self) -> bool:
         """One look at the batch; whether it has ended."""
-        batch = await self._store.batch(None, self.id)
-        if batch is None or batch.state in ENDED:
+        batch = await self._store.mine(self._owner, self.id)
+        if batch is None:
+            # Another replica took it while this one could not renew; what is under way is waited for.
+            self.stopping = True
+            return False
+        if batch.state in ENDED:
             return True
         if batch.state == "validating":
             return await self._validate(batch)
@@ -96,7 +101,7 @@ class Work:
         self._room.hungry.add(self.id)
         free = self._room.free(len(self._asking))
         if free > 0:
-            rows = await self._store.take(self.id, free)
+            rows = await self._store.take(self._owner, self.id, free)
             for row in rows:
                 self._begin(batch, row)
             if not rows and not self._asking:
