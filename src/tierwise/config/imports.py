@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from msgspec import Struct
 
 from ..nouns import DialectName
+from .models import is_reserved
 
 _LOGIN = re.compile(r"(?<=://)[^/]*@")
 _CREDENTIAL = re.compile(r"auth|cookie|credential|key|password|secret|token", re.IGNORECASE)
@@ -265,7 +266,11 @@ class Draft:
                 wanted[alias] = self.groups[group][0]
             else:
                 self.lose(f"alias {alias}: no model {group} is taken over")
-        yield from ((alias, to) for alias, to in wanted.items() if alias not in names and alias)
+        for alias, to in wanted.items():
+            if is_reserved(alias):
+                self.lose(f"name {alias}: it means something else here; ask for {to}")
+            elif alias not in names and alias:
+                yield alias, to
 
 
 def slug(name: str) -> str:

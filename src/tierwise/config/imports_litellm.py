@@ -9,6 +9,7 @@ from typing import Any
 
 from ..errors import ConfigError
 from .imports import PERIODS, VENDORS, Draft, Imported, Place, usd_per_million
+from .providers import ENDPOINTS
 
 _FAMILIES = (
     (re.compile(r"claude"), "anthropic"),
@@ -16,6 +17,9 @@ _FAMILIES = (
     (re.compile(r"gemini"), "gemini"),
 )
 _SIGNED = frozenset({"bedrock", "bedrock_converse", "vertex_ai", "vertex_ai_beta", "sagemaker", "watsonx"})
+# What LiteLLM puts before an Azure deployment's name to know its kind by.
+_KINDS = ("o_series/", "gpt5_series/")
+_AZURE_PATH = re.compile(r"(?<=[^/])/(?:openai|models)(?:/.*)?$")
 _PRICES = (
     ("input_cost_per_token", "input"), ("output_cost_per_token", "output"),
     ("cache_read_input_token_cost", "cache_read"), ("cache_creation_input_token_cost", "cache_write_5m"),
@@ -28,7 +32,7 @@ _ABILITIES = (
 _TAKEN = frozenset(
     (
         "model", "api_key", "api_base", "base_url", "timeout", "extra_headers", "organization",
-        "custom_llm_provider", "input_cost_per_token", "output_cost_per_token",
+        "custom_llm_provider", "litellm_credential_name", "input_cost_per_token", "output_cost_per_token",
         "cache_read_input_token_cost", "cache_creation_input_token_cost",
     )
 )  # fmt: skip
@@ -91,13 +95,14 @@ def import_litellm(tables: Mapping[str, Any], environ: Mapping[str, str]) -> Imp
             raise ConfigError(
                 f"model_list[{number}] has no litellm_params.model.", "Add it, or remove the row."
             )
-        _deployment(draft, row, waits, environ)
+        params = {**_credential(draft, tables, params.get("litellm_credential_name")), **params}
+        _deployment(draft, {**row, "litellm_params": params}, waits, environ)
     _fallbacks(draft, tables)
     _keys(draft, tables)
     _redis(draft, tables)
     _cache(draft, _dict(tables.get("litellm_settings")))
     for key in tables:
-        if key not in ("model_list", *_SECTIONS):
+        if key not in ("model_list", "credential_list", *_SECTIONS):
             draft.lose(_told(str(key), str(key)))
     for section in _SECTIONS:
         for key in _dict(tables.get(section)):
@@ -118,7 +123,12 @@ def _deployment(
         why = "its requests are signed" if prefix in _SIGNED else "its address is not known here"
         draft.lose(f"model {where}: no provider {prefix or 'is named'}; {why}")
         return
-    url = _url(draft, prefix, params.get("api_base") or params.get("base_url"), environ)
+    given = params.get("api_base") or params.get("base_url")
+    url, dialect = _url(draft, prefix, given, environ), vendor.dialect
+    if prefix == "azure_ai" and "/anthropic" in url:
+        url, dialect = f"{url.partition('/anthropic')[0]}/anthropic", "anthropic_messages"
+    elif dialect == "openai_chat" and model_id.startswith("responses/"):
+        model_id, dialect = model_id.removeprefix("responses/"), "openai_responses"
     if not url or not model_id:
         draft.lose(f"model {where}: it has no {'model id' if url else 'api_base'}")
         return
@@ -131,7 +141,9 @@ def _deployment(
     if params.get("organization") and not str(params["organization"]).startswith("os.environ/"):
         headers["openai-organization"] = params["organization"]
     timeout = _seconds(params.get("timeout")) or waits
-    place = Place(prefix, vendor.dialect, url, key, draft.headers(where, headers), timeout)
+    # Under the vendor's name, an address of somebody else would get its models and prices.
+    called = "custom_openai" if elsewhere and prefix == "openai" else prefix
+    place = Place(called, dialect, url, key, draft.headers(where, headers), timeout)
     name = draft.deploy(group, place, model_id)
     if "*" not in model_id:
         _figures(draft, name, row)
@@ -148,13 +160,26 @@ def _vendor(params: Mapping[str, Any]) -> tuple[str, str]:
     if stated:
         return str(stated), rest if prefix == stated else model
     if slash and (prefix in VENDORS or prefix in _SIGNED):
-        return prefix, rest
+        kind = next((each for each in _KINDS if prefix == "azure" and rest.startswith(each)), "")
+        return prefix, rest.removeprefix(kind)
     if model == "*":
         return "", "*"
     family = next((name for pattern, name in _FAMILIES if pattern.match(model)), "")
     if not family and (params.get("api_base") or params.get("base_url")):
-        return "custom_openai", model
+        return "custom_openai", rest or model  # before the slash is a provider that is not known here
     return (family, model) if family else (prefix if slash else "", rest or model)
+
+
+def _credential(draft: Draft, tables: Mapping[str, Any], name: Any) -> Mapping[str, Any]:
+    """What `credential_list` says under that name; nothing where a deployment names none."""
+    if name is None:
+        return {}
+    rows = tables.get("credential_list")
+    for row in rows if isinstance(rows, list) else ():
+        if _dict(row).get("credential_name") == name:
+            return _dict(row.get("credential_values"))
+    draft.must(f"the credential {name} is not in the file: give its [[provider]] a `key` and a `base_url`")
+    return {}
 
 
 def _url(draft: Draft, prefix: str, given: Any, environ: Mapping[str, str]) -> str:
@@ -164,16 +189,18 @@ def _url(draft: Draft, prefix: str, given: Any, environ: Mapping[str, str]) -> s
         variable = text.removeprefix("os.environ/")
         text = environ.get(variable, "")
         if not text:
-            draft.must(f"put the address that {variable} holds in place of http://{variable.lower()}.invalid")
             text = f"http://{variable.lower().replace('_', '-')}.invalid"
+            draft.must(f"put the address that {variable} holds in place of {text}")
     text = draft.address(text.split("?")[0].rstrip("/")) or VENDORS[prefix].base_url
-    if prefix == "azure" and text and "/openai" not in text:
-        text += "/openai/v1"
+    foundry = prefix == "azure_ai" and ".services.ai.azure.com" in text and "/anthropic" not in text
+    if text and (prefix == "azure" or foundry):
+        text = f"{_AZURE_PATH.sub('', text)}/openai/v1"
     if prefix in ("ollama", "ollama_chat") and not text.endswith("/v1"):
         text += "/v1"
     if prefix == "anthropic":
         text = text.removesuffix("/v1/messages").removesuffix("/v1")
-    return text.removesuffix("/chat/completions")
+    endpoint = next((each for each in ENDPOINTS if text.endswith(each)), "")
+    return text.removesuffix(endpoint)
 
 
 def _figures(draft: Draft, name: str, row: Mapping[str, Any]) -> None:
@@ -185,6 +212,8 @@ def _figures(draft: Draft, name: str, row: Mapping[str, Any]) -> None:
         draft.lose(f"{to} price of {name}: no price that can be right")
     if known:
         draft.prices[name] = known
+    elif stated.get("base_model"):
+        draft.must(f"{name} costs what {stated['base_model']} does: give it a [[price]]")
     able = {
         to: stated[key]
         for key, to, kind in _ABILITIES

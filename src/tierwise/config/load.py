@@ -16,7 +16,7 @@ from ..nouns import Catalog, Ladder, Model, Provider, Tier
 from .alerts import alerts_of, webhook_secret
 from .batches import batches_of
 from .listening import server_of
-from .models import Own, aliases_of, model_for, models_of, same_elsewhere, tier_models
+from .models import Own, aliases_of, is_reserved, model_for, models_of, same_elsewhere, tier_models
 from .policyfile import merge_policy, read_policy
 from .prices import own_prices
 from .prior import BUILT_IN, ladder_of, policy_of
@@ -171,7 +171,7 @@ def _catalog(file: ConfigFile, providers: Mapping[str, Provider], name: str) -> 
 def _alias(alias: str, name: str) -> str:
     """Where an alias stands in the file. Raises ConfigError when it can never be asked for."""
     where = f"{name}: alias.{alias}"
-    if alias == "auto" or alias.startswith(("tier/", "task/")):
+    if is_reserved(alias):
         raise ConfigError(f"{where}: {alias!r} means something else already.", "Choose another name.")
     return where
 

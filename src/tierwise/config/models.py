@@ -108,6 +108,11 @@ def _alike(one: Model, other: Model) -> bool:
     return len(vendors - {""}) < 2
 
 
+def is_reserved(name: str) -> bool:
+    """Whether a name that a caller writes means something else than a model."""
+    return name == "auto" or name.startswith(("tier/", "task/"))
+
+
 def model_for(catalog: Catalog, name: str) -> Model | None:
     """The Model of a name: its own, an alias, or any id at a provider that lists none (then made on the fly).
 

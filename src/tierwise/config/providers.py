@@ -39,7 +39,7 @@ VENDORS = (
 _PROXIES = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
 _TIMES = ("connect_timeout_s", "first_byte_timeout_s", "idle_timeout_s")
 # What SDKs append to a base URL; one that ends so was copied as a whole.
-_ENDPOINTS = ("/chat/completions", "/responses", "/messages", "/embeddings")
+ENDPOINTS = ("/chat/completions", "/responses", "/messages", "/embeddings")
 _FRAMING = frozenset(
     {"host", "content-length", "transfer-encoding", "connection", "expect", "upgrade", "te", "trailer"}
 )
@@ -154,7 +154,7 @@ def checked_url(url: str, where: str) -> None:
 def _checked_base(url: str, where: str) -> None:
     """As `checked_url`; also refuses the address of an endpoint, below which nothing is."""
     checked_url(url, where)
-    endpoint = next((each for each in _ENDPOINTS if url.rstrip("/").endswith(each)), None)
+    endpoint = next((each for each in ENDPOINTS if url.rstrip("/").endswith(each)), None)
     if endpoint is not None:
         raise ConfigError(
             f"{where} ends with {endpoint}, which is appended to it.",

@@ -107,11 +107,11 @@ def test_every_provider_becomes_one_row(proxy: Settings) -> None:
             "openai_chat", "https://my-endpoint-canada.openai.azure.com/openai/v1", "env:AZURE_API_KEY_CA"),
         "anthropic": ("anthropic_messages", "https://api.anthropic.com", "env:ANTHROPIC_KEY_1"),
         "anthropic-2": ("anthropic_messages", "https://api.anthropic.com", "env:ANTHROPIC_API_KEY"),
-        "openai": ("openai_chat", "http://0.0.0.0:4000/v1", None),
+        "custom_openai": ("openai_chat", "http://0.0.0.0:4000/v1", None),
         "ollama": ("openai_chat", "http://localhost:11434/v1", None),
         "groq": ("openai_chat", "https://api.groq.com/openai/v1", "env:GROQ_API_KEY"),
     }  # fmt: skip
-    assert proxy.catalog.providers["openai"].first_byte_timeout_s == 120
+    assert proxy.catalog.providers["custom_openai"].first_byte_timeout_s == 120
     assert proxy.catalog.providers["anthropic"].first_byte_timeout_s == 600
     assert proxy.catalog.providers["groq"].models == ()
 
@@ -125,7 +125,7 @@ def test_the_names_callers_use_go_on_working(proxy: Settings) -> None:
         "gpt-4o": "azure/gpt-4o-eu",
         "gpt-4": "azure/gpt-4o-eu",
         "llama3": "ollama/llama3",
-        "vllm-models": "openai/facebook/opt-125m",
+        "vllm-models": "custom_openai/facebook/opt-125m",
     }
     assert "groq" in table.passing
 
