@@ -28,6 +28,7 @@ from ..costing import (
 )
 from ..errors import BadRequest
 from ..money import pico_to_usd
+from ..nouns import Price
 from .listed import Listed, chosen, tiers_of
 
 Lifetime = Literal["5m", "1h"]
@@ -80,7 +81,7 @@ class Work(Struct, frozen=True):
 
 class _Shared(Struct, frozen=True):
     """A prefix that `requests` share, `hits` of which read it from the cache; `basis` says how that is
-    known.
+    known. `beside`: the other tokens of a prompt.
     """
 
     prefix: int
@@ -88,9 +89,10 @@ class _Shared(Struct, frozen=True):
     hits: int
     basis: str
     ttl: Lifetime
+    beside: int = 0
 
-    def of(self, hits: int) -> tuple[int, int, int, Lifetime]:
-        return self.prefix, self.requests, hits, self.ttl
+    def back(self, price: Price, hits: int) -> CacheReturn | None:
+        return cache_return(price, self.prefix, self.requests, hits, self.ttl, beside=self.beside)
 
 
 class Cache(Struct, frozen=True):
@@ -186,7 +188,7 @@ def answer(asked: Asked, listed: Sequence[Listed], settings: Settings) -> Answer
     prefix = f"{what}, and a shared prefix of {work.prefix:,}"
     return Answer(
         (_work(f"{prefix}, not cached", work, models), _work(f"{prefix}, cached", cached, models)),
-        tuple(_caches(models, _Shared(work.prefix, work.calls_per_day, hits, basis, asked.ttl))),
+        tuple(_caches(models, _Shared(work.prefix, work.calls_per_day, hits, basis, asked.ttl, work.input))),
         _waiting(work.calls_per_day, models),
         asked.batch,
     )
@@ -238,7 +240,8 @@ def _of_file(asked: Asked, path: Path, models: Sequence[Listed]) -> Answer:
                 "Add a column `at`, or give --arrivals-per-minute.",
             )
         hits, basis = _hits(asked, calls.times_s, number)
-        cache = tuple(_caches(models, _Shared(asked.prefix, number, hits, basis, asked.ttl)))
+        beside = sum(usage.prompt for usage in calls.usages) // number  # of a call in the mean
+        cache = tuple(_caches(models, _Shared(asked.prefix, number, hits, basis, asked.ttl, beside)))
     waiting = _waiting(max(round(a_day), 1), models) if a_day is not None else ()
     return Answer(tuple(work), cache, waiting, asked.batch)
 
@@ -271,10 +274,11 @@ def _caches(models: Sequence[Listed], shared: _Shared) -> list[Cache]:
     found = []
     for each in models:
         price = each.price
-        back = cache_return(price, *shared.of(shared.hits)) if price else None
+        back = shared.back(price, shared.hits) if price else None
         if price is None or back is None:
             continue
-        needed = hit_rate_needed(price, claimed, shared.ttl)
+        prompt = shared.prefix + shared.beside
+        needed = hit_rate_needed(price, claimed, shared.ttl, prompt)
         hits = round(shared.requests * needed) if needed is not None else None
         found.append(
             Cache(
@@ -282,12 +286,12 @@ def _caches(models: Sequence[Listed], shared: _Shared) -> list[Cache]:
                 prefix=shared.prefix,
                 expected=back,
                 basis=shared.basis,
-                reads=(break_even_reads(price, "5m"), break_even_reads(price, "1h")),
-                best=cache_return(price, *shared.of(shared.requests - 1)),
+                reads=(break_even_reads(price, "5m", prompt), break_even_reads(price, "1h", prompt)),
+                best=shared.back(price, shared.requests - 1),
                 claimed=claimed,
                 needed=needed,
-                at_needed=cache_return(price, *shared.of(hits)) if hits is not None else None,
-                needed_80=hit_rate_needed(price, Fraction(4, 5), shared.ttl),
+                at_needed=shared.back(price, hits) if hits is not None else None,
+                needed_80=hit_rate_needed(price, Fraction(4, 5), shared.ttl, prompt),
             )
         )
     return found
@@ -342,6 +346,7 @@ def _cache_object(cache: Cache) -> dict[str, Any]:
     return {
         "model": cache.listed.model.name,
         "prefix": cache.prefix,
+        "cache_minimum": cache.listed.model.abilities.cache_minimum,
         "requests": back.requests,
         "hits": back.hits,
         "basis": cache.basis,

@@ -10,9 +10,12 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from ..costing.promptcache import Lifetime, rates_at
 from ..money import exact_usd
 from .estimates import Answer, Cache, Row, Waiting, Work
 from .ledger_table import wide_console
+
+_WRITES: tuple[tuple[str, Lifetime], ...] = (("5-minute", "5m"), ("1-hour", "1h"))
 
 
 def print_answer(found: Answer) -> None:
@@ -75,22 +78,38 @@ def _cache(console: Console, cache: Cache, whole: bool) -> None:
     if best is not None and best.hits != back.hits:
         said = f"{exact_usd(best.cached_pico)} = {_percent(best.saved)} saved"
         lines.append(f"  one write, then {best.hits:,} reads: {said}")
-    if cache.claimed is not None and cache.needed is not None and wanted is not None and whole:
+    claimed = "" if cache.claimed is None else f"  the source says {float(cache.claimed) * 100:g} %:"
+    if claimed and cache.needed is not None and wanted is not None and whole:
         lines += [
-            f"  the source says {float(cache.claimed) * 100:g} %: a hit rate of {_percent(cache.needed)} "
-            "gives that",
+            f"{claimed} a hit rate of {_percent(cache.needed)} gives that",
             f"    ({wanted.hits:,} reads, {wanted.requests - wanted.hits:,} writes: "
             f"{exact_usd(wanted.cached_pico)} = {_percent(wanted.saved)} saved)",
         ]
-    if cache.needed_80 is not None and whole:
-        lines.append(f"  80 % saved needs a hit rate of {_percent(cache.needed_80)}, whatever the prefix")
-    for ttl, reads in zip(("5-minute", "1-hour"), cache.reads if whole else (), strict=False):
-        said = "unknown" if reads is None else f"{float(reads):.3g} expected reads per write"
-        lines.append(f"  a {ttl} write pays above {said}")
+    elif claimed and whole:
+        lines.append(f"{claimed} no hit rate gives that at these prices")
+    if whole:
+        rate = None if cache.needed_80 is None else _percent(cache.needed_80)
+        lines.append(
+            f"  80 % saved needs a hit rate of {rate}, whatever the prefix"
+            if rate is not None
+            else "  80 % are saved at no hit rate"
+        )
+        lines += [_pays(cache, *each) for each in zip(_WRITES, cache.reads, strict=True)]
     least = cache.listed.model.abilities.cache_minimum
     if least is not None and cache.prefix < least:
         lines.append(f"  but this model caches only prefixes of {least:,} tokens and more")
     console.print(Text("\n".join(lines)))
+
+
+def _pays(cache: Cache, write: tuple[str, Lifetime], reads: Fraction | None) -> str:
+    """When a write for one lifetime pays."""
+    words, lifetime = write
+    if reads is not None:
+        return f"  a {words} write pays above {float(reads):.3g} expected reads per write"
+    price = cache.listed.price
+    if price is None or rates_at(price, cache.prefix, lifetime) is None:
+        return f"  when a {words} write pays is not known: no price"
+    return f"  a {words} write never pays: a read costs no less than fresh input"
 
 
 def _waiting(console: Console, each: Waiting) -> None:

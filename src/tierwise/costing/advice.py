@@ -15,10 +15,10 @@ from fractions import Fraction
 from itertools import pairwise
 from typing import Literal
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
-from ..nouns import Price
-from .cost import step_at
+from ..nouns import Price, Usage
+from .cost import cost, step_at
 from .priced import PricedModel
 from .promptcache import LIFETIME_S, Lifetime, break_even_reads
 from .settled import Settled
@@ -191,27 +191,52 @@ def _money(
         if not (usage.cache_read or usage.cache_write_5m or usage.cache_write_1h):
             continue
         price = prices(call)
-        rates = step_at(price, usage.prompt) if price is not None else None
-        if rates is None or rates.input is None:
+        costs = _costs(usage, price, call.batch) if price is not None else None
+        if costs is None:
             return None, None, None
-        extra = 0
-        for tokens, rate in (
-            (usage.cache_read, rates.cache_read),
-            (usage.cache_write_5m, rates.cache_write_5m),
-            (usage.cache_write_1h, rates.cache_write_1h),
-        ):
-            if tokens and rate is None:
-                return None, None, None
-            extra += tokens * ((rate or 0) - rates.input)
-        saved -= extra
-        premium = usage.cache_write_5m * ((rates.cache_write_5m or 0) - rates.input)
-        premium += usage.cache_write_1h * ((rates.cache_write_1h or 0) - rates.input)
-        if premium > 0:
-            life = LIFETIME_S["1h"] if usage.cache_write_1h else LIFETIME_S["5m"]
-            start = _start_s(call)
-            least += 0 if _any_after(model_reads, start, life) else premium
-            most += 0 if _any_after(own_reads, start, life) else premium
+        saved += costs[0]
+        start = _start_s(call)
+        for premium, life in zip(costs[1:], LIFETIME_S.values(), strict=True):
+            if premium > 0:
+                least += 0 if _any_after(model_reads, start, life) else premium
+                most += 0 if _any_after(own_reads, start, life) else premium
     return saved, least, most
+
+
+def _costs(usage: Usage, price: Price, batch: bool) -> tuple[int, int, int] | None:
+    """What the call's cache use saved, and what its writes for 5 minutes and for an hour cost more than fresh
+    input, all as the call was billed; None where a price is unknown."""
+    tier, hour = usage.service_tier, usage.cache_write_1h
+    paid = _prompt_pico(usage, price, batch)
+    fresh = _prompt_pico(Usage(usage.prompt, service_tier=tier), price, batch)
+    if paid is None or fresh is None:
+        return None
+    premiums = [0, 0]
+    for place, written in enumerate((usage.cache_write_5m, hour)):
+        if written:
+            short, long = (0, hour) if place == 0 else (usage.cache_write_5m, 0)
+            other = Usage(usage.input + written, usage.cache_read, short, long, service_tier=tier)
+            premiums[place] = paid - (_prompt_pico(other, price, batch) or 0)
+    return fresh - paid, premiums[0], premiums[1]
+
+
+def _prompt_pico(usage: Usage, price: Price, batch: bool) -> int | None:
+    """What the prompt alone costs; None where a price is unknown."""
+    if batch or usage.service_tier:
+        return cost(structs.replace(usage, output=0, extra={}), price, batch).pico
+    rates = step_at(price, usage.prompt)
+    total = 0
+    for tokens, rate in (
+        (usage.input, rates.input),
+        (usage.cache_read, rates.cache_read),
+        (usage.cache_write_5m, rates.cache_write_5m),
+        (usage.cache_write_1h, rates.cache_write_1h),
+    ):
+        if tokens:
+            if rate is None:
+                return None
+            total += tokens * rate
+    return total
 
 
 def _lifetime(calls: Sequence[Settled], gaps: Sequence[float], price: Price | None) -> tuple[Choice, str]:

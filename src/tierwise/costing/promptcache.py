@@ -50,13 +50,14 @@ def hits_in_log(times_s: Iterable[float], lifetime: Lifetime) -> int:
 
 
 def cache_return(
-    price: Price, prefix_tokens: int, requests: int, hits: int, lifetime: Lifetime = "5m"
+    price: Price, prefix_tokens: int, requests: int, hits: int, lifetime: Lifetime = "5m", *, beside: int = 0
 ) -> CacheReturn | None:
     """What `prefix_tokens` over `requests` cost without a cache, and with `hits` reads and the rest writes.
+    The `beside` other tokens of each prompt are in neither sum, but count for the long-context step.
 
     None when the price of fresh input, of reads or of writes is unknown, or there is nothing to compare.
     """
-    rates = rates_at(price, prefix_tokens, lifetime)
+    rates = rates_at(price, prefix_tokens + beside, lifetime)
     if rates is None or requests <= 0 or prefix_tokens <= 0 or not rates[0]:
         return None
     fresh, read, write = rates
@@ -64,26 +65,29 @@ def cache_return(
     return CacheReturn(requests, hits, prefix_tokens * requests * fresh, cached)
 
 
-def break_even_reads(price: Price, lifetime: Lifetime = "5m") -> Fraction | None:
-    """Expected reads per write above which caching pays: (write − input) / (input − read). None when
-    unknown or never.
+def break_even_reads(price: Price, lifetime: Lifetime = "5m", prompt_tokens: int = 0) -> Fraction | None:
+    """Expected reads per write above which caching pays for prompts of this length: (write − input) /
+    (input − read). None when unknown or never.
     """
-    rates = rates_at(price, 0, lifetime)
+    rates = rates_at(price, prompt_tokens, lifetime)
     if rates is None or rates[0] <= rates[1]:
         return None
     fresh, read, write = rates
     return Fraction(write - fresh, fresh - read)
 
 
-def hit_rate_needed(price: Price, saved: Fraction, lifetime: Lifetime = "5m") -> Fraction | None:
-    """The hit rate at which the share `saved` results: (write − (1 − saved)·input) / (write − read). None
-    when unknown.
+def hit_rate_needed(
+    price: Price, saved: Fraction, lifetime: Lifetime = "5m", prompt_tokens: int = 0
+) -> Fraction | None:
+    """The least hit rate at which the share `saved` results for prompts of this length: (write − (1 − saved)·
+    input) / (write − read). None when unknown, or where no hit rate saves as much.
     """
-    rates = rates_at(price, 0, lifetime)
+    rates = rates_at(price, prompt_tokens, lifetime)
     if rates is None or rates[2] <= rates[1]:
         return None
     fresh, read, write = rates
-    return (write - (1 - saved) * fresh) / (write - read)
+    needed = (write - (1 - saved) * fresh) / (write - read)
+    return max(needed, Fraction(0)) if needed <= 1 else None
 
 
 def rates_at(price: Price, prompt_tokens: int, lifetime: Lifetime) -> tuple[int, int, int] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -138,6 +139,49 @@ def test_a_prefix_with_arrivals_is_written_and_read_at_the_poisson_rate() -> Non
 def test_a_prefix_too_short_to_be_cached_is_pointed_out() -> None:
     text = run("--calls-per-day", "9", "--input", "1", "--output", "1", "--prefix", "500", "--models", "opus")
     assert "caches only prefixes of 2,048 tokens" in text
+
+
+OWN = """
+[[provider]]
+name = "p"
+dialect = "anthropic_messages"
+base_url = "http://127.0.0.1:9"
+models = ["own"]
+[[tier]]
+name = "own"
+model = "p/own"
+[[price]]
+model = "p/own"
+"""
+
+
+def test_a_long_prompt_is_saved_at_its_own_step(tmp_path: Path) -> None:
+    """The cache's return and the two workloads tell the same saving."""
+    rates = "input = {0}\noutput = 5\ncache_read = 0.{0}\ncache_write_1h = {1}\n"
+    steps = rates.format(1, 2) + "[[price.steps]]\nabove = 100000\n" + rates.format(5, 12)
+    (tmp_path / "tierwise.toml").write_text(OWN + steps)
+    sizes = ("--calls-per-day", "7", "--input", "20000", "--output", "3", "--prefix", "90000")
+    options = ("--config", str(tmp_path / "tierwise.toml"), *sizes, "--ttl", "1h")
+    answer = found(*options, "--arrivals-per-minute", "0.013")
+    (cache,) = answer["cache"]
+    without, with_cache = (Decimal(by_tier(work, "day_usd")["own"]) for work in answer["workloads"])
+    saved = Decimal(cache["uncached_usd"]) - Decimal(cache["cached_usd"])
+    assert saved == without - with_cache == Decimal("0.09") * (7 * 5 - 4 * Decimal("0.5") - 3 * 12)
+    assert cache["break_even_reads_1h"] == round(7 / 4.5, 6)
+
+
+def test_a_saving_that_no_hit_rate_gives_is_told(tmp_path: Path) -> None:
+    prices = "input = 1\noutput = 5\ncache_read = 0.6\ncache_write_5m = 1\ncache_write_1h = 0.5\n"
+    (tmp_path / "tierwise.toml").write_text(OWN + prices)
+    sizes = ("--calls-per-day", "1000", "--input", "1", "--output", "1", "--prefix", "5000")
+    options = ("--config", str(tmp_path / "tierwise.toml"), *sizes)
+    text = " ".join(run(*options).split())
+    assert "the source says 49 %: no hit rate gives that at these prices" in text
+    assert "80 % are saved at no hit rate" in text
+    assert found(*options)["cache"][0]["hit_rate_for_80_percent"] is None
+    (tmp_path / "tierwise.toml").write_text(OWN + prices.replace("0.6", "1").replace("0.5", "2.5"))
+    text = " ".join(run(*options).split())
+    assert "a 5-minute write never pays: a read costs no less than fresh input" in text
 
 
 def test_a_file_of_real_calls(tmp_path: Path) -> None:

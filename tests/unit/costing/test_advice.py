@@ -50,6 +50,26 @@ def test_a_read_behind_the_lifetime_is_not_of_the_write(write: Usage, read: int,
     assert (one.wasted_at_least, one.wasted_at_most) == (wasted, wasted)
 
 
+def test_what_a_discount_halves_saves_and_wastes_half() -> None:
+    """A batch, and a class of service with a price of its own for reads."""
+    price = structs.replace(PRICE, batch=(1, 2), service_tiers={"flex": (1, 2), "flex/cache_read": (1, 1)})
+    [one] = advise([at(n, use, kind="batch") for n, use in enumerate((WRITE, READ))], lambda _: price)
+    assert one.saved_pico == 1000 * (900_000 - 250_000) // 2
+    [one] = advise([at(0, WRITE, kind="batch")], lambda _: price)
+    assert one.wasted_at_least == one.wasted_at_most == 1000 * 250_000 // 2
+    [one] = advise([at(0, structs.replace(READ, service_tier="flex", extra={"odd": 1}))], lambda _: price)
+    assert one.saved_pico == 1000 * (M // 2 - 100_000)
+    [one] = advise([at(0, READ, kind="batch")], lambda _: structs.replace(PRICE, batch=None))
+    assert one.saved_pico is None, "what a batch costs is not known"
+
+
+def test_each_write_of_a_call_has_its_own_lifetime() -> None:
+    both = Usage(10, cache_write_5m=500, cache_write_1h=1000)
+    [one] = advise([at(0, both), at(1200, READ)], priced)
+    assert (one.wasted_at_least, one.wasted_at_most) == (500 * 250_000, 500 * 250_000)
+    assert one.saved_pico == 1000 * 900_000 - 500 * 250_000 - 1000 * M
+
+
 def test_a_rate_that_no_call_needs_may_be_unknown() -> None:
     [one] = advise([at(0, WRITE), at(60, READ)], lambda _: structs.replace(PRICE, cache_write_1h=None))
     assert (one.saved_pico, one.wasted_at_most) == (1000 * 900_000 - 1000 * 250_000, 0)

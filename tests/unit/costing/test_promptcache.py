@@ -15,7 +15,7 @@ from tierwise.costing import (
     hits_in_log,
     poisson_hit_rate,
 )
-from tierwise.nouns import Price, Source
+from tierwise.nouns import Price, PriceStep, Source
 
 HAIKU = published().models["anthropic/claude-haiku-4"].price
 
@@ -81,3 +81,24 @@ def test_unknown_cache_prices_give_nothing_rather_than_zero() -> None:
     for bucket in ("input", "cache_read", "cache_write_5m"):
         assert break_even_reads(structs.replace(HAIKU, **{bucket: None})) is None
     assert break_even_reads(structs.replace(HAIKU, cache_read=HAIKU.input)) is None  # reads save nothing
+
+
+def test_the_prompt_decides_the_step_and_the_prefix_is_counted() -> None:
+    step = PriceStep(100_000, 5_000_000, 500_000, 6_250_000, 12_500_000, 25_000_000)
+    price = structs.replace(HAIKU, steps=(step,))
+    back = cache_return(price, 90_000, 7, 4, "5m", beside=20_000)
+    assert back is not None
+    assert (back.uncached_pico, back.cached_pico) == (
+        7 * 90_000 * 5_000_000, 90_000 * (4 * 500_000 + 3 * 6_250_000),
+    )  # fmt: skip
+    assert cache_return(price, 90_000, 7, 4) == cache_return(HAIKU, 90_000, 7, 4)
+    assert break_even_reads(price, "1h", 110_000) == Fraction(75, 45)
+    assert hit_rate_needed(price, Fraction(4, 5), "1h", 110_000) == Fraction(115, 120)
+
+
+def test_no_hit_rate_saves_more_than_reading_does() -> None:
+    dear = structs.replace(HAIKU, cache_read=600_000, cache_write_5m=1_000_000)
+    assert hit_rate_needed(dear, Fraction(2, 5)) == 1
+    assert hit_rate_needed(dear, Fraction(49, 100)) is None
+    given = structs.replace(HAIKU, cache_read=0, cache_write_5m=1)
+    assert hit_rate_needed(given, Fraction(1, 2)) == 0

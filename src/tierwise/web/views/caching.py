@@ -4,6 +4,8 @@ nothing.
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 from msgspec import Struct
 
 from tierwise.config import model_recorded
@@ -131,15 +133,17 @@ def _advice(read: int, write: int, known: tuple[int, int, int | None, int | None
 def _saved(price: Price | None, groups: Groups) -> int | None:
     if price is None or price.input is None:
         return None
-    total = 0
-    for _, sums in groups:
+    total = Fraction(0)
+    for slot, sums in groups:
+        ratio = price.batch if slot.kind == "batch" else (1, 1)
         for tokens, rate in zip(
             sums[4:7], (price.cache_read, price.cache_write_5m, price.cache_write_1h), strict=True
         ):
-            if tokens and rate is None:
-                return None
-            total += tokens * (price.input - (rate or 0))
-    return total
+            if tokens:
+                if rate is None or ratio is None:
+                    return None
+                total += tokens * (price.input - rate) * Fraction(*ratio)
+    return round(total)
 
 
 def _could_save(price: Price | None, fresh: int) -> int | None:

@@ -99,9 +99,10 @@ def _row(asked: Question, hits: int | None, named: tuple[Model, str, bool], pric
             asked.days,
         )  # fmt: skip
         cached = estimate(with_cache, price).total_pico
-        back = cache_return(price, asked.prefix, asked.calls_per_day, hits, asked.ttl)
+        back = cache_return(price, asked.prefix, asked.calls_per_day, hits, asked.ttl, beside=asked.input)
         saved = float(back.saved) if back is not None else None
-    even = break_even_reads(price, asked.ttl) if price is not None and asked.prefix else None
+    prompt = asked.prefix + asked.input
+    even = break_even_reads(price, asked.ttl, prompt) if price is not None and asked.prefix else None
     needed = _for_80(price, asked) if asked.prefix else None
     return Row(
         model=model.name,
@@ -123,8 +124,9 @@ def _row(asked: Question, hits: int | None, named: tuple[Model, str, bool], pric
 def _for_80(price: Price | None, asked: Question) -> float | None:
     from fractions import Fraction
 
-    needed = hit_rate_needed(price, Fraction(4, 5), asked.ttl) if price is not None else None
-    return float(needed) if needed is not None and 0 <= needed <= 1 else None
+    prompt = asked.prefix + asked.input
+    needed = hit_rate_needed(price, Fraction(4, 5), asked.ttl, prompt) if price is not None else None
+    return float(needed) if needed is not None else None
 
 
 def models_of(site: Site) -> list[tuple[Model, str, bool]]:
