@@ -29,6 +29,9 @@ settings = {{ generationConfig = {{ temperature = 0.25, maxOutputTokens = 77 }} 
 [[tier]]
 name = "reasoner"
 model = "agg/mine"
+[[tier]]
+name = "openai"
+model = "agg/gpt-5.6"
 [[model]]
 name = "agg/mine"
 sampling = false
@@ -50,7 +53,9 @@ def answer(sent: provider.Sent) -> list[bytes]:
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[provider.Provider, live.Gateway, str]]:
     upstream = provider.Provider(answer)
-    toml = live.config("openai_chat", upstream.port, ["gpt", "mine"], extra=TIERS.format(port=upstream.port))
+    toml = live.config(
+        "openai_chat", upstream.port, ["gpt", "mine", "gpt-5.6"], extra=TIERS.format(port=upstream.port)
+    )
     gateway = live.Gateway(tmp_path_factory.mktemp("settings"), toml)
     yield upstream, gateway, gateway.key()
     assert gateway.stop() == 0
@@ -107,3 +112,19 @@ def test_what_a_model_lacks_is_all_that_changes(world: Any) -> None:
         world, "/v1/chat/completions", chat(temperature=0.5, max_tokens=9) | {"model": "tier/reasoner"}
     )
     assert got == chat(max_tokens=9) | {"model": "mine"}
+
+
+def test_a_limit_reaches_openais_models_that_reason_in_the_word_they_take(world: Any) -> None:
+    """They answer 400 to `max_tokens`, which a caller who leaves the model to us cannot know."""
+    limits = {"max_tokens": 9, "top_p": 1}
+    got = sent(world, "/v1/chat/completions", chat(**limits) | {"model": "tier/openai"})
+    assert list(got) == ["model", "messages", "max_completion_tokens", "top_p"]
+    assert got["max_completion_tokens"] == 9
+    both = sent(
+        world, "/v1/chat/completions", chat(max_completion_tokens=7, **limits) | {"model": "tier/openai"}
+    )
+    assert both == chat(max_completion_tokens=7, top_p=1) | {"model": "gpt-5.6"}
+    told = [{"role": "user", "content": 'what is "max_tokens"?'}]
+    assert sent(world, "/v1/chat/completions", {"model": "tier/openai", "messages": told})["messages"] == told
+    named = sent(world, "/v1/chat/completions", chat(**limits) | {"model": "agg/gpt-5.6"})
+    assert named == chat(**limits) | {"model": "gpt-5.6"}  # served as asked
