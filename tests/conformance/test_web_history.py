@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from postgres import postgres  # noqa: F401  a fixture
 from stores import STORES, Stores
@@ -12,7 +13,7 @@ from tierwise.clock import new_id, now_us
 from tierwise.errors import StoreError
 from tierwise.ledger import Ledger, read_ledger
 from tierwise.ledger import rollup_step as steps
-from tierwise.nouns import Close, Open, Usage
+from tierwise.nouns import OUTPUT_LIMIT, Close, Open, Usage
 from tierwise.web import rollup as rollups
 from tierwise.web.history import History, Wanted
 from tierwise.web.rollup import DAY_US, Rollup, total
@@ -124,6 +125,32 @@ async def test_search(place: Stores) -> None:
         assert rows[3].exchange in [row["exchange"] for row in history.search(Wanted(id=id_)).rows]
     assert history.search(Wanted(id="ex_'; DROP TABLE")).rows == []
     assert history.attempts("ex_unknown") == []
+    await ledger.shutdown()
+
+
+async def test_calls_are_found_and_counted_where_the_clock_jumped(
+    place: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(steps, "SLICE", 8)
+    ledger = place.open()
+    at = now_us()
+    made = []
+    for day in (0, 0, 1, 1, -2, -2, 0, 0, 0):
+        row = opened(0, at + day * DAY_US)
+        await ledger.open(row)
+        short = structs.replace(closed(row, row.at_us + 10), error=OUTPUT_LIMIT)
+        await ledger.close(short)
+        made.append(row)
+    while ledger.roll():
+        pass
+    history = History(place.url)
+    for row in made:
+        assert [each["attempt"] for each in history.attempts(row.exchange)] == [row.attempt]
+        for beginning in (row.exchange[:12], row.attempt):
+            found = history.search(Wanted(id=beginning)).rows
+            assert row.exchange in [each["exchange"] for each in found]
+    assert history.cut_short(at - DAY_US) == (7, 700)
+    assert history.cut_short(at + DAY_US // 2) == (2, 200)
     await ledger.shutdown()
 
 

@@ -10,7 +10,7 @@ from .postgres_link import Terms, connected
 from .postgres_text import marked, restored
 from .rollup_read import Horizon, Sums
 from .rollup_sql import POSTGRES, Ask, Rows
-from .rollup_step import WriteMany, change_of, sliced, waiting, write_change
+from .rollup_step import Stride, WriteMany, write_change
 
 ROLLING = 0x74696572726F6C6C
 """The advisory lock's number: one replica rolls up at a time."""
@@ -40,6 +40,7 @@ class Roller:
     def __init__(self) -> None:
         self._horizon = Horizon()
         self._settled = 0
+        self._stride = Stride()
 
     def waits(self, database: Database) -> bool:
         """Whether a whole slice of events waits. On a connection in autocommit mode."""
@@ -47,7 +48,7 @@ class Roller:
         newest = int(ask(POSTGRES.top, {})[0][0])
         oldest, following = ask(POSTGRES.running, {})[0]
         self._settled = self._horizon.settle(newest, (oldest, following))
-        return waiting(Sums(ask, POSTGRES), self._settled) is not None
+        return self._stride.waiting(Sums(ask, POSTGRES), self._settled) is not None
 
     def roll(self, terms: Terms) -> bool:
         """Rolls up one slice; False: another replica does it, or there is none."""
@@ -59,13 +60,8 @@ class Roller:
                 return False
             database.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
             with database.transaction():
-                ask = asking(database, restore=False)
-                sums = Sums(ask, POSTGRES)
-                numbers = waiting(sums, self._settled)
-                if numbers is None:
-                    return False
-                change = change_of(sliced(ask, POSTGRES, numbers), ask, POSTGRES)
-                return write_change(change, _writing(database), POSTGRES)
+                change = self._stride.next(asking(database, restore=False), POSTGRES, self._settled)
+                return change is not None and write_change(change, _writing(database), POSTGRES)
 
 
 def _writing(database: Database) -> WriteMany:

@@ -13,6 +13,7 @@ from .rollup import (
     HOUR_US,
     NUMBERS,
     SLICE,
+    STEPS,
     Facet,
     Group,
     Slice,
@@ -30,8 +31,11 @@ _WORDS = tuple(word for words in FACETS.values() for word in words)
 _IDS = "SELECT digest, id FROM rollup_group"
 _KEPT = (
     "SELECT r.grp, r.ttft, r.total FROM rollup_latency r"
-    " WHERE r.facet = :facet AND r.step = :step AND r.start = :start"
+    " WHERE r.facet = :facet AND r.step = :step AND r.start = :start AND r.grp IN "
 )
+MOST_ROWS = 32_768
+"""What one slice changes: SQLite writes so many in a tenth of a second, in which no call is written."""
+_MOST_HALVED = 6
 
 
 class Change(NamedTuple):
@@ -45,10 +49,39 @@ class Change(NamedTuple):
     spans: list[tuple[Any, ...]]
 
 
-def waiting(sums: Sums, safe: int) -> tuple[int, int] | None:
-    """The slice to roll up next; None: no whole one among the events up to the number `safe`."""
-    high = sums.rolled - sums.rolled % SLICE + SLICE
-    return (sums.rolled, high) if high <= safe else None
+class Stride:
+    """How many events are rolled up at once: a SLICE, or a part of it where keys and tags are so many that
+    writing their sums would hold up the calls."""
+
+    def __init__(self) -> None:
+        self._halved = 0
+
+    def waiting(self, sums: Sums, safe: int) -> tuple[int, int] | None:
+        """The slice to roll up next; None: no whole one among the events up to the number `safe`."""
+        size = max(1, SLICE >> self._halved)
+        high = sums.rolled - sums.rolled % size + size
+        return (sums.rolled, high) if high <= safe else None
+
+    def next(self, ask: Ask, flavour: Flavour, safe: int | None = None) -> Change | None:
+        """What the next slice changes, at the snapshot `ask` sees; None while there is no whole one among the
+        events up to the number `safe` (unsaid: all)."""
+        sums = Sums(ask, flavour)
+        while (numbers := self.waiting(sums, sums.top if safe is None else safe)) is not None:
+            made = sliced(ask, flavour, numbers)
+            if self._suits(made):
+                return change_of(made, ask, flavour)
+        return None
+
+    def _suits(self, made: Slice) -> bool:
+        # Of each step at most as many sums change as of the hours, and as many durations.
+        rows = 2 * len(STEPS) * sum(map(len, made.hours.values()))
+        if rows > MOST_ROWS and self._halved < _MOST_HALVED:
+            while rows > MOST_ROWS and self._halved < _MOST_HALVED:
+                self._halved, rows = self._halved + 1, rows // 2
+            return False
+        if rows < MOST_ROWS // 4 and self._halved:
+            self._halved -= 1
+        return True
 
 
 def sliced(ask: Ask, flavour: Flavour, numbers: tuple[int, int]) -> Slice:
@@ -110,12 +143,12 @@ def _time(
     change: Change, timed: dict[int, Tally], place: tuple[int, int, int], ask: Ask, flavour: Flavour
 ) -> None:
     """Adds to the change the durations of one period, those kept before included."""
-    given = dict(zip(("facet", "step", "start"), place, strict=True))
-    for id, *kept in ask(flavour.text(_KEPT), given):
-        tally = timed.get(id)
-        if tally is not None:
-            tally.ttft.add_packed(kept[0])
-            tally.total.add_packed(kept[1])
+    given: dict[str, Any] = dict(zip(("facet", "step", "start"), place, strict=True))
+    given["listed"] = _encode([*map(str, timed)]).decode()
+    listed = f"(SELECT CAST(m.value AS bigint) FROM {flavour.member} m)"  # noqa: S608  our own words
+    for id, ttft, total in ask(flavour.text(_KEPT + listed), given):
+        timed[id].ttft.add_packed(ttft)
+        timed[id].total.add_packed(total)
     change.latencies.extend((*place, id, t.ttft.packed(), t.total.packed()) for id, t in timed.items())
 
 

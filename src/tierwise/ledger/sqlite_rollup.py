@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import StoreError
-from .rollup_read import Sums
 from .rollup_sql import SQLITE, Ask, Rows
-from .rollup_step import Change, WriteMany, change_of, sliced, waiting, write_change
+from .rollup_step import Change, Stride, WriteMany, write_change
 
 
 def asking(database: sqlite3.Connection) -> Ask:
@@ -46,16 +45,11 @@ def unreadable(path: Path, error: sqlite3.Error) -> StoreError:
     return StoreError(f"The ledger {path} cannot be read: {error}.", hint)
 
 
-def next_change(connect: Callable[[], sqlite3.Connection]) -> Change | None:
+def next_change(connect: Callable[[], sqlite3.Connection], stride: Stride) -> Change | None:
     """What the next slice of rows changes; None while there is no whole one."""
     with closing(connect()) as database:
         database.execute("BEGIN")
-        ask = asking(database)
-        sums = Sums(ask, SQLITE)
-        numbers = waiting(sums, sums.top)
-        if numbers is None:
-            return None
-        return change_of(sliced(ask, SQLITE, numbers), ask, SQLITE)
+        return stride.next(asking(database), SQLITE)
 
 
 def post_change(held: AbstractContextManager[sqlite3.Connection], change: Change) -> None:

@@ -29,6 +29,7 @@ from .migrations import migrate
 from .opening import Opening, lost
 from .place import Place, connect
 from .records import audit, load_keys, remove_budget, replace_word, save_budget, save_key, word
+from .rollup_step import Stride
 from .rows import check_open, swept, tamed
 from .sqlite_rollup import next_change, post_change, read_only
 
@@ -69,6 +70,7 @@ class SqliteStore:
         self._failing_us = 0
         self._fault: StoreError | None = None
         self._weight = 0
+        self._stride = Stride()
         self._thread: ThreadPoolExecutor | None = None
         self._database: sqlite3.Connection | None = None
         try:
@@ -225,7 +227,7 @@ class SqliteStore:
         if self._closing:
             return False
         try:
-            change = next_change(lambda: read_only(self.path))
+            change = next_change(lambda: read_only(self.path), self._stride)
         except sqlite3.Error as error:
             raise StoreError(f"The ledger cannot be read: {error}.", "Look at its disk.") from None
         if change is None:

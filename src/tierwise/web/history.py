@@ -14,6 +14,7 @@ from typing import Any
 from msgspec import Struct
 
 from tierwise.ledger import read_ledger
+from tierwise.ledger.rollup import HOUR_US
 from tierwise.ledger.rollup_sql import Ask, Flavour
 from tierwise.nouns import OUTPUT_LIMIT
 
@@ -22,7 +23,8 @@ COUNTING_S = 1.0
 """For what a page can do without."""
 SCANNED = 400_000
 """Events looked through by one search, newest first; the page says how far it got."""
-_ID = re.compile(r"ex_([0-9a-f]{6,12})[0-9a-f]{0,20}(?:-[0-9]+)?$")
+_ID = re.compile(r"ex_[0-9a-f]{6,32}(?:-[0-9]*)?$")
+"""An id, or so much of its beginning that it says the hours."""
 
 _OPENED = (
     "seq", "exchange", "attempt", "at_us", "key", "task", "tier", "model", "provider", "dialect_in",
@@ -124,7 +126,9 @@ class History:
                 " WHERE c.seq >= :floor AND c.at_us >= :since AND c.outcome = 'ok' AND c.error = :error"
                 " AND o.kind = 'call'"
             )
-            floor = self._seq_at(ask, since_us - 60_000_000)
+            [(rolled,)] = ask("SELECT rolled FROM rollup_state", {})
+            [(first,)] = ask(self.flavour.text(_HOURS_FROM), {"hour": since_us // HOUR_US})
+            floor = min(int(rolled), int(rolled if first is None else first))
             given = {"floor": floor, "since": since_us, "error": OUTPUT_LIMIT}
             [(calls, pico)] = ask(self.flavour.text(query), given)
             return int(calls), int(pico or 0)
@@ -145,15 +149,13 @@ class History:
         name = "attempt" if "-" in id_ else "exchange"
         given: dict[str, Any] = {"id": id_, "limit": limit}
         match = f"o.{name} = :id" if whole else f"substr(o.{name}, 1, length(:id)) = :id"
-        span = span_of(id_)
-        if span is not None:
-            # An id begins with its time, and rows lie in order of time: only a span of them is read.
-            given |= {
-                "floor": self._seq_at(ask, span[0] - 60_000_000),
-                "top": self._seq_at(ask, span[1] + 3_600_000_000),
-            }
-            match += " AND o.seq >= :floor AND o.seq <= :top"
-        return self._rows(ask, f"WHERE {match} ORDER BY o.seq DESC LIMIT :limit", given)
+        if not _ID.match(id_):
+            return self._rows(ask, f"WHERE {match} ORDER BY o.seq DESC LIMIT :limit", given)
+        # By the index of attempts, not by time: numbers and times do not rise together where a clock jumped.
+        given["after"] = f"{id_}g"
+        match += " AND o.attempt >= :id AND o.attempt < :after"
+        rows = self._rows(ask, f"WHERE {match} ORDER BY o.attempt DESC LIMIT :limit", given)
+        return sorted(rows, key=lambda row: -int(row["seq"]))
 
     def _rows(self, ask: Ask, where: str, given: dict[str, Any]) -> list[dict[str, Any]]:
         query = self.flavour.text(f"{_ROW}{self._same_day('c', 'o')} {where}")
@@ -162,34 +164,14 @@ class History:
     def _same_day(self, one: str, other: str) -> str:
         return self.flavour.same_day.format(one, other)
 
-    def _seq_at(self, ask: Ask, at_us: int) -> int:
-        """The number of the first OPEN at or after `at_us`, by halving: numbers and times rise together."""
-        low, high = 0, last_seq(ask, self.flavour) + 1
-        while low < high:
-            middle = (low + high) // 2
-            found = ask(self.flavour.text(_FIRST), {"seq": middle})
-            if not found or found[0][1] >= at_us:
-                high = middle
-            else:
-                low = int(found[0][0]) + 1
-        return low
-
 
 _FIRST = "SELECT seq, at_us FROM open_rows WHERE seq >= :seq ORDER BY seq LIMIT 1"
+_HOURS_FROM = "SELECT min(first_seq) FROM rollup_span WHERE hour >= :hour"
 
 
 def last_seq(ask: Ask, flavour: Flavour) -> int:
     """The number of the newest event."""
     return int(ask(flavour.top, {})[0][0] or 0)
-
-
-def span_of(id_: str) -> tuple[int, int] | None:
-    """When an id, or one that begins so, was made: first and last microsecond. None: it does not say."""
-    found = _ID.match(id_)
-    if found is None:
-        return None
-    digits = found[1]
-    return int(digits.ljust(12, "0"), 16) * 1000, int(digits.ljust(12, "f"), 16) * 1000 + 999
 
 
 def _terms(wanted: Wanted) -> tuple[str, dict[str, Any]]:
