@@ -49,6 +49,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("tierwise")
 
 _WATCH_S = 1.0
+_DAY_US = 86_400_000_000
 _SEED_EVENTS = 40_000
 _SWEEP_US = 60_000_000
 _ROLL_S = 5.0
@@ -110,7 +111,8 @@ class Running:
         self.http = Server(self.app.handle, limits, self.write_error)
         self.alerts = Alerts(ledger, book.metrics, self.pool)
         self.local_token = secrets.token_urlsafe(24)
-        self._seeding: asyncio.Task[None] | None = None
+        self._reloading: asyncio.Task[None] | None = None
+        self._again = False
         self._seeded = False
         self._full = False
 
@@ -134,15 +136,31 @@ class Running:
         self.alerts.use(self.settings)
 
     def reload(self, environ: Mapping[str, str]) -> None:
-        """Reads the configuration again and swaps it in whole; a bad file keeps the old one and says why."""
-        self.seen = _stamps(self.settings)
-        try:
-            settings = load(self.options.config, environ)
-            _still_there(settings, self.settings)
-            snapshot = Snapshot(settings)
-        except TierwiseError as error:
-            log.error("configuration not reloaded, the old one stays: %s", error.sentence())
-            return
+        """Reads the configuration again, beside the calls, and swaps it in whole; a bad file keeps the old
+        one and says why. Asked again meanwhile, it is read once more."""
+        self.seen, self._again = _stamps(self.settings), True
+        if self._reloading is None or self._reloading.done():
+            self._reloading = asyncio.get_running_loop().create_task(self._reload(environ))
+
+    async def _reload(self, environ: Mapping[str, str]) -> None:
+        while self._again:
+            self._again = False
+            try:
+                settings, snapshot = await asyncio.to_thread(self._read, environ)
+                if not self.gate.admission.draining:
+                    self._use(settings, snapshot)
+            except TierwiseError as error:
+                log.error("configuration not reloaded, the old one stays: %s", error.sentence())
+            except Exception:  # recorded: the log; the next change is looked at like any other
+                log.exception("configuration not reloaded, the old one stays")
+        await self.seed()
+
+    def _read(self, environ: Mapping[str, str]) -> tuple[Settings, Snapshot]:
+        settings = load(self.options.config, environ)
+        _still_there(settings, self.settings)
+        return settings, Snapshot(settings)
+
+    def _use(self, settings: Settings, snapshot: Snapshot) -> None:
         self.settings = settings
         self.gate.snapshot = snapshot
         self.gate.aside.use(snapshot)
@@ -153,7 +171,6 @@ class Running:
             log.warning("not taken up before a restart: %s", ", ".join(fixed))
         for note in settings.notes:
             log.info("%s", note)
-        self._seeding = asyncio.get_running_loop().create_task(self.seed())
 
     def write_error(
         self, request: Request | None, error: TierwiseError
@@ -414,8 +431,8 @@ def _control_plane(running: Running) -> Listening:
 
 
 async def _watch(running: Running, environ: Mapping[str, str]) -> None:
-    """Reloads when configuration or policy change, forgets cached answers when they are cleared; now and then
-    sweeps rows whose CLOSE was lost."""
+    """Reloads when configuration, policy or the day change, forgets cached answers when they are cleared; now
+    and then sweeps rows whose CLOSE was lost."""
     swept_us = now_us()
     while True:
         await asyncio.sleep(_WATCH_S)
@@ -431,10 +448,7 @@ async def _watch(running: Running, environ: Mapping[str, str]) -> None:
             with suppress(StoreError):
                 running.answers.renew(await asyncio.to_thread(running.ledger.answers_since))
         if _stamps(running.settings) != running.seen:
-            try:
-                running.reload(environ)
-            except Exception:  # recorded: the log; the next change is looked at like any other
-                log.exception("configuration not reloaded, the old one stays")
+            running.reload(environ)
 
 
 async def _roll(running: Running) -> None:
@@ -466,10 +480,11 @@ async def _lull(longest_s: float) -> None:
             return
 
 
-def _stamps(settings: Settings) -> tuple[tuple[str, int, int, int], ...]:
-    stamps = []
-    files = (settings.path, settings.policy_path)
-    for path in files:
+def _stamps(settings: Settings) -> tuple[object, ...]:
+    """What the configuration depends on: its files, and the day (UTC), on which prices begin and evidence
+    expires."""
+    stamps: list[object] = [now_us() // _DAY_US]
+    for path in (settings.path, settings.policy_path):
         if path is None:
             continue
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 from ..errors import LimitRefused, Overloaded, TierwiseError
 
@@ -35,3 +36,30 @@ def wait_headers(error: TierwiseError) -> list[tuple[bytes, bytes]]:
     if isinstance(error, Overloaded):
         headers.append((b"retry-after-ms", b"%d" % round(error.retry_after_s * 1000)))
     return headers
+
+
+def told_wait(headers: Mapping[str, str]) -> float | None:
+    """Seconds to leave a provider alone: its `retry-after-ms`, else its `retry-after`, in seconds or as
+    an HTTP date, counted from the reply's own `date`: this machine's clock may be another. None: unsaid, or
+    no such thing.
+    """
+    for name, unit in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
+        try:
+            seconds = float(headers[name]) / unit
+        except (KeyError, ValueError):
+            continue
+        if 0 <= seconds < math.inf:
+            return seconds
+    then, now = (_instant(headers.get(name, "")) for name in ("retry-after", "date"))
+    return None if then is None or now is None else max(0.0, then - now)
+
+
+def _instant(text: str) -> float | None:
+    # Seldom asked: what it needs is loaded when it is.
+    from email.utils import mktime_tz, parsedate_tz
+
+    try:
+        parts = parsedate_tz(text)
+        return None if parts is None else float(mktime_tz(parts))
+    except (ValueError, OverflowError):
+        return None

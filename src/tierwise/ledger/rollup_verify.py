@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-from .rollup import COLUMNS, DAY, FACETS, HOUR, HOUR_US, NUMBERS, SLICE, STEPS, SUMS, Group, Tally
+from .rollup import BLOCK, COLUMNS, DAY, FACETS, HOUR, HOUR_US, NUMBERS, SLICE, STEPS, SUMS, Group, Tally
 from .rollup_read import Sums, pieces
 from .rollup_sql import Ask, Flavour, durations_query, sums_query
 from .rollup_step import sliced
@@ -16,45 +16,71 @@ Fingerprints = dict[Group, list[int]]
 _DURATIONS = ("n", "sum", "sum of squares")
 _NAMES = (*SUMS, *(f"{what} {name}" for what in ("time to first token", "total time") for name in _DURATIONS))
 _STEP = ("hours", "day", "block of 32 days")
+_SPANS = "SELECT hour, first_seq, last_seq FROM rollup_span"
+_HOURS = STEPS[DAY] // STEPS[HOUR]
+_PARTS = 8
+"""Rows are read by parts of a slice."""
 
 
 def stale(ask: Ask, flavour: Flavour) -> Iterator[str]:
-    """What the roll-ups say and their rows do not, the oldest first: every group's sums by hour, day and
-    block; where the events of an hour lie."""
+    """What the roll-ups say and their rows do not, about the oldest first: every group's sums by hour, day
+    and block; where the events of an hour lie.
+
+    A day is compared, and forgotten, once its last event has passed: a year of many keys has millions of
+    sums.
+    """
     sums = Sums(ask, flavour)
-    days: dict[int, Fingerprints] = {}
+    stored = {int(hour): (int(first), int(last)) for hour, first, last in ask(_SPANS, {})}
     spans: dict[int, tuple[int, int]] = {}
-    for numbers in pieces(0, sums.rolled, SLICE):
+    days, blocks = (_Waiting(stored, step, _starts(ask, flavour, step)) for step in (DAY, BLOCK))
+    for numbers in pieces(0, sums.rolled, max(1, SLICE // _PARTS)):
         made = sliced(ask, flavour, numbers)
-        for period, held in made.periods():
-            if period.step == DAY:
-                _add(days.setdefault(period.start, {}), held.items())
+        for hour, groups in made.hours.items():
+            _add(days.rows.setdefault(hour // _HOURS, {}), groups.items())
         for hour, (first, last) in made.spans.items():
             known = spans.get(hour, (first, last))
             spans[hour] = (min(first, known[0]), max(last, known[1]))
-    ratio = STEPS[DAY] // STEPS[HOUR]
-    for day in sorted(days.keys() | _starts(ask, flavour, DAY)):
-        rows = days.get(day, {})
-        yield from _differences(_kept(ask, flavour, HOUR, (day * ratio, (day + 1) * ratio)), rows, HOUR, day)
-        yield from _differences(_kept(ask, flavour, DAY, (day, day + 1)), rows, DAY, day)
-    yield from _blocks(ask, flavour, days)
-    stored = {int(hour): (first, last) for hour, first, last in ask("SELECT * FROM rollup_span", {})}
+        yield from _compared(ask, flavour, days, blocks, numbers[1])
+    yield from _compared(ask, flavour, days, blocks, None)
     for hour in sorted(spans.keys() | stored.keys()):
         if spans.get(hour) != stored.get(hour):
             where = f"the hour from {_when(hour * HOUR_US)}"
             yield f"{where}: its events are said to be {stored.get(hour)}, but are {spans.get(hour)}"
 
 
-def _blocks(ask: Ask, flavour: Flavour, days: dict[int, Fingerprints]) -> Iterator[str]:
-    step = DAY + 1
-    blocks: dict[int, Fingerprints] = {}
-    for day, groups in days.items():
-        held = blocks.setdefault(day * STEPS[DAY] // STEPS[step], {})
-        for group, made in groups.items():
+class _Waiting:
+    """The sums of the rows of periods of one step that are not compared yet, by period."""
+
+    def __init__(self, spans: dict[int, tuple[int, int]], step: int, starts: set[int]) -> None:
+        self.rows: dict[int, Fingerprints] = {}
+        self._left = starts
+        self._ends: dict[int, int] = {}
+        for hour, (_, last) in spans.items():
+            start = hour * HOUR_US // STEPS[step]
+            self._ends[start] = max(last, self._ends.get(start, 0))
+
+    def over(self, reached: int | None) -> list[tuple[int, Fingerprints]]:
+        """Takes out the periods whose events all lie up to `reached`; None: all, those without rows too."""
+        starts = [start for start in self.rows if reached is None or self._ends.get(start, 0) <= reached]
+        self._left -= self.rows.keys()
+        if reached is None:
+            starts += self._left
+        return [(start, self.rows.pop(start, {})) for start in sorted(starts)]
+
+
+def _compared(
+    ask: Ask, flavour: Flavour, days: _Waiting, blocks: _Waiting, reached: int | None
+) -> Iterator[str]:
+    """What is wrong in the days and blocks that are over."""
+    for day, rows in days.over(reached):
+        hours = _kept(ask, flavour, HOUR, (day * _HOURS, (day + 1) * _HOURS))
+        yield from _differences(hours, rows, HOUR, day)
+        yield from _differences(_kept(ask, flavour, DAY, (day, day + 1)), rows, DAY, day)
+        held = blocks.rows.setdefault(day * STEPS[DAY] // STEPS[BLOCK], {})
+        for group, made in rows.items():
             held[group] = [a + b for a, b in zip(held.get(group, [0] * len(made)), made, strict=True)]
-    for block in sorted(blocks.keys() | _starts(ask, flavour, step)):
-        rows = blocks.get(block, {})
-        yield from _differences(_kept(ask, flavour, step, (block, block + 1)), rows, step, block)
+    for block, rows in blocks.over(reached):
+        yield from _differences(_kept(ask, flavour, BLOCK, (block, block + 1)), rows, BLOCK, block)
 
 
 def _starts(ask: Ask, flavour: Flavour, step: int) -> set[int]:

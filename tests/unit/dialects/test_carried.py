@@ -148,3 +148,32 @@ def test_a_cache_breakpoints_own_members_travel_within_the_dialect() -> None:
     assert own["tools"][0]["cache_control"] == control
     names = {loss.name for loss in CHAT.write_request(ask, GPT).losses}
     assert {"opaque.text.cache_control", "opaque.tool.cache_control"} <= names
+
+
+_NOW = "Wed, 31 Dec 2025 23:59:30 GMT"
+
+
+@pytest.mark.parametrize(
+    ("said", "seconds"),
+    [
+        ({"retry-after": "7"}, 7),
+        ({"retry-after": "7", "retry-after-ms": "1500"}, 1.5),
+        ({"retry-after": "Thu, 01 Jan 2026 00:00:00 GMT", "date": _NOW}, 30),
+        ({"retry-after": "Thursday, 01-Jan-26 00:00:00 GMT", "date": _NOW}, 30),
+        ({"retry-after": "Thu Jan  1 00:00:00 2026", "date": _NOW}, 30),
+        ({"retry-after": "Thu, 01 Jan 2026 00:00:00 +0100", "date": _NOW}, 0),
+        ({"retry-after": "Fri, 31 Dec 9999 23:59:59 GMT", "date": _NOW}, 251_635_075_229),
+        ({"retry-after": "Thu, 01 Jan 2026 00:00:00 GMT"}, None),
+        ({"retry-after": "Thu, 01 Jan 2026 00:00:00 GMT", "date": "today"}, None),
+        ({"retry-after": "Thu, 99 Jan 99999999999 00:00:00 GMT", "date": _NOW}, None),
+        ({"retry-after": "soon", "date": _NOW}, None),
+        ({"retry-after": "-3"}, None),
+        ({"retry-after": "nan"}, None),
+        ({"retry-after": "1e999"}, None),
+        ({}, None),
+    ],
+)
+@pytest.mark.parametrize("dialect", ["openai_chat", "openai_responses", "anthropic_messages", "gemini"])
+def test_a_providers_wait_in_every_form(dialect: str, said: dict[str, str], seconds: float | None) -> None:
+    error = registry.get(dialect).read_error(429, said, b"{}")
+    assert error.retry_after_s == seconds

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
-from tierwise.ledger import Ledger, open_ledger, read_ledger
+from tierwise.ledger import Ledger, open_ledger, read_ledger, rollup_step, rollup_verify
+from tierwise.ledger.rollup import DAY
 from tierwise.nouns import Budget
-from unit.ledger.made import closed, opened
+from unit.ledger.made import NOON, closed, opened
+
+DAY_US = 86_400_000_000
 
 
 @pytest.fixture
@@ -79,3 +84,31 @@ async def test_a_damaged_file_is_said(path: str) -> None:
         file.seek(4096 * 3)
         file.write(b"\xff" * 4096 * 4)
     assert read_ledger(f"sqlite:///{path}").verify()
+
+
+async def test_a_day_is_compared_once_its_rows_are_read(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that verify keeps the sums of a few days at once, not of years."""
+    for room in (rollup_step, rollup_verify):
+        monkeypatch.setattr(room, "SLICE", 8)
+    ledger: Ledger = open_ledger(url, {})
+    for n in range(40):
+        at_us = NOON + n // 4 * DAY_US
+        await ledger.open(opened(f"a{n}", at_us=at_us))
+        await ledger.close(closed(f"a{n}", at_us=at_us))
+    while ledger.roll():
+        pass
+    steps: list[object] = []
+
+    def told(name: str, say: Callable[[tuple[Any, ...]], object]) -> None:
+        real = getattr(rollup_verify, name)
+        monkeypatch.setattr(rollup_verify, name, lambda *given: (steps.append(say(given)), real(*given))[1])
+
+    told("sliced", lambda given: "read")
+    told("_kept", lambda given: given[2:])
+    assert read_ledger(url).verify() == []
+    first = NOON // DAY_US
+    days = [(DAY, (first + n, first + n + 1)) for n in range(10)]
+    assert [step for step in steps if step in days] == days
+    # Eight events are four calls: a day.
+    assert [steps[: steps.index(day)].count("read") for day in days] == [8 * (n + 1) for n in range(10)]
+    await ledger.shutdown()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
@@ -12,7 +11,7 @@ import msgspec
 from ...errors import Overloaded, ThreadUnsupported, TierwiseError, UpstreamStatus
 from ..sse import event_frame
 from ..too_long import ANTHROPIC_WORDS, worded
-from ..waits import wait_headers
+from ..waits import told_wait, wait_headers
 
 _BY_STATUS = MappingProxyType(
     {
@@ -81,7 +80,7 @@ def read_error(status: int, headers: Mapping[str, str], body: bytes) -> Upstream
     if not isinstance(message, str):
         message = body[:500].decode(errors="replace").strip() or f"The provider answered {status}."
     error = UpstreamStatus(status, message, code, body)
-    error.retry_after_s = _retry_after(headers)
+    error.retry_after_s = told_wait(headers)
     return error
 
 
@@ -120,15 +119,3 @@ def _decoded(body: bytes) -> dict[str, Any]:
         return msgspec.json.decode(body, type=dict[str, Any])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return {}
-
-
-def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds, from `retry-after-ms` or `retry-after`; None when unsaid or a date, which needs a clock."""
-    for name, scale in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
-        try:
-            wait = float(headers[name]) / scale
-        except (KeyError, ValueError):
-            continue
-        if 0 <= wait < math.inf:
-            return wait
-    return None

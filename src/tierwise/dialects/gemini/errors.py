@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -13,7 +12,7 @@ import msgspec
 from ...errors import Overloaded, TierwiseError, UpstreamError, UpstreamStatus
 from ..sse import frame
 from ..too_long import GOOGLE_WORDS, worded
-from ..waits import advised_wait, wait_headers
+from ..waits import advised_wait, told_wait, wait_headers
 from .fields import Wire
 
 _BY_STATUS = MappingProxyType(
@@ -104,7 +103,7 @@ def read_error(status: int, headers: Mapping[str, str], body: bytes) -> Upstream
     """
     found = read_error_object(_inner(body), status, body)
     if found.retry_after_s is None:
-        found.retry_after_s = _retry_after(headers)
+        found.retry_after_s = told_wait(headers)
     return found
 
 
@@ -150,15 +149,3 @@ def _inner(body: bytes) -> Any:
 def _own(body: bytes) -> bool:
     inner = _inner(body)
     return isinstance(inner, dict) and isinstance(inner.get("message"), str) and "status" in inner
-
-
-def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds, from retry-after-ms or retry-after; a date is not understood, as there is no clock here."""
-    for name, unit in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
-        try:
-            seconds = float(headers[name]) / unit
-        except (KeyError, ValueError):
-            continue
-        if math.isfinite(seconds) and seconds >= 0:
-            return seconds
-    return None

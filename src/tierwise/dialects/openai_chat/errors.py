@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -17,7 +16,7 @@ from ...errors import (
 )
 from ...nouns import Failed
 from ..too_long import OPENAI_CODE, OPENAI_WORDS, too_long, worded
-from ..waits import wait_headers
+from ..waits import told_wait, wait_headers
 
 _INVALID, _SERVER = "invalid_request_error", "server_error"
 # kind → (type, code); a code of None is null on the wire, as OpenAI writes plain invalid requests.
@@ -149,7 +148,7 @@ def read_error(status: int, headers: Mapping[str, str], body: bytes) -> Upstream
     if isinstance(value, dict):
         inner = value.get("error") or value.get("detail") or value.get("errors") or value
     found = read_error_object(inner, status, body)
-    found.retry_after_s = _retry_after(headers)
+    found.retry_after_s = told_wait(headers)
     return found
 
 
@@ -195,15 +194,3 @@ def failed(value: Any) -> Failed:
     """The Event for a mid-stream `error` object."""
     error = read_error_object(value, 0)
     return Failed(error.status, error.message, error.code)
-
-
-def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds, from retry-after-ms or retry-after; a date is not understood, as there is no clock here."""
-    for name, unit in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
-        try:
-            seconds = float(headers[name]) / unit
-        except (KeyError, ValueError):
-            continue
-        if math.isfinite(seconds) and seconds >= 0:
-            return seconds
-    return None
