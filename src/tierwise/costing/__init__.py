@@ -2,7 +2,14 @@
 pure.
 """
 
-from .bound import OUTPUT_TOKENS_UNSAID, TOKENS_PER_MEDIA, batch_share, estimate_tokens, upper_bound
+from .bound import (
+    OUTPUT_TOKENS_UNSAID,
+    TOKENS_PER_MEDIA,
+    batch_share,
+    cautious_size,
+    estimate_tokens,
+    upper_bound,
+)
 from .cost import Cost, cost, price_at, small_call
 from .moves import Quality, Replayed, TaskMove
 from .priced import PricedModel, compile_price
@@ -19,7 +26,7 @@ from .workload import Estimate, Workload, estimate, latency_saved_s, read_calls,
 __all__ = [
     "OUTPUT_TOKENS_UNSAID", "TOKENS_PER_MEDIA", "CacheReturn", "Cost", "Estimate", "PricedModel",
     "Quality", "Replayed", "TaskMove", "Workload", "batch_share", "break_even_reads", "cache_return",
-    "compile_price", "cost", "estimate", "estimate_tokens", "hit_rate_needed", "hits_in_log",
+    "cautious_size", "compile_price", "cost", "estimate", "estimate_tokens", "hit_rate_needed", "hits_in_log",
     "latency_saved_s", "poisson_hit_rate", "price_at", "read_calls", "small_call", "total_usage",
     "upper_bound",
 ]  # fmt: skip

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import msgspec
 from msgspec import Struct
 
-from ..costing import estimate_tokens
+from ..costing import cautious_size, estimate_tokens
 from ..errors import SuiteError, UpstreamError
 from ..nouns import Case, Usage
 from .faults import congested, final, hopeless, remedy, wait_s
@@ -263,4 +263,4 @@ def check_limit(desk: Desk, limit_pico: int | None) -> None:
 
 
 def _size(case: Case) -> int:
-    return len((messages_text(case.messages) or f"{case.input}{case.target}").encode())
+    return cautious_size(messages_text(case.messages) or f"{case.input}{case.target}")

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
-from ..costing import estimate_tokens
+from ..costing import cautious_size, estimate_tokens
 from ..judging.power import binary_variance, needed_pairs, smallest_margin, with_reserve
 from ..nouns import Bar, Case, Price
 from .records import TierCard
@@ -91,7 +91,8 @@ def bill(cases: Sequence[Case], calls: int, price: Price | None, max_tokens: int
     about = (prompt * price.input + output * price.output) * calls // len(cases)
     most = None
     if max_tokens is not None:
-        most = (prompt * price.input + max_tokens * len(cases) * price.output) * calls // len(cases)
+        cautious = sum(map(reckoned, cases))
+        most = (cautious * price.input + max_tokens * len(cases) * price.output) * calls // len(cases)
     return Bill(calls, about, most)
 
 
@@ -113,6 +114,11 @@ def warnings_of(cases: Sequence[Case], clusters: int | None, bar: Bar) -> tuple[
     if len(cases) < bar.least_cases:
         found.append(f"{len(cases)} Cases are fewer than the {bar.least_cases} a verdict takes at least.")
     return tuple(found)
+
+
+def reckoned(case: Case) -> int:
+    """The tokens that a Case's prompt is reckoned at while no provider has counted one."""
+    return estimate_tokens(cautious_size(messages_text(case.messages or ({"content": case.input},))))
 
 
 def answer_tokens(case: Case, max_tokens: int | None) -> int:

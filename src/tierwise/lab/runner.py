@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import math
 import random
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from msgspec import Struct, structs
 
-from ..costing import estimate_tokens
 from ..errors import SuiteError, UpstreamError
 from ..nouns import Case, Score, Trial, Usage
 from .faults import congested, final, hopeless, remedy, wait_s
@@ -19,11 +19,11 @@ from .judges import UNJUDGED
 from .looking import Looking
 from .pace import Pace, Room, each_of
 from .pairing import later
+from .plan import reckoned
 from .records import Record
 from .replies import Answering, Reply
 from .scoring import Judge, NoJudge, mark
 from .store import RunFolder
-from .suites import messages_text
 from .tally import PENDING, TierTally
 
 _UNHEARD = 10
@@ -116,6 +116,7 @@ class Runner:
                 line = structs.replace(line, trial=structs.replace(trial, score=Score(None, PENDING)))
                 pending[key] = line
             tally.put(position, line)
+            tally.weigh(reckoned(self.order[position]), trial.usage)
             if waited is None:
                 tally.bill(line)
         lost += doubt
@@ -171,6 +172,7 @@ class Runner:
             tally = self.tallies[name]
             tally.put(position, record)
             tally.bill(record)
+            tally.weigh(reckoned(self.order[position]), record.trial.usage)
             if not self.tiers[name].free:
                 self.spent_pico += record.trial.cost_pico or 0
             if self.hearing is not None:
@@ -336,8 +338,9 @@ class Runner:
         price = tier.price
         if tier.free or price is None:
             return 0
-        output = tier.longest or max(self.tallies[tier.card.name].output_tokens, _SAID_NOTHING)
-        prompt = estimate_tokens(len(messages_text(case.messages or ({"content": case.input},)).encode()))
+        tally = self.tallies[tier.card.name]
+        output = tier.longest or max(tally.output_tokens, _SAID_NOTHING)
+        prompt = math.ceil(reckoned(case) * tally.heaviest)
         return prompt * (price.input or 0) + output * (price.output or 0)
 
     def counted_pico(self) -> int:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from ..judging import Pair
-from ..nouns import Case
+from ..nouns import Case, Usage
 from .records import Record
 
 _ABSENT, _UNSCORED, _UNKNOWN = -2.0, -1.0, -1
@@ -20,7 +20,8 @@ OUTCOMES = ("ok", "truncated", "refused", "rejected", "error", "cancelled")
 
 
 class TierTally:
-    """One tier's Trials, by position of the Case in the run's order and repeat. `mirrored`: the reference of
+    """One tier's Trials, by position of the Case in the run's order and repeat. `heaviest`: the most that a
+    prompt took, in tokens for each one it was reckoned at. `mirrored`: the reference of
     a pairwise judge, whose score in a pair is one minus the other's.
     """
 
@@ -39,6 +40,7 @@ class TierTally:
         self.unpriced = 0
         self.cached = 0
         self.output_tokens = 0
+        self.heaviest = 1.0
         self.last_error = ""
         self.mirrored = False
 
@@ -70,6 +72,11 @@ class TierTally:
         else:
             self.spent_pico += cost
         self.output_tokens = max(self.output_tokens, record.trial.usage.output)
+
+    def weigh(self, reckoned: int, usage: Usage) -> None:
+        """Learns what a prompt reckoned at so many tokens had by the provider's count."""
+        if usage.source == "reported":
+            self.heaviest = max(self.heaviest, usage.prompt / max(reckoned, 1))
 
     def done(self, position: int, repeat: int) -> bool:
         """Whether an answer is there; infrastructure's failures are to be tried again."""

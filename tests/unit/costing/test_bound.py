@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from msgspec import structs
 
-from tierwise.costing import OUTPUT_TOKENS_UNSAID, PricedModel, estimate_tokens
+from tierwise.costing import OUTPUT_TOKENS_UNSAID, PricedModel, cautious_size, estimate_tokens
 from tierwise.costing.bound import batch_share, upper_bound
 from tierwise.nouns import Abilities, Model, Outline, Price, Source
 
@@ -26,6 +26,15 @@ def bound(
 ) -> int:
     model = Model("a/b", "a", "b", Abilities(max_output=max_output), (PRICE,))
     return PricedModel(model).upper_bound(prompt, outline, 0, default)
+
+
+@pytest.mark.parametrize(
+    ("text", "size"), [("", 0), ("plain", 5), ("é", 5), ("类别", 14), ("a类", 8), ("\ud800", 7)]
+)
+def test_what_is_beyond_ascii_is_reckoned_at_more_where_too_little_would_pass_a_limit(
+    text: str, size: int
+) -> None:
+    assert cautious_size(text) == size
 
 
 @pytest.mark.parametrize(("size", "tokens"), [(0, 0), (1, 1), (7, 2), (8, 3), (3500, 1000)])

@@ -17,7 +17,8 @@ from tierwise.lab.records import Intent, Record, TierCard
 from tierwise.lab.replies import Reply
 from tierwise.lab.runner import Work
 from tierwise.lab.store import RunFolder, find_run
-from tierwise.nouns import Provider, Score, Trial, Usage
+from tierwise.lab.suites import Shape, make_suite
+from tierwise.nouns import Case, Provider, Score, Trial, Usage
 from tierwise.upstream import Deployment
 from unit.lab.made import Fake, accurate, manifest, runner, suite
 
@@ -139,6 +140,29 @@ async def test_the_cost_limit_is_not_passed_and_the_run_can_go_on(tmp_path: Path
     more = runner(tmp_path, suite(300), [Fake("a", accurate(1, 1), cost=0)], QUICK)
     assert more.missing("a") == 300 - len(tier.asked)
     more.folder.close()
+
+
+@pytest.mark.parametrize(
+    ("text", "tokens"),
+    [("请把这段话归入一个类别。" * 20, 320), ("Say yes.", 15), ("Which label fits the ticket? " * 20, 200)],
+    ids=["1.33 tokens a character", "what a turn takes beside its words", "a tokenizer for other languages"],
+)
+async def test_the_cost_limit_holds_where_prompts_have_more_tokens_than_bytes_tell(
+    tmp_path: Path, text: str, tokens: int
+) -> None:
+    """From the second call on what the provider counted is known; the first may be reckoned too low."""
+    cost = tokens * 10**6 + 5 * 10**6
+    found = make_suite("made", [(f"q{i}", Case(f"q{i}", text + str(i), "right")) for i in range(40)], Shape())
+    tier = Fake("a", lambda id_, repeat: Reply("right", "ok", Usage(tokens, output=1), cost, 2000, 1000))
+    tier.longest = 1
+    made = runner(tmp_path, found, [tier], Work(jobs=4, backoff_s=0.0, limit_pico=20 * cost + 1))
+    await made.run()
+    made.folder.close()
+    assert made.halted == "the cost limit is reached"
+    assert 17 * cost <= made.spent_pico <= 20 * cost
+    again = runner(tmp_path, found, [tier], QUICK)
+    assert again._call_bound(tier, found.cases[0]) >= cost
+    again.folder.close()
 
 
 async def test_what_recorded_answers_once_cost_is_not_spent_again(tmp_path: Path) -> None:
