@@ -16,6 +16,9 @@ import pytest
 import live
 import provider
 from redis_server import RedisServer, redis_server  # noqa: F401  a fixture
+from tierwise.gateway import valkey
+from tierwise.gateway.claims import SCRIPTS
+from tierwise.gateway.valkey import Valkey
 
 CHAT = "/v1/chat/completions"
 
@@ -206,3 +209,15 @@ def test_without_the_server_each_has_its_own(
     finally:
         redis_server.wake()
     assert [each.headers.get("x-tierwise-replayed") for each in got] == [None, None, "true", "true"]
+
+
+async def test_a_claim_whose_answer_was_lost_on_its_way_is_still_the_asker_s(
+    redis_server: RedisServer,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(valkey, "ANSWER_S", 2.0)
+    server = Valkey(redis_server.url, SCRIPTS, "", "")
+    await server.start()
+    given = [await server.ask("claim", ("word", "claim"), holder, 10_000) for holder in ("a", "a", "b")]
+    assert given == [1, 1, 0]
+    await server.close()

@@ -212,6 +212,22 @@ async def test_places_taken_before_valkey_was_restarted_still_count(
     replicas[0].leave(who)
 
 
+async def test_a_connection_that_the_server_closed_costs_no_decision(
+    replicas: list[SharedAdmission],
+    redis_server: RedisServer,  # noqa: F811
+) -> None:
+    who = key(rpm=4, max_concurrent=8)
+    async with RedisClient.from_url(redis_server.url) as server:
+        for n in range(6):
+            await server.client_kill_filter(_type="normal", skipme=True)
+            assert await enter(replicas[n % 2], who) == (n < 4)
+        assert [(each.local, each.away, each.valkey.lost_count) for each in replicas] == [(0, False, 0)] * 2
+        # The same question, whose answer was lost on its way.
+        places = ("requests", "places")
+        asked = [await replicas[0].valkey.ask("enter", places, 0, 1, "lease", 60) for _ in range(2)]
+        assert asked == [[0, 0], [0, 0]]
+
+
 async def test_a_valkey_that_hangs_holds_nobody_up(
     replicas: list[SharedAdmission],
     redis_server: RedisServer,  # noqa: F811

@@ -21,6 +21,7 @@ SCRIPTS = {
 local word = redis.call('GET', KEYS[1])
 if word then return word end
 if redis.call('SET', KEYS[2], ARGV[1], 'NX', 'PX', ARGV[2]) then return 1 end
+if redis.call('GET', KEYS[2]) == ARGV[1] then return 1 end
 return 0
 """,
     # KEYS: claim. ARGV: holder, milliseconds. A claim that a restart forgot is made anew.

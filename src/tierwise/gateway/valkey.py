@@ -1,4 +1,5 @@
-"""One Valkey (or Redis) asked in batches: what is asked in one tick of the loop is one round trip.
+"""One Valkey (or Redis) asked in batches: what is asked in one tick of the loop is one round trip. Where the
+connection breaks, it is asked once more: scripts must bear that.
 
 Whoever asks waits 50 ms at most. A server that is away or slower is not asked again until a probe, once a
 second, finds it well: meanwhile `away` is true and nobody waits at all.
@@ -116,6 +117,16 @@ class Valkey:
             self._asking = None
 
     async def _send(self, batch: list[tuple[Question, asyncio.Future[Any]]]) -> list[Any]:
+        from redis.exceptions import ConnectionError as Closed
+
+        try:
+            return await self._sent(batch)
+        except Closed:
+            # A server closes connections that are idle; it is away only where it takes no new one either.
+            await self._client.connection_pool.disconnect(inuse_connections=False)
+            return await self._sent(batch)
+
+    async def _sent(self, batch: list[tuple[Question, asyncio.Future[Any]]]) -> list[Any]:
         pipe = self._client.pipeline(transaction=False)
         for (name, keys, arguments), _ in batch:
             pipe.execute_command("EVALSHA", self._digests[name], len(keys), *keys, *arguments)

@@ -52,6 +52,7 @@ SCRIPTS = {
     + """
 local places = tonumber(ARGV[2])
 if places > 0 then
+    if redis.call('ZSCORE', KEYS[2], ARGV[3]) then return {0, 0} end
     redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', string.format('%.0f', now))
     if redis.call('ZCARD', KEYS[2]) >= places then return {1, 0} end
 end
