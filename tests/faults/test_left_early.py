@@ -53,8 +53,8 @@ def test_nothing_stays_reserved_for_who_left_before_the_call(tmp_path: Path) -> 
     key = gateway.key("--budget-usd", "1")
     for _ in range(CALLS):
         leave(gateway.port, key)
-    closes = live.wait_for(lambda: len(gateway.closes()) == len(gateway.rows()) / 2) and gateway.closes()
-    assert closes
+    assert live.wait_for(lambda: 0 < len(gateway.closes()) == len(gateway.rows()) / 2)
+    closes = gateway.closes()
     assert {row["outcome"] for row in closes} <= {"cancelled", "ok"}
     assert gateway.stop() == 0
     assert gateway.verify() == ""

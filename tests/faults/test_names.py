@@ -1,4 +1,4 @@
-"""Host names: one whose name server hangs holds up nobody else; the next address is tried."""
+"""Host names: one whose name server hangs holds up nobody else; of several addresses one that answers."""
 
 from __future__ import annotations
 
@@ -85,3 +85,33 @@ def test_a_name_that_hangs_holds_up_no_other(resolver: Resolver, loop: Any) -> N
     with asyncio.Runner(loop_factory=loop) as runner:
         runner.run(asyncio.wait_for(script(), 60))
     assert complaints == []
+
+
+@pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_an_address_that_says_nothing_is_left_for_the_next(resolver: Resolver, loop: Any) -> None:
+    async def script() -> None:
+        listener = await asyncio.start_server(answer, "127.0.0.1", 0)
+        port = listener.sockets[0].getsockname()[1]
+        # A queue that is full: the system drops whoever wants to connect.
+        full = socket.create_server(("127.0.0.2", port), backlog=0)
+        filling = [socket.socket() for _ in range(4)]
+        for caller in filling:
+            caller.setblocking(False)
+            caller.connect_ex(("127.0.0.2", port))
+        pool = Pool()
+        response = await pool.send(
+            Call(Origin("http", "two.test", port), "GET", "/", [], connect_timeout_s=30)
+        )
+        assert await response.read(10) == b"hello"
+        for held in (full, *filling):
+            held.close()
+        await pool.close()
+        listener.close()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(PLAIN)
+        writer.close()
+
+    with asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(asyncio.wait_for(script(), 60))

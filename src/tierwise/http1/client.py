@@ -17,6 +17,7 @@ from tierwise.nouns.origin import Origin
 from .head import Block, Headers, header_block
 from .names import Names
 from .outbound import Outbound
+from .racing import connected
 from .response import Response
 from .sweeper import Sweeper
 
@@ -205,23 +206,21 @@ class Pool:
 
     async def _reach(self, origin: Origin, loop: asyncio.AbstractEventLoop) -> Outbound:
         """A connection to the first address of the host that takes one."""
-        *others, last = await self._names.addresses(origin.host)
-        for address in others:
+        addresses = await self._names.addresses(origin.host)
+        secure = origin.scheme == "https"
+        while True:
+            sock, address = await connected(addresses, origin.port)
             try:
-                return await self._dial(origin, address, loop)
+                _, outbound = await loop.create_connection(
+                    lambda: Outbound(origin, self, loop),
+                    sock=sock,
+                    ssl=self._ssl if secure else None,
+                    server_hostname=origin.host if secure else None,
+                )
+                return outbound
             except ssl.SSLError:
                 raise
             except OSError:
-                continue
-        return await self._dial(origin, last, loop)
-
-    async def _dial(self, origin: Origin, address: str, loop: asyncio.AbstractEventLoop) -> Outbound:
-        secure = origin.scheme == "https"
-        _, outbound = await loop.create_connection(
-            lambda: Outbound(origin, self, loop),
-            address,
-            origin.port,
-            ssl=self._ssl if secure else None,
-            server_hostname=origin.host if secure else None,
-        )
-        return outbound
+                addresses = [other for other in addresses if other != address]
+                if not addresses:
+                    raise

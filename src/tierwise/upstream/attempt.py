@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
 from tierwise.clock import tick_us
-from tierwise.errors import UpstreamStatus, UpstreamTimeout
+from tierwise.errors import UpstreamError, UpstreamStatus, UpstreamTimeout
 from tierwise.http1 import Block, Call, Pool, Response
 
 from .deployment import Deployment, Header
 
 # An error body larger than this says nothing more than its beginning.
 _ERROR_BODY = 1 << 20
+# Nor is one worth waiting for that takes longer.
+_ERROR_WAIT_S = 10.0
 
 
 class Sent:
@@ -61,7 +64,7 @@ async def send(pool: Pool, deployment: Deployment, sent: Sent, again: bool = Fal
 async def read_refusal(deployment: Deployment, response: Response) -> UpstreamStatus:
     """The error a reply of status ≥ 300 stands for. Redirects are not followed: they are errors too."""
     try:
-        body = await response.read(_ERROR_BODY)
+        body = await beginning(response)
     finally:
         response.close()
     headers = {name.decode("latin1"): value.decode("latin1") for name, value in response.headers}
@@ -69,7 +72,20 @@ async def read_refusal(deployment: Deployment, response: Response) -> UpstreamSt
         return UpstreamStatus(
             502, "The provider answered with a redirect, which is never followed.", "redirect"
         )
+    if response.status > 599:  # some clients fall over what is no status
+        return UpstreamStatus(502, f"The provider answered with status {response.status}, which is none.")
     return deployment.dialect.read_error(response.status, headers, body)
+
+
+async def beginning(response: Response, wait_s: float = _ERROR_WAIT_S) -> bytes:
+    """The body of an error, or what came of it: the head has said already what it was, whether or not the
+    rest is too long, breaks off or falls silent."""
+    pieces: list[bytes] = []
+    with suppress(UpstreamError, TimeoutError):
+        async with asyncio.timeout(wait_s):
+            while sum(map(len, pieces)) < _ERROR_BODY and (piece := await response.chunk()):
+                pieces.append(piece)
+    return b"".join(pieces)
 
 
 async def _within(pool: Pool, call: Call, deadline_us: int) -> Response:
