@@ -8,6 +8,8 @@ from typing import Protocol
 
 _LONGEST_S = 1.0
 _SHORTEST_S = 0.01
+_LATE_S = 1.0
+"""A look so late comes after this process stood still: paused, moved to another host, or held up."""
 
 
 class Watched(Protocol):
@@ -24,13 +26,16 @@ class Sweeper:
 
     It looks at every watched object once a second, or sooner when a deadline is nearer, so setting a deadline
     is a plain attribute write. With nothing to watch it has no timer at all.
+
+    After this process stood still nobody is past a deadline before the loop has read what came meanwhile.
     """
 
-    __slots__ = ("_due", "_loop", "_timer", "watched")
+    __slots__ = ("_due", "_late", "_loop", "_timer", "watched")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._due = inf
+        self._late = False
         self._timer: asyncio.TimerHandle | None = None
         self.watched: set[Watched] = set()
 
@@ -59,7 +64,11 @@ class Sweeper:
 
     def _sweep(self) -> None:
         now = self._loop.time()
+        self._late = now - self._due > _LATE_S and not self._late
         self._timer, self._due = None, inf
+        if self._late:
+            self._schedule(now + _SHORTEST_S)
+            return
         for item in tuple(self.watched):
             if item.deadline <= now:
                 item.expire(now)
