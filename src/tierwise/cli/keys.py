@@ -23,7 +23,7 @@ from ..ledger.location import is_shared, present_path
 from ..money import exact_usd, usd_text
 from ..nouns import Key
 from .ledger import database_options, database_url
-from .ledger_table import wide_console
+from .ledger_table import print_table, short_name, table_width, wide_console
 
 WAIT_S = 5.0
 _ANSWER = 1 << 20
@@ -179,17 +179,27 @@ def _show(rows: list[dict[str, Any]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    headings = ("id", "name", "ends in", "limits", "budget left")
+    told = [_told(row) for row in rows]
+    console = wide_console()
+    if table_width(headings, told) <= console.width:
+        print_table(headings, told, left=len(headings))
+        return
     table = Table(box=None, pad_edge=False)
-    for heading in ("id", "name", "ends in", "limits", "budget left"):
+    for heading in headings:
         table.add_column(
             heading, no_wrap=heading == "id", overflow="ellipsis" if heading == "name" else "fold"
         )
-    for row in rows:
-        limits = [f"{row[name]} {name}" for name in ("rpm", "tpm", "max_concurrent") if row[name]]
-        left = ""
-        if row["budget_pico"] is not None:
-            amount = row["budget_pico"] - row["spent_pico"] - row["reserved_pico"]
-            left = f"{usd_text(amount)} of {exact_usd(row['budget_pico'])} {row['period']}"
-        state = "revoked" if row["revoked"] else ", ".join(limits)
-        table.add_row(*map(Text, (row["id"], row["name"], row["hint"], state, left)))
-    wide_console().print(table)
+    for row in told:
+        table.add_row(*map(Text, row))
+    console.print(table)
+
+
+def _told(row: dict[str, Any]) -> tuple[str, ...]:
+    limits = [f"{row[name]} {name}" for name in ("rpm", "tpm", "max_concurrent") if row[name]]
+    left = ""
+    if row["budget_pico"] is not None:
+        amount = row["budget_pico"] - row["spent_pico"] - row["reserved_pico"]
+        left = f"{usd_text(amount)} of {exact_usd(row['budget_pico'])} {row['period']}"
+    state = "revoked" if row["revoked"] else ", ".join(limits)
+    return row["id"], short_name(row["name"]), row["hint"], state, left

@@ -23,12 +23,11 @@ from ..ledger import DEFAULT_URL, By, Line, Report, read_ledger
 from ..ledger.parquet import require_parquet, write_parquet
 from ..money import usd_text
 from .ledger_bars import show_bars
-from .ledger_table import fitted, print_whole, short_name, wide_console
+from .ledger_table import print_table, short_name
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 HEADINGS = ("calls", "errors", "in", "out", "cached", "spend", "TTFT p50", "total p95")
-_LEAST = len("2026-11-22")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _UNITS_US = {"m": 60_000_000, "h": 3_600_000_000, "d": 86_400_000_000, "w": 604_800_000_000}
 
@@ -210,23 +209,10 @@ def show(made: Report) -> None:
     A long name is cut, an amount never.
     """
     from rich.console import Console
-    from rich.table import Table
     from rich.text import Text
 
-    lines = (*made.lines, made.all)
-    rows = [_cells(line) for line in lines]
-    amounts = [max(len(heading), *(len(row[n]) for row in rows)) for n, heading in enumerate(HEADINGS)]
-    console = wide_console()
-    gap = 2 if sum(amounts) + 2 * len(amounts) + _LEAST <= console.width else 1
-    room = max(console.width - sum(amounts) - gap * len(amounts), _LEAST)
-    table = Table(box=None, pad_edge=False, padding=(0, gap - 1, 0, 1))
-    table.add_column(made.by, no_wrap=True)
-    for heading, least in zip(HEADINGS, amounts, strict=True):
-        table.add_column(heading, justify="right", no_wrap=True, min_width=least)
-    for line, row in zip(lines, rows, strict=True):
-        name = fitted(short_name(line.label), room)
-        table.add_row(*map(Text, (name, *row)), style="bold" if line is made.all else "")
-    print_whole(table, console)
+    rows = [(short_name(line.label), *_cells(line)) for line in (*made.lines, made.all)]
+    print_table((made.by, *HEADINGS), rows, total=True)
     for note in notes(made.all):
         Console(highlight=False).print(Text(note))
 

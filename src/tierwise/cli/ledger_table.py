@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import click
+
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.table import Table
 
 WIDTH = 80
-_LEAST = 8
-_MOST = 10_000
+_LEAST = len("2026-11-22")
 
 
 def wide_console() -> Console:
@@ -25,44 +25,51 @@ def wide_console() -> Console:
     return console
 
 
-def print_whole(table: Table, console: Console) -> None:
-    """Prints `table` with every column, also where together they are wider than the console."""
-    needed = console.measure(table, options=console.options.update(max_width=_MOST)).maximum
-    console.width = max(console.width, needed)
-    console.print(table)
+def print_table(
+    headings: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1, total: bool = False
+) -> None:
+    """Prints rows under headings: the first `left` columns are text, of which the first is cut to the room
+    there is; the others are amounts. `total`: the last row is of all others.
 
-
-def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> None:
-    """Prints rows under headings: the first `left` columns are text, cut to the room there is; the others are
-    amounts.
+    Plain lines, without rich: a report may have a hundred thousand.
     """
-    from rich.cells import cell_len
-    from rich.table import Table
-    from rich.text import Text
+    widths = _widths(headings, rows)
+    width, others = wide_console().width, sum(widths[1:])
+    gap = 2 if others + 2 * (len(widths) - 1) + _LEAST <= width else 1
+    widths[0] = min(widths[0], max(width - others - gap * (len(widths) - 1), _LEAST))
+    for number, row in enumerate((headings, *rows)):
+        cells = [
+            cell + " " * (widths[n] - _width(cell)) if n < left else " " * (widths[n] - _width(cell)) + cell
+            for n, cell in enumerate((fitted(row[0], widths[0]), *row[1:]))
+        ]
+        line = (" " * gap).join(cells).rstrip()
+        click.echo(click.style(line, bold=True) if number == 0 or (total and number == len(rows)) else line)
 
-    widths = [max(len(heading), *(cell_len(row[n]) for row in rows), 0) for n, heading in enumerate(headings)]
-    console = wide_console()
-    room = max(console.width - sum(widths[1:]) - 2 * (len(headings) - 1), _LEAST)
-    table = Table(box=None, pad_edge=False)
-    for n, heading in enumerate(headings):
-        table.add_column(
-            heading,
-            justify="left" if n < left else "right",
-            no_wrap=True,
-            min_width=widths[n] if n else min(widths[n], room),
-        )
-    for row in rows:
-        table.add_row(*map(Text, (fitted(row[0], room), *row[1:])))
-    print_whole(table, console)
+
+def table_width(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> int:
+    """How wide the table is with nothing cut."""
+    return sum(_widths(headings, rows)) + 2 * (len(headings) - 1)
+
+
+def _widths(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> list[int]:
+    return [max(map(_width, column)) for column in zip(headings, *rows, strict=True)]
+
+
+def _width(text: str) -> int:
+    if text.isascii():
+        return len(text)
+    from rich.cells import cell_len
+
+    return cell_len(text)
 
 
 def fitted(name: str, room: int) -> str:
     """`name` in at most `room` columns: where it is too long its beginning, or, of `provider/model`, its end,
     by which models differ."""
+    if _width(name) <= room:
+        return name
     from rich.cells import cell_len, set_cell_size
 
-    if cell_len(name) <= room:
-        return name
     if "/" not in name or " " in name:
         return set_cell_size(name, room - 1) + "…"
     while cell_len(name) > room - 1:
