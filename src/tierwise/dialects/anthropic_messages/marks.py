@@ -63,7 +63,12 @@ class _Marked(Struct):
     text: str | None = None
 
 
+class _Tool(Struct):
+    defer_loading: bool | None = None
+
+
 _MARKED = msgspec.json.Decoder(_Marked)
+_TOOL = msgspec.json.Decoder(_Tool)
 
 
 def places(body: bytes) -> Places | None:
@@ -80,7 +85,7 @@ def places(body: bytes) -> Places | None:
         size = sum(len(memoryview(piece)) for piece in pieces)
         head = _last(body, parts["system"], size) if "system" in parts else None
         if head is None and "tools" in parts and not _said(body, parts.get("system")):
-            head = _last(body, parts["tools"], size, tool=True)
+            head = _last_tool(body, parts["tools"], size)
         turns = tuple(map(_turn, _RAWS.decode(texts["messages"])))
         return _turns(body, parts["messages"], turns, (size, head, pieces)) if turns else None
     except (msgspec.DecodeError, BadRequest, ValueError):
@@ -144,14 +149,29 @@ def _opening(body: bytes, first: int, turn: Raw, before: int) -> tuple[Place | N
     return Place(None, stop - 1, size), tuple(blocks[:-1])
 
 
-def _last(body: bytes, member: spans.Member, size: int, tool: bool = False) -> Place | None:
+def _last_tool(body: bytes, member: spans.Member, size: int) -> Place | None:
+    """At the last tool that is not searched for first (`defer_loading`): these stand in no prompt, and the
+    provider refuses a breakpoint there."""
+    if body[member.value] != 0x5B:
+        return None
+    stop = member.end - 1
+    for raw in reversed(_RAWS.decode(body[member.value : member.end])):
+        while body[stop - 1] in _GAP + b",":
+            stop -= 1
+        if not _TOOL.decode(raw).defer_loading:
+            return Place(None, stop - 1, size)
+        stop -= len(memoryview(raw))
+    return None
+
+
+def _last(body: bytes, member: spans.Member, size: int) -> Place | None:
     """At the last block of a string, or of an array of blocks."""
     if body[member.value] == 0x22:
         return Place(member.value, member.end, size) if member.end - member.value > 2 else None
     if body[member.value] != 0x5B:
         return None
     blocks = _RAWS.decode(body[member.value : member.end])
-    if not blocks or not (tool or _takes(blocks[-1])):
+    if not blocks or not _takes(blocks[-1]):
         return None
     stop = _back(body, member.end - 1)
     return Place(None, stop - 1, size) if body[stop - 1] == 0x7D else None

@@ -67,6 +67,16 @@ def test_tools_carry_it_where_there_is_no_system_text() -> None:
     assert "cache_control" not in put(ask("s", "hi", tools=[TOOL]), "head")["tools"][0]
 
 
+@pytest.mark.parametrize("indent", [None, 2])
+def test_a_tool_that_is_searched_for_first_carries_none(indent) -> None:
+    """Anthropic refuses a tool with both."""
+    later = {**TOOL, "name": "g", "defer_loading": True}
+    tools = [TOOL, {**TOOL, "name": "f2", "defer_loading": False}, later, later]
+    body = put(ask(None, "hi", tools=tools), "head", indent=indent)
+    assert [tool.get("cache_control") for tool in body["tools"]] == [None, {"type": "ephemeral"}, None, None]
+    assert places(encoded(ask(None, "hi", tools=[later]))).head is None
+
+
 def test_the_first_turns_last_block_is_left_out_of_its_opening() -> None:
     body = put(ask("s", [IMAGE, TEXT], "yes", "and?"), "opening")
     assert body["messages"][0]["content"] == [{**IMAGE, **MARK}, TEXT]
