@@ -36,9 +36,13 @@ def canonical(body: bytes, echoes: bool) -> Canonical | None:
     that only the same may be given again.
 
     None where a key stands twice in one object: parsers differ in which of the two they take, so that one
-    could be asked and the other be kept.
+    could be asked and the other be kept. None too where a place that nobody reads on the way holds what is no
+    JSON: bytes that are no UTF-8, a number without bounds.
     """
-    fields = msgspec.json.decode(body)
+    try:
+        fields = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
     if not isinstance(fields, dict) or _keys(body) != _keys(_encode(fields)):
         return None
     return Canonical(fields, decisive(fields, echoes))

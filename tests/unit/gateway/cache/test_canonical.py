@@ -65,3 +65,8 @@ def test_text_is_not_taken_for_keys(text: str) -> None:
 )
 def test_temperature(places: Any, expected: float | None) -> None:
     assert temperature(*places) == expected
+
+
+@pytest.mark.parametrize("odd", [b'"bad \xff"', b"1e999", b'"half \\ud83d"', b"NaN", b""])
+def test_what_cannot_be_read_has_no_form(odd: bytes) -> None:
+    assert canonical(b'{"model":"m","x":%b}' % odd, echoes=False) is None
