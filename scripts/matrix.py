@@ -17,7 +17,8 @@ from conformance.matrix import CODES, SERVED, Row  # noqa: E402
 from conformance.matrix_answers import ANSWERS  # noqa: E402
 from conformance.matrix_beside import BESIDE  # noqa: E402
 from conformance.matrix_media import MEDIA  # noqa: E402
-from conformance.matrix_settings import OUTPUT, REST, SAMPLING, THINKING  # noqa: E402
+from conformance.matrix_sampling import SAMPLING  # noqa: E402
+from conformance.matrix_settings import OUTPUT, REST, THINKING  # noqa: E402
 from conformance.matrix_talk import TALK  # noqa: E402
 from conformance.matrix_unknown import UNKNOWN  # noqa: E402
 from tierwise.dialects.losses import CATALOG  # noqa: E402

@@ -4,19 +4,13 @@ from __future__ import annotations
 
 import hashlib
 
-from conformance.matrix import ANY, GONE, Cell, Row, carried, changed, loss, refused
-from conformance.matrix_words import SCHEMA, config, form, thinking
-
-ALL = dict.fromkeys("CRAG", carried)
+from conformance.matrix import ANY, GONE, Row, carried, changed, loss, refused
+from conformance.matrix_sampling import ALL, SAMPLING, only
+from conformance.matrix_words import SCHEMA, config, form, thinking, tools
 
 
 def digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def only(codes: str, *names: str, how: str = "") -> dict[str, Cell]:
-    """Carried to `codes`, lost elsewhere."""
-    return {code: carried if code in codes else loss(*names, how=how) for code in "CRAG"}
 
 
 MAIL, LONG = "someone@example.com", "user_" + "d" * 64 + "_account_"
@@ -25,11 +19,25 @@ OPTIONAL = {**SCHEMA, "required": []}
 BOUNDED = {**SCHEMA, "properties": {"city": {"type": "string", "minLength": 1}}}
 TOLD = {"city": {"type": "string", "minLength": GONE, "description": "{minLength: 1}"}}
 NOT_FOUND = "the conversation, where the gateway remembers it; else 400 `previous_response_not_found`"
-STOPS = ["s1", "s2", "s3", "s4", "s5", "s6"]
+QUIET = changed(
+    "without thinking: over chat completions the model takes tools only so",
+    {"reasoning_effort": "none", **tools("C")},
+    "thinking.effort",
+)
 _UNASKED = "what the model does unasked"
 _LEAST_LEVEL = changed("as the least level", thinking(thinkingLevel="LOW"), "thinking.mode")
 
 THINKING = [
+    Row(
+        "reasoning effort beside tools",
+        {
+            "C": {"reasoning_effort": "high", **tools("C")},
+            "R": {"reasoning": {"effort": "high"}, **tools("R")},
+            "A": {"output_config": {"effort": "high"}, **tools("A")},
+            "G": {**thinking(thinkingLevel="HIGH"), **tools("G")},
+        },
+        {**ALL, **dict.fromkeys(("C", "C>C"), QUIET)},
+    ),
     Row(
         "reasoning effort",
         {
@@ -234,102 +242,6 @@ OUTPUT = [
             "C>C": carried,
             "G>G": carried,
             **{f"C>{code}": loss("output.modalities", "extra.audio") for code in "RAG"},
-        },
-    ),
-]
-SAMPLING = [
-    Row(
-        "stop sequences",
-        {"C": {"stop": ["END"]}, "A": {"stop_sequences": ["END"]}, "G": config(stopSequences=["END"])},
-        only("CAG", "stop.sequences"),
-    ),
-    Row(
-        "more than 4 stop sequences",
-        {"C": {"stop": STOPS}, "A": {"stop_sequences": STOPS}, "G": config(stopSequences=STOPS)},
-        {
-            "C": changed("the first 4", {"stop": STOPS[:4]}, "stop.more_than_4"),
-            "C>C": changed("the first 4", {"stop": STOPS[:4]}, "stop.more_than_4"),
-            "R": loss("stop.sequences"),
-            "A": carried,
-            "G": changed("the first 5", config(stopSequences=STOPS[:5]), "stop.more_than_5"),
-            "G>G": carried,
-        },
-    ),
-    Row(
-        "temperature",
-        {
-            "C": {"temperature": 0.3},
-            "R": {"temperature": 0.3},
-            "A": {"temperature": 0.3},
-            "G": config(temperature=0.3),
-        },
-        ALL,
-    ),
-    Row(
-        "temperature above 1",
-        {"C": {"temperature": 1.5}, "R": {"temperature": 1.5}, "G": config(temperature=1.5)},
-        {**ALL, "A": changed("as 1", {"temperature": 1}, "sampling.temperature_range")},
-    ),
-    Row("top_p", {"C": {"top_p": 0.9}, "R": {"top_p": 0.9}, "A": {"top_p": 0.9}, "G": config(topP=0.9)}, ALL),
-    Row(
-        "top_k",
-        {"C": {"top_k": 7}, "A": {"top_k": 7}, "G": config(topK=7)},
-        {**only("AG", "sampling.top_k"), "C>C": loss("sampling.top_k", how="OpenAI's models take none")},
-    ),
-    Row("seed", {"C": {"seed": 7}, "G": config(seed=7)}, only("CG", "sampling.seed")),
-    Row(
-        "frequency and presence penalties",
-        {
-            "C": {"frequency_penalty": 0.5, "presence_penalty": 0.25},
-            "G": config(frequencyPenalty=0.5, presencePenalty=0.25),
-        },
-        only("CG", "sampling.frequency_penalty", "sampling.presence_penalty"),
-    ),
-    Row("logit_bias", {"C": {"logit_bias": {"50256": -100}}}, only("C", "sampling.logit_bias")),
-    Row("n > 1", {"C": {"n": 2}, "G": config(candidateCount=2)}, only("CG", "sampling.n")),
-    Row(
-        "log probabilities asked for",
-        {
-            "C": {"logprobs": True, "top_logprobs": 3},
-            "R": {"include": ["message.output_text.logprobs"], "top_logprobs": 3},
-            "G": config(responseLogprobs=True, logprobs=3),
-        },
-        {
-            **only("CRG", "sampling.logprobs", "sampling.top_logprobs"),
-            "R>C": changed("as a flag", {"logprobs": True, "top_logprobs": 3}),
-            "R>G": changed("as a flag", config(responseLogprobs=True, logprobs=3)),
-        },
-    ),
-    Row(
-        "output limit",
-        {
-            "C": {"max_completion_tokens": 77},
-            "R": {"max_output_tokens": 77},
-            "A": {"max_tokens": 77},
-            "G": config(maxOutputTokens=77),
-        },
-        ALL,
-    ),
-    Row(
-        "output limit below 16",
-        {"C": {"max_completion_tokens": 5}, "A": {"max_tokens": 5}, "G": config(maxOutputTokens=5)},
-        {**ALL, "R": changed("as 16", {"max_output_tokens": 16}, "max_output.least")},
-    ),
-    Row(
-        "output limit unsaid",
-        {
-            "C": {"max_completion_tokens": None},
-            "R": {"max_output_tokens": None},
-            "G": config(maxOutputTokens=None),
-        },
-        {
-            "C": changed("unsaid", {"max_completion_tokens": GONE}),
-            "R": changed("unsaid", {"max_output_tokens": GONE}),
-            "A": changed("the model's own limit", {"max_tokens": 64000}, "max_output.assumed"),
-            "G": changed("unsaid", {"generationConfig": GONE}),
-            "C>C": changed("unsaid", {"max_completion_tokens": GONE}),
-            "R>R": changed("unsaid", {"max_output_tokens": GONE}),
-            "G>G": changed("unsaid", {"generationConfig": GONE}),
         },
     ),
 ]

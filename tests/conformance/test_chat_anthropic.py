@@ -15,7 +15,7 @@ from tierwise.nouns import Abilities, Model
 
 CHAT = registry.get("openai_chat")
 ANTHROPIC = registry.get("anthropic_messages")
-GPT = Model("openai/gpt-6", "openai", "gpt-6")
+GPT = Model("openai/gpt-5.2", "openai", "gpt-5.2")
 CLAUDE = Model("anthropic/claude-x", "anthropic", "claude-x", Abilities(thinking=("adaptive", "disabled")))
 PNG = "iVBORw0KGgo="
 SCHEMA = {

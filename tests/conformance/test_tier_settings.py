@@ -118,8 +118,7 @@ def test_a_limit_reaches_openais_models_that_reason_in_the_word_they_take(world:
     """They answer 400 to `max_tokens`, which a caller who leaves the model to us cannot know."""
     limits = {"max_tokens": 9, "top_p": 1}
     got = sent(world, "/v1/chat/completions", chat(**limits) | {"model": "tier/openai"})
-    assert list(got) == ["model", "messages", "max_completion_tokens", "top_p"]
-    assert got["max_completion_tokens"] == 9
+    assert got == chat(max_completion_tokens=9, top_p=1) | {"model": "gpt-5.6"}
     both = sent(
         world, "/v1/chat/completions", chat(max_completion_tokens=7, **limits) | {"model": "tier/openai"}
     )
@@ -128,3 +127,16 @@ def test_a_limit_reaches_openais_models_that_reason_in_the_word_they_take(world:
     assert sent(world, "/v1/chat/completions", {"model": "tier/openai", "messages": told})["messages"] == told
     named = sent(world, "/v1/chat/completions", chat(**limits) | {"model": "agg/gpt-5.6"})
     assert named == chat(**limits) | {"model": "gpt-5.6"}  # served as asked
+
+
+def test_tools_work_on_a_tier_of_openais_that_takes_them_without_reasoning_only(world: Any) -> None:
+    upstream, gateway, key = world
+    tools = [{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}]
+    got = sent(world, "/v1/chat/completions", chat(tools=tools) | {"model": "tier/openai"})
+    assert got == chat(tools=tools, reasoning_effort="none") | {"model": "gpt-5.6"}
+    asked = {"model": "tier/openai", "max_tokens": 9, "messages": [{"role": "user", "content": "hi"}]}
+    tool = {"name": "f", "input_schema": {"type": "object"}}
+    effort = {"output_config": {"effort": "high"}, "tools": [tool]}
+    reply = live.post(gateway.port, "/anthropic/v1/messages", {**asked, **effort}, key)
+    assert json.loads(upstream.sent[-1].body)["reasoning_effort"] == "none"
+    assert "thinking.effort" in reply.headers["x-tierwise-losses"]

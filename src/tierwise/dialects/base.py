@@ -46,6 +46,9 @@ class Written(Struct, frozen=True):
     body: bytes
     headers: Headers = ()
     losses: tuple[Loss, ...] = ()
+    reworded: bool = False
+    """Whether the model refuses the caller's own words in the same dialect, and takes these, which say the
+    same."""
 
 
 class StreamReader(Protocol):

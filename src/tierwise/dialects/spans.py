@@ -126,17 +126,6 @@ def strip(body: bytes, names: tuple[str, ...]) -> bytes:
     return b"".join(pieces)
 
 
-def rename(body: bytes, old: str, new: str) -> bytes:
-    """`body` with its top-level member `old` called `new`; without it where `new` is there as well."""
-    found = members(body)
-    if any(member.key == new for member in found):
-        return strip(body, (old,))
-    for member in found:
-        if member.key == old:
-            return body[: member.start] + _encode(new) + b": " + body[member.value :]
-    return body
-
-
 def strip_within(body: bytes, key: str, name: str) -> bytes:
     """`body` without the member `name` of the object at its top-level `key`, and without `key` where nothing
     else is in there."""

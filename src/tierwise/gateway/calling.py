@@ -18,7 +18,6 @@ from msgspec.structs import replace
 from tierwise.clock import tick_us
 from tierwise.dialects import lax
 from tierwise.dialects.base import Dialect, StreamReader, Tap
-from tierwise.dialects.openai_chat.fields import with_newer_limit
 from tierwise.dialects.spans import overrule, strip_within
 from tierwise.dialects.whole import events_of
 from tierwise.errors import (
@@ -369,21 +368,18 @@ def same_dialect(walk: Walk, deployment: Deployment, ask: Ask | None) -> bytes:
     request when something of it must not be sent.
 
     Written anew only where the provider would certainly refuse them: thinking that another vendor signed,
-    or, on a tier that we chose, a feature its model does not take; what is dropped is a Loss. So is the word
-    for the limit.
+    or, on a tier that we chose, a feature or a word its model does not take; what is dropped is a Loss.
     """
     dialect, model = deployment.dialect, deployment.model
     foreign = ask is not None or (walk.outline.thinking_history and _FOREIGN.search(walk.body) is not None)
     assert walk.route is not None
     anew = foreign or (walk.route.how != "pinned" and _degrades(model.abilities))
     written = dialect.write_request(ask or walk.ask(), model) if anew else None
-    if written is not None and written.losses:
+    if written is not None and (written.losses or written.reworded):
         walk.losses += written.losses
         body = written.body
     else:
         body = dialect.replace_model(walk.body, model.id)
-        if anew and walk.surface.name == "openai_chat":
-            body = with_newer_limit(body, model.id)
         if walk.outline.fallback or walk.outline.preference:
             body = dialect.strip(body, ("provider",))
     if walk.outline.task is not None and dialect.name == "anthropic_messages":

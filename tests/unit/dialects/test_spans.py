@@ -58,16 +58,3 @@ def test_members_are_stripped_with_one_comma(body: bytes, wanted: bytes) -> None
 def test_fields_are_laid_over() -> None:
     assert spans.lay_over(b'{"a":1, "b":{"a":2}}', {"a": 9, "c": [1]}) == b'{"a":9, "b":{"a":2},"c":[1]}'
     assert spans.lay_over(b"{ }", {"a": None}) == b'{"a":null }'
-
-
-@pytest.mark.parametrize(
-    ("body", "wanted"),
-    [
-        (b'{"a": 1 , "b":[2],"c":3}', b'{"a": 1 , "n": [2],"c":3}'),
-        (b'{"b":2}', b'{"n": 2}'),
-        (b'{"a":{"b":1}}', b'{"a":{"b":1}}'),
-        (b'{"n":1,"b":2}', b'{"n":1}'),
-    ],
-)
-def test_a_member_is_renamed_and_nothing_else_changes(body: bytes, wanted: bytes) -> None:
-    assert spans.rename(body, "b", "n") == wanted

@@ -10,7 +10,6 @@ from typing import Any
 from ...nouns import Media
 from .. import members
 from ..members import Members
-from ..spans import rename
 
 NAME = "openai_chat"
 LEGACY = "openai_chat.functions"
@@ -18,7 +17,6 @@ LEGACY = "openai_chat.functions"
 LEGACY_ID = "legacy_function_call_"
 """Starts the made-up ids of calls and results that were written the deprecated way, without ids."""
 
-_REASONS = re.compile(r"(?:openai/)?(?:gpt-(?:[5-9]|\d\d)|o[1-9](?:-|$))")
 _OPENAI = re.compile(r"(openai/|gpt-[3-9]|chatgpt-|codex-|computer-use-|o[1-9](-|$))")
 
 
@@ -27,13 +25,6 @@ def openai_model(model_id: str) -> bool:
     additions.
     """
     return _OPENAI.match(model_id) is not None
-
-
-def with_newer_limit(body: bytes, model_id: str) -> bytes:
-    """`body` with its limit in the word that OpenAI's models which reason take; they refuse `max_tokens`."""
-    if b'"max_tokens"' not in body or _REASONS.match(model_id) is None:
-        return body
-    return rename(body, "max_tokens", "max_completion_tokens")
 
 
 _OFFICE = "application/vnd.openxmlformats-officedocument."

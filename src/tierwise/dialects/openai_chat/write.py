@@ -16,6 +16,7 @@ from ..in_effect import in_effect
 from ..losses import Losses
 from ..tool_names import with_plain_names
 from .fields import LEGACY, NAME, can_stop_thinking, openai_model
+from .reasoning import quiet_beside_functions, refuses_max_tokens, unsampled
 from .schema import can_be_strict, completed, ours, say_json
 from .write_messages import MessageWriter, Wire
 
@@ -25,7 +26,7 @@ _SHARED = frozenset(("safety_identifier", "prompt_cache_retention", "prompt_cach
 _TIERS: Mapping[str, str | None] = MappingProxyType(
     {"auto": None, "standard_only": "default", "standard": "default", "flex": "flex", "priority": "priority"}
 )
-_NEWER = b'"max_completion_tokens"'
+_NEWER, _OLDER = b'"max_completion_tokens"', b'"max_tokens"'
 # What OpenAI's models that take no sampling parameters refuse as well, and `stop`.
 _UNREASONED = ("frequency_penalty", "presence_penalty", "logprobs", "top_logprobs", "logit_bias")
 _EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
@@ -42,6 +43,8 @@ def write_request(ask: Ask, model: Model) -> Written:
     _choice(body, ask, model, losses)
     _sampling(body, ask, model, losses)
     _effort(body, ask, model, losses)
+    reworded = quiet_beside_functions(body, model, losses)
+    unsampled(body, body.get("reasoning_effort"), model.id, losses)
     _output(body, ask, model, losses)
     if not ours(ask) and body.get("response_format") == {"type": "json_object"}:
         say_json(body["messages"], losses)
@@ -49,6 +52,7 @@ def write_request(ask: Ask, model: Model) -> Written:
         newer = openai_model(model.id) or (own and _NEWER in ask.raw)
         name = "max_completion_tokens" if newer else "max_tokens"
         body[name] = ask.max_output
+        reworded |= newer and _OLDER in ask.raw and refuses_max_tokens(model.id)
     _account(body, ask, model, losses)
     for name, value in ask.extras.items():
         if own:
@@ -63,7 +67,7 @@ def write_request(ask: Ask, model: Model) -> Written:
             options = body.get("stream_options")
             # Asked for in every translation: what a stream cost is known only from its usage chunk.
             body["stream_options"] = (options if isinstance(options, dict) else {}) | {"include_usage": True}
-    return Written(msgspec.json.encode(body), losses=losses.tuple())
+    return Written(msgspec.json.encode(body), losses=losses.tuple(), reworded=reworded and own)
 
 
 def _merged(known: Any, value: Any) -> Any:

@@ -31,6 +31,7 @@ from .from_chat import (
     openai_model,
     ours,
     say_json,
+    unsampled,
 )
 from .names import NAME, Wire
 from .read import ENCRYPTED, LOGPROBS, read_request
@@ -70,6 +71,10 @@ def write_request(ask: Ask, model: Model) -> Written:
     write_choice(body, ask, model, losses)
     _sampling(body, ask, model, losses)
     _reasoning(body, ask, model, losses)
+    effort = body.get("reasoning", {}).get("effort")
+    if unsampled(body, effort, model.id, losses) and LOGPROBS in body.get("include", ()):
+        losses.add("sampling.logprobs", "the model reasons")
+        body["include"] = [each for each in body["include"] if each != LOGPROBS]
     _output(body, ask, model, losses)
     if not ours(ask) and body.get("text", {}).get("format") == {"type": "json_object"}:
         say_json(body["input"], losses)

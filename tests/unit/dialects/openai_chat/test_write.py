@@ -81,6 +81,7 @@ def test_a_plain_ask_is_carried_whole() -> None:
         ],
         "tool_choice": "required",
         "parallel_tool_calls": False,
+        "reasoning_effort": "none",  # the model takes functions only so
         "max_completion_tokens": 9,
         "stream": True,
         "stream_options": {"include_usage": True},

@@ -225,7 +225,7 @@ def test_the_rest_of_a_request() -> None:
         top_p=1,
         top_logprobs=3,
         include=["reasoning.encrypted_content", "message.output_text.logprobs", "file_search_call.results"],
-        reasoning={"effort": "low", "summary": "auto", "context": "all_turns"},
+        reasoning={"effort": "none", "summary": "auto", "context": "all_turns"},
         text={
             "verbosity": "low",
             "format": {"type": "json_schema", "name": "n", "schema": {}, "strict": True},
@@ -248,7 +248,7 @@ def test_the_rest_of_a_request() -> None:
         background=None,
     )
     assert ask.sampling == Sampling(0.5, 1, logprobs=True, top_logprobs=3)
-    assert ask.reasoning == Reasoning(effort="low", summary="auto", include_encrypted=True)
+    assert ask.reasoning == Reasoning(effort="none", summary="auto", include_encrypted=True)
     assert ask.output == OutputFormat("json_schema", "n", {}, True)
     assert ask.tool_choice == ToolChoice("allowed", ("f",), False, True)
     assert (ask.max_output, ask.previous_id, ask.cache_key) == (9, "resp_1", "k")
