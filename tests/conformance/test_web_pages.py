@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -104,6 +105,10 @@ def test_a_key_a_call_and_its_arithmetic(world: World) -> None:
         text = world.get(page).body.decode()
         assert "<img src=x" not in text
         assert "&lt;img src=x" in text or page in ("/tasks", "/caching", "/waste")
+    # Without JavaScript nothing else asks.
+    asked = re.findall(r'action="/keys/revoke".*?</form>', world.get("/keys").body.decode())
+    assert asked
+    assert all('<noscript><label class="dim"><input type="checkbox" required>' in form for form in asked)
     revoked = world.send("POST", "/api/v1/keys/revoke", {"id": made.json()["id"]})
     assert revoked.json()["revoked"] is True
     assert world.call(made.json()["key"], "again").status == 401

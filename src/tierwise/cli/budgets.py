@@ -16,6 +16,7 @@ from ..money import exact_usd, usd_text
 from .keys import administer
 from .ledger import database_options, database_url
 from .ledger_table import print_table, short_name
+from .values import USD, ZONE
 
 
 @click.group()
@@ -28,17 +29,19 @@ def command() -> None:
 
 @command.command("set", epilog="Example: tierwise budgets set project:web 25 --period month")
 @click.argument("scope")
-@click.argument("usd")
+@click.argument("usd", type=USD)
 @database_options
 @click.option(
     "--period", type=click.Choice(["total", "day", "week", "month"]), default="total", show_default=True,
     help="What the cap is for.",
 )  # fmt: skip
 @click.option(
-    "--zone", metavar="ZONE", default="UTC", show_default=True,
+    "--zone", type=ZONE, default="UTC", show_default=True,
     help="Time zone in which a day begins, such as Europe/Berlin.",
 )  # fmt: skip
-@click.option("--soft-usd", metavar="X", help="Dollars from which a notice is given, beside [alerts].")
+@click.option(
+    "--soft-usd", type=USD, metavar="X", help="Dollars from which a notice is given, beside [alerts]."
+)
 @click.option("--json", "as_json", is_flag=True, help='Print {"scope", "note"}.')
 def set_(scope: str, usd: str, db: str | None, config: Path | None, *, as_json: bool, **terms: Any) -> None:
     """Cap what SCOPE may spend at USD dollars, in place of any budget it has. In force at once.

@@ -23,9 +23,10 @@ from ..ledger import read_edits, read_ledger
 from ..money import usd_text
 from .cache_answers import clear, show_hits
 from .cache_file import advise_file
-from .ledger import database_options, database_url, span_of
+from .ledger import database_options, database_url
 from .ledger_table import print_table, short_name
 from .unkeyed import settings_for_prices
+from .values import WHEN, span_of
 
 _SHOWN = 20
 UNSAID = (
@@ -70,8 +71,8 @@ def tune_similarity(pairs: Path, config: Path | None, embedding: str | None, **a
 
 @command.command("advise", epilog="Example: tierwise cache advise --since 7d")
 @database_options
-@click.option("--since", metavar="WHEN", help="Calls closed from then on: 7d, 24h, 2026-11-01.")
-@click.option("--until", metavar="WHEN", help="Calls closed before then.")
+@click.option("--since", type=WHEN, help="Calls closed from then on: 7d, 24h, 2026-11-01.")
+@click.option("--until", type=WHEN, help="Calls closed before then.")
 @click.option(
     "--file",
     "file",

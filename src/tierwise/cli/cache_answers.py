@@ -11,14 +11,15 @@ from ..ledger import Line, read_ledger
 from ..ledger.local import CLEAR_ANSWERS
 from ..money import usd_text
 from .keys import administer
-from .ledger import database_options, database_url, span_of
+from .ledger import database_options, database_url
 from .ledger_table import print_table
+from .values import WHEN, span_of
 
 
 @click.command("show", epilog="Example: tierwise cache show --since 7d")
 @database_options
-@click.option("--since", metavar="WHEN", help="Requests answered from then on: 7d, 24h, 2026-11-01.")
-@click.option("--until", metavar="WHEN", help="Requests answered before then.")
+@click.option("--since", type=WHEN, help="Requests answered from then on: 7d, 24h, 2026-11-01.")
+@click.option("--until", type=WHEN, help="Requests answered before then.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, amounts in pico-dollars.")
 def show_hits(
     db: str | None, config: Path | None, *, since: str | None, until: str | None, as_json: bool

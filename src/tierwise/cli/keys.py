@@ -24,6 +24,7 @@ from ..money import exact_usd, usd_text
 from ..nouns import Key
 from .ledger import database_options, database_url
 from .ledger_table import print_table, short_name, table_width, wide_console
+from .values import TEXT, USD, ZONE
 
 WAIT_S = 5.0
 _ANSWER = 1 << 20
@@ -66,13 +67,13 @@ def command() -> None:
 @command.command(epilog="Example: tierwise keys create team-a --budget-usd 25 --period month --rpm 600")
 @click.argument("name")
 @database_options
-@click.option("--budget-usd", metavar="X", help="Hard cap in dollars on what this key may spend.")
+@click.option("--budget-usd", type=USD, metavar="X", help="Hard cap in dollars on what this key may spend.")
 @click.option("--period", type=click.Choice(["total", "day", "week", "month"]), help="What the cap is for.")
-@click.option("--zone", metavar="ZONE", help="Time zone in which a day begins, such as Europe/Berlin.")
+@click.option("--zone", type=ZONE, help="Time zone in which a day begins, such as Europe/Berlin.")
 @click.option("--rpm", type=click.IntRange(min=1), metavar="N", help="Requests a minute.")
 @click.option("--tpm", type=click.IntRange(min=1), metavar="N", help="Tokens a minute.")
 @click.option("--max-concurrent", type=click.IntRange(min=1), metavar="N", help="Calls at the same time.")
-@click.option("--project", metavar="P", help="The project it is counted to.")
+@click.option("--project", type=TEXT, metavar="P", help="The project it is counted to.")
 @click.option("--strict", is_flag=True, help="Refuse calls a dialect cannot carry whole.")
 @click.option("--json", "as_json", is_flag=True, help='Print {"id", "key"}.')
 def create(name: str, db: str | None, config: Path | None, *, as_json: bool, **terms: Any) -> None:

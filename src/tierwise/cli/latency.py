@@ -31,8 +31,9 @@ from ..lab.wording import money
 from ..ledger import read_ledger
 from . import interruptible
 from .finite import FiniteRange
-from .ledger import database_url, instant
+from .ledger import database_url
 from .ledger_table import wide_console
+from .values import TEXT, WHEN, instant
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
 _DETAILS = (("TTFT", "ttft_ms"), ("TPOT", "tpot_ms"), ("ITL", "itl_ms"), ("E2E", "e2e_ms"),
@@ -93,11 +94,13 @@ def _slo(ctx: click.Context, param: click.Parameter, value: str) -> Slo:
 @click.option("--base-url", default="", metavar="URL", help="Ask an OpenAI-compatible URL: a gateway's /v1.")
 @click.option("--key", default="", metavar="KEY", help="Its key, or env:NAME.")
 @click.option("--live", "from_ledger", is_flag=True, help="Ask nobody: what the ledger has seen.")
-@click.option("--since", default="24h", show_default=True, metavar="WHEN", help="With --live: from then on.")
+@click.option("--since", type=WHEN, default="24h", show_default=True, help="With --live: from then on.")
 @click.option("--vllm", type=_FILE, metavar="FILE", help="Write vLLM bench-serve JSON.")
 @click.option("--aiperf", type=_FILE, metavar="FILE", help="Write NVIDIA AIPerf JSON.")
 @click.option("--config", type=click.Path(path_type=Path), metavar="FILE", help="tierwise.toml")
-@click.option("--db", metavar="URL", help="The ledger: for --live, and for the gateway's own part.")
+@click.option(
+    "--db", type=TEXT, metavar="URL", help="The ledger: for --live, and for the gateway's own part."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_context
 def command(ctx: click.Context, /, **options: Any) -> None:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import importlib
 import os
-import re
 import sys
 import tomllib
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar, get_args
@@ -17,24 +15,25 @@ import click
 import msgspec
 from msgspec import structs
 
-from ..clock import now_us, rfc3339
-from ..errors import BadRequest, ConfigError
+from ..clock import rfc3339
+from ..errors import ConfigError
 from ..ledger import DEFAULT_URL, By, Line, Report, read_ledger
 from ..ledger.parquet import require_parquet, write_parquet
 from ..money import usd_text
 from .ledger_bars import show_bars
 from .ledger_table import print_table, short_name
+from .values import TEXT, WHEN, span_of
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 HEADINGS = ("calls", "errors", "in", "out", "cached", "spend", "TTFT p50", "total p95")
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_UNITS_US = {"m": 60_000_000, "h": 3_600_000_000, "d": 86_400_000_000, "w": 604_800_000_000}
 
 
 def database_options(command: Command) -> Command:
     """Adds `--db` and `--config` to a click command, as `db` and `config`."""
-    command = click.option("--db", metavar="URL", help=f"The ledger (default {DEFAULT_URL}).")(command)
+    command = click.option("--db", type=TEXT, metavar="URL", help=f"The ledger (default {DEFAULT_URL}).")(
+        command
+    )
     return click.option(
         "--config",
         type=click.Path(path_type=Path),
@@ -64,32 +63,6 @@ def database_url(db: str | None, config: Path | None) -> str:
     if not isinstance(url, str):
         raise ConfigError(f"server.db in {path} is not text.", f'Write db = "{DEFAULT_URL}".')
     return url
-
-
-def instant(text: str | None) -> int | None:
-    """`7d`, `24h`, `30m`, `2w` ago, or a date or RFC 3339 time (UTC unless it says) → microseconds since
-    1970.
-    """
-    if text is None:
-        return None
-    ago = re.fullmatch(r"(\d{1,6})([mhdw])", text)
-    if ago:
-        return max(0, now_us() - int(ago[1]) * _UNITS_US[ago[2]])
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        raise BadRequest(
-            f"{text!r} is no time.", "Use 7d, 24h, 2026-11-01 or 2026-11-01T12:00:00Z."
-        ) from None
-    return max(0, ((at if at.tzinfo else at.replace(tzinfo=UTC)) - _EPOCH) // timedelta(microseconds=1))
-
-
-def span_of(since: str | None, until: str | None) -> tuple[int | None, int | None]:
-    """`--since` and `--until` in microseconds since 1970. Raises BadRequest when no call can lie between."""
-    begin, end = instant(since), instant(until)
-    if begin is not None and end is not None and begin >= end:
-        raise BadRequest(f"--until {until} is not after --since {since}.", "Give a later --until.")
-    return begin, end
 
 
 class _Ledger(click.Group):
@@ -124,8 +97,8 @@ def command() -> None:
     metavar="FILE",
     help="A Parquet file instead, with typed columns; needs tierwise[parquet].",
 )
-@click.option("--since", metavar="WHEN", help="Rows from then on: 7d, 24h, 2026-11-01, RFC 3339.")
-@click.option("--until", metavar="WHEN", help="Rows before then.")
+@click.option("--since", type=WHEN, help="Rows from then on: 7d, 24h, 2026-11-01, RFC 3339.")
+@click.option("--until", type=WHEN, help="Rows before then.")
 def export(
     db: str | None, config: Path | None, *, jsonl: bool, parquet: Path | None, **span: str | None
 ) -> None:
@@ -134,7 +107,7 @@ def export(
     A correction's amounts are differences: cost_pico summed over all rows is what was spent.
     """
     if jsonl and parquet is not None:
-        raise BadRequest("--jsonl and --parquet are two formats.", "Give one of them.")
+        raise click.UsageError("--jsonl and --parquet are two formats. Give one of them.")
     if parquet is not None:
         require_parquet()
     rows = read_ledger(database_url(db, config)).rows(*span_of(**span))
@@ -167,8 +140,8 @@ def verify(db: str | None, config: Path | None) -> None:
 @click.option(
     "--by", type=click.Choice(get_args(By)), default="task", show_default=True, help="One line for each."
 )
-@click.option("--since", metavar="WHEN", help="Calls closed from then on: 7d, 24h, 2026-11-01.")
-@click.option("--until", metavar="WHEN", help="Calls closed before then.")
+@click.option("--since", type=WHEN, help="Calls closed from then on: 7d, 24h, 2026-11-01.")
+@click.option("--until", type=WHEN, help="Calls closed before then.")
 @click.option("--savings", is_flag=True, help="What routing saved, net of retries, shadow and judge calls.")
 @click.option(
     "--waste", is_flag=True, help="What was spent for nothing, with example exchanges; reads every call."

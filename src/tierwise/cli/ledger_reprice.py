@@ -12,10 +12,11 @@ from ..costing.reprice import Repriced, Repricing, reprice
 from ..costing.settled import Settled
 from ..ledger import read_ledger
 from ..money import pico_to_usd, usd_text
-from .ledger import database_options, database_url, span_of
+from .ledger import database_options, database_url
 from .ledger_prices import pricer_of
 from .ledger_table import print_table, short_name
 from .unkeyed import settings_for_prices
+from .values import WHEN, span_of
 
 _BY = ("model", "task", "tier", "key", "day")
 
@@ -30,8 +31,8 @@ _BY = ("model", "task", "tier", "key", "day")
 )
 @click.option("--model", "at_model", metavar="M", help="As if every call had gone to this model or tier.")
 @click.option("--by", type=click.Choice(_BY), default="model", show_default=True, help="One line for each.")
-@click.option("--since", metavar="WHEN", help="Calls closed from then on: 7d, 24h, 2026-11-01.")
-@click.option("--until", metavar="WHEN", help="Calls closed before then.")
+@click.option("--since", type=WHEN, help="Calls closed from then on: 7d, 24h, 2026-11-01.")
+@click.option("--until", type=WHEN, help="Calls closed before then.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, with every figure.")
 def command(db: str | None, config: Path | None, **options: Any) -> None:
     """Price the ledger's recorded usage again: under another catalog, or as if one model had served it.

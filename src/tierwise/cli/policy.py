@@ -27,8 +27,9 @@ from ..lab.store import RUNS, find_run
 from ..lab.wording import money
 from ..ledger import read_ledger
 from ..nouns import Rule
-from .ledger import database_url, instant
+from .ledger import database_url
 from .unkeyed import settings_to_read
+from .values import TEXT, WHEN, instant
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 NOT_BETTER = 3
@@ -127,8 +128,10 @@ def apply(source: str, yes: bool, **options: Any) -> None:
 @command.command(epilog="Example: tierwise policy plan new-policy.toml --last 7d")
 @_config
 @click.argument("new", metavar="NEW")
-@click.option("--last", default="7d", show_default=True, metavar="SPAN", help="Calls of the last 7d, 24h …")
-@click.option("--db", metavar="URL", help="The ledger.")
+@click.option(
+    "--last", type=WHEN, default="7d", show_default=True, metavar="SPAN", help="Calls of the last 7d, 24h …"
+)
+@click.option("--db", type=TEXT, metavar="URL", help="The ledger.")
 @click.option("--runs", type=click.Path(file_okay=False), default=str(RUNS), help="Where runs lie.")
 @click.option("--task", default="", metavar="NAME", help="The task, where NEW is a run that names none.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")

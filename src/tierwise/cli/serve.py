@@ -13,6 +13,8 @@ from typing import Any
 
 import click
 
+from .values import TEXT
+
 _FILES = 65_536
 """Files and connections to be allowed at once: the limits of most shells are soft, and meant for less."""
 
@@ -26,11 +28,13 @@ _M_MMAP_THRESHOLD = -3
     type=click.Path(path_type=Path),
     help="tierwise.toml; default: $TIERWISE_CONFIG, or ./tierwise.toml if there is one.",
 )
-@click.option("--host", help="Address of the model port (default 127.0.0.1).")
+@click.option("--host", type=TEXT, help="Address of the model port (default 127.0.0.1).")
 @click.option("--port", type=click.IntRange(0, 65535), help="Model port (default 4000; 0: any free one).")
 @click.option("--admin-port", type=click.IntRange(0, 65535), help="Control port (default 4001).")
-@click.option("--db", help="Ledger, sqlite:///PATH or postgres://… (default sqlite:///tierwise.db).")
-@click.option("--redis", help="Valkey or Redis for what replicas share: limits, answers.")
+@click.option(
+    "--db", type=TEXT, help="Ledger, sqlite:///PATH or postgres://… (default sqlite:///tierwise.db)."
+)
+@click.option("--redis", type=TEXT, help="Valkey or Redis for what replicas share: limits, answers.")
 @click.option(
     "--log-format",
     type=click.Choice(["text", "json"]),

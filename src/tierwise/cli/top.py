@@ -18,7 +18,6 @@ import msgspec
 from msgspec import structs
 
 from ..clock import now_us, rfc3339
-from ..errors import BadRequest
 from ..ledger import announcement, read_ledger
 from ..ledger.recent import recent
 from .finite import FiniteRange
@@ -69,12 +68,13 @@ def command(
 
 
 def gateway(url: str, admin_url: str | None) -> Gateway | None:
-    """What the running server says of itself; None when none can be asked. BadRequest for a wrong URL."""
+    """What the running server says of itself; None when none can be asked. Wrong usage for a wrong
+    URL."""
     if admin_url is None:
         owner = announcement(url)
         admin_url = owner.admin_url if owner is not None else ""
     elif not admin_url.startswith(("http://", "https://")):
-        raise BadRequest(f"{admin_url!r} is no URL of a control port.", "Write http://127.0.0.1:4001.")
+        raise click.UsageError(f"{admin_url!r} is no URL of a control port. Write http://127.0.0.1:4001.")
     if not admin_url:
         return None
     asked = urllib.request.Request(admin_url.rstrip("/") + "/metrics")  # noqa: S310  http and https only
@@ -82,7 +82,9 @@ def gateway(url: str, admin_url: str | None) -> Gateway | None:
     if secret:
         asked.add_header("Authorization", f"Bearer {secret}")
     try:
-        with urllib.request.urlopen(asked, timeout=WAIT_S) as reply:  # noqa: S310
+        # Straight there: a proxy would see the secret.
+        direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with direct.open(asked, timeout=WAIT_S) as reply:
             return read_metrics(reply.read(1 << 22).decode())
     except (URLError, OSError, ValueError):
         return None
@@ -125,10 +127,12 @@ def _print(look: Look, every: float, flags: dict[str, bool]) -> None:
 def _watch(look: Look, every: float) -> None:
     from rich.live import Live
 
-    with _keys() as pressed, Live(picture(look()), screen=True, auto_refresh=False) as live:
+    with _keys() as pressed, Live(screen=True, auto_refresh=False) as live:
         try:
+            # Asked for anew each time: the window may have become another.
+            live.update(picture(look(), live.console.width), refresh=True)
             while pressed(every) not in ("q", "Q", "\x03", "\x1b"):
-                live.update(picture(look()), refresh=True)
+                live.update(picture(look(), live.console.width), refresh=True)
         except KeyboardInterrupt:
             return
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 LAST = 10
 STEPS = 20
 _TIER, _BAR = 16, 12
+_WIDE = 80
+# Columns, and the narrowest terminal that they have room on; those of 0 stay on any.
+_TIERS = {"tier": 0, "share": 80, "req/s": 0, "errors": 50, "spend/min": 0, "TTFT": 80, "p95": 0}
+_CALLS = {"ended": 60, "task": 80, "tier": 0, "outcome": 50, "cost": 0, "time": 0}
+_WIDTHS = {"ended": 8, "task": 14, "outcome": 10, "share": _BAR + 5}
 
 
 class Gateway(Struct, frozen=True):
@@ -100,8 +105,8 @@ def _tier(name: str, calls: list[Ended], all_calls: int) -> TierLine:
     )
 
 
-def picture(screen: Screen) -> RenderableType:
-    """The look for a terminal of 80 columns."""
+def picture(screen: Screen, columns: int = _WIDE) -> RenderableType:
+    """The look for a terminal of so many columns; one of less than 80 gets less."""
     from rich.console import Group
     from rich.text import Text
 
@@ -109,11 +114,11 @@ def picture(screen: Screen) -> RenderableType:
     return Group(
         Text.assemble(("tierwise", "bold"), f"  calls that ended in the last {screen.window_s} s{hits}"),
         Text(_totals(screen)),
-        _state(screen.gateway),
+        _state(screen.gateway, columns),
         Text(""),
-        _tiers(screen),
+        _tiers(screen, columns),
         Text(""),
-        _last(screen.last),
+        _last(screen.last, columns),
     )
 
 
@@ -125,7 +130,7 @@ def _totals(screen: Screen) -> str:
     return f"{rate:.1f} req/s {sparkline(screen.over_time)}  {spend}/min   errors {failed}{unpriced}"
 
 
-def _state(gateway: Gateway | None) -> RenderableType:
+def _state(gateway: Gateway | None, columns: int) -> RenderableType:
     from rich.text import Text
 
     if gateway is None:
@@ -137,44 +142,33 @@ def _state(gateway: Gateway | None) -> RenderableType:
         said.append(f"breaker open: {', '.join(map(short_name, gateway.open))}", "bold red")
     else:
         said.append("breakers closed", "green")
-    said.truncate(80, overflow="ellipsis")
+    said.truncate(min(_WIDE, columns), overflow="ellipsis")
     return said
 
 
-def _tiers(screen: Screen) -> RenderableType:
-    from rich.table import Table
+def _tiers(screen: Screen, columns: int) -> RenderableType:
     from rich.text import Text
 
-    table = Table(box=None, pad_edge=False, width=80)
-    table.add_column("tier", no_wrap=True, width=_TIER, overflow="ellipsis")
-    table.add_column("share", width=_BAR + 5, no_wrap=True)
-    for heading in ("req/s", "errors", "spend/min", "TTFT", "p95"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for line in screen.tiers[:12]:
-        spend = usd_text(line.spend_pico * 60 // screen.window_s) + ("*" if line.unpriced else "")
-        table.add_row(
+    rows = [
+        (
             Text(short_name(line.tier)),
             Text.assemble((f"{bar(line.share, _BAR):<{_BAR}}", "cyan"), f" {line.share:4.0%}"),
             f"{line.calls / screen.window_s:.1f}",
             Text(str(line.errors), "red" if line.errors else ""),
-            spend,
+            usd_text(line.spend_pico * 60 // screen.window_s) + ("*" if line.unpriced else ""),
             _ms(line.ttft.p50),
             _ms(line.total.p95),
         )
-    return table
+        for line in screen.tiers[:12]
+    ]
+    return _table(_TIERS, rows, columns, _TIER)
 
 
-def _last(calls: Sequence[Ended]) -> RenderableType:
-    from rich.table import Table
+def _last(calls: Sequence[Ended], columns: int) -> RenderableType:
     from rich.text import Text
 
-    table = Table(box=None, pad_edge=False, width=80)
-    for heading, width in (("ended", 8), ("task", 14), ("tier", 14), ("outcome", 10)):
-        table.add_column(heading, no_wrap=True, width=width, overflow="ellipsis")
-    for heading in ("cost", "time"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for call in calls:
-        table.add_row(
+    rows = [
+        (
             rfc3339(call.at_us)[11:19],
             Text(short_name(call.task)),
             Text(short_name(call.tier or call.model)),
@@ -182,6 +176,27 @@ def _last(calls: Sequence[Ended]) -> RenderableType:
             "unpriced" if call.cost_pico is None else usd_text(call.cost_pico),
             _ms(call.total_us),
         )
+        for call in calls
+    ]
+    return _table(_CALLS, rows, columns, 14)
+
+
+def _table(
+    heads: Mapping[str, int], rows: Sequence[Sequence[RenderableType]], columns: int, tier: int
+) -> RenderableType:
+    """Those of the columns that have room. Names are cut to `tier` columns, to 10 on a narrow terminal."""
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, width=min(_WIDE, columns))
+    widths = {**_WIDTHS, "tier": tier if columns >= _WIDE else 10}
+    shown = [number for number, least in enumerate(heads.values()) if columns >= least]
+    for heading in (list(heads)[number] for number in shown):
+        if heading in widths:
+            table.add_column(heading, no_wrap=True, width=widths[heading], overflow="ellipsis")
+        else:
+            table.add_column(heading, justify="right", no_wrap=True)
+    for row in rows:
+        table.add_row(*(row[number] for number in shown))
     return table
 
 

@@ -4,7 +4,7 @@ decision.
 
 from __future__ import annotations
 
-from .decision import Terms, evidence_line, judge_counts, judge_pairs, more_cost_pico
+from .decision import Terms, cases_text, evidence_line, judge_counts, judge_pairs, more_cost_pico, too_few
 from .paired import Pair, counts_of, pair_trials
 from .sequential import EProcess
 
@@ -12,10 +12,12 @@ __all__ = [
     "EProcess",
     "Pair",
     "Terms",
+    "cases_text",
     "counts_of",
     "evidence_line",
     "judge_counts",
     "judge_pairs",
     "more_cost_pico",
     "pair_trials",
+    "too_few",
 ]

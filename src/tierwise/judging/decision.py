@@ -147,6 +147,17 @@ def _lost(n: int, missing: int) -> bool:
     return missing > MOST_MISSING * (n + missing)
 
 
+def cases_text(n: int) -> str:
+    """`1 Case`, `20 Cases`."""
+    return f"{n:,} Case{'' if n == 1 else 's'}"
+
+
+def too_few(n: int, bar: Bar) -> str:
+    """Why so many Cases bear no verdict."""
+    are = "is" if n == 1 else "are"
+    return f"{cases_text(n)} {are} fewer than the {bar.least_cases} a verdict takes at least."
+
+
 def _blocked(found: Evidence, bar: Bar, missing: int) -> str:
     """Why no decision may be drawn whatever the numbers say; "" when one may."""
     if _lost(found.n, missing):
@@ -158,7 +169,7 @@ def _blocked(found: Evidence, bar: Bar, missing: int) -> str:
     if found.blocked:
         return found.blocked
     if found.n < bar.least_cases:
-        return f"{found.n} Cases are fewer than the {bar.least_cases} a verdict takes at least."
+        return too_few(found.n, bar)
     return ""
 
 
@@ -169,7 +180,7 @@ def _says(found: Evidence, terms: Terms, decision: Decision, blocked: str) -> tu
     what = "agreement with the reference" if terms.labels == "reference" else "score"
     seen = (
         f"Observed {what} of {cheap} minus {reference}: "
-        f"{_signed(found.difference)} points on {found.n} Cases; "
+        f"{_signed(found.difference)} points on {cases_text(found.n)}; "
         f"{_percent(1 - 2 * bar.alpha)} interval {_signed(low)} to {_signed(high)}."
     )
     sure, margin = _percent(1 - bar.alpha), _points(bar.margin)
@@ -210,7 +221,7 @@ def _more(more: int | None, found: Evidence, terms: Terms, decision: Decision) -
         truth = "if the tiers are truly equal"
     elif found.difference > 0:
         truth = "even if the tiers are truly equal"
-    return (f"About {more:,} more Cases{cost} would likely decide {truth}.",)
+    return (f"About {more:,} more Case{'' if more == 1 else 's'}{cost} would likely decide {truth}.",)
 
 
 def _cautions(found: Evidence, terms: Terms, decision: Decision, missing: int) -> tuple[str, ...]:

@@ -150,7 +150,8 @@ def _clustered(
     found = replace(found, counts=counts, clusters=len(units))
     if mean is not None:
         return found
-    blocked = f"{len(units)} clusters are too few: no verdict below {LEAST_CLUSTERS} independent clusters."
+    few = "1 cluster is" if len(units) == 1 else f"{len(units)} clusters are"
+    blocked = f"{few} too few: no verdict below {LEAST_CLUSTERS} independent clusters."
     by_t = None if reading.running else _more_by_t(units, len(differences) / len(units), reading)
     if by_t is not None and (found.more is None or by_t < found.more):
         found = replace(found, more=by_t, more_if_equal=False)

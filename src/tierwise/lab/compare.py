@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from msgspec import Struct, structs
 
 from ..errors import SuiteError
-from ..judging import Pair, more_cost_pico
+from ..judging import Pair, cases_text, more_cost_pico
 from ..judging.decision import Terms as JudgingTerms
 from ..judging.intervals import two_sided_z, wilson
 from ..judging.latency import quantile, tail
@@ -293,7 +293,7 @@ def _check_answers(name: str, tally: TierTally) -> None:
     if not answered:
         what = f": {tally.last_error.rstrip('.')}" if tally.last_error else ""
         raise SuiteError(
-            f"{name} answered none of {tally.ended} Cases{what}.",
+            f"{name} answered none of {cases_text(tally.ended)}{what}.",
             "That says nothing of its quality. Correct the cause and go on with --resume.",
         )
     if not any(score >= 0 for score in tally.scores):

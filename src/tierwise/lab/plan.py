@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from msgspec import Struct
 
 from ..costing import cautious_size, estimate_tokens
+from ..judging import too_few
 from ..judging.power import binary_variance, needed_pairs, smallest_margin, with_reserve
 from ..nouns import Bar, Case, Price
 from .records import TierCard
@@ -110,9 +111,10 @@ def warnings_of(cases: Sequence[Case], clusters: int | None, bar: Bar) -> tuple[
     """What can be known to spoil the verdict before a call is made."""
     found = []
     if clusters is not None and clusters < 10:
-        found.append(f"{clusters} clusters are too few: no verdict below 10, whatever the answers.")
+        few = "1 cluster is" if clusters == 1 else f"{clusters} clusters are"
+        found.append(f"{few} too few: no verdict below 10, whatever the answers.")
     if len(cases) < bar.least_cases:
-        found.append(f"{len(cases)} Cases are fewer than the {bar.least_cases} a verdict takes at least.")
+        found.append(too_few(len(cases), bar))
     return tuple(found)
 
 

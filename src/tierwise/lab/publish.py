@@ -181,5 +181,5 @@ def _scorer(one: Evaluation) -> str:
 def _more(one: Evaluation) -> str:
     needed = [each.verdict.more_cases for each in one.comparisons if each.verdict.more_cases]
     if needed:
-        return f"About {min(needed):,} more Cases would likely decide."
+        return f"About {min(needed):,} more Case{'' if min(needed) == 1 else 's'} would likely decide."
     return f"Read its reasons with `tierwise eval --resume {one.run}`."

@@ -11,6 +11,7 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 from msgspec import Struct
 
+from ..judging import cases_text
 from ..nouns import Case
 from .charts import cost_chart, difference_chart, latency_chart
 from .evaluation import Done
@@ -44,7 +45,7 @@ def markdown_report(one: Evaluation) -> str:
     lines = [
         f"## {_cell(one.suite.name)}: {_cell(headline(one))}",
         "",
-        f"{one.n:,} Cases, suite `{one.suite.hash}`, prompt `{one.suite.prompt_hash or 'none'}`, "
+        f"{cases_text(one.n)}, suite `{one.suite.hash}`, prompt `{one.suite.prompt_hash or 'none'}`, "
         f"scorer `{_cell(one.suite.scored_by)}`, seed {one.seed}, run `{one.run}`, {one.created[:10]}.",
         "",
         f"| {' | '.join(TIER_HEADS)} |",

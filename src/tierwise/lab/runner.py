@@ -12,6 +12,7 @@ from typing import Protocol
 from msgspec import Struct, structs
 
 from ..errors import SuiteError, UpstreamError
+from ..judging import cases_text
 from ..nouns import Case, Score, Trial, Usage
 from .faults import congested, final, hopeless, remedy, wait_s
 from .hearing import Hearing
@@ -310,7 +311,7 @@ class Runner:
         if failed >= min(_UNHEARD, len(self.order)):
             self._stop(
                 SuiteError(
-                    f"{name} failed on each of the first {failed} Cases and answered none: {words}",
+                    f"{name} failed on the first {cases_text(failed)} and answered none: {words}",
                     "Check the model's name, the key and the provider; then go on with --resume.",
                 )
             )

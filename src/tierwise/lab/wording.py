@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from ..judging import cases_text
 from ..judging.decision import evidence_line
 from ..money import pico_to_usd, usd_text
 from .calibrating import NOT_CALIBRATED
@@ -119,18 +120,19 @@ TIER_HEADS = ("tier", "score", "$/case", "$/success", "TTFT p50", "total p50", "
 
 def plan_lines(plan: Plan) -> list[str]:
     """What is said before the first call."""
-    clusters = f" in {plan.clusters} clusters" if plan.clusters else ""
+    clusters = f" in {plan.clusters} cluster{'' if plan.clusters == 1 else 's'}" if plan.clusters else ""
     repeats = f", {plan.repeats} times each" if plan.repeats > 1 else ""
     names = ", ".join(card.name for card in plan.tiers)
     lines = [
-        f"{plan.suite}: {plan.n:,} Cases{clusters}{repeats}, scorer {plan.scorer}, suite {plan.suite_hash}",
+        f"{plan.suite}: {cases_text(plan.n)}{clusters}{repeats}, scorer {plan.scorer}, "
+        f"suite {plan.suite_hash}",
         f"tiers {names}; reference {plan.reference}; margin {plan.bar.margin:.1%}, alpha {plan.bar.alpha:g}",
     ]
     if len(plan.tiers) > 1:
         shown = ", ".join(
             f"{_loss(each.smallest_margin)} if they disagree on {each.discordance:.0%}" for each in plan.shown
         )
-        lines.append(f"{plan.n:,} Cases can exclude {shown} (80 % power, tiers equal).")
+        lines.append(f"{cases_text(plan.n)} can exclude {shown} (80 % power, tiers equal).")
         needed = ", ".join(f"{each.needed:,}" for each in plan.shown if each.needed is not None)
         lines.append(f"A margin of {plan.bar.margin:.1%} takes {needed} Cases at those disagreements.")
     if plan.drawn:
@@ -239,7 +241,7 @@ def _cases(each: Comparison) -> str:
     verdict = each.verdict
     text = f"{verdict.n:,}"
     if verdict.clusters is not None:
-        text += f" in {verdict.clusters} clusters"
+        text += f" in {verdict.clusters} cluster{'' if verdict.clusters == 1 else 's'}"
     if verdict.discordance is not None:
         text += f", the tiers differ on {verdict.discordance:.1%}"
     counts = verdict.counts

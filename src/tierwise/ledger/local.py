@@ -82,7 +82,7 @@ def apply_local(ledger: Ledger, path: str, body: Any) -> dict[str, Any]:
     if path == BUDGETS:
         cap = _read(body, _SetBudget)
         scope = ledger.scope_named(cap.scope)
-        budget = Budget(scope, _pico(cap.cap_usd) or 0, cap.period, cap.zone, _pico(cap.soft_usd))
+        budget = Budget(scope, pico_of(cap.cap_usd), cap.period, cap.zone, _pico(cap.soft_usd))
         return {"scope": budget.scope, "note": ledger.set_budget(budget)}
     if path == REMOVE_BUDGET:
         scope = ledger.scope_named(_read(body, _Remove).scope)
@@ -103,9 +103,8 @@ def _read(body: Any, shape: type[_Shape]) -> _Shape:
         ) from None
 
 
-def _pico(usd: str | int | float | None) -> int | None:
-    if usd is None:
-        return None
+def pico_of(usd: str | int | float) -> int:
+    """Pico-dollars of an amount as it was typed. Raises BadRequest."""
     # A JSON number is taken as it was typed: its shortest decimal form.
     amount = repr(usd) if isinstance(usd, float) else str(usd)
     # Such an exponent would be a number of as many digits before anyone could call it out of range.
@@ -117,3 +116,7 @@ def _pico(usd: str | int | float | None) -> int | None:
         return usd_to_pico(amount)
     except NotMoney as error:
         raise BadRequest(str(error), param="budget_usd") from None
+
+
+def _pico(usd: str | int | float | None) -> int | None:
+    return None if usd is None else pico_of(usd)

@@ -21,10 +21,12 @@ def zone_named(name: str) -> tzinfo:
     try:
         return zoneinfo.ZoneInfo(name)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
-        near = difflib.get_close_matches(name, sorted(zoneinfo.available_timezones()), n=3)
+        known = sorted(zoneinfo.available_timezones())
+        near = difflib.get_close_matches(name, known, n=3)
+        hint = f"Nearest: {', '.join(near)}." if near else "Use an IANA name such as UTC."
         raise ConfigError(
-            f"{name!r} is no time zone.",
-            f"Nearest: {', '.join(near)}." if near else "Use an IANA name such as UTC.",
+            f"{name!r} is no time zone." if known else f"{name} is not known: this system has no time zones.",
+            hint if known else "Install them: the system's package tzdata, or `pip install tzdata`.",
         ) from None
 
 

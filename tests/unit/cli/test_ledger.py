@@ -5,10 +5,12 @@ import json
 import sqlite3
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
 from tierwise.cli import ledger as cli
+from tierwise.cli.values import instant
 from tierwise.errors import BadRequest, ConfigError, StoreError
 from tierwise.ledger import open_ledger
 from tierwise.nouns import Usage
@@ -132,9 +134,11 @@ def test_the_ledger_is_that_of_the_configuration_which_serve_reads(
 
 
 def test_times_and_places_not_understood_are_said(url: str, tmp_path: Path) -> None:
-    with pytest.raises(BadRequest, match="no time"):
+    with pytest.raises(click.UsageError, match="no time"):
         run("report", "--since", "yesterday", "--db", url)
-    with pytest.raises(BadRequest, match="is not after --since 2026-11-23"):
+    with pytest.raises(click.UsageError, match="it is empty"):
+        run("report", "--db", "")
+    with pytest.raises(click.UsageError, match="is not after --since 2026-11-23"):
         run("report", "--since", "2026-11-23", "--until", "2026-11-22", "--db", url)
     with pytest.raises(StoreError, match="no ledger at"):
         run("verify", "--db", f"sqlite:///{tmp_path}/none.db")
@@ -159,11 +163,11 @@ def test_the_working_folders_configuration_is_used_unless_db_is_given(
 
 
 def test_instants() -> None:
-    assert cli.instant(None) is None
-    assert cli.instant("2026-11-22T12:00:00Z") == cli.instant("2026-11-22T13:00:00+01:00") == NOON
-    assert cli.instant("2026-11-22") == NOON - 12 * 3_600_000_000
-    assert cli.instant("2026-11-22T12:00:00.250001Z") == NOON + 250_001
-    week, day = cli.instant("7d"), cli.instant("24h")
+    assert instant(None) is None
+    assert instant("2026-11-22T12:00:00Z") == instant("2026-11-22T13:00:00+01:00") == NOON
+    assert instant("2026-11-22") == NOON - 12 * 3_600_000_000
+    assert instant("2026-11-22T12:00:00.250001Z") == NOON + 250_001
+    week, day = instant("7d"), instant("24h")
     assert week is not None
     assert day is not None
     assert 5 * 86_400_000_000 < day - week < 7 * 86_400_000_000
@@ -208,7 +212,7 @@ def test_export_to_parquet_and_backup(url: str, tmp_path: Path, monkeypatch: pyt
     path = tmp_path / "l.parquet"
     assert run("export", "--parquet", str(path), "--since", "2026-11-22", "--db", url).startswith("10 rows")
     assert arrow.ParquetFile(path).metadata.num_rows == 10
-    with pytest.raises(BadRequest, match="two formats"):
+    with pytest.raises(click.UsageError, match="two formats"):
         run("export", "--jsonl", "--parquet", str(path), "--db", url)
     monkeypatch.chdir(tmp_path)
     assert "10 events are in copy.db" in run("backup", "copy.db", "--db", url)

@@ -6,15 +6,15 @@ import io
 import json
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 from rich.console import Console
 
 from tierwise.cli import top
 from tierwise.cli.bars import bar, sparkline
-from tierwise.cli.top_text import Gateway, Screen, picture, screen_of
+from tierwise.cli.top_text import LAST, Gateway, Screen, picture, screen_of
 from tierwise.clock import now_us
-from tierwise.errors import BadRequest
 from tierwise.ledger import open_ledger
 from tierwise.ledger.recent import Ended
 from unit.ledger.made import NOON, closed, opened
@@ -29,9 +29,9 @@ def ended(number: int, tier: str = "swift", outcome: str = "ok", cost: int | Non
     )  # fmt: skip
 
 
-def shown(screen: Screen) -> list[str]:
+def shown(screen: Screen, columns: int = 80) -> list[str]:
     out = io.StringIO()
-    Console(file=out, width=80, highlight=False).print(picture(screen))
+    Console(file=out, width=columns, highlight=False).print(picture(screen, columns))
     return out.getvalue().splitlines()
 
 
@@ -64,6 +64,17 @@ def test_what_the_response_cache_answered_is_no_call() -> None:
     assert lines[0] == "tierwise  calls that ended in the last 60 s, 6 more from the response cache"
     assert "errors 50.0%" in lines[1]
     assert sum("cached" in line for line in lines[6:]) == 6
+
+
+@pytest.mark.parametrize("columns", [40, 50, 60, 79])
+def test_a_narrow_terminal_gets_fewer_columns_and_whole_lines(columns: int) -> None:
+    calls = [ended(n, "a-tier-with-a-long-name", cost=123_456_789_012) for n in range(12)]
+    lines = shown(screen_of(calls, NOON, 60, UP), columns)
+    assert max(map(len, lines)) <= columns
+    said = "\n".join(lines)
+    assert said.count("$1.481481") == 2  # a minute, of the tier and of all
+    assert said.count("$0.123457") == LAST
+    assert said.count("2000 ms") == LAST
 
 
 def test_no_calls_and_no_server() -> None:
@@ -104,7 +115,7 @@ async def test_once_as_json_reads_the_ledger(tmp_path: Path) -> None:
     assert [call["exchange"] for call in found["last"]] == ["ex_a"]
     plain = CliRunner().invoke(top.command, ["--once", "--db", url], catch_exceptions=False)
     assert "calls that ended in the last 60 s" in plain.output
-    with pytest.raises(BadRequest, match="no URL of a control port"):
+    with pytest.raises(click.UsageError, match="no URL of a control port"):
         top.gateway(url, "file:///etc/passwd")
 
 

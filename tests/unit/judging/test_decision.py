@@ -310,3 +310,10 @@ def test_equal_clusters_are_no_certainty():
     verdict = judge_pairs(pairs)
     assert (verdict.method, verdict.decision) == ("betting interval", "not_enough")
     assert verdict.counts == Counts(300, 0, 0, 0)
+
+
+def test_one_case_is_told_as_one() -> None:
+    one, two = (said(judge_counts(Counts(n, 0, 0, 0))) for n in (1, 2))
+    assert "on 1 Case;" in one
+    assert "1 Case is fewer than the 20" in one
+    assert "2 Cases are fewer than the 20" in two

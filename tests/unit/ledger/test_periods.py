@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import zoneinfo
 from datetime import UTC, datetime
 
 import pytest
@@ -42,3 +43,10 @@ def test_an_unknown_zone_is_refused_with_the_nearest_names() -> None:
     for name in ("../../etc/passwd", "", "\x00"):
         with pytest.raises(ConfigError):
             zone_named(name)
+
+
+def test_a_system_without_time_zones_is_told_as_that(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(zoneinfo, "available_timezones", set)
+    with pytest.raises(ConfigError, match="this system has no time zones") as caught:
+        zone_named("Nowhere/Land")
+    assert "tzdata" in caught.value.hint
