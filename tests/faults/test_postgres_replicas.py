@@ -14,7 +14,7 @@ import pytest
 import live
 from postgres import Postgres, expire_leases, postgres  # noqa: F401  a fixture
 from tierwise.errors import BudgetRefused, StoreError
-from tierwise.ledger import Ledger, open_ledger, postgres_journal, read_ledger
+from tierwise.ledger import Ledger, open_ledger, postgres_journal, postgres_keeper, read_ledger
 from tierwise.ledger.postgres_keeper import sweep_dead
 from tierwise.ledger.postgres_link import terms_of
 from tierwise.ledger.postgres_migrations import MIGRATIONS
@@ -159,6 +159,20 @@ async def test_a_key_made_or_revoked_at_one_replica_is_so_at_the_others(replicas
     await until(lambda: two.find(digest) is not None)
     one.revoke_key("team")
     await until(lambda: two.find(digest) is None)
+
+
+async def test_a_replica_that_wrote_many_rows_still_hears_of_keys(
+    replicas: Replicas, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres_keeper, "POLL_S", 0.05)
+    one, two = replicas.new(), replicas.new()
+    for n in range(20):
+        await two.open(opened(f"a{n}"))
+        await two.close(closed(f"a{n}"))
+    for n in range(4):
+        digest = one.digest_of(one.create_key(f"team {n}")[1])
+        await until(lambda digest=digest: two.find(digest) is not None)
+        await asyncio.sleep(0.1)
 
 
 async def test_a_revoked_key_is_not_brought_back_by_a_replica_that_knew_it_before(

@@ -115,11 +115,11 @@ class PostgresKeeper:
                 self._learn(keys, every)
             if self._journal.epoch is not None:
                 # Not at a server that took over without the last rows: its events have other numbers.
-                known, below = self._journal.events, self._journal.oldest_open
+                events, below = self._journal.events, self._journal.oldest_open
                 database.execute(
                     "UPDATE epochs SET beat = clock_timestamp(), closed_below = %s"
                     " WHERE epoch = %s AND ended IS NULL AND events >= %s",
-                    (below, self._journal.epoch, known),
+                    (below, self._journal.epoch, events),
                 )
             tomorrow = now_us() // DAY_US + 1
             if made != tomorrow:
