@@ -20,12 +20,13 @@ MOST_CHARACTERS = 20_000
 _NUMBER = re.compile(r"[-+]?(?:\d{1,3}(?:[,\u2009\u202f]\d{3})+|\d+)(?:\.\d+)?(?:[eE][-+]?\d+)?|[-+]?\.\d+")
 # Marks that models write for those of a keyboard, and what takes no room; NFKC leaves them.
 _AS_TYPED = str.maketrans("−‐‑‘’ʼ“”", "---'''\"\"", "") | dict.fromkeys(map(ord, "\u00ad\u200b\u2060\ufeff"))
-_EDGES = "\"'`“”‘’«»*_.,;:!?¡¿。、「」()[]{}<> \t\r\n"
+_EDGES = "\"'`“”„‘’‚«»‹›*_.,;:!?¡¿。、「」『』《》〈〉【】〔〕؟؛،۔।॥()[]{}<> \t\r\n"
 # Scripts that write words without spaces between them, or with endings that belong to the next word: Thai to
 # Lao, Burmese, Khmer, Japanese, Chinese, Korean.
 _UNSPACED = (
     "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3\U00020000-\U0003ffff"
 )
+_WORD = re.compile(rf"(?!\u30fb)[{_UNSPACED}]|[^\W{_UNSPACED}]+(?:[.,]\d+)*")
 
 
 def exact() -> Scorer:
@@ -134,8 +135,8 @@ def numeric(
 
 
 def token_f1() -> Scorer:
-    """F1 of the words answer and target share, counted with repeats (SQuAD, Rajpurkar et al. 2016); best of
-    several targets.
+    """F1 of the words answer and target share, counted with repeats (SQuAD, Rajpurkar et al. 2016; of
+    characters in Chinese, Japanese, Korean, Thai, as CMRC and KorQuAD do); best of several targets.
     """
     return lambda case, answer: _best(case, answer, _token_f1)
 
@@ -161,8 +162,10 @@ def normal_text(text: str) -> str:
 
 
 def words_of(text: str) -> list[str]:
-    """The words of a text, folded; digits joined by . or , stay one word."""
-    return re.findall(r"\w+(?:[.,]\d+)*", _folded(text))
+    """The words of a text, folded; digits joined by . or , stay one word. Where words are written without
+    spaces between them every character is one: a whole sentence is hardly ever the same.
+    """
+    return _WORD.findall(_folded(text))
 
 
 def compile_bounded(pattern: str, ignore_case: bool = False) -> re.Pattern[str]:

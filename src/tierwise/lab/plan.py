@@ -115,6 +115,13 @@ def warnings_of(cases: Sequence[Case], clusters: int | None, bar: Bar) -> tuple[
         found.append(f"{few} too few: no verdict below 10, whatever the answers.")
     if len(cases) < bar.least_cases:
         found.append(too_few(len(cases), bar))
+    again = len(cases) - len({messages_text(case.messages) or case.input for case in cases})
+    if again and clusters is None:
+        asks = "1 Case asks" if again == 1 else f"{again} Cases ask"
+        found.append(
+            f"{asks} just what another one does, which is no further evidence: leave them out, or "
+            "name in `cluster` what belongs together."
+        )
     return tuple(found)
 
 

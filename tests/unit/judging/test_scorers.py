@@ -54,9 +54,18 @@ def value(name: str, target: object, answer: str, **options: object) -> float | 
         ("token_f1", "yes", "", 0),
         ("token_f1", ["no", "yes sir"], "yes sir", 1),
         ("token_f1", "", "x", None),
+        ("token_f1", "東京タワー", "東京・タワーです", 10 / 12),
+        ("token_f1", "我有3,5个苹果", "苹果", 0.5),
+        ("token_f1", "서울특별시", "서울", 4 / 7),
+        ("token_f1", "GPT模型", "gpt 模型", 1),
         ("rouge_l", "police killed the gunman", "police kill the gunman", 0.75),
         ("rouge_l", "police killed the gunman", "the gunman kill police", 0.5),
         ("rouge_l", "a", "", 0),
+        ("rouge_l", "我喜欢吃苹果。", "我喜欢吃香蕉。", 4 / 6),
+        ("normalised", "مرحبا", "مرحبا؟", 1),
+        ("normalised", "नमस्ते", "नमस्ते।", 1),
+        ("normalised", "東京", "『東京』", 1),
+        ("normalised", "Hallo", "„Hallo“", 1),
     ],
 )
 def test_text(name, target, answer, expected):

@@ -172,6 +172,13 @@ async def test_too_few_clusters_cannot_say(tmp_path: Path) -> None:
     assert "9 clusters" in warnings_of(suite(90, 9).cases, 9, Bar())[0]
 
 
+def test_questions_that_come_again_are_told_before_anything_is_spent() -> None:
+    cases = [*suite(30).cases, *(structs.replace(case, id=f"again {case.id}") for case in suite(2).cases)]
+    [warning] = warnings_of(cases, None, Bar())
+    assert "2 Cases ask just what another one does" in warning
+    assert warnings_of(cases, 12, Bar()) == warnings_of(suite(30).cases, None, Bar()) == ()
+
+
 async def test_agreement_is_called_so(tmp_path: Path) -> None:
     tiers = [Fake("cheap", accurate(1, 1)), Fake("dear", accurate(1, 1))]
     made = runner(tmp_path, suite(90), tiers, QUICK)
