@@ -82,6 +82,24 @@ async def test_sums_agree_with_the_report_in_pieces_and_after_more(
     await ledger.shutdown()
 
 
+async def test_ranges_of_hours_that_are_gone_are_forgotten(
+    place: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between two slices of a quiet gateway lie days, in which every hour has another range of 24 hours."""
+    monkeypatch.setattr(steps, "SLICE", 8)
+    ledger = place.open()
+    at = now_us()
+    await filled(ledger, 10, at)
+    while ledger.roll():
+        pass
+    rollup = Rollup(History(place.url))
+    for hour in range(50):
+        assert total(rollup.slots(at - hour * 3_600_000_000, hourly=True))[0] in (0, 10)
+    assert 0 < len(rollup._kept) <= 12
+    assert total(rollup.slots(0))[0] == 10
+    await ledger.shutdown()
+
+
 async def test_a_correction_takes_the_sweep_back(place: Stores) -> None:
     url = place.url
     ledger = place.open()

@@ -23,6 +23,8 @@ PIECE = SLICE
 BACKLOG = 8 * SLICE
 """Above so many events the server's own rolling up is waited for."""
 BUDGET_S = 0.4
+_MOST_KEPT = 12
+"""Ranges that are remembered, the newest: pages ask for six, which begin anew every hour or day."""
 
 SUMS = (
     "calls", "unpriced", "estimated", "input", "cache_read", "cache_write_5m", "cache_write_1h", "output",
@@ -103,6 +105,8 @@ class Rollup:
             if kept is None:
                 wanted = Wanted(facet, FACETS[facet], first * STEPS[step], FOREVER_US, by=step)
                 kept = _plain(stored, wanted)
+                while len(self._kept) >= _MOST_KEPT:
+                    del self._kept[next(iter(self._kept))]
                 self._kept[facet, step, first] = kept
             found = {raw: sums[:] for raw, sums in kept.items()}
             for part in (self._since, self._fresh):
