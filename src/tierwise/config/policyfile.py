@@ -200,12 +200,12 @@ def _check_dates(verdict: VerdictBlock, where: str) -> None:
     for field in ("date", "expires"):
         text = getattr(verdict, field)
         try:
-            if text is not None:
-                date.fromisoformat(text)
+            # 20261201 is a date too, but texts are compared: it would come after all of that year.
+            known = text is None or date.fromisoformat(text).isoformat() == text
         except ValueError:
-            raise ConfigError(
-                f"{where}: verdict.{field} is {text!r}.", "Write a date as 2026-12-01."
-            ) from None
+            known = False
+        if not known:
+            raise ConfigError(f"{where}: verdict.{field} is {text!r}.", "Write a date as 2026-12-01.")
     if verdict.decision not in _DECIDED:
         raise ConfigError(
             f"{where}: unknown decision {verdict.decision!r}.", nearest(verdict.decision, _DECIDED)

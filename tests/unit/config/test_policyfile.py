@@ -150,6 +150,7 @@ BLOCK = (
         (GOOD + BLOCK + "ln_e_swich = 1.0\n", ["'ln_e_swich'", "'ln_e_switch'"]),
         (GOOD + BLOCK.replace("switch", "swich"), ["rule[0].verdict.decision"]),
         (GOOD + BLOCK.replace("2026-11-20", "yesterday"), ["verdict.date", "yesterday"]),
+        (GOOD + BLOCK.replace("2026-11-20", "20261120"), ["verdict.date", "20261120", "2026-12-01"]),
         (GOOD + BLOCK.replace("n=1", "n='1'"), ["rule[0].verdict.n"]),
         ("[rules]\n", ["'rules'", "'rule'"]),
     ],
