@@ -211,16 +211,18 @@ class Caller:
     async def _send(self, attempt: Attempt, sent: Sent, retry: bool) -> Live:
         walk, deployment = attempt.walk, attempt.deployment
         entry, durable = self.book.open(walk, deployment, attempt.candidate)
+        # Before anyone else may choose: a circuit that is half open lets one call through.
+        self.health.began(deployment.name, deployment.provider.name, retry)
         try:
             await durable
-        except asyncio.CancelledError:
-            entry.unsent()
-            raise
-        except BaseException:
-            self.book.left(deployment.provider)
+        except BaseException as error:
+            self.health.let_go(deployment.name)
+            if isinstance(error, asyncio.CancelledError):
+                entry.unsent()
+            else:
+                self.book.left(deployment.provider)
             raise
         entry.sent_us = tick_us()
-        self.health.began(deployment.name, deployment.provider.name, retry)
         try:
             response = await send(self.pool, deployment, sent, retry)
             attempt.moment = "held"

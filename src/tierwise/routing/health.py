@@ -76,6 +76,10 @@ class Breaker(Struct, frozen=True):
             return self
         return structs.replace(self, probe_s=now_s + self.cool_s)
 
+    def let_go(self) -> Breaker:
+        """The probe was not sent after all: another call may be it."""
+        return self if self.probe_s is None else structs.replace(self, probe_s=None)
+
     def succeeded(self, now_s: float) -> Breaker:
         """A call was answered. Closes an open circuit, however the call got there: the deployment answers."""
         if self.until_s is not None:

@@ -69,6 +69,11 @@ class Health:
         if name in self._troubled:
             self._breakers[name] = self._breakers[name].began(seconds())
 
+    def let_go(self, name: str) -> None:
+        """An attempt at `name` began and was not sent after all: another may find out how it is."""
+        if name in self._troubled:
+            self._breakers[name] = self._breakers[name].let_go()
+
     def answered(self, name: str, ttft_us: int, total_us: int) -> None:
         """An attempt at `name` gave an answer, with its times in microseconds."""
         if self._resting:

@@ -58,6 +58,10 @@ def test_an_open_circuit_lets_one_probe_through_and_an_answer_closes_it(clock: C
     assert not found.view()[NAME].open
     found.began(NAME, "p", retry=False)
     assert found.view()[NAME].open  # for everyone but the probe
+    found.let_go(NAME)
+    assert not found.view()[NAME].open  # it was not sent: another may be the probe
+    found.began(NAME, "p", retry=False)
+    assert found.view()[NAME].open
     found.answered(NAME, 20_000, 50_000)
     assert found.calm
     assert found.view() == {NAME: TierHealth(ttft_ms=20.0, total_ms=50.0)}
