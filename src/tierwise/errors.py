@@ -225,6 +225,10 @@ class UpstreamTimeout(UpstreamError):
 
 
 class UpstreamBroke(UpstreamError):
+    """`stale`: before its reply, on a connection that had been kept, which the provider may just have given
+    up."""
+
+    stale: bool = False
     kind = "upstream_broke"
 
 

@@ -36,8 +36,9 @@ async def test_after_one_broke_none_is_trusted_and_a_fresh_call_takes_none() -> 
     for _ in range(3):
         await hello(fresh=True)
     assert connections == 3
-    with pytest.raises(UpstreamBroke):
+    with pytest.raises(UpstreamBroke) as broke:
         await hello(fresh=False)
+    assert broke.value.stale
     assert connections == 3
     await hello(fresh=False)
     assert connections == 4

@@ -105,8 +105,9 @@ class Pool:
                 raise UpstreamBroke("The provider closed the connection before its reply.")
         try:
             await response.head()
-        except UpstreamBroke:
+        except UpstreamBroke as error:
             if kept:
+                error.stale = True
                 # What ended this connection (a restart, a balancer's limit) most likely ended its neighbours.
                 self._clear(call.origin)
             raise

@@ -9,6 +9,7 @@ comes out.
 | spend-limit 429, 401, 402, 403 | never again on that credential; another provider if there is one; alarm |
 | other 4xx | never |
 | `sent`: no status yet | at most one more in all; never with side effects (`store`, hosted tools, files) |
+| `sent` on a connection that had been kept | as `sent`, but the same one at once: it may have been given up |
 | `held`: 200 but no content event yet | as `sent` without its limit, or by the status an error event told |
 | `content`: after the first content or tool byte | never |
 
@@ -24,7 +25,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from ..errors import TierwiseError, UpstreamRefused, UpstreamStatus, UpstreamTimeout
+from ..errors import TierwiseError, UpstreamBroke, UpstreamRefused, UpstreamStatus, UpstreamTimeout
 from ..nouns import Ask, Catalog, DialectName, Media, Opaque, Route, ToolChange, ToolResult
 from .pinned import model_of
 
@@ -45,7 +46,7 @@ _LONGEST_REST_S = 3600.0
 
 class Failure(Struct, frozen=True):
     """How an attempt ended. `status` None: no answer was read. `spent`: the account is out of money.
-    `timeout`: it was time.
+    `timeout`: it was time. `stale`: it broke on a connection that had been kept.
     """
 
     moment: Moment
@@ -53,6 +54,7 @@ class Failure(Struct, frozen=True):
     retry_after_s: float | None = None
     spent: bool = False
     timeout: bool = False
+    stale: bool = False
 
 
 class Try(Struct, frozen=True):
@@ -146,12 +148,14 @@ def failure_of(error: TierwiseError, moment: Moment) -> Failure:
         return Failure(where, error.status, error.retry_after_s, spent)
     if isinstance(error, UpstreamRefused):
         return Failure("connect")
-    return Failure(moment, timeout=isinstance(error, UpstreamTimeout))
+    stale = isinstance(error, UpstreamBroke) and error.stale
+    return Failure(moment, timeout=isinstance(error, UpstreamTimeout), stale=stale)
 
 
 def counts_against(failure: Failure) -> bool:
-    """Whether a failure is the deployment's fault, for its circuit breaker: all but 4xx."""
-    return failure.status is None or failure.status >= 500
+    """Whether a failure is the deployment's fault, for its circuit breaker: all but 4xx, and but what broke
+    on a kept connection: a new one tells how the deployment is."""
+    return not failure.stale if failure.status is None else failure.status >= 500
 
 
 def rest_s(failure: Failure) -> float:
@@ -226,7 +230,7 @@ def _soonest(plan: Plan, tries: Sequence[Try], able: Sequence[int], now_s: float
         own = [each for each in tries if plan.deployments[each.index] == plan.deployments[index]]
         if len(own) >= plan.same:
             continue
-        told = own[-1].failure.retry_after_s
+        told = 0.0 if own[-1].failure.stale else own[-1].failure.retry_after_s
         pause = _BACKOFF_S[min(len(own), len(_BACKOFF_S)) - 1] if told is None else max(told, 0.0)
         wait = max(0.0, own[-1].ended_s + pause - now_s)
         if wait <= plan.longest_wait_s:

@@ -105,6 +105,15 @@ def test_sent_without_an_answer_is_sent_at_most_once_more():
     assert end.why == "sent twice without an answer"
 
 
+def test_what_broke_on_a_kept_connection_is_sent_again_at_once_and_once():
+    one = Plan(("a",), ("p",))
+    gone = Try(0, Failure("sent", stale=True), 0.0)
+    assert decide(one, [Try(0, SENT, 0.0)], 0.0) == Again(0, 1.0, "no answer")
+    assert decide(one, [gone], 0.0) == Again(0, 0.0, "no answer")
+    assert decide(one, [gone, gone], 0.0) == GiveUp("sent twice without an answer")
+    assert decide(Plan(("a",), ("p",), repeatable=False), [gone], 0.0).why.startswith("the request has side")
+
+
 def test_a_request_with_side_effects_is_not_repeated_once_it_was_sent():
     plan = Plan(("a/1", "b/1"), ("a", "b"), repeatable=False)
     for failure in (SENT, HELD, Failure("held", 529)):
@@ -150,12 +159,17 @@ def test_failures_are_read_from_errors():
     assert failure_of(UpstreamStatus(529, "busy"), "content").moment == "content"
     assert failure_of(UpstreamRefused("dns"), "sent") == CONNECT
     assert failure_of(UpstreamTimeout("late"), "sent") == Failure("sent", timeout=True)
+    given_up = UpstreamBroke("gone")
+    assert failure_of(given_up, "sent") == SENT
+    given_up.stale = True
+    assert failure_of(given_up, "sent") == Failure("sent", stale=True)
     assert failure_of(UpstreamBroke("reset"), "held") == HELD
 
 
 def test_a_clients_own_4xx_never_counts_against_a_deployment():
     assert [counts_against(status(code)) for code in (400, 404, 422, 429, 401)] == [False] * 5
     assert all(counts_against(each) for each in (CONNECT, SENT, HELD, status(500), status(529), status(503)))
+    assert not counts_against(Failure("sent", stale=True))
     assert refuses_credential(status(401))
     assert not refuses_credential(status(429))
 
