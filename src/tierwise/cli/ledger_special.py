@@ -11,11 +11,13 @@ import msgspec
 
 from ..config import prices_recorded
 from ..costing import Cost
+from ..costing.advice import short_life_s
 from ..costing.savings import savings
 from ..costing.settled import Only, Settled
 from ..costing.waste import waste
 from ..ledger import Reader
 from ..money import usd_text
+from ..nouns import Abilities
 from .ledger_prices import cost_at
 from .ledger_savings import savings_json, show_savings, show_waste, waste_json
 from .unkeyed import settings_for_prices
@@ -50,7 +52,11 @@ def show(reader: Reader, config: Path | None, span: Span, options: Mapping[str, 
         def elsewhere(call: Settled, model: str) -> Cost:
             return cost_at(find, call, model)
 
-        found = waste(calls, elsewhere)
+        def life_of(model: str) -> int:
+            priced = find(model)
+            return short_life_s(priced.model.abilities if priced is not None else Abilities())
+
+        found = waste(calls, elsewhere, life_of)
         told["waste"] = waste_json(found)
         if not as_json:
             show_waste(found)

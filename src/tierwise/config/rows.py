@@ -147,6 +147,8 @@ class ModelRow(Struct, frozen=True):
     """Reasoning efforts taken, such as `low`, `medium`, `high`."""
     cache_minimum: int | None = None
     """Tokens of the shortest prefix that is cached."""
+    cache_lifetime_s: int | None = None
+    """Seconds that a prefix is cached if no hour is asked for: 1800 at OpenAI since GPT-5.6. Absent: 300."""
 
 
 class TaskRow(Struct, frozen=True):

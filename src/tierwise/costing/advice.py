@@ -17,21 +17,22 @@ from typing import Literal
 
 from msgspec import Struct, structs
 
-from ..nouns import Price, Usage
+from ..nouns import Abilities, Price, Usage
 from .cost import cost, step_at
 from .priced import PricedModel
 from .promptcache import LIFETIME_S, Lifetime, break_even_reads
 from .settled import Settled
 
-Choice = Literal["none", "5m", "1h", "fix", "unknown"]
+Choice = Literal["none", "5m", "30m", "1h", "fix", "unknown"]
 Prices = Callable[[Settled], Price | None]
-Least = Callable[[Settled], int | None]
-"""Tokens a prefix must have to be cached at a call's model, None: unknown."""
+Able = Callable[[Settled], Abilities]
+"""What a call's model caches: how much at least, and for how long."""
 WITH_TURN = "t"
 """Ends a digest that covers the first turn too: tools and system text alone are too short to be cached."""
 LEAST_CALLS = 5
 """Calls of a series below which no lifetime is advised."""
 _EXAMPLES = 3
+_HALF_HOUR_S = 1800
 
 
 class Series(Struct, frozen=True):
@@ -39,8 +40,8 @@ class Series(Struct, frozen=True):
 
     `saved_pico` is what reads saved less what writes cost more than fresh input. `wasted_at_least` is the
     extra cost of writes after which nothing at all was read at that model within the lifetime, by any series;
-    `wasted_at_most` of writes after which this series read nothing. `reads_per_write` has the
-    reads that a 5-minute and a 1-hour lifetime would have had, by the gaps between the calls.
+    `wasted_at_most` of writes after which this series read nothing. `reads_per_write` has the reads that the
+    model's shorter lifetime (`5m`; 30 minutes at OpenAI) and an hour would have had, by the calls' gaps.
     """
 
     model: str
@@ -90,14 +91,14 @@ def advise_by(calls: Iterable[Settled], find: Callable[[str], PricedModel | None
         priced = find(call.model)
         return priced.price(call.at_us) if priced is not None else None
 
-    def least(call: Settled) -> int | None:
+    def able(call: Settled) -> Abilities:
         priced = find(call.model)
-        return priced.model.abilities.cache_minimum if priced is not None else None
+        return priced.model.abilities if priced is not None else Abilities()
 
-    return advise(calls, price, least)
+    return advise(calls, price, able)
 
 
-def advise(calls: Iterable[Settled], prices: Prices, least: Least = lambda _: None) -> list[Series]:
+def advise(calls: Iterable[Settled], prices: Prices, able: Able = lambda _: Abilities()) -> list[Series]:
     """One Series for each group of calls whose tokens are known, the dearest waste first, then the greatest
     saving.
     """
@@ -115,7 +116,7 @@ def advise(calls: Iterable[Settled], prices: Prices, least: Least = lambda _: No
             where = f"changing: key {call.key}, task {call.task or '(none)'}"
             groups[where if call.attempt in changing else group_of(call)].append(call)
         found += [
-            _series(group, members, sorted(reads), prices, least(members[-1]))
+            _series(group, members, sorted(reads), prices, able(members[-1]))
             for group, members in groups.items()
         ]
     return sorted(found, key=lambda one: (-(one.wasted_at_most or 0), -(one.saved_pico or 0), one.group))
@@ -143,15 +144,17 @@ def changing_calls(calls: Iterable[Settled]) -> set[str]:
 
 
 def _series(
-    group: str, calls: Sequence[Settled], model_reads: Sequence[float], prices: Prices, least: int | None
+    group: str, calls: Sequence[Settled], model_reads: Sequence[float], prices: Prices, able: Abilities
 ) -> Series:
-    saved, wasted, at_most = _money(calls, model_reads, prices)
+    lives = short_life_s(able), LIFETIME_S["1h"]
+    saved, wasted, at_most = _money(calls, model_reads, prices, lives)
     price = prices(calls[-1])
     gaps = [b - a for a, b in pairwise(_start_s(call) for call in calls)]
     lifetimes: tuple[Lifetime, ...] = ("5m", "1h")
-    rates = {lifetime: _reads_per_write(gaps, LIFETIME_S[lifetime]) for lifetime in lifetimes}
+    rates = {lifetime: _reads_per_write(gaps, life) for lifetime, life in zip(lifetimes, lives, strict=True)}
     need = {lifetime: break_even_reads(price, lifetime) if price else None for lifetime in lifetimes}
-    advice, why = _lifetime(calls, gaps, price)
+    advice, why = _lifetime(calls, gaps, price, lives)
+    least = able.cache_minimum
     if least is not None and max(call.usage.prompt for call in calls) < least:
         advice, why = "none", f"no prompt has the {least} tokens this model caches at least"
     prefixes = len({call.prefix for call in calls if call.prefix})
@@ -180,8 +183,13 @@ def _series(
     )
 
 
+def short_life_s(able: Abilities) -> int:
+    """Seconds that a prefix is kept which was written for no longer."""
+    return able.cache_lifetime_s or LIFETIME_S["5m"]
+
+
 def _money(
-    calls: Sequence[Settled], model_reads: Sequence[float], prices: Prices
+    calls: Sequence[Settled], model_reads: Sequence[float], prices: Prices, lives: tuple[int, int]
 ) -> tuple[int | None, int | None, int | None]:
     """Saved, wasted at least, wasted at most; None where a price is unknown."""
     saved = least = most = 0
@@ -196,7 +204,7 @@ def _money(
             return None, None, None
         saved += costs[0]
         start = _start_s(call)
-        for premium, life in zip(costs[1:], LIFETIME_S.values(), strict=True):
+        for premium, life in zip(costs[1:], lives, strict=True):
             if premium > 0:
                 least += 0 if _any_after(model_reads, start, life) else premium
                 most += 0 if _any_after(own_reads, start, life) else premium
@@ -239,8 +247,11 @@ def _prompt_pico(usage: Usage, price: Price, batch: bool) -> int | None:
     return total
 
 
-def _lifetime(calls: Sequence[Settled], gaps: Sequence[float], price: Price | None) -> tuple[Choice, str]:
-    """The cheapest of no cache, 5 minutes and 1 hour for these gaps, if they had all shared one prefix."""
+def _lifetime(
+    calls: Sequence[Settled], gaps: Sequence[float], price: Price | None, lives: tuple[int, int]
+) -> tuple[Choice, str]:
+    """The cheapest of no cache, the shorter lifetime and an hour for these gaps, if they had all shared one
+    prefix."""
     if len(calls) < LEAST_CALLS:
         return "unknown", f"fewer than {LEAST_CALLS} calls"
     rates = step_at(price, calls[-1].usage.prompt) if price is not None else None
@@ -249,8 +260,8 @@ def _lifetime(calls: Sequence[Settled], gaps: Sequence[float], price: Price | No
     fresh, read = rates.input, rates.cache_read
     costs: dict[Choice, int] = {"none": len(calls) * fresh}
     choices: tuple[tuple[Choice, int | None, int], ...] = (
-        ("5m", rates.cache_write_5m, LIFETIME_S["5m"]),
-        ("1h", rates.cache_write_1h, LIFETIME_S["1h"]),
+        ("30m" if lives[0] == _HALF_HOUR_S else "5m", rates.cache_write_5m, lives[0]),
+        ("1h", rates.cache_write_1h, lives[1]),
     )
     for lifetime, write, seconds in choices:
         if write is not None:

@@ -18,6 +18,8 @@ from .promptcache import LIFETIME_S
 from .settled import Settled
 
 CostAt = Callable[[Settled, str], Cost]
+LifeOf = Callable[[str], int]
+"""Seconds that a prefix is kept at a model, by its name, which was written for no longer."""
 
 
 class Sums(Protocol):
@@ -26,7 +28,9 @@ class Sums(Protocol):
     def add(self, exchange: str, pico: int | None) -> None: ...
 
 
-def cache_waste(calls: Iterable[Settled], cost_at: CostAt, unread: Sums, changed: Sums) -> None:
+def cache_waste(
+    calls: Iterable[Settled], cost_at: CostAt, life_of: LifeOf, unread: Sums, changed: Sums
+) -> None:
     """Adds to `unread` what writes cost more than fresh input after which no call of the same beginning read
     anything within their lifetime; to `changed`, where tools or system text change with every call, what
     reading would have cost less than writing did."""
@@ -44,11 +48,12 @@ def cache_waste(calls: Iterable[Settled], cost_at: CostAt, unread: Sums, changed
     for call in known:
         if not _written(call):
             continue
-        since = _start(call) - _life(call)
+        life = (LIFETIME_S["1h"] if call.usage.cache_write_1h else life_of(call.model)) * 1_000_000
+        since = _start(call) - life
         before = series[call.model, call.key, call.task] if call.attempt in changing else []
         if _any_within(before, since, _start(call) - 1):
             changed.add(call.exchange, _less(call, cost_at, "cache_read"))
-        elif not _any_within(reads[call.model, call.prefix], _start(call) + 1, _start(call) + _life(call)):
+        elif not _any_within(reads[call.model, call.prefix], _start(call) + 1, _start(call) + life):
             pico = _less(call, cost_at, "input")
             if pico is None or pico > 0:
                 unread.add(call.exchange, pico)
@@ -73,10 +78,6 @@ def _any_within(times: list[int], since: int, until: int) -> bool:
 
 def _written(call: Settled) -> int:
     return call.usage.cache_write_5m + call.usage.cache_write_1h
-
-
-def _life(call: Settled) -> int:
-    return LIFETIME_S["1h" if call.usage.cache_write_1h else "5m"] * 1_000_000
 
 
 def _start(call: Settled) -> int:

@@ -14,8 +14,9 @@ from typing import Literal
 from msgspec import Struct
 
 from ..nouns import OUTPUT_LIMIT
-from .cachewaste import cache_waste
+from .cachewaste import LifeOf, cache_waste
 from .cost import Cost
+from .promptcache import LIFETIME_S
 from .settled import Only, Settled
 
 Kind = Literal[
@@ -79,10 +80,13 @@ class Waste(Struct):
             self.examples.append(exchange)
 
 
-def waste(calls: Calls, cost_at: Callable[[Settled, str], Cost]) -> list[Waste]:
+def waste(
+    calls: Calls, cost_at: Callable[[Settled, str], Cost], life_of: LifeOf = lambda _: LIFETIME_S["5m"]
+) -> list[Waste]:
     """Every kind of waste, the dearest first, kinds without a call left out.
 
-    `cost_at` prices a call as if another model (by name) had served it.
+    `cost_at` prices a call as if another model (by name) had served it; `life_of` gives the seconds for which
+    a model, by name, caches a prefix unless an hour is asked for.
     """
     found = {kind: Waste(kind, words, kind in ("abandoned", "truncated")) for kind, words in _WORDS.items()}
     last: _Last = defaultdict(dict)
@@ -110,7 +114,7 @@ def waste(calls: Calls, cost_at: Callable[[Settled, str], Cost]) -> list[Waste]:
                 sums[1] += call.cost_pico
     for series in failed.values():
         _failures(found["retry_storm"], found["failed"], sorted(series, key=lambda call: call.at_us))
-    cache_waste(prefixed, cost_at, found["cache_unread"], found["cache_changed"])
+    cache_waste(prefixed, cost_at, life_of, found["cache_unread"], found["cache_changed"])
     _over_tiered(found["over_tiered"], calls, served, cost_at)
     return sorted((one for one in found.values() if one.calls), key=lambda one: -one.pico)
 

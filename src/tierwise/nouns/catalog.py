@@ -89,6 +89,8 @@ class Abilities(Struct, frozen=True):
     efforts: tuple[str, ...] | None = None
     cache_minimum: int | None = None
     """Least tokens of a cacheable prefix."""
+    cache_lifetime_s: int | None = None
+    """Seconds that a prefix is kept which was written for no longer; None: 300, as Anthropic's."""
 
 
 class Model(Struct, frozen=True):

@@ -152,6 +152,11 @@ def test_least_cacheable_prefixes(model_id: str, least: int) -> None:
     assert family.sources
 
 
+def test_what_is_written_at_openai_lasts_for_half_an_hour() -> None:
+    lasts = {id_: family_of(id_).abilities.cache_lifetime_s for id_ in ("gpt-6-astra", "claude-opus-5")}
+    assert lasts == {"gpt-6-astra": 1800, "claude-opus-5": None}
+
+
 @pytest.mark.parametrize("model_id", ["claude-opus-5-5", "claude-sonnet-5.5", "claude-fable-5-1"])
 def test_the_strict_models_of_2026(model_id: str) -> None:
     family = family_of(model_id)

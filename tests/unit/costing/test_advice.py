@@ -10,7 +10,7 @@ from msgspec import structs
 
 from tierwise.costing.advice import advise
 from tierwise.costing.settled import Settled
-from tierwise.nouns import Price, Source, Usage
+from tierwise.nouns import Abilities, Price, Source, Usage
 from unit.costing.made import NOON, SECOND, call
 
 M = 10**6
@@ -68,6 +68,18 @@ def test_each_write_of_a_call_has_its_own_lifetime() -> None:
     [one] = advise([at(0, both), at(1200, READ)], priced)
     assert (one.wasted_at_least, one.wasted_at_most) == (500 * 250_000, 500 * 250_000)
     assert one.saved_pico == 1000 * 900_000 - 500 * 250_000 - 1000 * M
+
+
+def test_a_model_may_keep_what_was_written_for_half_an_hour() -> None:
+    """GPT-5.6 and later: a read after ten minutes is of the write."""
+    calls = [at(n, WRITE if n == 0 else READ) for n in range(0, 3000, 600)]
+    [one] = advise(calls, priced, lambda _: Abilities(cache_lifetime_s=1800))
+    assert (one.wasted_at_least, one.wasted_at_most, one.advice) == (0, 0, "30m")
+    assert one.reads_per_write["5m"] == 4
+    [one] = advise(calls, priced)
+    assert (one.wasted_at_most, one.advice) == (250_000_000, "1h")
+    [late] = advise([at(0, WRITE), at(1801, READ)], priced, lambda _: Abilities(cache_lifetime_s=1800))
+    assert late.wasted_at_least == 250_000_000
 
 
 def test_a_rate_that_no_call_needs_may_be_unknown() -> None:
@@ -136,7 +148,8 @@ def test_what_is_not_known_is_not_guessed() -> None:
 
 def test_prompts_below_the_models_minimum_cannot_be_cached() -> None:
     calls = [at(n * 10, Usage(1010)) for n in range(20)]
-    [small], [enough] = advise(calls, priced, lambda _: 1024), advise(calls, priced, lambda _: 1010)
+    [small] = advise(calls, priced, lambda _: Abilities(cache_minimum=1024))
+    [enough] = advise(calls, priced, lambda _: Abilities(cache_minimum=1010))
     assert (small.advice, enough.advice) == ("none", "5m")
     assert not small.seen
     assert advise([at(0, WRITE)], priced)[0].seen

@@ -37,6 +37,13 @@ def test_an_hour_lasts_an_hour_and_costs_its_own_premium() -> None:
     assert found(at(0, HOUR), at(3601, READ))["cache_unread"].pico == 1000 * M
 
 
+def test_a_model_may_keep_it_for_half_an_hour() -> None:
+    kept = lambda *calls: waste(lambda _: calls, there, lambda model: 1800)  # noqa: E731
+    assert kept(at(0, WRITE), at(1800, READ)) == []
+    [one] = kept(at(0, WRITE), at(1801, READ))
+    assert (one.kind, one.pico) == ("cache_unread", 1000 * 250_000)
+
+
 def test_another_beginning_reads_nothing_of_it() -> None:
     assert found(at(0, WRITE), at(10, READ, "p2"))["cache_unread"].calls == 1
 
