@@ -93,7 +93,7 @@ class Mind:
             said.finish, said.stop_sequence = "length", None
 
     def _text(self, prompt: Prompt, how: Resolved, variant: int) -> str:
-        if prompt.results:
+        if prompt.results and prompt.schema is None:
             return "Simulated reply. " + " ".join(
                 f"The tool {result.name} {'failed' if result.error else 'returned'}: {result.text[:400]}"
                 for result in prompt.results

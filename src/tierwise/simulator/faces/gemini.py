@@ -133,7 +133,8 @@ class _Reading:
         self._calls: list[str] = []
 
     def content(self, content: dict[str, Any], i: int) -> None:
-        """Reads one turn, and checks that function responses answer the calls before them, one for one."""
+        """Reads one turn, or a piece of one: SDKs hand a streamed answer back in pieces. Checks that function
+        responses answer the calls before them, one for one."""
         prompt, role = self._prompt, content.get("role") or "user"
         if role not in ("user", "model", "function"):
             raise Rejected(400, "Please use a valid role: user, model.")
@@ -142,7 +143,8 @@ class _Reading:
         else:
             prompt.results, prompt.media = [], []
         before, calls = len(prompt.results), self._calls
-        self._calls = []
+        if role != "model":
+            self._calls = []
         texts = self.parts(content, str(role))
         prompt.turns += texts
         if role == "model":
