@@ -18,6 +18,7 @@ from .array_reply import ArrayReply
 from .batch import Desk
 from .errand import ERRANDS
 from .exchange import Gate, exchange, refuse
+from .gemini_errand import GEMINI_ERRANDS
 from .prefixes import PREFIXES, bare
 from .quote import quote
 from .walk import GENERATION, Kind, Named
@@ -32,6 +33,7 @@ KINDS: dict[str, tuple[DialectName, Kind]] = {
     **{path: ("openai_chat", Kind(errand=errand)) for path, errand in ERRANDS.items()},
 }
 _GEMINI = "/gemini/"
+_VERBS = frozenset(("generateContent", "streamGenerateContent", "countTokens", *GEMINI_ERRANDS))
 _HICCUP_US = 1_000_000
 """How long the ledger may fail before a load balancer is told: one failed commit is tried again in 50 ms."""
 _READS = ("GET", "HEAD")
@@ -115,10 +117,10 @@ class App:
     async def _gemini(self, request: Request, reply: Reply, path: str) -> None:
         # Some SDKs leave `models/` out where the model's name has a slash of its own.
         model, _, verb = _bare_gemini(path).lstrip("/").removeprefix("models/").rpartition(":")
-        if not model or verb not in ("generateContent", "streamGenerateContent", "countTokens"):
+        if not model or verb not in _VERBS:
             raise NotFound(f"Nothing answers POST {path[:200]}.", "Use models/MODEL:generateContent.")
         asked = Named(unquote(model), verb.startswith("stream"))
-        kind = Kind(named=asked, counts=verb == "countTokens")
+        kind = Kind(asked, GEMINI_ERRANDS.get(verb), counts=verb == "countTokens")
         if asked.stream and "alt=sse" not in request.query.split("&"):
             reply = cast(Reply, ArrayReply(reply))
         await exchange(self.gate, request, reply, registry.get("gemini"), kind)

@@ -412,13 +412,12 @@ def write_errand(walk: Walk, deployment: Deployment, errand: Errand) -> Sent:
     such endpoint."""
     if deployment.dialect.name not in errand.dialects:
         raise BadRequest(
-            f"{deployment.name} has no {errand.name}: its provider speaks {deployment.dialect.name}.",
-            "Name a model of a provider that speaks an OpenAI dialect.",
+            f"{deployment.name} has no {errand.name} here: its provider speaks {deployment.dialect.name}.",
+            f"Name a model of a provider that speaks {' or '.join(errand.dialects)}.",
             "model",
         )
-    body = walk.surface.replace_model(walk.body, deployment.model.id)
-    headers = deployment.headers(walk.request.headers)
-    return Sent(deployment.other_path(errand.suffix), headers, body)
+    suffix, body = errand.written(walk.body, deployment.model.id)
+    return Sent(deployment.other_path(suffix), deployment.headers(walk.request.headers), body)
 
 
 async def peek_whole(live: Live, data: bytes) -> None:

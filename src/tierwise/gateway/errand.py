@@ -12,6 +12,7 @@ from collections.abc import Callable
 import msgspec
 from msgspec import Raw, Struct
 
+from tierwise.dialects.spans import replace_text
 from tierwise.errors import BadRequest
 from tierwise.nouns import DialectName, Outline, Usage
 
@@ -44,6 +45,10 @@ class Errand(Struct, frozen=True):
         return Outline(
             asked.model, prompt_bytes=len(body), max_output=self.most_output, choices=max(asked.n or 1, 1)
         )
+
+    def written(self, body: bytes, model_id: str) -> tuple[str, bytes]:
+        """What is appended to the provider's base URL, and the body with the model's name replaced."""
+        return self.suffix, replace_text(body, "model", model_id)
 
 
 class _Asked(Struct):
