@@ -356,6 +356,9 @@ def _notes(seen: Seen, results: Mapping[str, TierResult]) -> list[str]:
         if left_out > 0:
             why = next((reason for reason in result.reasons if not reason.startswith("no answer")), "")
             notes.append(f"{name}: {left_out} answers are unscored ({why}).")
+        if len(result.card.served) > 1:
+            by = ", ".join(result.card.served)
+            notes.append(f"{name} was not one model: {by} answered, and the figures are of them together.")
         if result.unpriced:
             notes.append(f"{name}: {result.unpriced} calls could not be priced, so no price is given.")
         if result.cached:

@@ -215,6 +215,19 @@ async def test_cached_answers_are_not_timed_nor_priced(tmp_path: Path) -> None:
     assert cheap.cost_pico == 70 * 1000
 
 
+async def test_a_tier_that_several_models_answered_for_is_told(tmp_path: Path) -> None:
+    """A fallback of the gateway that was asked, or a provider that changed its model amid the run."""
+
+    def answer(id_: str, repeat: int) -> Reply:
+        model = "new" if id_ == "q7" else "old"
+        return Reply("right", "ok", Usage(10, output=5), 1000, 2000, 1000, served=model)
+
+    found, _ = await judged(tmp_path, suite(100), [Fake("cheap", answer), Fake("dear", accurate(1, 1))])
+    assert [note for note in found.notes if "not one model" in note] == [
+        "cheap was not one model: new, old answered, and the figures are of them together."
+    ]
+
+
 async def test_unpriced_is_unknown_not_zero(tmp_path: Path) -> None:
     tiers = [Fake("cheap", accurate(1, 1), cost=None), Fake("dear", accurate(1, 1))]
     found, _ = await judged(tmp_path, suite(100), tiers)
