@@ -83,6 +83,7 @@ def test_all_sixteen_directions_streamed(world: World, kind: str) -> None:
     got = world.post(path, body)
     assert got.status == 200, got.body
     assert "text/event-stream" in got.headers["content-type"]
+    assert got.headers["x-accel-buffering"] == "no"
     ends = {
         "chat": "[DONE]",
         "messages": "message_stop",

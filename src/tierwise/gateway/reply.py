@@ -27,8 +27,10 @@ _PASSED = (b"anthropic-", b"openai-", b"x-ratelimit-")
 _PASSED_NAMES = frozenset((b"request-id", b"x-request-id"))
 JSON = (b"content-type", b"application/json")
 PLAIN = b"content-type: application/json\r\n"
-STREAM = b"content-type: text/event-stream; charset=utf-8\r\ncache-control: no-cache\r\n"
-"""How the head of an answer begins."""
+STREAM = (
+    b"content-type: text/event-stream; charset=utf-8\r\ncache-control: no-cache\r\nx-accel-buffering: no\r\n"
+)
+"""How the head of an answer begins. nginx holds back what it is not asked to pass on."""
 # How long the connection to a provider may linger after its terminator before it is given up.
 _LINGER_S = 1.0
 # Longer names are not worth remembering the headers for.
