@@ -29,6 +29,9 @@ _COLUMNS = {
 }  # fmt: skip
 _WITHIN = ("prompt_tokens_details", "input_tokens_details", "cache_creation")
 """Objects within a vendor's usage that tell of cached tokens."""
+_NO_CALLS = ("cached", "embedding")
+"""Kinds of rows in the ledger's export that are none: a hit of the response cache called nobody, the vector
+that was asked for to find one has tokens of another model."""
 _TIMES = ("at", "timestamp", "time", "created")
 _END_S = 253_402_300_800  # the year 10000: what is larger is no seconds, but milliseconds or finer
 _LONGEST_FIELD = 16 << 20
@@ -107,7 +110,7 @@ def latency_saved_s(calls: int, slow_ms: int, fast_ms: int) -> Fraction:
 
 def read_calls(text: str, name: str) -> Calls:
     """Calls from CSV with a header line, or JSON Lines (also `ledger export --jsonl`, whose `close` rows
-    count).
+    of calls count).
 
     Columns: input_tokens, output_tokens, and optionally cache_read, cache_write_5m, cache_write_1h and `at`
     (RFC 3339 or seconds); vendors' names and usage objects are understood: cached_tokens are taken off
@@ -140,7 +143,7 @@ def _json_rows(text: str, name: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
             ) from None
         if not isinstance(row, dict):
             raise BadRequest(f"{name}:{number} is not a JSON object.", "Write one JSON object per line.")
-        if row.get("event", "close") != "close":
+        if row.get("event", "close") != "close" or row.get("kind") in _NO_CALLS:
             continue
         usage = row.get("usage", row.get("usageMetadata"))
         flat = {**row, **usage} if isinstance(usage, dict) else row

@@ -197,3 +197,10 @@ def test_an_unpriced_call_of_a_log_is_named() -> None:
     assert found.pico is None
     assert "call 2" in found.unpriced
     assert "cache_read" in found.unpriced
+
+
+def test_hits_of_the_response_cache_and_their_vectors_are_no_calls() -> None:
+    row = '{"event":"close","kind":"%s","at":%d,"usage":{"input":%d,"output":1}}\n'
+    text = "".join(row % said for said in (("call", 60, 9), ("cached", 120, 0), ("embedding", 120, 7)))
+    assert read_calls(text, "rows.jsonl").usages == (Usage(9, output=1),)
+    assert read_calls(text, "rows.jsonl").times_s == (60.0,)
