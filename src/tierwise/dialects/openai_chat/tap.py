@@ -99,7 +99,10 @@ class ChatTap:
             for line in lines:
                 if line[:5] == b"data:":
                     if self._data or not self._frame(line[5:].strip()):
-                        self._hold(line[5:])
+                        if line[5:].strip() == b"[DONE]":  # in a spelling of its own
+                            self.ended, hold = True, max(data.rfind(b"data:"), 0)
+                        else:
+                            self._hold(line[5:])
                 elif line[:6] == b"event:":
                     self._named = line[6:].strip() == b"error"
                 elif self._data and not line.strip():
@@ -131,7 +134,7 @@ class ChatTap:
     def _frame(self, text: bytes) -> bool:
         """Takes in what a frame says; False when it is no JSON."""
         if not text or text == b"[DONE]":
-            return True
+            return self.ended or not text
         try:
             chunk = _CHUNK.decode(text)
         except msgspec.ValidationError:

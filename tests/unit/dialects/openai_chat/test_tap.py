@@ -140,3 +140,13 @@ def test_what_has_no_end_is_malformed_and_not_kept(piece: bytes, times: int) -> 
     assert tap.malformed
     tap.feed(b"\n" + chunk({"content": "a"}))
     assert tap.content
+
+
+@pytest.mark.parametrize("include_usage", [True, False])
+@pytest.mark.parametrize("size", [1, 7, None])
+@pytest.mark.parametrize("done", [b"data:   [DONE]\n\n", b"data:\t[DONE] \r\n\r\n"])
+def test_an_end_in_a_spelling_of_its_own_is_one(done: bytes, size: int | None, include_usage: bool) -> None:
+    stream = STREAM.removesuffix(DONE) + done
+    tap, passed = tapped(stream, include_usage, size)
+    assert (tap.ended, tap.malformed, tap.error) == (True, False, None)
+    assert passed < len(stream)  # the end waits for its row
