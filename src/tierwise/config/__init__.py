@@ -12,6 +12,7 @@ from .policyfile import (
     VerdictBlock,
     changed_since,
     merge_policy,
+    one_writer,
     policy_text,
     read_blocks,
     read_policy,
@@ -28,6 +29,6 @@ __all__ = [
     "DEFAULT_FILE", "LOOPBACK", "PRIOR", "VENDORS", "Batches", "Entry", "Library", "Published",
     "PublishedFacts", "RuleBlock", "Secrets", "Server", "Settings", "VerdictBlock", "WorkloadRow",
     "cannot_listen", "changed_since", "family_of", "library", "load", "merge_policy", "model_at", "model_for",
-    "model_of_vendor", "model_recorded", "policy_text", "prices_recorded", "published", "read_blocks",
-    "read_policy", "settings_text", "tier_text", "write_policy",
+    "model_of_vendor", "model_recorded", "one_writer", "policy_text", "prices_recorded", "published",
+    "read_blocks", "read_policy", "settings_text", "tier_text", "write_policy",
 ]  # fmt: skip

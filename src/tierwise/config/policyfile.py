@@ -4,10 +4,13 @@ them.
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 from typing import Any, Literal
@@ -51,6 +54,10 @@ class VerdictBlock(Struct, frozen=True, omit_defaults=True):
     prices: dict[str, str] = {}
     tested: dict[str, str] = {}
     reasons: list[str] = []
+
+    def name_in(self, task: str) -> str:
+        """What a rule of `task` cites it as."""
+        return self.id or f"{task}@{self.date}"
 
     def sentence(self) -> str:
         """The Verdict in one line, for the route's reason."""
@@ -140,23 +147,56 @@ def merge_policy(policy: Policy, rules: Mapping[str, Rule]) -> Policy:
     return hashed(structs.replace(policy, rules={**policy.rules, **rules})) if rules else policy
 
 
+@contextmanager
+def one_writer(path: Path) -> Iterator[None]:
+    """While it lasts nobody else reads policy.toml to write it: gateways, commands and the dashboard each do
+    so from what they read before. Where its folder cannot be locked, one writer hopes for the best.
+    """
+    try:
+        folder = os.open(path.parent, os.O_RDONLY)
+    except OSError:
+        yield  # whoever writes there says why it cannot
+        return
+    try:
+        with contextlib.suppress(OSError):
+            fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
+
+
 def write_policy(path: Path, blocks: Iterable[RuleBlock]) -> str:
     """Writes policy.toml whole or not at all (a new file is renamed over the old one), and gives back its
     text.
     """
     text = policy_text(blocks)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    replace_whole(path, text.encode(), True)
+    return text
+
+
+def replace_whole(path: Path, content: bytes, durable: bool) -> None:
+    """Writes a file whole or not at all, whoever else does at that moment; `durable`: it is on the disk when
+    this returns. Raises ConfigError.
+    """
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    except OSError as error:
+        raise _unwritten(path, error) from None
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
         os.chmod(temporary, 0o644)
         os.replace(temporary, path)
     except OSError as error:
         Path(temporary).unlink(missing_ok=True)
-        raise ConfigError(f"{path} cannot be written: {error}.", "Check the folder's permissions.") from None
-    return text
+        raise _unwritten(path, error) from None
+
+
+def _unwritten(path: Path, error: OSError) -> ConfigError:
+    return ConfigError(f"{path} cannot be written: {error}.", "Check the folder's permissions.")
 
 
 def policy_text(blocks: Iterable[RuleBlock]) -> str:
@@ -180,7 +220,7 @@ def _rule(block: RuleBlock, tiers: Mapping[str, Tier], today: str) -> Rule:
             block.task, tuple(block.tiers), block.state or "prior", block.note or "unmeasured (set by hand)"
         )
     state: Literal["prior", "measured", "expired", "contradicted"] = block.state or "measured"
-    id_ = verdict.id or f"{block.task}@{verdict.date}"
+    id_ = verdict.name_in(block.task)
     evidence, expires = verdict.sentence(), verdict.expires
     proven = verdict.cheap if verdict.decision == "switch" else verdict.reference
     if state == "measured" and proven and block.tiers[0] != proven:

@@ -4,7 +4,6 @@ marked there.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from msgspec import Struct, structs
 from ..errors import ConfigError
 from ..judging.alarm import Record
 from ..nouns import Rule
-from .policyfile import RuleBlock, read_blocks, write_policy
+from .policyfile import RuleBlock, one_writer, read_blocks, replace_whole, write_policy
 
 MOST = 200
 """Records kept; the oldest go first."""
@@ -64,24 +63,21 @@ def write_shadow(policy_path: Path, records: Iterable[Record]) -> None:
     path = shadow_path(policy_path)
     newest = sorted(records, key=lambda each: each.updated or each.since, reverse=True)[:MOST]
     kept = sorted(newest, key=lambda each: (each.watch.task, each.since))
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     text = msgspec.json.format(msgspec.json.encode(ShadowFile(rules=tuple(kept))), indent=1)
-    try:
-        temporary.write_bytes(text + b"\n")
-        os.replace(temporary, path)
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be written: {error}.", "Check the folder's permissions.") from None
+    replace_whole(path, text + b"\n", False)
 
 
 def contradict(policy_path: Path, rule: Rule, tiers: Sequence[str], note: str) -> bool:
     """Marks `rule` contradicted in policy.toml, with `tiers` from now on; its Verdict stays cited. False, and
     nothing is written, when the file has another rule of that task by now. Raises ConfigError."""
-    blocks = read_blocks(policy_path)
-    own = next((block for block in blocks if block.task == rule.task), None)
-    if own is None:
-        own = RuleBlock(rule.task, list(rule.tiers))
-    if tuple(own.tiers) != rule.tiers or (own.verdict is None) != (rule.verdict is None):
-        return False
-    marked = structs.replace(own, tiers=list(tiers), state="contradicted", note=note)
-    write_policy(policy_path, [*(block for block in blocks if block.task != rule.task), marked])
-    return True
+    with one_writer(policy_path):
+        blocks = read_blocks(policy_path)
+        own = next((block for block in blocks if block.task == rule.task), None)
+        if own is None:
+            own = RuleBlock(rule.task, list(rule.tiers))
+        cited = None if own.verdict is None else own.verdict.name_in(own.task)
+        if tuple(own.tiers) != rule.tiers or cited != rule.verdict:
+            return False
+        marked = structs.replace(own, tiers=list(tiers), state="contradicted", note=note)
+        write_policy(policy_path, [*(block for block in blocks if block.task != rule.task), marked])
+        return True

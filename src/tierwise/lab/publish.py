@@ -9,7 +9,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from ..config import RuleBlock, Settings, VerdictBlock, policy_text, read_blocks, write_policy
+from ..config import RuleBlock, Settings, VerdictBlock, one_writer, policy_text, read_blocks, write_policy
 from ..errors import ConfigError, SuiteError
 from ..nouns import Verdict
 from .calibrating import NOT_CALIBRATED
@@ -42,12 +42,13 @@ class Proposal(Struct, frozen=True):
         """Replaces policy.toml whole. Raises ConfigError where it is not the old text any more: a gateway may
         have marked a rule contradicted since the difference was shown.
         """
-        if _text(self.path) != self.before:
-            raise ConfigError(
-                f"{self.path} was changed since the difference was shown; nothing was written.",
-                "Look at the difference again.",
-            )
-        write_policy(self.path, self.blocks)
+        with one_writer(self.path):
+            if _text(self.path) != self.before:
+                raise ConfigError(
+                    f"{self.path} was changed since the difference was shown; nothing was written.",
+                    "Look at the difference again.",
+                )
+            write_policy(self.path, self.blocks)
 
 
 def rule_of(

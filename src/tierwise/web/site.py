@@ -22,7 +22,6 @@ class Site:
     def __init__(self, control: Control, doors: Doors) -> None:
         self.control = control
         self.doors = doors
-        self.policy_lock = threading.Lock()
         self.playground_lock = threading.Lock()
         self.walking = threading.Lock()
         self.playground_secret = ""

@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from tierwise.config import RuleBlock, policy_text, read_blocks, read_policy, write_policy
+from tierwise.config import RuleBlock, one_writer, policy_text, read_blocks, read_policy, write_policy
 from tierwise.config.shadowfile import shadow_by_task
 from tierwise.errors import BadRequest, ConfigError, SuiteError, TierwiseError
 from tierwise.judging.alarm import Record
@@ -163,7 +163,7 @@ def apply(site: Site, wish: NewPolicy) -> Applied:
     path = site.settings.policy_path
     blocks = checked(site, wish.text)
     new = policy_text(blocks)
-    with site.policy_lock:
+    with one_writer(path):
         theirs = _read(path)
         if wish.version != version_of(theirs):
             raise Outdated(theirs, version_of(theirs), wish.text)
