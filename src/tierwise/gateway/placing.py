@@ -153,6 +153,7 @@ class Placing:
         for piece in found.pieces:
             chain.update(piece)
         opening = chain.copy()
+        opening.update(found.settings)
         for block in found.blocks:
             opening.update(block)
         head = self._prefixes.head(walk.outline, least)
@@ -185,6 +186,7 @@ class Placing:
         """How many tokens of this conversation stood at the end of another request, and how long ago; this
         one's end is remembered. `chain` becomes the digest of all turns."""
         kept, gap_us = 0, None
+        chain.update(found.settings)
         size = sum(len(memoryview(piece)) for piece in found.pieces)
         behind = sum(turn.blocks for turn in found.turns)
         for turn in found.turns:

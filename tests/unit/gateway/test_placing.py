@@ -136,6 +136,20 @@ def test_a_retry_is_counted_once() -> None:
     assert set(world.placed) == {""}
 
 
+def test_messages_under_other_settings_are_not_read() -> None:
+    """Other thinking or another forced tool makes the provider forget the messages, not tools and system."""
+    world = World()
+    for n, body in enumerate(conversations(6, 8)):
+        world.send({**body, "system": RULES, "thinking": {"type": "adaptive", "n": n}}, MINUTE_US)
+    assert set(world.placed[1:]) == {"head=5m"}
+    tools = [{"name": f"f{n}", "input_schema": {"type": "object"}} for n in range(48)]
+    world = World()
+    for n, body in enumerate(conversations(6, 8)):
+        forced = {"tools": tools, "tool_choice": {"type": "tool", "name": f"f{n}"}}
+        world.send({**body, **forced, "system": RULES}, MINUTE_US)
+    assert set(world.placed[1:]) == {"head=5m"}
+
+
 def test_what_was_recorded_is_known_at_the_start() -> None:
     first = World()
     outline = registry.get("anthropic_messages").outline(json.dumps(ask("?")).encode())

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Raw, Struct, structs
 
 from ...errors import BadRequest
 from .. import spans
@@ -21,6 +21,9 @@ _TAKEN = ("text", "image", "document", "tool_use", "tool_result")
 """Blocks that may carry one: thinking may not."""
 _RAWS = msgspec.json.Decoder(list[Raw])
 _GAP = b" \t\r\n"
+_SETTINGS = ("tool_choice", "thinking")
+_READ = ("tools", "system", "messages", *_SETTINGS)
+_NO_TEXT = Raw(b"")
 _MEDIA = 5600
 """Bytes of text that cost what one image or document is taken to cost."""
 
@@ -48,7 +51,8 @@ class Turn(NamedTuple):
 class Places(Struct, frozen=True):
     """The places of one request, None where none may stand: after tools and system (`head`), after all
     blocks of the first turn but its last (`opening`), and at the `end`. `pieces` are the undecoded texts of
-    the head, without what the provider's cache does not read, `blocks` those before `opening`."""
+    the head, without what the provider's cache does not read, `blocks` those before `opening`. `settings` say
+    how to answer: where they change, the provider's cache holds no message of before."""
 
     head: Place | None
     opening: Place | None
@@ -56,6 +60,7 @@ class Places(Struct, frozen=True):
     pieces: tuple[Raw, ...]
     blocks: tuple[Raw, ...]
     turns: tuple[Turn, ...]
+    settings: bytes = b""
 
 
 class _Marked(Struct):
@@ -75,7 +80,7 @@ def places(body: bytes) -> Places | None:
     """Where breakpoints may stand in `body`; None where it has an unusual shape and is better left alone."""
     try:
         found = spans.members(body)
-        parts = {member.key: member for member in found if member.key in ("tools", "system", "messages")}
+        parts = {member.key: member for member in found if member.key in _READ}
         if "messages" not in parts or len({member.key for member in found}) < len(found):
             return None
         texts = {key: Raw(body[member.value : member.end]) for key, member in parts.items()}
@@ -87,7 +92,11 @@ def places(body: bytes) -> Places | None:
         if head is None and "tools" in parts and not _said(body, parts.get("system")):
             head = _last_tool(body, parts["tools"], size)
         turns = tuple(map(_turn, _RAWS.decode(texts["messages"])))
-        return _turns(body, parts["messages"], turns, (size, head, pieces)) if turns else None
+        if not turns:
+            return None
+        settings = b"\0".join(bytes(memoryview(texts.get(key, _NO_TEXT))) for key in _SETTINGS)
+        made = _turns(body, parts["messages"], turns, (size, head, pieces))
+        return structs.replace(made, settings=settings)
     except (msgspec.DecodeError, BadRequest, ValueError):
         return None
 
