@@ -55,6 +55,18 @@ def lock_path(database: Path) -> Path:
     return database.with_name(database.name + ".lock")
 
 
+def _unopened(path: Path) -> str:
+    """What to do about a lock file that cannot be opened or made."""
+    try:
+        owner = path.stat().st_uid
+    except OSError:
+        return "Create the folder, or give a --db in a folder this user may write."
+    return (
+        f"{path.name} belongs to user {owner}, this is user {os.geteuid()}: run as that user, or chown the "
+        "ledger and the files beside it."
+    )
+
+
 class WriterLock:
     """Holds the lock of one database until `release` or the end of the process, kill -9 included (flock)."""
 
@@ -68,8 +80,7 @@ class WriterLock:
             self._file = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
             raise StoreError(
-                f"The ledger {database} cannot be opened: {error.strerror}.",
-                "Create the folder, or give a --db in a folder this user may write.",
+                f"The ledger {database} cannot be opened: {error.strerror}.", _unopened(self.path)
             ) from None
         if not self._taken():
             owner = _read(self._file)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 from tierwise.errors import StoreError
 from tierwise.ledger import Ledger, announcement, open_ledger, read_ledger
 from tierwise.ledger.location import database_path
+from tierwise.ledger.lock import WriterLock, lock_path
 
 
 async def test_the_owner_is_announced_privately_and_gone_after_shutdown(url: str, ledger: Ledger) -> None:
@@ -59,3 +61,19 @@ async def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path: Pa
             use(f"sqlite:///{path}")
     assert path.read_text() == before
     assert announcement(f"sqlite:///{path}") is None
+
+
+def test_a_ledger_that_another_user_made_is_told_as_that(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.db"
+    lock_path(path).touch()
+
+    def refused(*_: object) -> int:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr("tierwise.ledger.lock.os.open", refused)
+    with pytest.raises(StoreError, match="cannot be opened: Permission denied") as caught:
+        WriterLock(path)
+    assert f"a.db.lock belongs to user {os.getuid()}" in caught.value.hint
+    assert "chown" in caught.value.hint
