@@ -26,6 +26,7 @@ from ...nouns import (
     Loss,
     Media,
     Opaque,
+    Ping,
     Signed,
     Started,
     Thinking,
@@ -117,8 +118,8 @@ class ChatWriter:
                 return self._end()
             case Failed():
                 return self.error(UpstreamStatus(event.status, event.message, event.code))
-            case _:  # Ping: OpenAI's streams hold `data:` lines only
-                pass
+            case Ping():
+                return self._ping()
         return b""
 
     def error(self, error: TierwiseError) -> bytes:
@@ -158,6 +159,13 @@ class ChatWriter:
         if logprobs is not None:
             choice["logprobs"] = logprobs
         return self._head + one_line(_encode(choice)) + self._tail
+
+    def _ping(self) -> bytes:
+        """A chunk without news, once there was one: proxies cut what is silent. A comment of SSE would break
+        clients that take every line for JSON.
+        """
+        running = (number for number, choice in self._choices.items() if choice.begun and not choice.finished)
+        return next((self._chunk(number, {}) for number in running), b"")
 
     def _begin(self, number: int) -> tuple[_Choice, bytes]:
         """The choice, and its role chunk when it says something for the first time."""

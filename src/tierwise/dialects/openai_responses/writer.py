@@ -77,7 +77,10 @@ class Writer:
             return self._frames(self._started(event))
         if isinstance(event, Ended):
             return self._frames([*self._begun(), *self._ended()])
-        if isinstance(event, UsageSeen | Ping | Extra):
+        if isinstance(event, Ping):
+            # As OpenAI keeps its own streams alive.
+            return self._frames([{"type": "keepalive"}]) if self._head else b""
+        if isinstance(event, UsageSeen | Extra):
             self._note(event)
             return b""
         first = self._begun()
