@@ -7,6 +7,7 @@ transaction that fails is undone here too (`undo`).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from weakref import WeakValueDictionary
 
 from msgspec import Struct
 
@@ -44,7 +45,9 @@ class Balance(Struct, frozen=True):
 class Window:
     """One period of one scope: its row in the store, changed in place. Compared by identity."""
 
-    __slots__ = ("end_us", "id", "name", "period", "reserved", "scope", "spent", "start_us", "zone")
+    __slots__ = (
+        "__weakref__", "end_us", "id", "name", "period", "reserved", "scope", "spent", "start_us", "zone",
+    )  # fmt: skip
 
     def __init__(self, id: int, budget: Budget, bounds: tuple[int, int]) -> None:
         self.id = id
@@ -77,8 +80,10 @@ class Book:
     def __init__(self, next_id: int, find: FindWindow, load: LoadWindow) -> None:
         """`find(budget, start_us)` and `load(id)` ask the store for a window that is not in memory."""
         self._meters: dict[str, Meter] = {}
-        self._windows: dict[int, Window] = {}
-        self._by_start: dict[tuple[str, str, str, int], Window] = {}
+        # Known as long as a meter or an open attempt charges them: a year has 365 days for every budget.
+        self._windows: WeakValueDictionary[int, Window] = WeakValueDictionary()
+        self._by_start: WeakValueDictionary[tuple[str, str, str, int], Window] = WeakValueDictionary()
+        self._prepared: Window | None = None
         self._next_id = next_id
         self._find = find
         self._load = load
@@ -89,6 +94,7 @@ class Book:
         its own window.
         """
         self._meters[budget.scope] = Meter(budget, self._window(budget, at_us))
+        self._prepared = None
         return self.balance(budget.scope, at_us)
 
     def remove(self, scope: str) -> None:
@@ -101,7 +107,7 @@ class Book:
 
     def prepare(self, budget: Budget, at_us: int) -> None:
         """Asks the store what `set` will need, so that `set` cannot fail."""
-        self._window(budget, at_us)
+        self._prepared = self._window(budget, at_us)
 
     def reserve(self, scopes: Sequence[str], at_us: int, amount: int) -> tuple[Window, ...]:
         """Reserves `amount` on every scope that has a budget, or on none: BudgetRefused says which cap and

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -203,3 +204,27 @@ def test_who_may_not_write_beside_a_ledger_is_told_what_to_do(
         with pytest.raises(StoreError, match="cannot be read: ") as refused:
             read()
         assert "run as the server's user, or read a copy" in refused.value.hint
+
+
+async def test_days_that_are_over_are_forgotten_and_charged_all_the_same(url: str) -> None:
+    """Ten thousand keys with a budget a day would fill the memory of a server that runs for months."""
+    ledger = open_ledger(url, {})
+    store = ledger._store
+    assert isinstance(store, sqlite_store.SqliteStore)
+    known = store._journal.book._windows
+    ledger.set_budget(Budget("key:k", 1000, "day"))
+    await ledger.open(opened("long", 100, "key:k"))
+    # Once the clock goes back.
+    for number, day in enumerate((*range(30), 3, 29)):
+        at_us = NOON + day * 86_400_000_000
+        await ledger.open(opened(f"a{number}", 10, "key:k", at_us=at_us))
+        assert len(known) <= 3
+        await ledger.close(closed(f"a{number}", 7, at_us=at_us))
+    await ledger.close(closed("long", 50))
+    assert len(known) == 1
+    await ledger.shutdown()
+    assert read_ledger(url).verify() == []
+    database = sqlite3.connect(url.removeprefix("sqlite:///"))
+    days = database.execute("SELECT spent FROM budget_window ORDER BY start_us").fetchall()
+    assert days == [("57",), ("7",), ("7",), ("14",), *[("7",)] * 25, ("14",)]
+    database.close()
