@@ -24,6 +24,7 @@ _ABILITIES = {
     "tools": "tools",
     "forced_tools": "forced tools",
     "structured_output": "structured output",
+    "schema_beside_tools": "structured output beside tools",
     "prompt_cache": "prompt cache",
     "sampling": "sampling parameters",
     "prefill": "prefill",

@@ -127,6 +127,8 @@ class ModelRow(Struct, frozen=True):
     """Whether a call of a tool can be demanded."""
     structured_output: bool | None = None
     """Whether it takes a JSON Schema for its answer."""
+    schema_beside_tools: bool | None = None
+    """Whether it does so in a request that also has tools."""
     prompt_cache: bool | None = None
     """Whether it has a prompt cache."""
     context: int | None = None

@@ -74,6 +74,8 @@ class Abilities(Struct, frozen=True):
     tools: bool | None = None
     forced_tools: bool | None = None
     structured_output: bool | None = None
+    schema_beside_tools: bool | None = None
+    """Whether a schema for the answer is taken in a request that also has tools."""
     prompt_cache: bool | None = None
     context: int | None = None
     """Tokens of prompt and answer together."""

@@ -54,6 +54,8 @@ def doubt(able: Abilities, outline: Outline, prompt_tokens: int) -> str:
         return f"context {able.context}, needs about {needed} tokens"
     if outline.output_schema is not None and able.structured_output is False:
         return "no structured output"
+    if outline.json and outline.tools and able.schema_beside_tools is False:
+        return "no structured output beside tools"
     if outline.forced_tool and able.forced_tools is False:
         return "no forced tools"
     return ""

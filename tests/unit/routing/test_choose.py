@@ -238,6 +238,15 @@ def test_a_tier_without_structured_output_is_the_last_resort_for_a_schema(make_t
     assert tiers(ask("task/qa", table, output_schema=schema)) == ["haiku", "sonnet", "opus"]
 
 
+def test_a_schema_beside_tools_prefers_a_tier_that_takes_both(make_table):
+    table = make_table(haiku={"schema_beside_tools": False})
+    both = ask("task/qa", table, tools=1, json=True, output_schema={"type": "object"})
+    assert tiers(both) == ["sonnet", "opus"]
+    assert "haiku: no structured output beside tools" in both.reason
+    for alone in ({"tools": 1}, {"json": True, "output_schema": {"type": "object"}}):
+        assert tiers(ask("task/qa", table, **alone))[0] == "haiku"
+
+
 def test_forced_tools_prefer_a_tier_that_takes_them(make_table):
     route = ask("task/qa", make_table(haiku={"forced_tools": False}), tools=1, forced_tool=True)
     assert tiers(route)[0] == "sonnet"

@@ -171,7 +171,8 @@ def _output(config: Wire, ask: Ask, model: Model, losses: Losses) -> None:
             config["responseMimeType"] = "text/plain"
         return
     functions = any(tool.kind != "hosted" for tool in ask.tools)
-    if functions and not same and (0, 0) < generation(model.id) < (3, 0):
+    apart = model.abilities.schema_beside_tools is False or (0, 0) < generation(model.id) < (3, 0)
+    if functions and not same and apart:
         losses.add(f"output.{asked.kind}", "not taken together with tools before Gemini 3")
         return
     config["responseMimeType"] = "application/json"
