@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
+import math
 import os
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
@@ -134,11 +135,14 @@ def read_blocks(path: Path, tiers: Mapping[str, Tier] | None = None) -> list[Rul
         seen.add(block.task)
         if not block.tiers:
             raise ConfigError(f"{where} names no tiers.", "Name at least one, in order.")
+        if len(set(block.tiers)) < len(block.tiers):
+            raise ConfigError(f"{where} names a tier twice.", "Name each once.")
         if tiers is not None:
             for tier in block.tiers:
                 check_tier(tier, tiers, where)
         if block.verdict is not None:
             _check_dates(block.verdict, where)
+            _check_numbers(block.verdict, where)
     return blocks
 
 
@@ -234,6 +238,28 @@ def _rule(block: RuleBlock, tiers: Mapping[str, Tier], today: str) -> Rule:
     if state == "contradicted" and block.note:
         evidence = f"{block.note}; before: {evidence}"
     return Rule(block.task, tuple(block.tiers), state, evidence, id_, expires)
+
+
+def _check_numbers(verdict: VerdictBlock, where: str) -> None:
+    """Raises ConfigError for figures that no comparison gives: a rule would cite them as its evidence."""
+    low, high = verdict.interval
+    right = {
+        "difference": -1 <= verdict.difference <= 1,
+        "interval": math.isfinite(low) and math.isfinite(high) and low <= high,
+        "level": 0 < verdict.level < 1,
+        "n": verdict.n >= 0,
+        "margin": verdict.margin is None or 0 < verdict.margin < 1,
+        "alpha": verdict.alpha is None or 0 < verdict.alpha < 1,
+        "counts": min(verdict.counts or (0,)) >= 0,
+        "ln_e_switch": not math.isnan(verdict.ln_e_switch or 0.0),
+        "ln_e_keep": not math.isnan(verdict.ln_e_keep or 0.0),
+    }
+    for field, good in right.items():
+        if not good:
+            raise ConfigError(
+                f"{where}: verdict.{field} is {getattr(verdict, field)}.",
+                "No comparison gives that: take the rule from `tierwise policy apply`.",
+            )
 
 
 def _check_dates(verdict: VerdictBlock, where: str) -> None:

@@ -53,9 +53,8 @@ def read_text(path: Path, hint: str = "Give --config the path of a tierwise.toml
     except FileNotFoundError:
         raise ConfigError(f"There is no file {path}.", hint) from None
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(
-            f"{path} cannot be read: {error}.", "It must be a UTF-8 file you may read."
-        ) from None
+        why = error.strerror if isinstance(error, OSError) else error
+        raise ConfigError(f"{path} cannot be read: {why}.", "It must be a UTF-8 file you may read.") from None
 
 
 def decode(tables: dict[str, Any], kind: type[T], name: str) -> T:
@@ -76,6 +75,7 @@ def decode(tables: dict[str, Any], kind: type[T], name: str) -> T:
 def _said(text: str) -> str:
     """What msgspec found wrong, in the words of a configuration."""
     what = _AT.sub("", text).replace("`", "").replace("Object missing required field", "missing key")
+    what = what.replace("Expected array of length", "expected a list of")
     what = what.replace("Invalid decimal string", "expected a number, got a text")
     return _EXPECTED.sub(lambda m: f"expected {_TYPES.get(m[1], m[1])}, got {_TYPES.get(m[2], m[2])}", what)
 

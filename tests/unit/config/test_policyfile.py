@@ -153,6 +153,15 @@ BLOCK = (
         (GOOD + BLOCK.replace("2026-11-20", "20261120"), ["verdict.date", "20261120", "2026-12-01"]),
         (GOOD + BLOCK.replace("n=1", "n='1'"), ["rule[0].verdict.n"]),
         ("[rules]\n", ["'rules'", "'rule'"]),
+        (GOOD.replace('["opus"]', '["opus", "opus"]'), ["names a tier twice"]),
+        (GOOD + BLOCK.replace("difference=0.0", "difference=nan"), ["verdict.difference is nan"]),
+        (GOOD + BLOCK.replace("[0.0,0.0]", "[0.1,-0.1]"), ["verdict.interval is (0.1, -0.1)"]),
+        (GOOD + BLOCK.replace("[0.0,0.0]", "[0.0,inf]"), ["verdict.interval"]),
+        (GOOD + BLOCK.replace("[0.0,0.0]", "[0.0]"), ["verdict.interval: expected a list of 2, got 1"]),
+        (GOOD + BLOCK.replace("level=0.9", "level=90"), ["verdict.level is 90.0"]),
+        (GOOD + BLOCK.replace("n=1", "n=-1"), ["verdict.n is -1"]),
+        (GOOD + BLOCK + "counts = [1, 2, -3, 4]\n", ["verdict.counts"]),
+        (GOOD + BLOCK + "ln_e_switch = nan\n", ["verdict.ln_e_switch is nan"]),
     ],
 )
 def test_mistakes_are_named(tmp_path: Path, text: str, words: list[str]) -> None:
