@@ -159,6 +159,22 @@ def test_a_project_may_share(tmp_path: Path) -> None:
     assert world.gateway.stop() == 0
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_translated_answer_can_be_named_by_whoever_was_given_it(tmp_path: Path, stream: bool) -> None:
+    """By `previous_response_id`: the vendor that made the answer cannot look it up."""
+    world = World(tmp_path, '[cache]\non = true\nshare = "project"\n')
+    sister = world.gateway.key("--project", "blue")
+    for key in (world.key, sister, sister):
+        got = world.ask("R>C", stream, key=key)
+        name = told("R", stream, got.body)["id"]
+    assert cached(got) == "hit"
+    before = world.calls()
+    got = world.ask("R>C", key=sister, previous_response_id=name, input="and then?")
+    assert (cached(got), world.calls()) == ("miss", before + 1)
+    assert len(json.loads(world.provider.sent[-1].body)["messages"]) == 3
+    assert world.gateway.stop() == 0
+
+
 def test_a_task_decides_for_itself(tmp_path: Path) -> None:
     world = World(
         tmp_path,

@@ -171,6 +171,10 @@ async def answering(gate: Gate, walk: Walk, reply: Reply) -> bool:
     kept = await gate.answers.answer(walk, keeping, reply, ask)
     if kept is not None:
         bind(gate, walk, kept.tier, kept.usage)
+        # For another key or at another replica its id names nothing yet; a similar question's names that one.
+        crossed = walk.snapshot.deployment(kept.model).dialect.name != walk.surface.name
+        if crossed and kept.similarity is None:
+            writing.note(walk, kept.body, again=True)
     return all(entry.outcome == "ok" for entry in asked)
 
 

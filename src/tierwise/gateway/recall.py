@@ -65,11 +65,13 @@ class Recall:
         self._items = _Kept(most_bytes)
         self._turns = _Kept(most_bytes)
 
-    def keep(self, key: str, asked: bytes, said: bytes) -> None:
+    def keep(self, key: str, asked: bytes, said: bytes, again: bool = False) -> None:
         """Keeps what `said` tells, a response object or the frames that end its stream, and the body that
-        `asked` for it."""
+        `asked` for it. `again`: an answer from the response cache, whose conversation may be kept already."""
         told = _TOLD.decode(said[said.rfind(_DATA) + len(_DATA) :] if said.startswith(b"event:") else said)
         response, request = told.response or told, _ASKED.decode(asked)
+        if again and self._turns.get((key, response.id)) is not None:
+            return
         for item in response.output:
             self._items.put((key, _ITEM.decode(item).id), bytes(item))
         place, turn = (key, response.id), _Turn(request.input, request.previous_response_id, response.output)

@@ -169,11 +169,11 @@ def _observe(live: Live, event: Event) -> str | None:
     return None
 
 
-def note(walk: Walk, said: bytes) -> None:
+def note(walk: Walk, said: bytes, again: bool = False) -> None:
     """Keeps a translated answer, whole or the end of its stream, where its caller takes it for stored."""
     if walk.kind.recalls and walk.ask().store is not False:
         # As it came: what it names of before is kept already.
-        walk.recall.keep(walk.caller.key.id, walk.request.whole() or walk.body, said)
+        walk.recall.keep(walk.caller.key.id, walk.request.whole() or walk.body, said, again)
 
 
 async def broke(
