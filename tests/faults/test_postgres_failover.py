@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from postgres import Postgres, postgres  # noqa: F401  a fixture
-from tierwise.ledger import Ledger, open_ledger, read_ledger
+from tierwise.ledger import Ledger, open_ledger, read_ledger, rollup, rollup_read, rollup_step
 from tierwise.ledger.postgres_keeper import sweep_dead
 from tierwise.ledger.postgres_link import terms_of
 from tierwise.nouns import Budget
@@ -136,6 +136,33 @@ async def test_a_replica_that_stops_at_once_leaves_the_rest_to_be_swept(standby:
         database.execute("UPDATE tierwise.epochs SET beat = beat - interval '1 hour'")
     assert standby.sweep() == 1
     assert standby.sums() == [(0, 100)]
+
+
+async def test_rows_whose_numbers_were_lost_ones_before_are_rolled_up(
+    standby: Standby, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for room in (rollup, rollup_read, rollup_step):
+        monkeypatch.setattr(room, "SLICE", 8)
+    one = standby.new()
+    for name in "abc":
+        await one.open(opened(name))
+        await one.close(closed(name, 60))
+    standby.lags()
+    await writes(one)
+    for name in "de":
+        await one.open(opened(name))
+        await one.close(closed(name, 60))
+    assert one.roll()
+    standby.takes_over()
+    await writes(one)
+    await one.open(opened("h"))
+    assert not one.roll(), "the first eight events are not all there"
+    await one.close(closed("h", 60))
+    for name in "ijkl":
+        await one.open(opened(name))
+        await one.close(closed(name, 60))
+    assert one.roll()
+    standby.sums()
 
 
 async def test_keys_that_were_lost_are_known_no_more_and_those_made_then_are(standby: Standby) -> None:

@@ -41,9 +41,13 @@ class Roller:
         self._horizon = Horizon()
         self._settled = 0
         self._stride = Stride()
+        self._asked: Database | None = None
 
     def waits(self, database: Database) -> bool:
         """Whether a whole slice of events waits. On a connection in autocommit mode."""
+        if database is not self._asked:
+            # Perhaps another server, which gives numbers that were settled at the one before to other events.
+            self._asked, self._horizon = database, Horizon()
         ask = asking(database)
         newest = int(ask(POSTGRES.top, {})[0][0])
         oldest, following = ask(POSTGRES.running, {})[0]
