@@ -142,6 +142,7 @@ class Vectors:
         self._book = book
         self._threads = Threads(_THREADS)
         self._loading: asyncio.Task[None] | None = None
+        self._told = ""
 
     def prepare(self, name: str) -> None:
         """Begins to load the function that `name` names, if it does, so that no question waits for it; the
@@ -166,11 +167,18 @@ class Vectors:
                 return unit(await self._ask(walk, walk.snapshot.deployment(name), text))
         except (TimeoutError, TierwiseError) as error:
             said = error.sentence() if isinstance(error, TierwiseError) else "it took too long"
-            log.info("no vector of a question: %s", said)
-        except Exception:  # recorded: the log; a function of the user's must not fail the call
-            log.exception("no vector of a question")
+            if self._first(said):
+                log.warning("no vector of a question: %s", said)
+        except Exception as error:  # recorded: the log; a function of the user's must not fail the call
+            if self._first(repr(error)):
+                log.exception("no vector of a question")
         self._book.metrics.cache["no_vector"] += 1
         return None
+
+    def _first(self, said: str) -> bool:
+        """Whether that was not the last thing told: every question would tell it again. The metric counts."""
+        told, self._told = self._told, said
+        return said != told
 
     async def _ask(self, walk: Walk, deployment: Deployment, text: str) -> Sequence[float]:
         tokens = estimate_tokens(len(text.encode()))

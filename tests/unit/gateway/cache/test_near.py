@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import time
-from typing import Any
+from collections import Counter
+from types import SimpleNamespace
+from typing import Any, cast
 
 import msgspec
 import pytest
@@ -12,7 +15,7 @@ from tierwise.clock import now_us
 from tierwise.errors import ConfigError
 from tierwise.gateway.cache.canonical import canonical
 from tierwise.gateway.cache.kept import Kept, Memory
-from tierwise.gateway.cache.near import Near, Question, function_of, last_turn, unit
+from tierwise.gateway.cache.near import Near, Question, Vectors, function_of, last_turn, unit
 from tierwise.nouns import Usage
 
 
@@ -93,3 +96,14 @@ def test_functions() -> None:
     for bad in ([0, 0], [float("inf"), 1]):
         with pytest.raises(ConfigError):
             unit(bad)
+
+
+async def test_a_function_that_goes_on_failing_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    book = SimpleNamespace(metrics=SimpleNamespace(cache=Counter()))
+    vectors = Vectors(cast("Any", None), cast("Any", book))
+    with caplog.at_level(logging.INFO):
+        for name in ("nowhere:f", "nowhere:f", "json:none", "nowhere:f"):
+            assert await vectors.of(cast("Any", None), name, "a question") is None
+    said = [record.getMessage() for record in caplog.records if "no vector" in record.getMessage()]
+    assert len(said) == 3
+    assert book.metrics.cache["no_vector"] == 4
