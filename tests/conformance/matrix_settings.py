@@ -355,7 +355,22 @@ REST = [
     Row(
         "store unsaid",
         {"C": {}, "A": {}, "G": {}},
-        {**ALL, "R": changed("false: OpenAI keeps answers unless told not to", {"store": False})},
+        {
+            "C": carried,
+            "A": carried,
+            "R": changed("false: OpenAI keeps answers unless told not to", {"store": False}),
+            "G": changed("false: Google keeps requests unless told not to", {"store": False}),
+            "G>G": carried,
+        },
+    ),
+    Row(
+        "store: false",
+        {"C": {"store": False}, "R": {"store": False}, "G": {"store": False}},
+        {
+            **ALL,
+            "A": changed("unsaid: nothing is kept for callers", {"store": GONE}),
+            "G>C": changed("unsaid: nothing is kept for callers", {"store": GONE}),
+        },
     ),
     Row(
         "previous_response_id",

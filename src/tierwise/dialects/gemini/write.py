@@ -208,6 +208,8 @@ def _account(body: Wire, ask: Ask, losses: Losses) -> None:
         body["store"] = ask.store
     elif ask.store:
         losses.add("store")
+    elif not same:
+        body["store"] = False  # Google keeps requests of projects since October 2026 unless told not to
     for name, field in _SAID:
         if getattr(ask, field):
             losses.add(name)

@@ -300,10 +300,9 @@ def _account(body: Wire, ask: Ask, model: Model, losses: Losses) -> None:
         body["service_tier"] = tier
     elif tier == "":
         losses.add("service_tier", str(ask.service_tier))
-    if ask.store is not None:
-        if ours(ask):
-            body["store"] = ask.store
-        else:
-            losses.add("store")
+    if ask.store is not None and ours(ask):
+        body["store"] = ask.store
+    elif ask.store:  # false is what is done unasked
+        losses.add("store")
     if ask.previous_id is not None:
         losses.add("previous_id")
