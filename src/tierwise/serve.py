@@ -109,6 +109,7 @@ class Running:
         larger = (("/files", most), ("/messages/batches", most))
         limits = Limits(larger=larger, max_waiting=server.max_in_flight)
         self.http = Server(self.app.handle, limits, self.write_error)
+        self.admission.line = self.http.line
         self.alerts = Alerts(ledger, book.metrics, self.pool)
         self.local_token = secrets.token_urlsafe(24)
         self._reloading: asyncio.Task[None] | None = None

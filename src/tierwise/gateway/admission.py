@@ -12,7 +12,7 @@ from collections.abc import Awaitable
 
 from tierwise.clock import now_us, rfc3339, tick_us
 from tierwise.errors import LimitRefused, Overloaded
-from tierwise.http1 import Spread
+from tierwise.http1 import Line, Spread
 from tierwise.nouns import DialectName, Key
 from tierwise.upstream import Header
 
@@ -28,6 +28,8 @@ class Admission:
         self.most = most
         self.running = 0
         self.draining = False
+        self.line = Line(0)
+        """Where requests wait to be begun; the server's, once it is there."""
         self.local = 0
         """Decisions made without the store that replicas share."""
         self.replicas = 1
@@ -39,6 +41,11 @@ class Admission:
     def away(self) -> bool:
         """Whether a store that replicas share cannot be reached. Here there is none."""
         return False
+
+    @property
+    def waiting(self) -> int:
+        """Requests that wait to be begun, beside those that are running."""
+        return len(self.line.waiting)
 
     async def start(self) -> None:
         """Nothing to connect to: limits are kept here."""

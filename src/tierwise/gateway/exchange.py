@@ -109,7 +109,7 @@ async def exchange(
             if walk.deadline_s is None:
                 await rooms(gate, walk, reply, kind)
             else:
-                async with asyncio.timeout(walk.deadline_s):
+                async with asyncio.timeout(walk.deadline_s - walk.request.waited_us / 1e6):
                     await rooms(gate, walk, reply, kind)
         finally:
             gate.admission.leave(walk.caller.key)

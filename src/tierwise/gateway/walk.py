@@ -100,7 +100,7 @@ class Walk:
         self.surface = surface
         self.snapshot = snapshot
         self.caller = caller
-        self.began_us = tick_us()
+        self.began_us = tick_us() - request.waited_us
         self.at_us = now_us()
         self.id = new_id("ex", self.at_us)
         self.body = b""

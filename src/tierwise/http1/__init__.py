@@ -5,7 +5,7 @@ from tierwise.nouns.origin import Origin
 from .client import UNSENT, Call, Pool
 from .head import Block, Headers, header_block
 from .limits import Limits
-from .line import Spread
+from .line import Line, Spread
 from .multipart import Part, form
 from .reply import Handler, Reply
 from .request import Request
@@ -13,6 +13,6 @@ from .response import Response
 from .server import Server, WriteError, plain_error
 
 __all__ = [
-    "UNSENT", "Block", "Call", "Handler", "Headers", "Limits", "Origin", "Part", "Pool", "Reply",
+    "UNSENT", "Block", "Call", "Handler", "Headers", "Limits", "Line", "Origin", "Part", "Pool", "Reply",
     "Request", "Response", "Server", "Spread", "WriteError", "form", "header_block", "plain_error",
 ]  # fmt: skip

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Iterable
 from math import inf
 from typing import Protocol, cast
 
+from tierwise.clock import tick_us
 from tierwise.errors import BadRequest, Overloaded, TierwiseError, TooLarge
 
 from .head import Head, Headers, Last, head_too_long, line_only, read_head
@@ -181,6 +182,7 @@ class Inbound(asyncio.Protocol):
         if line.fresh >= line.most and head.method == "POST":
             if len(line.waiting) < limits.max_waiting:
                 self._queued = True
+                request.waited_us = -tick_us()
                 line.waiting.append(self)
                 return None
             handle = front.turn_away
@@ -191,11 +193,12 @@ class Inbound(asyncio.Protocol):
 
     def begin(self) -> None:
         """Starts the request that waits in line, unless its client has gone."""
-        if self._queued and self._request is not None and self._reply is not None:
+        front, request, reply = self._front, self._request, self._reply
+        if self._queued and request is not None and reply is not None:
             self._queued = False
-            front = self._front
+            request.waited_us += tick_us()
             front.line.fresh += 1
-            answer = self._answer(self._request, self._reply, front.handle)
+            answer = self._answer(request, reply, front.handle)
             task = self._task = self._loop.create_task(answer)
             front.tasks.add(task)
 
@@ -324,8 +327,10 @@ class Inbound(asyncio.Protocol):
             del error  # it holds this frame
 
     def _answered(self, request: Request, reply: Reply, error: TierwiseError | None) -> None:
-        front = self._front
-        self._count_out()
+        front, task = self._front, self._task
+        self._task = None
+        if task is not None:
+            front.tasks.discard(task)
         if error is not None and not self._lost and not reply.ended:
             if reply.started:
                 reply.abort()
@@ -343,11 +348,6 @@ class Inbound(asyncio.Protocol):
             self._close()
         else:
             self._linger()
-
-    def _count_out(self) -> None:
-        task, self._task = self._task, None
-        if task is not None:
-            self._front.tasks.discard(task)
 
     def _next(self) -> None:
         """Goes on to the next request, which may be here already, unless earlier replies are still unread."""
@@ -401,7 +401,8 @@ class Inbound(asyncio.Protocol):
         if self._task is not None and self._reply is not None and not self._reply.ended:
             self._task.cancel()
             if not self._begun:  # a task that is cancelled before its first step never runs its `finally`
-                self._count_out()
+                self._front.tasks.discard(self._task)
+                self._task = None
                 self._front.line.fresh -= 1
                 self._front.line.advance()
         elif self._queued:

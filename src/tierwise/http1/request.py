@@ -21,13 +21,15 @@ class Giver(Protocol):
 class Request:
     """One request. `headers` have lower-case names; `path` as sent, without the query; `peer` an address.
 
+    `waited_us`: for how long it waited to be begun, microseconds; 0: not at all.
+
     `alike` is scratch that the requests of a connection share while their heads differ in the body's length
     alone: what was worked out from one head need not be again.
     """
 
     __slots__ = (
         "_fault", "_first", "_giver", "_waiter", "alike", "headers", "intake", "keep_alive", "method",
-        "minor", "path", "peer", "query", "unanswered_expect",
+        "minor", "path", "peer", "query", "unanswered_expect", "waited_us",
     )  # fmt: skip
 
     def __init__(self, head: Head, intake: Fixed | Chunked, peer: str, giver: Giver) -> None:
@@ -41,6 +43,7 @@ class Request:
         self.peer = peer
         self.intake = intake
         self.unanswered_expect = head.expects and not intake.done
+        self.waited_us = 0
         self._first = head.first
         self._giver = giver
         self._fault: BadRequest | None = None

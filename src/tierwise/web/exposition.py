@@ -49,6 +49,8 @@ def exposition(gate: Gate) -> str:
     lines.append(f"tierwise_in_flight {gate.admission.running}")
     _family(lines, "tierwise_in_flight_limit", "gauge", "How many requests may be in flight at once.")
     lines.append(f"tierwise_in_flight_limit {gate.admission.most}")
+    _family(lines, "tierwise_waiting", "gauge", "Requests that wait for their turn to be begun.")
+    lines.append(f"tierwise_waiting {gate.admission.waiting}")
     _family(lines, "tierwise_draining", "gauge", "1 while this gateway shuts down.")
     lines.append(f"tierwise_draining {int(gate.admission.draining)}")
     _family(lines, "tierwise_build_info", "gauge", "Always 1; the version is a label.")

@@ -69,6 +69,9 @@ class Crowd(Protocol):
     @property
     def away(self) -> bool: ...
 
+    @property
+    def waiting(self) -> int: ...
+
 
 class Healths(Protocol):
     """Circuit breakers and latencies by Model name."""

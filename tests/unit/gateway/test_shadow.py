@@ -131,7 +131,9 @@ class World:
         self.walks += 1
         said = {"model": model, "messages": HELLO, "max_tokens": 50, "user": str(self.walks), **fields}
         body = json.dumps(said).encode()
-        request: Any = SimpleNamespace(headers=[(b"x-odd", b"1")], header=lambda name: None, alike={})
+        request: Any = SimpleNamespace(
+            headers=[(b"x-odd", b"1")], header=lambda name: None, alike={}, waited_us=0
+        )
         surface = registry.get("openai_chat")
         walk = Walk(request, surface, self.snapshot, Payer(Key("key_1", "test", "d", "h")))
         walk.kind = kind

@@ -52,6 +52,22 @@ async def test_a_turn_begins_so_many_and_the_rest_follow_in_order():
     assert (crowd.server.in_flight, crowd.server.line.fresh) == (0, 0)
 
 
+async def test_how_long_a_request_waited_is_known(monkeypatch):
+    now = iter(range(1000, 9000, 1000))
+    monkeypatch.setattr("tierwise.http1.inbound.tick_us", lambda: next(now))
+    crowd, waited = Crowd(3, at_once=1), []
+
+    async def handle(request: Request, reply: Reply) -> None:
+        waited.append(request.waited_us)
+        reply.send(200, [])
+
+    crowd.server.handle = handle
+    crowd.post(0, 1, 2)
+    await settle()
+    # The second joined the line at 1000 and left it at 3000, the third at 2000 and 4000.
+    assert waited == [0, 2000, 2000]
+
+
 async def test_what_has_no_body_waits_for_nobody():
     crowd = Crowd(5, at_once=1)
     crowd.post(0, 1, 2, 3)

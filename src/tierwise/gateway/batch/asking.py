@@ -71,6 +71,7 @@ class Kept:
         self.query = ""
         self.headers = [(name.encode("latin1"), value.encode("latin1")) for name, value in headers]
         self.alike: dict[str, Any] = {}
+        self.waited_us = 0
         self._body = body
 
     def header(self, name: bytes) -> bytes | None:
