@@ -321,8 +321,8 @@ def test_a_slow_reader_holds_the_provider_back(world: World) -> None:
         head = f"POST {CHAT} HTTP/1.1\r\nhost: x\r\n{credential}\r\ncontent-length: {len(body)}\r\n\r\n"
         client.sendall(head.encode() + body)
         time.sleep(1.0)
-        # 42 MB were on offer; what was taken sits in the kernel's socket buffers and in 256 KB of ours.
-        assert sent_bytes < 16_000_000
+        # 42 MB were on offer; what was taken sits in the kernel's buffers, which grow, and in 256 KB of ours.
+        assert sent_bytes < 28_000_000
 
 
 def test_deadline(world: World, path: str) -> None:
