@@ -22,6 +22,7 @@ from .paired import (
     counts_of,
     difference,
     discordance,
+    even_clusters,
     expanded_level,
     mcnemar,
     paired_t,
@@ -141,11 +142,14 @@ def _graded(differences: list[float], reading: Reading) -> Evidence:
 def _clustered(
     differences: list[float], clusters: list[str], counts: Counts | None, reading: Reading
 ) -> Evidence:
-    """Whole clusters are the units. Betting is on each cluster's mean, with equal weight."""
+    """Whole clusters are the units. Betting is on each cluster's mean, with equal weight: where clusters are
+    so uneven that they weigh like less than half their number, a few of them decide what a t would say.
+    """
     units = cluster_means(differences, clusters)
     mean = clustered_t(differences, clusters, reading.level)
     sparse = sum(u != 0 for u in units) < LEAST_DIFFERING
-    interval = None if mean is None or reading.running or sparse else mean.interval
+    uneven = 2 * even_clusters(clusters) < len(units)
+    interval = None if mean is None or reading.running or sparse or uneven else mean.interval
     found = _evidence(differences, units, reading, (interval, "clustered t", False))
     found = replace(found, counts=counts, clusters=len(units))
     if mean is not None:

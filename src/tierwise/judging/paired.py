@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
@@ -95,7 +96,8 @@ def clustered_t(differences: Sequence[float], clusters: Sequence[str], level: fl
     """Mean difference over Cases with an error that lets Cases of a cluster depend on each other; None below
     10 clusters.
 
-    SE = √(G/(G−1) · Σ_g(Σ_{i∈g}(D_i − D̄))²)/n, Student's t with G − 1 degrees of freedom.
+    SE = √(G/(G−1) · Σ_g(Σ_{i∈g}(D_i − D̄))²)/n, Student's t with G* − 1 degrees of freedom: G clusters of
+    uneven size say as much as G* = n²/Σn_g² even ones (Carter, Schnepel & Steigerwald 2017).
     """
     if len(differences) != len(clusters):
         raise SuiteError("Every difference needs its cluster.", "Give as many clusters as differences.")
@@ -107,7 +109,13 @@ def clustered_t(differences: Sequence[float], clusters: Sequence[str], level: fl
     if count < LEAST_CLUSTERS:
         return None
     error = math.sqrt(count / (count - 1) * math.fsum(s * s for s in sums.values())) / len(differences)
-    return Mean(mean, error, _t_interval(mean, error, count - 1, level), count)
+    return Mean(mean, error, _t_interval(mean, error, even_clusters(clusters) - 1, level), count)
+
+
+def even_clusters(clusters: Iterable[str]) -> float:
+    """How many clusters of one size say as much as these, n²/Σn_g²; 0 for none."""
+    sizes = Counter(clusters).values()
+    return sum(sizes) ** 2 / sum(size * size for size in sizes) if sizes else 0.0
 
 
 def cluster_means(differences: Sequence[float], clusters: Sequence[str]) -> list[float]:
@@ -211,7 +219,7 @@ def variance(values: Sequence[float]) -> float:
     return math.fsum((v - mean) ** 2 for v in values) / (len(values) - 1)
 
 
-def _t_interval(mean: float, error: float, df: int, level: float) -> Interval:
+def _t_interval(mean: float, error: float, df: float, level: float) -> Interval:
     half = t_quantile((1 + level) / 2, df) * error
     return max(mean - half, -1.0), min(mean + half, 1.0)
 

@@ -7,6 +7,7 @@ import random
 import pytest
 
 from tierwise.errors import SuiteError
+from tierwise.judging.distributions import t_quantile
 from tierwise.judging.paired import (
     Pair,
     Repeats,
@@ -16,6 +17,7 @@ from tierwise.judging.paired import (
     counts_of,
     difference,
     discordance,
+    even_clusters,
     expanded_level,
     mcnemar,
     pair_trials,
@@ -89,6 +91,17 @@ def test_doubling_every_case_inside_its_cluster_adds_nothing():
 
 def test_no_clustered_interval_below_ten_clusters():
     assert clustered_t(GAPS, [str(i % 9) for i in range(10)]) is None
+
+
+def test_uneven_clusters_have_the_degrees_of_freedom_of_fewer_even_ones() -> None:
+    assert even_clusters(list("abcdefghij")) == even_clusters([*"abcdefghij"] * 7) == pytest.approx(10)
+    assert even_clusters(["a"] * 100 + [str(n) for n in range(100)]) == pytest.approx(40_000 / 10_100)
+    assert even_clusters([]) == 0
+    uneven = clustered_t(GAPS * 2, [*(str(n) for n in range(10)), *"0123456780"])
+    assert uneven is not None
+    even = even_clusters([*(str(n) for n in range(10)), *"0123456780"])
+    half = t_quantile(0.95, even - 1) * uneven.error
+    assert uneven.interval == pytest.approx((uneven.difference - half, uneven.difference + half))
 
 
 def test_every_difference_needs_its_cluster():
