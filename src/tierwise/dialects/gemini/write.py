@@ -28,7 +28,7 @@ _SAMPLING = (
     ("logprobs", "responseLogprobs"),
     ("top_logprobs", "logprobs"),
 )
-_REFUSABLE = ("temperature", "top_p", "top_k")
+_REFUSABLE = ("temperature", "top_p", "top_k", "frequency_penalty", "presence_penalty")
 _MOST_STOPS = 5
 _INT32 = 2**31
 _TIERS = {"flex": "flex", "priority": "priority", "default": "standard", "standard_only": "standard"}
@@ -138,12 +138,12 @@ def _sampling(config: Wire, ask: Ask, model: Model, losses: Losses) -> None:
         value = getattr(asked, name)
         if value is None:
             continue
+        if not same and not value and name.endswith("_penalty"):
+            continue  # zero asks for nothing, and models without penalties refuse the field
         if name in _REFUSABLE and model.abilities.sampling is False:
             losses.add(f"sampling.{name}", "the model takes none")
         elif name == "seed" and not -_INT32 <= value < _INT32:
             losses.add("sampling.seed", "it does not fit 32 bits")
-        elif not same and not value and name.endswith("_penalty"):
-            continue  # zero asks for nothing, and models without penalties refuse the field
         else:
             config[wire] = value
     if asked.logit_bias:
@@ -153,7 +153,9 @@ def _sampling(config: Wire, ask: Ask, model: Model, losses: Losses) -> None:
         losses.add("stop.more_than_5", str(len(asked.stop)))
     if stop:
         config["stopSequences"] = list(stop)
-    if asked.n is not None and (same or asked.n != 1):
+    if asked.n not in (None, 1) and generation(model.id) >= (4, 0):
+        losses.add("sampling.n", str(asked.n))
+    elif asked.n is not None and (same or asked.n != 1):
         config["candidateCount"] = asked.n
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from tierwise.config.facts import family_of
 from tierwise.dialects import registry
 from tierwise.nouns import (
     Abilities,
@@ -427,3 +428,15 @@ def test_own_request_comes_back_as_it_was() -> None:
     made = GEMINI.write_request(ask, model())
     assert msgspec.json.decode(made.body) == body
     assert made.losses == ()
+
+
+def test_gemini_4_is_asked_as_its_guide_says() -> None:
+    """It ignores sampling settings, and refuses penalties, more than one answer and the level MINIMAL."""
+    known = family_of("gemini-4-argon")
+    assert known is not None
+    asked = Sampling(temperature=0, top_p=1, frequency_penalty=0.5, presence_penalty=0, seed=7, n=2)
+    to = Model("p/g", "p", "gemini-4-argon", known.abilities)
+    body, losses = write(sampling=asked, reasoning=Reasoning(effort="minimal"), to=to)
+    assert body["generationConfig"] == {"seed": 7, "thinkingConfig": {"thinkingLevel": "LOW"}}
+    sampling = {"sampling.temperature", "sampling.top_p", "sampling.frequency_penalty", "sampling.n"}
+    assert set(losses) == {*sampling, "thinking.effort"}
