@@ -60,7 +60,7 @@ def write_request(ask: Ask, model: Model) -> Written:
         config["maxOutputTokens"] = ask.max_output
     if config:
         body["generationConfig"] = config
-    _account(body, ask, losses)
+    _account(body, ask, model, losses)
     if same:
         restore(body, ask.extras)
     else:
@@ -190,7 +190,7 @@ def _output(config: Wire, ask: Ask, model: Model, losses: Losses) -> None:
     config["responseJsonSchema"] = schema
 
 
-def _account(body: Wire, ask: Ask, losses: Losses) -> None:
+def _account(body: Wire, ask: Ask, model: Model, losses: Losses) -> None:
     """Fields about who asks, how it is billed and kept."""
     same = ask.dialect == NAME
     # `task` speaks to the gateway, not to the provider.
@@ -210,8 +210,10 @@ def _account(body: Wire, ask: Ask, losses: Losses) -> None:
         body["store"] = ask.store
     elif ask.store:
         losses.add("store")
-    elif not same:
-        body["store"] = False  # Google keeps requests of projects since October 2026 unless told not to
+    elif not same and "/" not in model.id:
+        # Google keeps requests of projects since October 2026 unless told not to. Under an id like
+        # `google/…` an aggregator answers, which may refuse a field that Vertex AI does not have.
+        body["store"] = False
     for name, field in _SAID:
         if getattr(ask, field):
             losses.add(name)

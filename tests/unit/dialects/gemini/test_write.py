@@ -440,3 +440,13 @@ def test_gemini_4_is_asked_as_its_guide_says() -> None:
     assert body["generationConfig"] == {"seed": 7, "thinkingConfig": {"thinkingLevel": "LOW"}}
     sampling = {"sampling.temperature", "sampling.top_p", "sampling.frequency_penalty", "sampling.n"}
     assert set(losses) == {*sampling, "thinking.effort"}
+
+
+@pytest.mark.parametrize(
+    ("name", "told"), [("gemini-3.1-flash-lite", True), ("google/gemini-3.1-flash", False)]
+)
+def test_google_is_told_to_keep_nothing_and_an_aggregator_is_not(name: str, told: bool) -> None:
+    body = msgspec.json.decode(
+        GEMINI.write_request(Ask(dialect="openai_chat", model="m", messages=(HI,)), model(name)).body
+    )
+    assert body.get("store", True) is not told
