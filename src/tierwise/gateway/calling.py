@@ -8,7 +8,6 @@ answers 200 and then fails can still be left for another.
 from __future__ import annotations
 
 import asyncio
-import logging
 import re
 from typing import TypeVar
 
@@ -58,7 +57,6 @@ from .signers import Signed, moved, signer_of, without_foreign
 from .unasked import with_usage
 from .walk import Walk
 
-log = logging.getLogger("tierwise")
 Told = TypeVar("Told", Answer, Started)
 
 # A plain reply is held whole until its CLOSE row is durable.
@@ -186,7 +184,7 @@ class Caller:
                 plan = plan_for(walk, route, attempt.deployment)
             step = decide(plan, tries, seconds(), self.health.broke(), unfit)
             if step.alarm:
-                log.error("provider %s refused our credential or is out of funds", ", ".join(step.alarm))
+                self.health.refused(step.alarm)
             if isinstance(step, GiveUp):
                 raise failed
             if walk.max_cost_pico is not None and not self._affords(walk, route.candidates[step.index]):

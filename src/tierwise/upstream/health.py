@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from statistics import median
 
 from msgspec import structs
@@ -23,6 +23,7 @@ _EVERY = 16
 _HEALTHY = TierHealth()
 # Names come from requests when a provider passes any id on; past this many, the oldest are forgotten.
 _MOST = 10_000
+_AGAIN_S = 60.0
 
 
 class Health:
@@ -33,6 +34,7 @@ class Health:
         self._troubled: set[str] = set()
         self._resting: dict[str, tuple[float, str]] = {}
         self._budgets: dict[str, RetryBudget] = {}
+        self._refused: dict[str, float] = {}
         self._times: dict[str, deque[tuple[float, float]]] = {}
         self._counts: dict[str, int] = {}
         self._known: dict[str, TierHealth] = {}
@@ -120,6 +122,15 @@ class Health:
         if breaker.until_s is not None and name not in self._troubled:
             self._troubled.add(name)
             log.warning("%s is left alone for %.0f s: %s", name, breaker.until_s - now_s, breaker.why)
+
+    def refused(self, providers: Iterable[str]) -> None:
+        """These providers refused our credential, or our account there is out of funds. The log says so of
+        each once a minute: every call would say it again."""
+        now_s = seconds()
+        for provider in providers:
+            if now_s - self._refused.get(provider, -_AGAIN_S) >= _AGAIN_S:
+                self._refused[provider] = now_s
+                log.error("provider %s refused our credential or is out of funds", provider)
 
     def _forget(self) -> None:
         if len(self._times) < _MOST:

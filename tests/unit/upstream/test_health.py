@@ -153,3 +153,15 @@ def test_names_that_came_first_are_forgotten_where_there_are_too_many(
     found.failed("p/other", status(401))
     found.answered("p/third", 1, 1)
     assert (found.calm, list(found.view())) == (True, [NAME, "p/third"])
+
+
+def test_a_refused_credential_is_told_once_a_minute(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr("tierwise.upstream.health.seconds", lambda: now)
+    health = Health()
+    for at, providers in ((0, ["p"]), (1, ["p", "q"]), (59, ["p"]), (60, ["p"]), (61, ["q"])):
+        now = 1000.0 + at
+        health.refused(providers)
+    assert [record.getMessage().split()[1] for record in caplog.records] == ["p", "q", "p", "q"]
