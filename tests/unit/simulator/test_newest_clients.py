@@ -15,13 +15,15 @@ from tierwise.simulator.prompt import Rejected
 
 
 def test_a_conversation_that_it_does_not_keep_is_asked_for_whole() -> None:
-    """The SDKs' tool runners then send it so."""
-    body = {"model": "m", "max_tokens": 9, "messages": [], "thread": {"type": "create"}}
-    face = AnthropicMessages()
+    """The SDKs then send it so; a thread may begin."""
+    turn: dict[str, Any] = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "hi"}]}
+    face, head = AnthropicMessages(), Head({"anthropic-version": "2026-10-21"})
+    face.read({**turn, "thread": {"type": "create"}}, head, Profile())
+    goes_on = {"type": "continue", "previous_message_id": "msg_1"}
     with pytest.raises(Rejected) as caught:
-        face.read(body, Head({"anthropic-version": "2026-10-21"}), Profile())
+        face.read({**turn, "thread": goes_on}, head, Profile())
     error = json.loads(face.error(caught.value, "req"))["error"]
-    assert (caught.value.status, error["details"]) == (400, {"error_code": "thread_unsupported_request"})
+    assert (caught.value.status, error["details"]) == (404, {"error_code": "thread_not_found"})
     assert "details" not in json.loads(face.error(Rejected(429, "slow", code="x"), "req"))["error"]
 
 

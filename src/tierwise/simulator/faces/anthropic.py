@@ -24,7 +24,7 @@ user_profile_id workspace_id
 """
 _FIELDS = frozenset(_FIELD_NAMES.split())
 _SAMPLING = ("temperature", "top_p", "top_k")
-_NO_THREADS = "thread_unsupported_request"
+_NO_THREAD = "thread_not_found"
 _STOP = {
     "stop": "end_turn",
     "length": "max_tokens",
@@ -70,9 +70,9 @@ class AnthropicMessages:
             for name in body:
                 if name not in _FIELDS:
                     raise Rejected(400, f"{name}: Extra inputs are not permitted")
-        if body.get("thread") is not None:
+        if table_of(body.get("thread"), "thread").get("type") == "continue":
             said = "thread: nothing is kept here. Send the whole conversation."
-            raise Rejected(400, said, code=_NO_THREADS)
+            raise Rejected(404, said, code=_NO_THREAD)
         if "model" not in body:
             raise Rejected(400, "model: Field required")
         prompt = Prompt(model=text_of(body["model"], "model"), asked=body)
@@ -223,7 +223,7 @@ def _stop(said: Said) -> dict[str, Any]:
 def _error(rejected: Rejected) -> dict[str, Any]:
     kind = _ERRORS.get(rejected.status, "api_error" if rejected.status >= 500 else "invalid_request_error")
     told: dict[str, Any] = {"type": kind, "message": rejected.message}
-    if rejected.code == _NO_THREADS:
+    if rejected.code == _NO_THREAD:
         told["details"] = {"error_code": rejected.code}
     return told
 

@@ -40,8 +40,6 @@ def read_tools(prompt: Prompt, body: dict[str, Any]) -> None:
             prompt.tools.append(ToolSpec(name, schema))
         elif not str(kind).startswith(("web_", "code_execution", "tool_search")):
             prompt.tools.append(ToolSpec(name))
-        if tool.get("defer_loading") is True and tool.get("cache_control"):
-            raise Rejected(400, f"Tool {name!r} cannot have both defer_loading=true and cache_control set.")
         if name in {known.name for known in prompt.tools[:-1]}:
             raise Rejected(400, "tools: Tool names must be unique.")
         _add(prompt, b"tool", tool, _encode(_unmarked(tool), order="deterministic"))
