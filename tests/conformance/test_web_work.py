@@ -18,7 +18,7 @@ from tierwise.errors import StoreError
 
 BEARER = {"authorization": "Bearer open-sesame"}
 HOSTILE = "<img src=x onerror=alert(1)>"
-RULE = '[[rule]]\ntask = "coding"\ntiers = ["{}", "opus"]\n'
+RULE = '[[rule]]\ntask = "coding"\ntiers = ["{}"]\n'
 
 
 def answer(sent: provider.Sent) -> Iterator[bytes]:

@@ -15,12 +15,14 @@ from tierwise.config import (
 
 texts = st.text(st.characters(blacklist_categories=("Cs",)), max_size=12)
 floats = st.floats(allow_nan=False)
+finite = st.floats(allow_nan=False, allow_infinity=False)
+shares = st.floats(0, 1, exclude_min=True, exclude_max=True)
 verdicts = st.builds(
     VerdictBlock,
     decision=st.just("keep"),
-    difference=floats,
-    interval=st.tuples(floats, floats),
-    level=floats,
+    difference=st.floats(-1, 1),
+    interval=st.tuples(finite, finite).map(sorted).map(tuple),
+    level=shares,
     n=st.integers(0, 2**62),
     method=texts,
     date=st.just("2026-01-01"),
