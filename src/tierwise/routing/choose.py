@@ -114,15 +114,15 @@ def _cannot(stored: Stored) -> str:
 
 def _not_found(stored: Stored, whys: str) -> Unfit:
     """Without what is only named, a model would answer something else than was asked."""
-    hint = f"or route to a provider that speaks {stored.dialect} and keeps it."
+    id_, hint = plain_name(stored.id), f"or route to a provider that speaks {stored.dialect} and keeps it."
     if stored.field == "previous_response_id":
         return ResponseUnknown(
-            f"Previous response with id '{plain(stored.id)}' not found: it is not remembered here; {whys}.",
+            f"Previous response with id '{id_}' not found: it is not remembered here; {whys}.",
             f"Send the whole conversation as `input`, {hint}",
             stored.field,
         )
     return Unfit(
-        f"The {stored.field} '{plain(stored.id)}' is kept by its vendor, and not to be had here: {whys}.",
+        f"The {stored.field} '{id_}' is kept by its vendor, and not to be had here: {whys}.",
         f"Send what it holds in the request, {hint}",
         stored.field,
     )

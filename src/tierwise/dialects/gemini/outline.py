@@ -20,7 +20,6 @@ from .fields import STAND_INS
 from .schema import to_json_schema
 
 _ABSENT = Raw(b"")
-_LONGEST_ID = 100
 _PATH = re.compile(r" - at `\$\.?([^`]*)`$")
 
 
@@ -198,7 +197,7 @@ def outline(body: bytes) -> Outline:
         fallback=provider.fallback or (),
         preference=provider.routing,
         usage_cost=asks_cost(top.usage),
-        stored=Stored("cachedContent", str(cached)[:_LONGEST_ID], "gemini") if cached else None,
+        stored=Stored("cachedContent", str(cached), "gemini") if cached else None,
         head=(top.tools, top.system, top.system_),
         opening=top.contents,
     )

@@ -14,7 +14,6 @@ from ..members import wrong
 from .from_chat import decode, decode_list, decode_parts, is_extension, read_extension, text_or_none
 
 _ABSENT = Raw(b"null")
-_LONGEST_ID = 100
 
 
 class _Format(Struct):
@@ -141,7 +140,7 @@ def _stored(top: _Body) -> Stored:
     name = next(name for name in ("previous_response_id", "conversation", "prompt") if getattr(top, name))
     value = getattr(top, name)
     told = value.get("id") if isinstance(value, dict) else value
-    return Stored(name, str(told)[:_LONGEST_ID], "openai_responses")
+    return Stored(name, str(told), "openai_responses")
 
 
 def _size(raw: Raw) -> int:
