@@ -45,6 +45,12 @@ def resolver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Resolver]:
     made.end.set()
 
 
+async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.readuntil(b"\r\n\r\n")
+    writer.write(PLAIN)
+    writer.close()
+
+
 @pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop])
 def test_a_name_that_hangs_holds_up_no_other(resolver: Resolver, loop: Any) -> None:
     complaints: list[Any] = []
@@ -77,11 +83,6 @@ def test_a_name_that_hangs_holds_up_no_other(resolver: Resolver, loop: Any) -> N
         await pool.close()
         listener.close()
 
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(PLAIN)
-        writer.close()
-
     with asyncio.Runner(loop_factory=loop) as runner:
         runner.run(asyncio.wait_for(script(), 60))
     assert complaints == []
@@ -107,11 +108,6 @@ def test_an_address_that_says_nothing_is_left_for_the_next(resolver: Resolver, l
             held.close()
         await pool.close()
         listener.close()
-
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(PLAIN)
-        writer.close()
 
     with asyncio.Runner(loop_factory=loop) as runner:
         runner.run(asyncio.wait_for(script(), 60))
