@@ -139,8 +139,8 @@ def _rows(tables: Mapping[str, Any], name: str) -> list[TierwiseError]:
         pieces: list[Any] = [value]
         if isinstance(value, list):
             pieces = [[row] for row in value]
-        named = list(value) if key == "task" and isinstance(value, dict) else []
-        pieces = [{task: value[task]} for task in named] or pieces
+        elif key == "task" and isinstance(value, dict) and value:
+            pieces = [{task: row} for task, row in value.items()]
         for number, piece in enumerate(pieces):
             try:
                 decode({key: piece}, ConfigFile, name)
