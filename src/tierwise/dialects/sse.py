@@ -7,6 +7,7 @@ byte-order mark is ignored.
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 from ..errors import UpstreamBroke
@@ -18,7 +19,11 @@ LONGEST_FRAME = 16 << 20
 a fault of the provider, not an answer."""
 
 _LINE_ENDS = tuple((end.encode(), rb"\u%04x" % ord(end)) for end in "\x85\u2028\u2029")
-_BOM = b"\xef\xbb\xbf"
+BOM = b"\xef\xbb\xbf"
+# Any mixture of CR, LF and CRLF. A CR that comes last, after an LF, may be the first half of a CRLF.
+EMPTY_LINE = re.compile(rb"\n\r?\n|\r\r\n?|\n\r(?=[^\n])")
+"""Where a frame ends, with the line end before it."""
+_CRLF = re.compile(rb"\r\n")
 
 
 class Frame(NamedTuple):
@@ -104,12 +109,12 @@ class Parser:
 
     def _without_mark(self, data: bytes) -> bytes:
         data = self._head + data
-        if len(data) < 3 and _BOM.startswith(data):
+        if len(data) < 3 and BOM.startswith(data):
             self._head = data
             return b""
         self._head = b""
         self._started = True
-        return data.removeprefix(_BOM)
+        return data.removeprefix(BOM)
 
     def _keep(self, rest: bytes) -> None:
         self._pieces.append(rest)
@@ -204,6 +209,42 @@ class LineSearch:
             self.found = best < size
         self._tail = (tail + data if size < self._reach else data)[-self._reach :]
         return best
+
+
+class LineEnds:
+    """A stream's bytes with LF for every line end and without a mark at its beginning, over any chunking.
+
+    Only what comes while `due`, or has a CR, needs to be fed.
+    """
+
+    def __init__(self) -> None:
+        self.due = True  # the first bytes may be a mark, and an LF may belong to the CR before it
+        self._mark = BOM  # what is still to come of it
+        self._after_cr = False
+        self._left_out = 0
+
+    def feed(self, data: bytes) -> bytes:
+        """`data` as said above."""
+        start = 0
+        while self._mark and start < len(data):
+            same = data[start] == self._mark[0]
+            self._mark = self._mark[1:] if same else b""
+            start += same
+        if self._after_cr and data[start : start + 1] == b"\n":
+            start += 1
+        self._after_cr = data.endswith(b"\r") or (self._after_cr and not data)
+        self.due = self._after_cr or bool(self._mark)
+        self._left_out = start
+        return data[start:].replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+
+    def place(self, data: bytes, at: int) -> int:
+        """Where in `data`, which was fed last, offset `at` of what it became was."""
+        at += self._left_out
+        for pair in _CRLF.finditer(data, self._left_out):
+            if pair.start() >= at:
+                break
+            at += 1
+        return at
 
 
 def _shared_end(prefixes: tuple[bytes, ...]) -> bytes:

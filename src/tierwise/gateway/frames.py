@@ -6,15 +6,15 @@ import json
 import re
 from collections.abc import Iterator
 
-from tierwise.dialects.sse import MAX_FRAME
+from tierwise.dialects.sse import EMPTY_LINE, MAX_FRAME
 
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"')
-_END = re.compile(rb"\n\r?\n|\r\r")
+_MIXED = re.compile(rb"\n\r(?=[^\n])")
 
 
 def is_whole(frame: bytes) -> bool:
     """Whether `frame` has the empty line that ends it, or is too long for one."""
-    return _END.search(frame) is not None or len(frame) > MAX_FRAME
+    return EMPTY_LINE.search(frame) is not None or len(frame) > MAX_FRAME
 
 
 def whole(data: bytes) -> int:
@@ -23,6 +23,8 @@ def whole(data: bytes) -> int:
     if data.endswith(b"\n\n"):
         return len(data)
     at = max(data.rfind(end) + len(end) if end in data else 0 for end in (b"\n\n", b"\n\r\n", b"\r\r"))
+    for end in _MIXED.finditer(data, at):
+        at = end.end()
     rest = len(data) - at
     comment = data.startswith(b":", at) and data.find(b"\n", at) == len(data) - 1
     return len(data) if comment or rest > MAX_FRAME else at
@@ -31,7 +33,7 @@ def whole(data: bytes) -> int:
 def sound(data: bytes) -> int:
     """Up to where whole frames can be read by a caller: where the first begins whose data is not JSON."""
     at = 0
-    for end in _END.finditer(data):
+    for end in EMPTY_LINE.finditer(data):
         lines = data[at : end.start()].splitlines()
         text = b"\n".join(line[5:] for line in lines if line.startswith(b"data:")).strip()
         if text and text != b"[DONE]":
@@ -60,7 +62,7 @@ class Frames:
 
     def __iter__(self) -> Iterator[bytes]:
         data, at = self.rest, 0
-        for end in _END.finditer(data):
+        for end in EMPTY_LINE.finditer(data):
             yield data[at : end.end()]
             at = end.end()
         self.rest = data[at:]

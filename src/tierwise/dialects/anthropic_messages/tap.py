@@ -11,7 +11,7 @@ from msgspec import Struct
 from ...errors import UpstreamStatus
 from ...nouns import Usage
 from .. import lax
-from ..sse import MAX_FRAME
+from ..sse import MAX_FRAME, LineEnds
 from .errors import failed
 from .usage import WireUsage, merged, usage_of
 
@@ -32,7 +32,7 @@ class _Delta(Struct):
 _START = msgspec.json.Decoder(_Start, strict=False)
 _DELTA = msgspec.json.Decoder(_Delta, strict=False)
 _ANY = msgspec.json.Decoder(dict[str, Any])
-_TERMINATOR = re.compile(rb'(?:\A|[\r\n])(?:event: ?message_stop|data: ?\{"type": ?"message_stop")')
+_TERMINATOR = re.compile(rb'(?:\A|\n)(?:event: ?message_stop|data: ?\{"type": ?"message_stop")')
 _TYPE_FIRST = (b'{"type":"', b'{"type": "')
 _QUIET = (b"signature", b"citations")
 
@@ -49,21 +49,22 @@ class Tap:
         self.malformed = False
         self.model: str | None = None
         self._wire: WireUsage | None = None
+        self._ends = LineEnds()
         self._rest = b""
 
     def feed(self, data: bytes) -> int:
         """Offset from which `data` must be held back, where the terminator's frame starts."""
-        hold = len(data)
+        ends = self._ends
+        lines = ends.feed(data) if ends.due or b"\r" in data else data
+        hold = len(lines)
         before = len(self._rest)
-        whole = self._rest + data if before else data
+        whole = self._rest + lines if before else lines
         # A line's start cannot be faked: a JSON string holds no raw line end.
         if not self.ended and b"message_stop" in whole and (match := _TERMINATOR.search(whole)):
             self.ended = True
-            hold = max(0, match.start() + (whole[match.start()] in b"\r\n") - before)
-        if b"\r" in whole:  # CRLF line ends; one cut in two waits for its other half
-            whole = whole.replace(b"\r\n", b"\n")
+            hold = max(0, match.start() + (whole[match.start()] == 0x0A) - before)
         self._frames(whole)
-        return hold
+        return hold if lines is data else ends.place(data, hold)
 
     def _frames(self, whole: bytes) -> None:
         at = 0
@@ -83,7 +84,7 @@ class Tap:
         # The event's name stands before its data or first in it; a server that does neither gets a decode.
         head = b""
         if whole.startswith(b"event", at):
-            head = whole[at:start]
+            head = whole[at : whole.find(b"\n", at)]
         elif whole.startswith(_TYPE_FIRST, start):
             head = whole[start : start + 40]
         if b"content_block_delta" in head:

@@ -15,7 +15,7 @@ from msgspec import Raw, Struct, field
 
 from ...errors import UpstreamBroke, UpstreamStatus
 from ...nouns import Usage
-from .. import lax
+from .. import lax, sse
 from .errors import read_error_object
 from .frames import LIMIT, Objects
 from .usage import Grounding, WireUsage, searches_of, usage_of
@@ -156,7 +156,7 @@ class Tap:
         if text.startswith(b"data: {") and text.find(b"\n", 0, -4) < 0 and text.find(b"\r", 0, -4) < 0:
             payload = text[6:]
         else:
-            lines = (line for line in text.splitlines() if line.startswith(b"data:"))
+            lines = (line for line in text.removeprefix(sse.BOM).splitlines() if line.startswith(b"data:"))
             payload = b"\n".join(line[5:].strip() for line in lines)
         if payload and payload != b"[DONE]":
             self._chunk(payload)

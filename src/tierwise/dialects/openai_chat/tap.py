@@ -15,7 +15,7 @@ from msgspec import Struct
 from ...errors import UpstreamStatus
 from ...nouns import Usage
 from .. import lax
-from ..sse import MAX_FRAME, LineSearch
+from ..sse import MAX_FRAME, LineEnds, LineSearch
 from .errors import read_error_object
 from .usage import Wire, from_object, from_wire
 
@@ -73,6 +73,7 @@ class ChatTap:
         self.malformed = False
         self.model: str | None = None
         self._tier: str | None = None
+        self._ends = LineEnds()
         self._end = LineSearch(b"data: [DONE]", b"data:[DONE]")
         self._pieces: list[bytes] = []  # the unfinished line
         self._size = 0
@@ -84,10 +85,13 @@ class ChatTap:
         """Offset from which to hold `data` back: where the terminator's line starts, 0 once it was seen."""
         if self.ended:
             return 0
+        came, ends = data, self._ends
+        if ends.due or b"\r" in data:
+            data = ends.feed(data)
         hold = self._end.find(data)
         self.ended = self._end.found
         lines = data.splitlines(keepends=True)
-        if lines and not lines[-1].endswith((b"\n", b"\r")):
+        if lines and not lines[-1].endswith(b"\n"):
             rest = lines.pop()
         else:
             rest = b""
@@ -109,7 +113,7 @@ class ChatTap:
                     self._torn(self._frame(b"".join(self._data)))
         if rest:
             self._keep(rest)
-        return hold
+        return hold if data is came else ends.place(came, hold)
 
     def _keep(self, rest: bytes) -> None:
         self._pieces.append(rest)

@@ -15,12 +15,12 @@ from msgspec import Struct
 from ...errors import UpstreamStatus
 from ...nouns import Usage
 from .. import lax
+from ..sse import EMPTY_LINE
 from .errors import failed
 from .usage import Response, usage_of
 
 _LIMIT = 32 << 20
 """Bytes one frame may have."""
-_END = re.compile(rb"\r\n\r\n|\n\n|\r\r")
 _KIND = re.compile(rb'(?:\A|[\r\n])(?:event: ?([\w.]+)|data: ?\{"type": ?"([\w.]+)")')
 _DELTA = re.compile(rb'"delta"\s*:\s*"((?:[^"\\]|\\.)*)"')
 
@@ -56,7 +56,7 @@ class Tap:
         if self.ended:
             return 0
         tail = self._tail
-        ends = [found.end() - len(tail) for found in _END.finditer(tail + data)]
+        ends = [found.end() - len(tail) for found in EMPTY_LINE.finditer(tail + data)]
         if not ends:
             self._keep(data)
             return len(data)
