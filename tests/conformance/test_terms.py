@@ -159,6 +159,42 @@ def test_a_session_is_held_out_whole_or_not_at_all(tmp_path: Path) -> None:
     assert gateway.stop() == 0
 
 
+def test_what_the_cache_answers_is_not_held_out_and_held_out_answers_stay_apart(tmp_path: Path) -> None:
+    task = "[task.classification]\nholdout_share = 0.5\ncache = true\n"
+    upstream, gateway, key = world(tmp_path, answer, task)
+
+    def ask(words: str, session: str = "", **headers: str) -> tuple[str, str]:
+        body = {"model": "task/classification", "messages": [{"role": "user", "content": words}]}
+        sent = {"x-tierwise-session": session, **headers} if session else headers
+        got = live.post(gateway.port, CHAT, body, key, sent)
+        assert got.status == 200, got.body
+        assert ("holdout" in gateway.closes()[-1]["tags"]) is (
+            got.headers["x-tierwise-tier"] == "opus" and got.headers["x-tierwise-cache"] != "hit"
+        )
+        return got.headers["x-tierwise-tier"], got.headers["x-tierwise-cache"]
+
+    tier_of = {f"s{n}": ask(f"whose session is {n}?", f"s{n}")[0] for n in range(30)}
+    held = next(session for session, tier in tier_of.items() if tier == "opus")
+    free = next(session for session, tier in tier_of.items() if tier == "haiku")
+    # What routed calls were answered is given to all: without the holdout it would cost nothing either.
+    assert [ask("one", free), ask("one", held)] == [("haiku", "miss"), ("haiku", "hit")]
+    # A held-out call's answer is its own session's: to the others it is as if it had not been asked.
+    assert [ask("two", held), ask("two", held)] == [("opus", "miss"), ("opus", "hit")]
+    assert [ask("two", free), ask("two", held)] == [("haiku", "miss"), ("haiku", "hit")]
+    assert ask("two", held, **{"cache-control": "no-cache"}) == ("opus", "miss")
+    assert ask("two", free) == ("haiku", "hit")
+    assert ask("two", held, **{"cache-control": "no-store"}) == ("opus", "bypass")
+    # Without a session each call is drawn until one is routed, whose answer is given from then on.
+    for number in range(4):
+        got = [ask(f"plain {number}") for _ in range(24)]
+        first = got.index(("haiku", "miss"))
+        assert got == [("opus", "miss")] * first + [("haiku", "miss")] + [("haiku", "hit")] * (23 - first)
+    calls = [row for row in gateway.closes() if row["outcome"] == "ok"]
+    assert len(calls) == len(upstream.sent)
+    assert gateway.verify() == ""
+    assert gateway.stop() == 0
+
+
 def test_tags_are_words_of_the_callers_each_once(tmp_path: Path) -> None:
     _, gateway, key = world(tmp_path, answer, "")
     body = {"model": "task/classification", "messages": HELLO}

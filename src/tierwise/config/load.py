@@ -267,7 +267,7 @@ def _tier_notes(catalog: Catalog) -> list[str]:
 
 
 def _cache_notes(file: ConfigFile) -> list[str]:
-    """Tasks that say how their answers are kept, and keep none; and those whose holdout the cache spoils."""
+    """Tasks that say how their answers are kept, and keep none."""
     notes = []
     for name, task in file.task.items():
         kept = file.cache.on if task.cache is None else task.cache
@@ -277,11 +277,6 @@ def _cache_notes(file: ConfigFile) -> list[str]:
             for key in ("cache_similarity", "cache_ttl_s")
             if getattr(task, key) is not None and not kept
         ]
-        if kept and task.holdout_share:
-            notes.append(
-                f"task {name}: its holdout compares other requests than are routed, since the cache answers "
-                "some of these and no call held out. Set its `cache = false`, or its `holdout_share = 0`."
-            )
     return notes
 
 

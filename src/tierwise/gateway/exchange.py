@@ -30,7 +30,7 @@ from .cache.answers import Answers
 from .calling import LARGE, Caller
 from .counting import Factors, count
 from .edited import Edits
-from .holdout import drawn, hold_out
+from .holdout import drawn, hold, hold_out, let_go
 from .idempotency import Replays
 from .metrics import Metrics
 from .recall import Recall
@@ -163,14 +163,22 @@ async def answering(gate: Gate, walk: Walk, reply: Reply) -> bool:
     if keeping is None:
         return (await gate.ask(walk, reply)).outcome == "ok"
     asked: list[Entry] = []
+    held = walk.other is not None
+    if held:
+        let_go(walk)
+        walk.scopes = scopes_of(walk)
 
     async def ask(walk: Walk, reply: Reply) -> Entry:
+        if held:
+            hold(walk)
+            walk.scopes = scopes_of(walk)
         asked.append(await gate.ask(walk, reply))
         return asked[0]
 
     kept = await gate.answers.answer(walk, keeping, reply, ask)
     if kept is not None:
-        bind(gate, walk, kept.tier, kept.usage)
+        # A warm prompt cache does not bind a session that was drawn: its calls are held out, or are none.
+        bind(gate, walk, kept.tier, None if held else kept.usage)
         # For another key or at another replica its id names nothing yet; a similar question's names that one.
         crossed = walk.snapshot.deployment(kept.model).dialect.name != walk.surface.name
         if crossed and kept.similarity is None:

@@ -47,8 +47,25 @@ def hold_out(walk: Walk, question: Question, health: Health) -> None:
     if free.candidates[0].tier == reference or bound not in (None, "", reference):
         return
     held = _moved(walk, question, free, reference, health)
-    walk.route = held or route
-    walk.tags = (*walk.tags, HOLDOUT if held is not None else STAYED)
+    if held is None:
+        walk.tags = (*walk.tags, STAYED)
+        return
+    walk.route, walk.other = held, free
+    walk.tags = (*walk.tags, HOLDOUT)
+
+
+def let_go(walk: Walk) -> None:
+    """Makes a held-out request the one it would be otherwise, as which the response cache is asked. Only one
+    that is not answered there is a draw: else the routed calls would be those that were never asked before,
+    and the held-out ones all."""
+    walk.route, walk.other = walk.other, walk.route
+    walk.tags = tuple(tag for tag in walk.tags if tag != HOLDOUT)
+
+
+def hold(walk: Walk) -> None:
+    """Holds a request out again that was let go."""
+    walk.route, walk.other = walk.other, walk.route
+    walk.tags = (*walk.tags, HOLDOUT)
 
 
 def _moved(walk: Walk, question: Question, route: Route, reference: str, health: Health) -> Route | None:

@@ -85,14 +85,45 @@ class Walk:
 
     `as_read` is the Outline of the body as it came, `outline` of what was made of it. `places`: whether the
     task asks for cache breakpoints; `breakpoints` says which were placed. `recall` is there where its kind
-    `recalls`."""
+    `recalls`. `other` is the Route of a held-out request were it not held out; while the cache is asked,
+    the one it is held on."""
 
     recall: Recall
     __slots__ = (
-        "_ask", "as_read", "asked_task", "at_us", "attempts", "began_us", "body", "breakpoints", "cache",
-        "caller", "deadline_s", "failed_dialect", "id", "kind", "losses", "max_cost_pico", "moved", "outline",
-        "places", "prompt_tokens", "recall", "request", "route", "scopes", "session", "signed", "snapshot",
-        "spent_pico", "strict", "surface", "tags", "tried", "upstream_us",
+        "_ask",
+        "as_read",
+        "asked_task",
+        "at_us",
+        "attempts",
+        "began_us",
+        "body",
+        "breakpoints",
+        "cache",
+        "caller",
+        "deadline_s",
+        "failed_dialect",
+        "id",
+        "kind",
+        "losses",
+        "max_cost_pico",
+        "moved",
+        "other",
+        "outline",
+        "places",
+        "prompt_tokens",
+        "recall",
+        "request",
+        "route",
+        "scopes",
+        "session",
+        "signed",
+        "snapshot",
+        "spent_pico",
+        "strict",
+        "surface",
+        "tags",
+        "tried",
+        "upstream_us",
     )  # fmt: skip
 
     def __init__(self, request: Request, surface: Dialect, snapshot: Snapshot, caller: Caller) -> None:
@@ -107,6 +138,7 @@ class Walk:
         self.cache = b"bypass"
         self.outline = self.as_read = _NO_OUTLINE
         self.route: Route | None = None
+        self.other: Route | None = None
         self.prompt_tokens = 0
         self.upstream_us = 0
         self.attempts = 0

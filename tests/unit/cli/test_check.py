@@ -155,12 +155,6 @@ def test_a_shadow_that_cannot_be_is_noted(row: str, said: str) -> None:
     assert f"task qa is not shadowed: {said}" in " ".join(told(f"{text}{row}\n")["notes"])
 
 
-def test_a_cache_that_spoils_a_holdout_is_noted() -> None:
-    text = f"{RIGHT}[cache]\non = true\n[task.qa]\nholdout_share = 0.1\n"
-    assert "task qa: its holdout compares other requests than are routed" in " ".join(told(text)["notes"])
-    assert "holdout" not in " ".join(told(f"{text}cache = false\n")["notes"])
-
-
 def test_beyond_loopback_with_a_secret_is_right() -> None:
     toml = f'[server]\nhost = "0.0.0.0"\nadmin_secret = "env:ADMIN"\n{RIGHT}'
     assert told(toml, environ={"UPSTREAM_KEY": "sk-canary", "ADMIN": "open sesame"})["ok"]

@@ -86,10 +86,8 @@ class Answers:
             await ask(walk, reply)
             return None
         asking = Asking(walk, terms, reply, ask, want)
-        kept = await self._look(asking) if want.reads else None
+        kept = await (self._given(asking) if asking.asks else self._held_out(asking))
         if kept is None:
-            if not want.reads:
-                await self._ask(asking)
             return None
         body = written(walk, kept)
         walk.cache = b"hit"
@@ -98,9 +96,30 @@ class Answers:
         await tell(walk, kept, body, now_us() - kept.at_us, reply)
         return kept
 
+    async def _given(self, asking: Asking) -> Kept | None:
+        """The answer; None when a provider was asked."""
+        if asking.want.reads:
+            return await self._look(asking)
+        await self._ask(asking)
+        return None
+
+    async def _held_out(self, asking: Asking) -> Kept | None:
+        """The answer to a request held out: as others were told, or else its own session. What is asked for
+        it stays with that, as another tier than theirs is."""
+        kept = await self._look(asking) if asking.want.reads else None
+        if kept is not None:
+            return kept
+        own = asking.want.of_session()
+        if own is None:
+            self._missed(asking.walk)
+            await asking.ask(asking.walk, asking.reply)
+            return None
+        asking.apart(own)
+        return await self._given(asking)
+
     async def _look(self, asking: Asking) -> Kept | None:
         """The answer, from here, from the server or from whoever asks the same just now; None when a
-        provider was asked."""
+        provider was asked, or is to be since this one does not ask."""
         key = asking.want.key
         while (kept := self._memory.get(key, now_us())) is None:
             flight = self._flights.get(key)
@@ -111,12 +130,14 @@ class Answers:
                 return landed
             if landed == "unkept":
                 # Waiting again would only put one such call after the other.
-                await self._ask(asking)
+                if asking.asks:
+                    await self._ask(asking)
                 return None
         return kept
 
     async def _lead(self, asking: Asking) -> Kept | None:
-        """What the server holds; else asks a provider, for all who wait, and gives None."""
+        """What the server holds; else asks a provider, for all who wait, and gives None. One that does not
+        ask leaves that to the next."""
         key = asking.want.key
         self._flights.begin(key)
         landed: Landed = "failed"
@@ -126,11 +147,14 @@ class Answers:
             if kept is not None:
                 self._memory.put(key, kept)
                 self._count()
-            elif found is None and (least := asking.terms.similarity(_task(asking.walk))) is not None:
+            elif found is None and (least := asking.least) is not None:
                 asking.question = await self._question(asking)
                 if asking.question is not None:
                     kept = self._near.find(asking.question, least)
-            landed = kept if kept is not None else await self._ask(asking)
+            if kept is not None:
+                landed = kept
+            elif asking.asks:
+                landed = await self._ask(asking)
             return kept
         finally:
             self._flights.end(key, landed)
@@ -153,8 +177,7 @@ class Answers:
 
     async def _ask(self, asking: Asking) -> Landed:
         """Asks a provider, and keeps its answer if that may be kept."""
-        asking.walk.cache = b"miss"
-        self._metrics.cache["miss"] += 1
+        self._missed(asking.walk)
         copying = Copying(asking.reply, asking.terms.said.max_answer_bytes)
         entry = await asking.ask(asking.walk, cast(Reply, copying))
         if entry.outcome != "ok":
@@ -170,6 +193,10 @@ class Answers:
         self._count()
         return kept
 
+    def _missed(self, walk: Walk) -> None:
+        walk.cache = b"miss"
+        self._metrics.cache["miss"] += 1
+
     def _count(self) -> None:
         self._metrics.cache_bytes = self._memory.size
         self._metrics.cache_evicted = self._memory.evicted
@@ -177,9 +204,10 @@ class Answers:
 
 class Asking:
     """One request that may be answered from the cache, and how to ask a provider instead. `question` is what
-    it means, where a similar one would do."""
+    it means, where a similar one would do: from a cosine of `least`. `asks`: whether it is asked for all that
+    want the same; a held-out request only looks for what they were told."""
 
-    __slots__ = ("_until", "ask", "question", "reply", "terms", "walk", "want")
+    __slots__ = ("_until", "ask", "asks", "least", "question", "reply", "terms", "walk", "want")
 
     def __init__(self, walk: Walk, terms: Terms, reply: Reply, ask: Ask, want: Wanted) -> None:
         self.walk = walk
@@ -188,7 +216,14 @@ class Asking:
         self.ask = ask
         self.want = want
         self.question: Question | None = None
+        self.least = terms.similarity(_task(walk))
+        self.asks = walk.other is None
         self._until = asyncio.get_running_loop().time() + terms.said.wait_s
+
+    def apart(self, own: Wanted) -> None:
+        """Asks for its own session alone from now on."""
+        self.want, self.asks = own, True
+        self.least = self.question = None
 
     def left_s(self) -> float:
         """Seconds it may still wait for others, all of them together."""

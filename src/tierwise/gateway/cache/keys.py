@@ -8,12 +8,12 @@ share no answers.
 from __future__ import annotations
 
 from collections.abc import Hashable
+from copy import copy
 from hashlib import blake2b
 from typing import Any
 
 import msgspec
 
-from tierwise.costing.draws import HOLDOUT
 from tierwise.errors import LossRefused
 from tierwise.nouns import Candidate
 from tierwise.routing.retry import ACTING
@@ -35,7 +35,7 @@ _encode = msgspec.json.Encoder(order="sorted").encode
 class Wanted:
     """`key` for the tier that would serve; `reads` is False when the caller wants a fresh answer kept."""
 
-    __slots__ = ("_secret", "_terms", "_walk", "key", "reads")
+    __slots__ = ("_alone", "_secret", "_terms", "_walk", "key", "reads")
 
     def __init__(self, walk: Walk, terms: Terms, secret: bytes, key: bytes) -> None:
         self._walk = walk
@@ -43,13 +43,27 @@ class Wanted:
         self._secret = secret
         self.key = key
         self.reads = b"no-cache" not in _control(walk)
+        self._alone = False
+
+    def of_session(self) -> Wanted | None:
+        """What a held-out request wants where the answer as routed is not there: what its own session was
+        answered, and nobody else is. None without a session: it is asked, and its answer not kept."""
+        walk = self._walk
+        assert walk.other is not None
+        key = _key(walk, self._terms, self._secret, walk.other.candidates[0]) if walk.session else None
+        if key is None:
+            return None
+        own = copy(self)
+        own.key = blake2b(walk.session.encode(), digest_size=32, key=key).digest()
+        own._alone = True
+        return own
 
     def key_of(self, served: Candidate) -> bytes | None:
         """The key of this request's answer by `served`."""
         assert self._walk.route is not None
         if served == self._walk.route.candidates[0]:
             return self.key
-        return _key(self._walk, self._terms, self._secret, served)
+        return None if self._alone else _key(self._walk, self._terms, self._secret, served)
 
 
 def wanted(walk: Walk, terms: Terms, secret: bytes) -> Wanted | None:
@@ -58,8 +72,7 @@ def wanted(walk: Walk, terms: Terms, secret: bytes) -> Wanted | None:
     any_temperature = terms.any_temperature(walk.route.task)
     if any_temperature is None or walk.kind.errand is not None or b"no-store" in _control(walk):
         return None
-    # A held-out call is there to be measured, so it is always made; a cost told in the body is this call's.
-    if HOLDOUT in walk.tags or walk.outline.usage_cost:
+    if walk.outline.usage_cost:  # told in the body: this call's
         return None
     served = walk.route.candidates[0]
     if (
