@@ -22,7 +22,6 @@ from .world import World
 
 _JSON = (b"content-type", b"application/json")
 _MOST_KEPT = 10_000
-_OVER = ("completed", "cancelled", "ended", "failed")
 
 
 class _Line(Struct):
