@@ -22,6 +22,7 @@ _ABILITIES = {
     "documents": "documents",
     "audio": "audio",
     "tools": "tools",
+    "chat_tools": "tools over chat completions",
     "forced_tools": "forced tools",
     "structured_output": "structured output",
     "schema_beside_tools": "structured output beside tools",
@@ -135,7 +136,9 @@ def _abilities(console: Console, listed: Sequence[Listed]) -> None:
 
 
 def _named(able: Abilities, wanted: bool | None) -> list[str]:
-    return [name for field, name in _ABILITIES.items() if getattr(able, field) is wanted]
+    # Whether tools are taken over chat too is a question at a few models only.
+    asked = (each for each in _ABILITIES if wanted is not None or each != "chat_tools")
+    return [_ABILITIES[field] for field in asked if getattr(able, field) is wanted]
 
 
 def _scores(console: Console, tiers: Sequence[Listed], footnotes: dict[str, None]) -> None:

@@ -14,6 +14,7 @@ from .library import Entry
 from .prices import entry_of, merged, own_vendor
 
 _NAME_LENGTH = 200
+_OPENAI = ("openai", "azure")
 _AGGREGATORS = ("openrouter", "ofox")
 
 
@@ -45,7 +46,7 @@ def model_at(provider: Provider, model_id: str, own: Own | None = None, called: 
         name=name,
         provider=provider.name,
         id=model_id,
-        abilities=_abilities(model_id, entry, figures, stated),
+        abilities=_there(_abilities(model_id, entry, figures, stated), provider, stated),
         prices=all_prices,
         scores=figures.scores if figures else {},
         speed=figures.speed if figures else {},
@@ -205,6 +206,16 @@ def _abilities(
     if context is not None:
         abilities = structs.replace(abilities, context=context)
     return structs.replace(abilities, **stated) if stated else abilities
+
+
+def _there(abilities: Abilities, provider: Provider, stated: Mapping[str, Any]) -> Abilities:
+    """`abilities` as `provider` has them: resellers of OpenAI's models may turn chat into responses."""
+    if abilities.chat_tools is not False:
+        return abilities
+    own = "chat_tools" in stated or own_vendor(provider.name, provider.base_url) in _OPENAI
+    if provider.dialect == "openai_chat" and own:
+        return abilities
+    return structs.replace(abilities, chat_tools=None)
 
 
 def _notes(

@@ -123,6 +123,8 @@ class ModelRow(Struct, frozen=True):
     """Whether it takes audio."""
     tools: bool | None = None
     """Whether it calls tools."""
+    chat_tools: bool | None = None
+    """Whether it does so over chat completions too: some of OpenAI's models that always reason do not."""
     forced_tools: bool | None = None
     """Whether a call of a tool can be demanded."""
     structured_output: bool | None = None

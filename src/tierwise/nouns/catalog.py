@@ -72,6 +72,8 @@ class Abilities(Struct, frozen=True):
     documents: bool | None = None
     audio: bool | None = None
     tools: bool | None = None
+    chat_tools: bool | None = None
+    """Whether tools are taken over chat completions, where the Provider speaks that."""
     forced_tools: bool | None = None
     structured_output: bool | None = None
     schema_beside_tools: bool | None = None

@@ -23,7 +23,7 @@ from msgspec import Struct
 
 from ..errors import NoTier, ResponseUnknown, Unfit, UnknownModel
 from ..nouns import Candidate, Outline, Route, Skipped, Stored, TierHealth
-from .fit import doubt, misfit
+from .fit import NO_CHAT_TOOLS, doubt, misfit, refuses_tools
 from .infer import UNKNOWN, infer
 from .order import balanced, by_cost, by_latency, estimated_pico, expected_output, latency_ms
 from .pinned import nearest_task, pinned, unknown
@@ -72,8 +72,8 @@ def choose(question: Question, table: Table, health: Mapping[str, TierHealth] | 
         _add_beside(picked, outline, table, tokens)
     if outline.fallback:
         _add_fallback(picked, question, table, tokens)
-    if outline.stored is not None and choice.how == "pinned":
-        _looked_up(picked, outline, table)
+    if choice.how == "pinned" and (outline.stored is not None or outline.tools):
+        _answerable(picked, outline, table)
     if not picked.rungs:
         raise _no_tier(picked, outline, table)
     if outline.preference not in (None, "priority") and len(picked.rungs) > 1:
@@ -102,10 +102,10 @@ def _no_tier(picked: Picked, outline: Outline, table: Table) -> NoTier | Unfit:
     stored = outline.stored
     if stored is not None and any(each.why == _cannot(stored) for each in picked.skipped):
         return _not_found(stored, whys)
-    return (Unfit if table.rungs else NoTier)(
-        f"No tier fits this request: {whys}.",
-        "Shorten it, add a [[tier]] whose model can serve it, or insist with provider/model.",
-    )
+    hint = "Shorten it, add a [[tier]] whose model can serve it, or insist with provider/model."
+    if any(each.why == NO_CHAT_TOOLS for each in picked.skipped):
+        hint = 'Set `dialect = "openai_responses"` in that [[provider]] row: the model takes tools only so.'
+    return (Unfit if table.rungs else NoTier)(f"No tier fits this request: {whys}.", hint)
 
 
 def _cannot(stored: Stored) -> str:
@@ -129,8 +129,11 @@ def _not_found(stored: Stored, whys: str) -> Unfit:
 
 
 def _lacks(rung: Rung, table: Table, outline: Outline) -> str:
+    """Why the rung is sure to refuse the request, or to answer something else, "" when it is not."""
     stored = outline.stored
-    return "" if stored is None or table.dialect(rung) == stored.dialect else _cannot(stored)
+    if stored is not None and table.dialect(rung) != stored.dialect:
+        return _cannot(stored)
+    return NO_CHAT_TOOLS if refuses_tools(rung.able, outline) else ""
 
 
 def _misfit(rung: Rung, table: Table, outline: Outline, tokens: int) -> str:
@@ -264,8 +267,9 @@ def _add_fallback(picked: Picked, question: Question, table: Table, tokens: int)
     picked.rungs = list(once.values())
 
 
-def _looked_up(picked: Picked, outline: Outline, table: Table) -> None:
-    """Leaves out a model that was named outright where it lacks what the request only names."""
+def _answerable(picked: Picked, outline: Outline, table: Table) -> None:
+    """Leaves out a model that was named outright where it lacks what the request only names, or is sure to
+    refuse it."""
     rungs, picked.rungs = picked.rungs, []
     for rung in rungs:
         if why := _lacks(rung, table, outline):

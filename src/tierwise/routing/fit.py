@@ -11,6 +11,7 @@ from __future__ import annotations
 from ..errors import BadRequest
 from ..nouns import Abilities, Outline, Task
 
+NO_CHAT_TOOLS = "no tools over chat completions"
 # A prompt estimated from its bytes may really be this much smaller (see Question.tokens), as a ratio.
 _ESTIMATE, _AT_LEAST = 128, 100
 
@@ -33,6 +34,11 @@ def misfit(able: Abilities, outline: Outline, prompt_tokens: int) -> str:
     if able.context is not None and prompt_tokens * _AT_LEAST // _ESTIMATE > able.context:
         return f"context {able.context}, the prompt needs about {prompt_tokens} tokens"
     return ""
+
+
+def refuses_tools(able: Abilities, outline: Outline) -> bool:
+    """Whether the model takes tools, but none over what its provider is spoken to in."""
+    return able.chat_tools is False and outline.tools > 0
 
 
 def refuse_longer(task: Task, outline: Outline) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from tierwise.config import family_of, load, model_for, published
+from tierwise.config.models import Own, model_at
 from tierwise.costing import price_at
 from tierwise.money import usd_per_million_to_pico
-from tierwise.nouns import Price
+from tierwise.nouns import DialectName, Price, Provider
 
 TODAY = "2026-11-22"
 PRICES = [
@@ -174,3 +175,26 @@ def test_haiku_5_5_is_looser_and_unknown_stays_unknown() -> None:
     assert haiku is not None
     assert (haiku.abilities.vision, haiku.abilities.tools, haiku.abilities.prompt_cache) == (True, True, True)
     assert haiku.abilities.documents is None
+
+
+@pytest.mark.parametrize(
+    ("url", "dialect", "model_id", "taken"),
+    [
+        ("https://api.openai.com/v1", "openai_chat", "gpt-6-astra", False),
+        ("https://api.openai.com/v1", "openai_chat", "gpt-6.1-sol-2026-10-26", False),
+        ("https://there.openai.azure.com/openai/v1", "openai_chat", "gpt-6.2", False),
+        ("https://api.openai.com/v1", "openai_chat", "gpt-6-sol", None),
+        ("https://api.openai.com/v1", "openai_responses", "gpt-6-astra", None),
+        ("https://openrouter.ai/api/v1", "openai_chat", "openai/gpt-6-astra", None),
+        ("https://reseller.example/v1", "openai_chat", "gpt-6-astra", None),  # which may ask over responses
+    ],
+)
+def test_who_takes_tools_over_chat_completions(
+    url: str, dialect: DialectName, model_id: str, taken: bool | None
+) -> None:
+    provider = Provider("there", dialect, url)
+    assert model_at(provider, model_id).abilities.chat_tools is taken
+    for stated in (True, False):
+        own = Own(abilities={model_id: {"chat_tools": stated}})
+        found = model_at(provider, model_id, own).abilities.chat_tools
+        assert found is (stated if stated or dialect == "openai_chat" else None)

@@ -472,3 +472,19 @@ def test_the_same_model_at_another_provider_stands_behind_each_choice(catalog, p
 def test_auto_is_no_fallback(table):
     with pytest.raises(UnknownModel, match="`auto` is no fallback"):
         ask("tier/haiku", table, fallback=("auto",))
+
+
+def test_tools_go_past_a_model_that_takes_none_over_chat(make_table):
+    table = make_table(haiku={"chat_tools": False})
+    route = ask("task/qa", table, tools=1)
+    assert (tiers(route), ask("task/qa", table).candidates[0].tier) == (["sonnet", "opus"], "haiku")
+    assert route.skipped == (Skipped("haiku", "no tools over chat completions"),)
+
+
+def test_a_named_model_that_takes_no_tools_over_chat_is_not_asked_with_them(make_table):
+    table = make_table(haiku={"chat_tools": False})
+    with pytest.raises(Unfit, match="agg/haiku-1: no tools over chat completions") as caught:
+        ask("agg/haiku-1", table, tools=1)
+    assert 'dialect = "openai_responses"' in caught.value.hint
+    assert tiers(ask("agg/haiku-1", table)) == ["agg/haiku-1"]
+    assert tiers(ask("agg/haiku-1", table, tools=1, fallback=("tier/opus",))) == ["opus"]
