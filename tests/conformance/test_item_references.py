@@ -71,8 +71,10 @@ def test_what_an_item_names_is_sent_in_its_own_words(asked: Any, first: dict[str
 def test_what_its_caller_did_not_want_stored_is_not_kept(asked: Any) -> None:
     gateway, bodies = asked
     got = second_turn(gateway, {"store": False})
-    assert "opaque.item_reference" in got.headers["x-tierwise-losses"]
-    assert [message["role"] for message in bodies[-1]["messages"]] == ["user", "user"]
+    error = json.loads(got.body)["error"]
+    assert (got.status, error["param"], error["code"]) == (400, "input", "unfit")
+    assert "is kept by its vendor" in error["message"]
+    assert len(bodies) == 1
 
 
 def going_on(gateway: live.Gateway, previous: str, key: str) -> live.Got:

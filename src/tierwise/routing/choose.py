@@ -124,7 +124,7 @@ def _not_found(stored: Stored, whys: str) -> Unfit:
     return Unfit(
         f"The {stored.field} '{id_}' is kept by its vendor, and not to be had here: {whys}.",
         f"Send what it holds in the request, {hint}",
-        stored.field,
+        "input" if stored.field == "item_reference" else stored.field,
     )
 
 

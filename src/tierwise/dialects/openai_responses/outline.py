@@ -32,6 +32,7 @@ class _Reasoning(Struct):
 class _Item(Struct):
     type: Any = None
     role: Any = None
+    id: Any = None
     content: Raw = _ABSENT
     arguments: Raw = _ABSENT
     input: Raw = _ABSENT
@@ -86,6 +87,8 @@ class _Seen:
         self.tools = 0
         self.size = 0
         self.base64 = 0
+        self.reference: Any = None
+        """The first item that is only named."""
         self.head: list[Raw] = []
         self.opening = _ABSENT
 
@@ -132,13 +135,16 @@ def outline(body: bytes) -> Outline:
         head=(top.tools, top.instructions, *seen.head),
         opening=seen.opening,
         usage_cost=asks_cost(top.usage),
-        stored=_stored(top) if top.previous_response_id or top.conversation or top.prompt else None,
+        stored=_stored(top, seen),
     )
 
 
-def _stored(top: _Body) -> Stored:
-    name = next(name for name in ("previous_response_id", "conversation", "prompt") if getattr(top, name))
-    value = getattr(top, name)
+def _stored(top: _Body, seen: _Seen) -> Stored | None:
+    if not (top.previous_response_id or top.conversation or top.prompt or seen.reference):
+        return None
+    named = {name: getattr(top, name) for name in ("previous_response_id", "conversation", "prompt")}
+    named["item_reference"] = seen.reference
+    name, value = next((name, value) for name, value in named.items() if value)
     told = value.get("id") if isinstance(value, dict) else value
     return Stored(name, str(told), "openai_responses")
 
@@ -200,6 +206,8 @@ def _look_at(item: _Item, i: int, seen: _Seen) -> None:
     elif kind == "reasoning":
         seen.thinking = True
         seen.size += _size(item.encrypted_content) + _size(item.summary)
+    elif kind == "item_reference":
+        seen.reference = seen.reference or item.id
     elif kind == "additional_tools":
         _count(item.tools, f"input[{i}].tools", seen)
     elif memoryview(item.content)[0] == 0x5B:
