@@ -4,6 +4,7 @@ TierwiseError
 ├── BadRequest              400 invalid_request      the caller's request cannot be understood
 │   ├── BadHeader           400 invalid_header       CR, LF, NUL or a framing trick in the request head
 │   ├── LossRefused         400 loss_refused         strict mode: the target dialect cannot carry a feature
+│   ├── ThreadUnsupported   400 thread_unsupported   a turn of a thread that only Anthropic keeps
 │   ├── TooLarge            413 request_too_large    body or header block over the limit
 │   ├── Unfit               400 unfit                no tier that it may go to can serve it
 │   │   └── ResponseUnknown 400 previous_response_not_found  a response that nobody who may serve can look up

@@ -55,7 +55,7 @@ class Inbound(asyncio.Protocol):
 
     __slots__ = (
         "_begun", "_blocked", "_closing", "_front", "_held", "_keep", "_last", "_loop", "_lost", "_marked",
-        "_peer", "_queued", "_reading", "_reply", "_request", "_scanned", "_skimming", "_stalled", "_sweeper",
+        "_queued", "_reading", "_reply", "_request", "_scanned", "_skimming", "_stalled", "_sweeper",
         "_task", "_transport", "_unsent", "_wanted", "deadline",
     )  # fmt: skip
 
@@ -65,7 +65,6 @@ class Inbound(asyncio.Protocol):
         self._front = front
         self._loop = loop
         self._sweeper = sweeper
-        self._peer = ""
         self._held = b""
         self._last: Last | None = None
         self._scanned = 0  # bytes of _held known not to hold the end of a head
@@ -93,8 +92,6 @@ class Inbound(asyncio.Protocol):
         self._transport = transport
         limits = self._front.limits
         transport.set_write_buffer_limits(high=limits.write_high_water)
-        peer = transport.get_extra_info("peername")
-        self._peer = str(peer[0]) if peer else ""
         self.deadline = self._loop.time() + limits.header_timeout_s
         self._sweeper.add(self)
         self._front.inbound.add(self)
@@ -167,7 +164,7 @@ class Inbound(asyncio.Protocol):
             intake, self._held = self._take_body(head, data, end)
         except BadRequest as error:
             return self._refuse(error, head or line_only(raw))
-        request = self._request = Request(head, intake, self._peer, self)
+        request = self._request = Request(head, intake, self)
         reply = self._reply = Reply(self, head.method == "HEAD", head.minor)
         self._begun = False
         self.deadline = inf
@@ -372,7 +369,7 @@ class Inbound(asyncio.Protocol):
         """Answers a fault of the protocol itself, in the words of its path, and ends the connection."""
         self._closing = True
         self._held = b""
-        asked = None if head is None else Request(head, Fixed.whole(b""), self._peer, self)
+        asked = None if head is None else Request(head, Fixed.whole(b""), self)
         Reply(self, head_only=False, minor=1).send(*self._front.error_parts(asked, error))
         self._linger()
 

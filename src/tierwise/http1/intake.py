@@ -25,16 +25,39 @@ def too_slow(what: str) -> BadRequest:
     return error
 
 
-class Fixed:
-    """A body of `length` bytes. `feed` gives back what came after its end."""
+class _Intake:
+    """`left`: bytes still to come, of the body or of its current chunk."""
 
     __slots__ = ("_body", "_joined", "done", "left")
+
+    _body: bytearray
+    _joined: bytes | None
+    done: bool
+    left: int
+
+    @property
+    def size(self) -> int:
+        """Bytes of body so far."""
+        return len(self._body)
+
+    def body(self) -> bytes:
+        """The whole body; only when `done`."""
+        if self._joined is None:
+            self._joined = bytes(self._body)
+            self._body = bytearray()
+        return self._joined
+
+
+class Fixed(_Intake):
+    """A body of `length` bytes. `feed` gives back what came after its end."""
+
+    __slots__ = ()
 
     def __init__(self, length: int) -> None:
         self.left = length
         self.done = length == 0
         self._body = bytearray()
-        self._joined: bytes | None = None
+        self._joined = None
 
     @classmethod
     def whole(cls, body: bytes) -> Fixed:
@@ -42,11 +65,6 @@ class Fixed:
         fixed = cls(0)
         fixed._joined = body
         return fixed
-
-    @property
-    def size(self) -> int:
-        """Bytes of body so far."""
-        return len(self._body)
 
     def feed(self, data: bytes) -> bytes:
         left = self.left
@@ -60,37 +78,25 @@ class Fixed:
         self.done = True
         return data[left:]
 
-    def body(self) -> bytes:
-        """The whole body; only when `done`."""
-        if self._joined is None:
-            self._joined = bytes(self._body)
-            self._body = bytearray()
-        return self._joined
 
-
-class Chunked:
+class Chunked(_Intake):
     """A chunked body of at most `limit` bytes. Extensions and trailers are checked and dropped.
 
     `feed` gives back what came after the end. BadRequest for bad framing, TooLarge over the limit.
     """
 
-    __slots__ = ("_body", "_framing", "_held", "_joined", "_limit", "_state", "_trailers", "done", "left")
+    __slots__ = ("_framing", "_held", "_limit", "_state", "_trailers")
 
     def __init__(self, limit: int) -> None:
         self.done = False
-        self.left = 0  # bytes of the current chunk still to come
+        self.left = 0
         self._limit = limit
         self._body = bytearray()
-        self._joined: bytes | None = None
+        self._joined = None
         self._held = b""  # the start of a line whose end has not come
         self._state = "size"
         self._framing = 0
         self._trailers = 0
-
-    @property
-    def size(self) -> int:
-        """Bytes of body so far."""
-        return len(self._body)
 
     def feed(self, data: bytes) -> bytes:
         at = 0
@@ -117,13 +123,6 @@ class Chunked:
             if self.done:
                 return data[at:]
         return b""
-
-    def body(self) -> bytes:
-        """The whole body; only when `done`."""
-        if self._joined is None:
-            self._joined = bytes(self._body)
-            self._body = bytearray()
-        return self._joined
 
     def _check_start(self, data: bytes, at: int) -> None:
         # Refused at once, not when the line's end comes: it may never come.

@@ -19,7 +19,7 @@ class Giver(Protocol):
 
 
 class Request:
-    """One request. `headers` have lower-case names; `path` as sent, without the query; `peer` an address.
+    """One request. `headers` have lower-case names; `path` as sent, without the query.
 
     `waited_us`: for how long it waited to be begun, microseconds; 0: not at all.
 
@@ -29,18 +29,16 @@ class Request:
 
     __slots__ = (
         "_fault", "_first", "_giver", "_waiter", "alike", "headers", "intake", "keep_alive", "method",
-        "minor", "path", "peer", "query", "unanswered_expect", "waited_us",
+        "path", "query", "unanswered_expect", "waited_us",
     )  # fmt: skip
 
-    def __init__(self, head: Head, intake: Fixed | Chunked, peer: str, giver: Giver) -> None:
+    def __init__(self, head: Head, intake: Fixed | Chunked, giver: Giver) -> None:
         self.method = head.method
         self.path = head.path
         self.query = head.query
         self.headers = head.headers
         self.alike = head.alike
         self.keep_alive = head.keep_alive
-        self.minor = head.minor
-        self.peer = peer
         self.intake = intake
         self.unanswered_expect = head.expects and not intake.done
         self.waited_us = 0
