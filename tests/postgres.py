@@ -41,17 +41,17 @@ class Postgres:
             command = ["runuser", "-u", self.user, "--", *command]
         log = self.folder / f"{program}.log"
         with log.open("a") as said:
-            done = subprocess.run(command, stdout=said, stderr=said, cwd="/", timeout=60)
+            done = subprocess.run(command, stdout=said, stderr=said, cwd="/", timeout=240)
         assert done.returncode == 0, log.read_text()[-2000:]
 
     def start(self) -> None:
         options = f"-k {self.folder} -h '' {self.settings}"
         data, log = str(self.folder / "data"), str(self.folder / "server.log")
-        self.run("pg_ctl", "-D", data, "-w", "-l", log, "-o", options, "start")
+        self.run("pg_ctl", "-D", data, "-w", "-t", "200", "-l", log, "-o", options, "start")
 
     def stop(self, mode: str = "immediate") -> None:
         """`immediate` is what a crash is to its clients."""
-        self.run("pg_ctl", "-D", str(self.folder / "data"), "-w", "-m", mode, "stop")
+        self.run("pg_ctl", "-D", str(self.folder / "data"), "-w", "-t", "200", "-m", mode, "stop")
 
     @property
     def pid(self) -> int:
@@ -113,8 +113,20 @@ def postgres() -> Iterator[Postgres]:
 
 
 def expire_leases(url: str) -> None:
-    """As if an hour had passed since any replica renewed its lease."""
+    """As if an hour had passed since any replica renewed its lease. One that lives renews it within two
+    seconds: see `sweep_living` for those."""
     import psycopg
 
     with psycopg.connect(url, autocommit=True) as database:
         database.execute("UPDATE tierwise.epochs SET beat = beat - interval '1 hour'")
+
+
+def sweep_living(url: str) -> int:
+    """Takes every replica for dead, were its lease renewed this moment; how many calls were swept."""
+    import psycopg
+
+    from tierwise.ledger.postgres_keeper import sweep_dead
+    from tierwise.ledger.postgres_link import terms_of
+
+    with psycopg.connect(**terms_of(url), autocommit=True) as database:
+        return sweep_dead(database, -3600.0)

@@ -39,7 +39,7 @@ class Provider:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
-        server = asyncio.run_coroutine_threadsafe(self._open(), self._loop).result(10)
+        server = asyncio.run_coroutine_threadsafe(self._open(), self._loop).result(60)
         self.port: int = server.sockets[0].getsockname()[1]
 
     async def _open(self) -> asyncio.Server:

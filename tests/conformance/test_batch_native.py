@@ -157,7 +157,7 @@ def test_kill_9_while_the_provider_works(tmp_path: Path, dialect: str) -> None:
 
 
 def test_cancel_reaches_the_provider(tmp_path: Path) -> None:
-    world = NativeWorld(tmp_path, "openai_chat", seconds=3.0)
+    world = NativeWorld(tmp_path, "openai_chat", seconds=10.0)
     client = world.openai()
     batch = handed_in(client, [line(f"n{i}", HAIKU) for i in range(4)])
     assert live.wait_for(lambda: "are batch" in world.gateway.log.read_text())

@@ -43,7 +43,7 @@ def test_serve_runs_whose_standard_streams_were_closed(tmp_path: Path, closed: s
         for each, path in ((port, "/readyz"), (admin, "/healthz")):
             assert live.wait_for(lambda each=each, path=path: answers(each, path))
         child.terminate()
-        assert child.wait(20) == 0
+        assert child.wait(60) == 0
     finally:
         child.kill()
         child.wait()

@@ -28,8 +28,8 @@ def body(words: str, stream: bool = False, model: str = "tier/haiku") -> dict[st
 
 
 class World:
-    """A gateway before a provider that fails its first `fail`, breaks off its first `break`, and is slow at
-    `slow`; every answer has another number."""
+    """A gateway before a provider that fails its first `fail`, breaks off its first `break`, never answers
+    its first `held`, and is slow at `slow`; every answer has another number."""
 
     def __init__(self, folder: Path, *options: str, of: World | None = None) -> None:
         """`of`: another replica of that one."""
@@ -45,6 +45,8 @@ class World:
         first, _ = words not in self.failed, self.failed.add(words)
         if "slow" in words:
             yield 0.5
+        if "held" in words and first:
+            yield provider.HANG
         if "fail" in words and first:
             yield provider.whole(400, {"error": {"message": "no", "type": "invalid_request_error"}})
         elif asked.get("stream"):
@@ -141,12 +143,12 @@ def test_a_caller_that_leaves_lets_the_next_one_ask(world: World) -> None:
         "content-type": "application/json",
         "idempotency-key": "left",
     }
-    connection.request("POST", CHAT, json.dumps(body("slow leaving")), headers)
-    assert live.wait_for(lambda: world.calls("slow leaving") == 1)
+    connection.request("POST", CHAT, json.dumps(body("held leaving")), headers)
+    assert live.wait_for(lambda: world.calls("held leaving") == 1)
     connection.sock.close()
-    got = world.ask("left", body("slow leaving"))
+    got = world.ask("left", body("held leaving"))
     assert got.status == 200
-    assert world.calls("slow leaving") == 2
+    assert world.calls("held leaving") == 2
 
 
 @pytest.fixture
@@ -190,13 +192,13 @@ def test_replicas_wait_for_one_another(replicas: list[World]) -> None:
 def test_a_replica_that_dies_lets_another_ask(replicas: list[World]) -> None:
     first, second = replicas
     with ThreadPoolExecutor(2) as pool:
-        lost = pool.submit(first.ask, "dies", body("slow dies"))
-        assert live.wait_for(lambda: first.calls("slow dies") == 1)
+        lost = pool.submit(first.ask, "dies", body("held dies"))
+        assert live.wait_for(lambda: first.calls("held dies") == 1)
         first.gateway.kill()
         with pytest.raises((OSError, HTTPException)):
             lost.result()
-        assert second.ask("dies", body("slow dies")).status == 200
-    assert first.calls("slow dies") == 2
+        assert second.ask("dies", body("held dies")).status == 200
+    assert first.calls("held dies") == 2
 
 
 def test_without_the_server_each_has_its_own(

@@ -105,7 +105,7 @@ def test_nobody_waits_beyond_their_deadline(world: World) -> None:
 
 def test_those_who_wait_for_one_failure_after_the_other_ask_for_themselves_in_the_end(tmp_path: Path) -> None:
     """Each waits `wait_s` in all, not for every one before it."""
-    world = World(tmp_path, ON + "wait_s = 0.5\n")
+    world = World(tmp_path, ON + "wait_s = 2\n")
     under_way: set[int] = set()
     most = 0
 
@@ -113,7 +113,7 @@ def test_those_who_wait_for_one_failure_after_the_other_ask_for_themselves_in_th
         nonlocal most
         under_way.add(id(sent))
         most = max(most, len(under_way))
-        yield 0.4
+        yield 1.6
         under_way.discard(id(sent))
         yield provider.whole(400, {"error": {"message": "no", "type": "invalid_request_error"}})
 

@@ -100,7 +100,7 @@ def test_a_command_prints_what_the_page_shows(folder: Path, page: str, command: 
     environ = {name: value for name, value in os.environ.items() if not name.endswith("_API_KEY")}
     done = subprocess.run(
         [sys.executable, "-m", "tierwise", *words[1:]],
-        cwd=folder, capture_output=True, text=True, timeout=60, env={**environ, "COLUMNS": "80"},
+        cwd=folder, capture_output=True, text=True, timeout=240, env={**environ, "COLUMNS": "80"},
     )  # fmt: skip
     status = re.search(r"^# exit (\d+)\n", shown, re.M)
     expected = shown.replace(status[0], "") if status else shown

@@ -237,11 +237,15 @@ def test_reload_backup_and_restore_run_as_written(tmp_path: Path) -> None:
         '\'{"model": "tier/haiku", "messages": [{"role": "user", "content": "Hi"}]}\' >>answers\n'
     )
     ready = f"until curl -sf http://127.0.0.1:{model}/readyz; do sleep 0.1; done\n"
+    up, reloaded = (
+        f"until grep -q '{words}' {file}; do sleep 0.1; done\n"
+        for words, file in (("ready", "up"), ("configuration reloaded", "log"))
+    )
     serve = f"tierwise serve --port {model} --admin-port {control} 2>>log &\n"
     script = (
-        f"set -m\n{serve}PID=$!\ntierwise simulator --port {upstream} --speed 0 &\n{ready}sleep 0.3\n"
+        f"set -m\n{serve}PID=$!\ntierwise simulator --port {upstream} --speed 0 >up &\n{ready}{up}"
         "KEY=$(tierwise keys create me | head -1)\n"
-        f"{call}echo '[alias]' >>tierwise.toml\n{reload}sleep 0.5\ngrep 'configuration reloaded' log\n"
+        f"{call}echo '[alias]' >>tierwise.toml\n{reload}{reloaded}"
         f"{backup}{verify}"
         f"{call}kill -TERM $PID\nwait $PID\necho drained $?\n{restore}"
         f"{serve}{ready}{call}tierwise keys list\n"

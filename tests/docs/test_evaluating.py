@@ -94,7 +94,7 @@ def environ(place: Path) -> dict[str, str]:
 def tierwise_command(place: Path, command: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "tierwise", *shlex.split(command)[1:]],
-        cwd=place, env=environ(place), capture_output=True, text=True, timeout=60, check=False,
+        cwd=place, env=environ(place), capture_output=True, text=True, timeout=240, check=False,
     )  # fmt: skip
 
 

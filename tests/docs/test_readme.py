@@ -25,7 +25,7 @@ def test_tour_runs(tmp_path: Path) -> None:
     )
     script = script.replace("127.0.0.1:4000", f"127.0.0.1:{ports['4000']}").replace("4100", ports["4100"])
     script = script.replace("kill %2 %1", "kill $(jobs -p)")
-    done = subprocess.run(["bash", "-c", script], cwd=live.ROOT, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(["bash", "-c", script], cwd=live.ROOT, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "x-tierwise-tier: haiku" in done.stdout
     assert '"Billing"' in done.stdout

@@ -27,7 +27,12 @@ def test_the_examples(tmp_path: Path) -> None:
     for block in blocks:
         for command, shown in re.findall(r"^\$ (.*)\n((?:[^$].*\n)*)", block, re.M):
             done = subprocess.run(
-                ["bash", "-c", command], cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=60
+                ["bash", "-c", command],
+                cwd=tmp_path,
+                env=environ,
+                capture_output=True,
+                text=True,
+                timeout=240,
             )
             assert sorted(done.stdout.split()) == sorted(shown.split()), command
     assert gateway.stop() == 0
@@ -40,7 +45,7 @@ def test_tuning(tmp_path: Path) -> None:
     environ = {**os.environ, "COLUMNS": "80"}
     done = subprocess.run(
         [Path(sys.executable).with_name("tierwise"), *command.split()],
-        cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=60, check=False,
+        cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=240, check=False,
     )  # fmt: skip
     assert [line.rstrip() for line in done.stdout.splitlines()] == shown.splitlines(), done.stderr
     assert done.returncode == 4

@@ -34,7 +34,7 @@ def shell(script: str, folder: Path, **environ: str) -> subprocess.CompletedProc
     path = f"{folder}/bin:{Path(sys.executable).parent}:{os.environ['PATH']}"
     return subprocess.run(
         ["bash", "-c", f"set -e -o pipefail\ntrap 'kill $(jobs -p) 2>/dev/null || :; wait' EXIT\n{script}"],
-        capture_output=True, text=True, cwd=folder, timeout=120,
+        capture_output=True, text=True, cwd=folder, timeout=240,
         env={"PATH": path, "HOME": str(folder), **environ},
     )  # fmt: skip
 
@@ -45,7 +45,8 @@ def test_the_five_minutes(tmp_path: Path) -> None:
     (tmp_path / "bin/claude").write_text(CLAUDE)
     (tmp_path / "bin/claude").chmod(0o755)
     model, control, simulator = (str(live.free_port()) for _ in range(3))
-    script = "".join([*blocks(START, "sh simulator"), "sleep 0.5\n", *blocks(START)])
+    up = "until curl -s http://127.0.0.1:4100/ >up; do sleep 0.1; done\n"
+    script = "".join([*blocks(START, "sh simulator"), up, *blocks(START)])
     script = script.replace("TOKEN=KEY", 'TOKEN="$KEY"').replace(
         "ANTHROPIC_API_KEY=sk-ant-...", "ANTHROPIC_API_KEY=x"
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +23,14 @@ def client_of(gateway: live.Gateway, key: str) -> openai.OpenAI:
 
 def test_another_replica_takes_over(tmp_path: Path, postgres: Postgres) -> None:  # noqa: F811
     asked: list[str] = []
+    killed = threading.Event()
 
     def script(sent: Sent) -> Any:
         asked.append(json.loads(sent.body)["messages"][0]["content"])
-        return [0.2, whole(200, chat())]
+        # The first is killed amid its work, however long the second takes to start.
+        while len(asked) > 6 and not killed.is_set():
+            yield 0.05
+        yield whole(200, chat())
 
     provider = Provider(script)
     url = postgres.new_url()
@@ -37,6 +42,7 @@ def test_another_replica_takes_over(tmp_path: Path, postgres: Postgres) -> None:
     second = live.Gateway(tmp_path / "b", toml, db=url)
     assert client_of(second, key).batches.retrieve(batch.id).status == "in_progress"
     first.kill()
+    killed.set()
     client = client_of(second, key)
     batch = ended(client, batch.id)
     assert (batch.status, batch.request_counts.completed) == ("completed", 30)

@@ -95,7 +95,7 @@ async def test_evidence_expires_under_a_gateway_that_runs(
         while running.gate.snapshot.policy.rules["qa"].state != state:
             await asyncio.sleep(0.01)
 
-    await asyncio.wait_for(until("measured"), 10)
+    await asyncio.wait_for(until("measured"), 60)
     at[0] += 1
     await asyncio.wait_for(until("expired"), 60)
     assert running.gate.snapshot.table.tasks["qa"].evidence.startswith("expired: ")

@@ -290,7 +290,7 @@ def test_a_connection_that_the_upstream_closed_while_idle_is_not_used(play):
                 response = await upstream.pool.send(upstream.call())
                 assert await response.read(10) == b"hello"
                 await upstream.until(lambda turn=turn: upstream.ended == turn + 1)
-                await asyncio.sleep(0.02)
+                await upstream.until(lambda: not upstream.pool._idle.get(upstream.call().origin))
             assert upstream.connections == 3
 
     play(script())
@@ -365,7 +365,7 @@ def test_a_reply_before_the_request_was_read(play):
             await upstream.head(reader)
             writer.transport.pause_reading()
             writer.write(b"HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n\r\nno")
-            await asyncio.sleep(1)
+            await asyncio.Event().wait()
 
         async with Upstream(act) as upstream:
             response = await upstream.pool.send(upstream.call("POST", "/", bytes(30 * 2**20)))
@@ -380,13 +380,18 @@ def test_a_reply_before_the_request_was_read(play):
 def test_idle_connections_are_bounded_and_end(play):
     async def script():
         async with Upstream(answers(*[PLAIN] * 9)) as upstream:
-            upstream.pool = Pool(max_idle_per_origin=2, idle_s=0.2)
+            upstream.pool = Pool(max_idle_per_origin=2)
             responses = await asyncio.gather(*(upstream.pool.send(upstream.call()) for _ in range(5)))
             for response in responses:
                 assert await response.read(10) == b"hello"
             assert upstream.connections == 5
             await upstream.until(lambda: upstream.ended == 3)
-            await upstream.until(lambda: upstream.ended == 5)
+            assert len(upstream.pool._idle[upstream.call().origin]) == 2
+            await upstream.pool.close()
+            upstream.pool = Pool(idle_s=0.2)
+            response = await upstream.pool.send(upstream.call())
+            assert await response.read(10) == b"hello"
+            await upstream.until(lambda: upstream.ended == 6)
 
     play(script())
 
@@ -408,12 +413,15 @@ def test_a_reader_that_stops_stops_the_upstream(play):
 
         async with Upstream(act) as upstream:
             response = await upstream.pool.send(upstream.call(idle_timeout_s=0.2))
+            (outbound,) = upstream.pool._open
+            await upstream.until(lambda: not outbound._reading)
             before = -1
             while not sent or sent != before:
                 before = sent
                 await asyncio.sleep(0.25)
             assert sent < total
             assert response._size <= 65536 + 262144
+            outbound._idle_s = 60.0  # nobody waited for anything; from here on somebody does
             assert len(await response.chunk()) == 65536
             assert len(await response.read(total)) == total - 65536
 

@@ -79,7 +79,7 @@ class Upstream:
             writer.close()
 
     def call(self, host: str, path: str = "/") -> Call:
-        return Call(Origin("https", host, self.port), "GET", path, [], connect_timeout_s=5)
+        return Call(Origin("https", host, self.port), "GET", path, [], connect_timeout_s=60)
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])

@@ -5,6 +5,7 @@ TIERWISE_KILLS=20 kills that often.
 
 from __future__ import annotations
 
+import http.client
 import os
 import random
 import threading
@@ -35,7 +36,7 @@ def test_kill9_loses_no_completed_reply(tmp_path: Path) -> None:
         while not stop.is_set():
             try:
                 got = live.post(gateway.port, "/anthropic/v1/messages", body, key)
-            except OSError:
+            except (OSError, http.client.HTTPException):
                 time.sleep(0.05)
                 continue
             if got.status == 200:

@@ -140,7 +140,7 @@ def test_kill_9_in_a_loop_loses_no_row_that_was_confirmed(tmp_path: Path) -> Non
 
 def test_a_full_disk_refuses_opens_keeps_closes_and_recovers_without_a_restart(tmp_path: Path) -> None:
     process = python(FULL, f"sqlite:///{tmp_path}/ledger.db")
-    said, errors = process.communicate(timeout=60)
+    said, errors = process.communicate(timeout=240)
     assert process.returncode == 0, errors
     assert "recovered" in said
     assert "cannot be written" in said

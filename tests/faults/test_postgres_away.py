@@ -156,7 +156,6 @@ async def test_a_batch_whose_answer_is_lost_is_written_once(
 async def test_while_postgres_hangs_calls_are_refused_soon_and_go_on_when_it_answers(
     server: Postgres, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(postgres_store, "SLOW_S", 0.2)
     await ledger.open(opened("a", 100, "key:k"))
     with psycopg.connect(**terms_of(url_of(ledger)), autocommit=True) as database:
         found = database.execute(
@@ -166,12 +165,11 @@ async def test_while_postgres_hangs_calls_are_refused_soon_and_go_on_when_it_ans
     for pid in pids:
         os.kill(pid, signal.SIGSTOP)
     try:
-        results = await asyncio.wait_for(
-            asyncio.gather(
-                ledger.open(opened("x", 100, "key:k")), ledger.close(closed("a", 60)), return_exceptions=True
-            ),
-            5,
-        )
+        with monkeypatch.context() as soon:
+            soon.setattr(postgres_store, "SLOW_S", 0.2)
+            calls = ledger.open(opened("x", 100, "key:k")), ledger.close(closed("a", 60))
+            async with asyncio.timeout(60):
+                results = await asyncio.gather(*calls, return_exceptions=True)
         assert [type(result) for result in results] == [StoreError, StoreError]
         with pytest.raises(StoreError, match="no answer"):
             await ledger.open(opened("y", 100, "key:k"))
@@ -268,9 +266,9 @@ async def test_a_lock_that_a_person_holds_is_in_the_log(
     ledger: Ledger, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     caplog.set_level("INFO", "tierwise")
-    monkeypatch.setattr(postgres_store, "SLOW_S", 0.2)
     await ledger.open(opened("before", 100, "key:k"))
-    with psycopg.connect(**terms_of(url_of(ledger))) as person:
+    with psycopg.connect(**terms_of(url_of(ledger))) as person, monkeypatch.context() as soon:
+        soon.setattr(postgres_store, "SLOW_S", 0.2)
         person.execute("LOCK TABLE open_rows IN ACCESS EXCLUSIVE MODE")
         for n in range(2):
             with pytest.raises(StoreError):

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from postgres import Postgres, expire_leases, running
+from postgres import Postgres, running
 from tierwise.errors import StoreError
 from tierwise.ledger import open_ledger, postgres_store, read_ledger
 from tierwise.ledger.postgres_journal import DAY_US
@@ -29,7 +29,6 @@ def server() -> Iterator[Postgres]:
 async def test_what_calls_need_asks_a_few_days_at_once(
     server: Postgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(postgres_store, "SLOW_S", 0.5)
     url = server.new_url()
     ledger = open_ledger(url, {})
     await ledger.open(opened("a", 100))
@@ -39,8 +38,9 @@ async def test_what_calls_need_asks_a_few_days_at_once(
         assert "max_locks_per_transaction" in read_ledger(url).verify()[0]
 
         # Taken for dead, swept by one that starts, and alive after all.
-        expire_leases(url)
-        other = open_ledger(url, {})
+        with monkeypatch.context() as late:
+            late.setattr(postgres_store, "LEASE_S", -3600.0)
+            other = open_ledger(url, {})
         day = opened("a").at_us // DAY_US
         swept = database.execute(f"SELECT outcome FROM close_rows WHERE day = {day}".encode())
         assert swept.fetchall() == [("swept",)]
@@ -49,9 +49,11 @@ async def test_what_calls_need_asks_a_few_days_at_once(
         assert database.execute("SELECT outcome FROM correction_rows").fetchall() == [("ok",)]
 
         # Whether a row was written whose answer was lost.
-        with server.hanging(), pytest.raises(StoreError):
-            await ledger.open(opened("b", 100))
-        end = time.monotonic() + 30
+        with monkeypatch.context() as soon, server.hanging():
+            soon.setattr(postgres_store, "SLOW_S", 0.5)
+            with pytest.raises(StoreError):
+                await ledger.open(opened("b", 100))
+        end = time.monotonic() + 60
         while ledger.failing_us() and time.monotonic() < end:
             await asyncio.sleep(0.05)
         await ledger.open(opened("c", 100))

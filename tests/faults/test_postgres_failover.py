@@ -44,7 +44,7 @@ class Standby:
             # Nobody may be connected to what is copied, and replicas come back at once.
             server.execute(f"ALTER DATABASE {self.name} ALLOW_CONNECTIONS false".encode())
             server.execute(
-                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s",
+                "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE datname = %s",
                 (self.name,),
             )
             server.execute(f"DROP DATABASE IF EXISTS {one}".encode())

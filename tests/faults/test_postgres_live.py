@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -67,9 +66,9 @@ def test_a_postgres_that_hangs_keeps_no_gateway_from_ending(server: Postgres, tm
     assert live.post(gateway.port, "/v1/chat/completions", BODY, key).status == 200
     with server.hanging():
         assert live.post(gateway.port, "/v1/chat/completions", BODY, key).status == 503
-        for _ in range(2):
-            gateway.child.terminate()
-            time.sleep(1)
+        gateway.child.terminate()
+        assert live.wait_for(lambda: "draining" in gateway.log.read_text())
+        gateway.child.terminate()
         assert gateway.child.wait(60) == 1
     assert "calls without a row are swept" in gateway.log.read_text()
     assert gateway.verify() == ""

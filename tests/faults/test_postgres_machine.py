@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import Bundle, initialize, rule
 
-from postgres import Postgres, expire_leases, running
+from postgres import Postgres, expire_leases, running, sweep_living
 from property.test_ledger_machine import HOUR_US, LedgerLife
 from tierwise.ledger import open_ledger
 from unit.ledger.made import NOON
@@ -54,8 +54,7 @@ class PostgresLife(LedgerLife):
     @rule(target=swept)
     def taken_for_dead(self) -> object:
         """Another replica sweeps this one, though it lives."""
-        expire_leases(self.url)
-        self.loop.run_until_complete(open_ledger(self.url, {}).shutdown())
+        sweep_living(self.url)
         return self.sweep_all()
 
 

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 import live
-from postgres import Postgres, expire_leases, postgres  # noqa: F401  a fixture
+from postgres import Postgres, expire_leases, postgres, sweep_living  # noqa: F401  a fixture
 from tierwise.errors import BudgetRefused, StoreError
 from tierwise.ledger import Ledger, open_ledger, postgres_journal, postgres_keeper, read_ledger
 from tierwise.ledger.postgres_keeper import sweep_dead
@@ -210,8 +210,7 @@ async def test_a_replica_taken_for_dead_goes_on_under_another_epoch(replicas: Re
     one.set_budget(Budget("key:k", 1000))
     await one.open(opened("a", 100, "key:k"))
     await one.open(opened("b", 100, "key:k"))
-    expire_leases(replicas.url)
-    assert replicas.sweep() == 2
+    assert sweep_living(replicas.url) == 2
     await one.open(opened("c", 100, "key:k"))
     results = await asyncio.gather(*[one.close(closed(name, 60)) for name in "abc"])
     assert results == [None] * 3
