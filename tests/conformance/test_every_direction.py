@@ -155,6 +155,8 @@ class World:
         self.log = folder / "bill.jsonl"
         at = ("--port", "0", "--speed", "0", "--log", str(self.log))
         self.simulator = live.Process(folder, "simulator", *at)
+        # A caller of chat is passed on as he asks: functions while the model reasons, which it refuses there.
+        live.post(self.simulator.port, "/simulator/profile", {"version_rules": False})
         rows = [live.config(dialect, self.simulator.port, [MODEL]) for dialect in CODES.values()]
         named = [row.replace('"agg"', f'"{code}"') for code, row in zip(CODES, rows, strict=True)]
         self.gateway = live.Gateway(folder, "".join(named))

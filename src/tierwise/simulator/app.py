@@ -19,11 +19,12 @@ from .batches import Batches
 from .exchange import SIMULATED, Exchange, credential
 from .faces import listing
 from .faces.anthropic import AnthropicCount, AnthropicMessages
-from .faces.embeddings import OpenAIEmbeddings
+from .faces.embeddings import GeminiEmbeddings, OpenAIEmbeddings
 from .faces.face import Face
 from .faces.gemini import Gemini, GeminiCount
 from .faces.openai_chat import OpenAIChat
 from .faces.responses import OpenAIResponses, ResponsesCount
+from .faces.stored import Stored
 from .profile import Profile, lay_over
 from .prompt import Rejected
 from .world import World
@@ -48,12 +49,13 @@ class App:
     def __init__(self, world: World, key: str = "") -> None:
         self._world = world
         self._key = key.encode()
+        stored = Stored()
         self._posts: dict[str, Face] = {
             "/chat/completions": OpenAIChat(),
             "/messages": AnthropicMessages(),
             "/messages/count_tokens": AnthropicCount(),
-            "/responses": OpenAIResponses(),
-            "/responses/input_tokens": ResponsesCount(),
+            "/responses": OpenAIResponses(stored),
+            "/responses/input_tokens": ResponsesCount(stored),
             "/embeddings": OpenAIEmbeddings(),
         }
         self._batches = Batches(world, self._posts)
@@ -61,6 +63,8 @@ class App:
             "generateContent": (Gemini(), False),
             "streamGenerateContent": (Gemini(), True),
             "countTokens": (GeminiCount(), False),
+            "embedContent": (GeminiEmbeddings(), False),
+            "batchEmbedContents": (GeminiEmbeddings(), False),
         }
         self._own: dict[tuple[str, str], Callable[[bytes], Any]] = {
             ("GET", "/simulator/profile"): lambda body: world.profile,

@@ -43,7 +43,8 @@ class Profile(Struct, frozen=True, omit_defaults=True):
     `correlation` in 0..1: the share of items whose difficulty all models have in common. `jitter` in 0..1
     varies the time to first token. `model` maps a piece of a model id (`haiku`, `opus-4.7`, `*`) to its
     ModelProfile; longer pieces win. `models` are the ids listed; with `only_listed` all others are answered
-    404. `version_rules`: whether Anthropic-Version 2026-10-21 refuses sampling parameters. `strict_fields`:
+    404. `version_rules`: whether Anthropic-Version 2026-10-21 refuses sampling parameters, and OpenAI's
+    models what they refuse while they reason. `strict_fields`:
     the faces that answer 400 to an unknown top-level field. `batch_s`: seconds from a batch to its results.
     """
 

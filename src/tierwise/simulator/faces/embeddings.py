@@ -1,4 +1,4 @@
-"""OpenAI embeddings, simulated: hashed words, so that texts that share words lie close together."""
+"""Embeddings of OpenAI and Gemini: hashed words, so that texts that share words lie close together."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ import msgspec
 from ..faults import Frame
 from ..profile import Profile
 from ..prompt import Answering, Block, Prompt, Rejected, count
-from .face import Head, limit_of, list_of, text_of
+from .face import Head, limit_of, list_of, table_of, text_of
+from .gemini import Gemini
 from .openai_chat import error_of, model_of, openai_headers
 
 
@@ -65,6 +66,32 @@ class OpenAIEmbeddings:
 
     def headers(self, request_id: str) -> list[tuple[bytes, bytes]]:
         return openai_headers(request_id)
+
+
+class GeminiEmbeddings(Gemini):
+    """POST …:embedContent and …:batchEmbedContents."""
+
+    def read(self, body: dict[str, Any], head: Head, profile: Profile) -> Prompt:
+        prompt = Prompt(model=head.model, purpose="embed", asked=body)
+        for i, request in enumerate(list_of(body.get("requests"), "requests") or [body]):
+            content = table_of(table_of(request, f"requests[{i}]").get("content"), "content")
+            parts = list_of(content.get("parts"), "content.parts")
+            text = "\n".join(text_of(table_of(part, "content.parts").get("text"), "text") for part in parts)
+            if not text:
+                raise Rejected(400, "* EmbedContentRequest.content: content is required", "content")
+            prompt.turns.append(text)
+            prompt.blocks.append(Block(text.encode(errors="surrogatepass"), max(1, count(text))))
+        return prompt
+
+    def plain(self, answering: Answering, usage: bool) -> bytes:
+        prompt = answering.prompt
+        requests = prompt.asked.get("requests")
+        sizes = [each.get("outputDimensionality") or 3072 for each in requests or [prompt.asked]]
+        found = [{"values": vector(text, size)} for text, size in zip(prompt.turns, sizes, strict=True)]
+        reply: dict[str, Any] = {"embedding": found[0]} if requests is None else {"embeddings": found}
+        if usage:
+            reply["usageMetadata"] = {"promptTokenCount": answering.used.prompt()}
+        return msgspec.json.encode(reply)
 
 
 def vector(text: str, size: int) -> list[float]:

@@ -24,6 +24,7 @@ from ..prompt import (
     pieces,
 )
 from .face import Head, decoded_size, limit_of, list_of, media_size, table_of, text_of
+from .openai_rules import check_chat
 
 _encode = msgspec.json.encode
 _NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
@@ -54,6 +55,8 @@ class OpenAIChat:
         if self.name in profile.strict_fields:
             refuse_unknown(body, _FIELDS)
         prompt = Prompt(model=model_of(body), stream=bool(body.get("stream")), asked=body, automatic=True)
+        if profile.version_rules:
+            check_chat(body, prompt.model)
         _read_tools(prompt, body)
         messages = list_of(body.get("messages"), "messages")
         if not messages:

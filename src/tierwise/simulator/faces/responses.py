@@ -12,7 +12,9 @@ from ..prompt import Answering, Call, Prompt, Rejected, Said, count, pieces
 from ..seal import seal
 from .face import Head, limit_of, list_of, table_of
 from .openai_chat import EFFORTS, check_marks, error_of, model_of, openai_headers, refuse_unknown
+from .openai_rules import check_responses
 from .responses_reading import Reading, read_choice, read_tools
+from .stored import Stored
 
 _encode = msgspec.json.encode
 _FIELD_NAMES = """
@@ -27,17 +29,16 @@ _FIELDS = frozenset(_FIELD_NAMES.split())
 class OpenAIResponses:
     name = "openai_responses"
 
+    def __init__(self, stored: Stored | None = None) -> None:
+        self._stored = stored or Stored()
+
     def read(self, body: dict[str, Any], head: Head, profile: Profile) -> Prompt:
         if self.name in profile.strict_fields:
             refuse_unknown(body, _FIELDS)
+        body = {**body, "input": self._stored.whole(body)}
         prompt = Prompt(model=model_of(body), stream=bool(body.get("stream")), asked=body, automatic=True)
-        if body.get("previous_response_id"):
-            raise Rejected(
-                400,
-                "Simulated: no response is stored.",
-                "previous_response_id",
-                "previous_response_not_found",
-            )
+        if profile.version_rules:
+            check_responses(body, prompt.model)
         read_tools(prompt, body.get("tools"), "tools")
         Reading(prompt).whole(body)
         read_choice(prompt, body)
@@ -54,7 +55,9 @@ class OpenAIResponses:
         return prompt
 
     def plain(self, answering: Answering, usage: bool) -> bytes:
-        return _encode(_response(answering, _items(answering), usage))
+        whole = _response(answering, _items(answering), usage)
+        self._stored.keep(answering.prompt.asked, whole)
+        return _encode(whole)
 
     def frames(self, answering: Answering, usage: bool) -> list[Frame]:
         events = _Events()
@@ -70,6 +73,7 @@ class OpenAIResponses:
         for index, item in enumerate(items):
             _WRITERS[item["type"]](events, index, item, answering)
         whole = _response(answering, items, usage)
+        self._stored.keep(answering.prompt.asked, whole)
         events.add(f"response.{whole['status']}", {"response": whole})
         return events.frames
 
@@ -141,7 +145,7 @@ def _response(answering: Answering, output: list[dict[str, Any]], usage: bool) -
         "model": answering.prompt.model,
         "output": output,
         "parallel_tool_calls": asked.get("parallel_tool_calls") is not False,
-        "previous_response_id": None,
+        "previous_response_id": asked.get("previous_response_id"),
         "prompt_cache_key": asked.get("prompt_cache_key"),
         "reasoning": {"effort": None, "summary": None, **(asked.get("reasoning") or {})},
         "service_tier": "default",
