@@ -118,6 +118,9 @@ async def test_a_correction_takes_the_sweep_back(place: Stores) -> None:
     assert {slot.outcome: sums[0] for slot, sums in groups if sums[0]} == {"ok": 1}
     [attempt] = History(url).attempts(row.exchange)
     assert (attempt["outcome"], attempt["cost_pico"], attempt["input"]) == ("ok", 120, 10)
+    for wanted in (Wanted(), Wanted(id=row.exchange), Wanted(outcome="ok")):
+        assert History(url).search(wanted).rows == [attempt]
+    assert History(url).search(Wanted(outcome="swept")).rows == []
     await ledger.shutdown()
 
 
@@ -136,7 +139,8 @@ async def test_search(place: Stores) -> None:
     assert len(found.rows) + len(rest.rows) == 13
     assert rest.older == 0
     assert len(history.search(Wanted(task="qa")).rows) == 6
-    assert len(history.search(Wanted(key="key_1", outcome="ok")).rows) == 3
+    assert len(history.search(Wanted(keys=("key_1",), outcome="ok")).rows) == 3
+    assert len(history.search(Wanted(keys=("key_1", "key_2"))).rows) == 8
     assert [row["outcome"] for row in history.search(Wanted(outcome="running")).rows] == [None]
     assert [row["exchange"] for row in history.search(Wanted(task=late.task)).rows] == [late.exchange]
     for id_ in (rows[3].exchange, rows[3].attempt, rows[3].exchange[:-4]):

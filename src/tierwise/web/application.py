@@ -149,6 +149,7 @@ class Dashboard:
 
         async def answer(request: Request) -> Response:
             visitor: Visitor = request.state.visitor
+            asked = query_of(request, page.query)
             wish, fields, wrong = await form_of(request, act.body, act.most)
             if not visitor.bearer:
                 check_form(fields.get(TOKEN_FIELD, ""), visitor.form_token)
@@ -164,7 +165,7 @@ class Dashboard:
                 )
             except TierwiseError as error:
                 wrong = error.sentence()
-            figures = await self.ask(page.view, msgspec.convert({}, page.query))
+            figures = await self.ask(page.view, asked)
             status = 400 if wrong else 200
             return self.shown(page, request, figures, done=done, wrong=wrong, status=status, **words)
 

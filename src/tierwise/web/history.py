@@ -45,10 +45,11 @@ _NAMES = (*_OPENED, "closed_us", *_SETTLED)
 
 
 class Wanted(Struct, frozen=True):
-    """What to search for; "" is anything. `before` is where the last page ended, 0: the newest."""
+    """What to search for; empty is anything, of `keys` any one. `before` is where the last page ended,
+    0: the newest."""
 
     id: str = ""
-    key: str = ""
+    keys: tuple[str, ...] = ()
     task: str = ""
     tier: str = ""
     outcome: str = ""
@@ -81,13 +82,13 @@ class History:
         """Attempts that match, newest first."""
         with self.asking() as ask:
             if wanted.id:
-                return Found(self._by_id(ask, wanted.id, wanted.limit), 0, None)
+                return Found(self._corrected(ask, self._by_id(ask, wanted.id, wanted.limit)), 0, None)
             top = wanted.before or last_seq(ask, self.flavour) + 1
             floor = max(0, top - SCANNED)
             terms, given = _terms(wanted)
             given |= {"top": top, "floor": floor, "limit": wanted.limit}
             where = f"WHERE o.seq < :top AND o.seq >= :floor {terms} ORDER BY o.seq DESC LIMIT :limit"
-            rows = self._rows(ask, where, given)
+            rows = self._corrected(ask, self._rows(ask, where, given))
             full = len(rows) == wanted.limit
             older = rows[-1]["seq"] if full else floor
             at = ask(self.flavour.text(_FIRST), {"seq": older})
@@ -97,9 +98,7 @@ class History:
     def attempts(self, exchange: str) -> list[dict[str, Any]]:
         """The attempts of one exchange in order, corrections laid over; empty when there is none."""
         with self.asking() as ask:
-            rows = self._by_id(ask, exchange, 100, whole=True)
-            for row in rows:
-                _correct(ask, self.flavour, row)
+            rows = self._corrected(ask, self._by_id(ask, exchange, 100, whole=True))
             return sorted(rows, key=lambda row: int(row["seq"]))
 
     def timings(self, since_us: int, limit: int) -> list[tuple[Any, ...]]:
@@ -157,6 +156,13 @@ class History:
         rows = self._rows(ask, f"WHERE {match} ORDER BY o.attempt DESC LIMIT :limit", given)
         return sorted(rows, key=lambda row: -int(row["seq"]))
 
+    def _corrected(self, ask: Ask, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """The rows with their corrections laid over; only a swept CLOSE may have one."""
+        for row in rows:
+            if row["outcome"] == "swept":
+                _correct(ask, self.flavour, row)
+        return rows
+
     def _rows(self, ask: Ask, where: str, given: dict[str, Any]) -> list[dict[str, Any]]:
         query = self.flavour.text(f"{_ROW}{self._same_day('c', 'o')} {where}")
         return [dict(zip(_NAMES, row, strict=True)) for row in ask(query, given)]
@@ -169,24 +175,34 @@ _FIRST = "SELECT seq, at_us FROM open_rows WHERE seq >= :seq ORDER BY seq LIMIT 
 _HOURS_FROM = "SELECT min(first_seq) FROM rollup_span WHERE hour >= :hour"
 
 
+# As in the sums, a corrected call has the outcome it really had.
+_OUTCOME = (
+    "CASE c.outcome WHEN 'swept' THEN coalesce("
+    "(SELECT r.outcome FROM correction_rows r WHERE r.open_seq = o.seq), 'swept') ELSE c.outcome END"
+)
+
+
 def last_seq(ask: Ask, flavour: Flavour) -> int:
     """The number of the newest event."""
     return int(ask(flavour.top, {})[0][0] or 0)
 
 
 def _terms(wanted: Wanted) -> tuple[str, dict[str, Any]]:
-    terms, given = [], {}
-    for name in ("key", "task"):
-        if getattr(wanted, name):
-            terms.append(f"AND o.{name} = :{name}")
-            given[name] = getattr(wanted, name)
+    terms: list[str] = []
+    given: dict[str, Any] = {}
+    if wanted.keys:
+        given |= {f"key{number}": key for number, key in enumerate(wanted.keys)}
+        terms.append(f"AND o.key IN ({', '.join(f':key{number}' for number in range(len(wanted.keys)))})")
+    if wanted.task:
+        terms.append("AND o.task = :task")
+        given["task"] = wanted.task
     if wanted.tier:
         terms.append("AND (o.tier = :tier OR (o.tier = '' AND o.model = :tier))")
         given["tier"] = wanted.tier
     if wanted.outcome == "running":
         terms.append("AND c.seq IS NULL")
     elif wanted.outcome:
-        terms.append("AND c.outcome = :outcome")
+        terms.append(f"AND {_OUTCOME} = :outcome")
         given["outcome"] = wanted.outcome
     return " ".join(terms), given
 

@@ -85,7 +85,7 @@ PAGES: tuple[Page, ...] = (
          policies.current, policies.AskedPolicy, policies.PolicyView),
     Page("/keys", "/api/v1/keys", "keys.html", "Keys and budgets", "Keys and budgets",
          "Keys, their limits and budgets, what is left, and the audit trail.",
-         budgets.keys, Nothing, budgets.Keys),
+         budgets.keys, budgets.AskedKeys, budgets.Keys),
     Page("/caching", "/api/v1/caching", "caching.html", "Caching", "Caching",
          "What prompt caches saved, and where one would pay.",
          caching.caching, Ranged, caching.Caching),

@@ -62,7 +62,8 @@ for (const button of document.querySelectorAll("[data-copy]")) {
     if (us < 1000) return us + " µs";
     if (us < 10000) return (us / 1000).toFixed(1) + " ms";
     if (us < 1000000) return Math.round(us / 1000) + " ms";
-    return (us / 1e6).toFixed(2) + " s";
+    if (us < 120000000) return (us / 1e6).toFixed(2) + " s";
+    return Math.floor(us / 6e7) + " min " + Math.floor(us / 1e6 % 60) + " s";
   };
   const weights = { ok: "good", cached: "good", running: "note", cancelled: "warn" };
 
@@ -116,24 +117,32 @@ for (const button of document.querySelectorAll("[data-copy]")) {
     one(row, call.key_name || call.key);
   }
 
+  const say = (words) => { if (toggle.textContent !== words) toggle.textContent = words; };
+
   async function renew() {
     if (!on || document.hidden || table.contains(document.activeElement)) return;
-    let reply;
+    let reply, text;
     try {
       reply = await fetch("/api/v1/requests?limit=12", { headers: { accept: "application/json" } });
+      text = await reply.text();
     } catch (error) {
-      toggle.textContent = "Live: no answer from the gateway";
+      say("Live: no answer from the gateway");
       return;
     }
-    if (reply.status === 401) { toggle.textContent = "Live: session ended, reload"; on = false; return; }
-    if (!reply.ok) return;
-    const text = await reply.text();
-    if (text === newest) return;
+    if (!on) return;
+    if (reply.status === 401) { say("Live: session ended, reload"); on = false; return; }
+    if (!reply.ok) { say("Live: the gateway cannot tell just now"); return; }
+    say("Live: on");
+    if (text === newest || table.contains(document.activeElement)) return;
     newest = text;
+    const lines = JSON.parse(text).lines;
     const body = document.createElement("tbody");
-    for (const call of JSON.parse(text).lines) line(body, call);
+    for (const call of lines) line(body, call);
     table.tBodies[0].replaceWith(body);
-    toggle.textContent = "Live: on";
+    if (lines.length) document.getElementById("live-empty").hidden = true;
+    document.getElementById("live-lines").hidden = !lines.length;
   }
-  setInterval(renew, 3000);
+
+  // The next look begins when the one before is answered: a slow gateway is not asked twice at once.
+  (function again() { setTimeout(() => renew().finally(again), 3000); })();
 })();

@@ -12,7 +12,7 @@ from tierwise.ledger.local import BUDGETS, KEYS, REMOVE_BUDGET, REVOKE
 
 from ..rollup import DAY_US, KeySlot, Sums
 from ..site import Site, now
-from .ranges import Nothing, figures
+from .ranges import figures
 
 Name = Annotated[str, Meta(min_length=1, max_length=200)]
 Limit = Annotated[int, Meta(ge=1, le=10**12)] | None
@@ -70,9 +70,15 @@ class Audit(Struct, frozen=True):
     note: str
 
 
+class AskedKeys(Struct, frozen=True):
+    """`find`: only keys, and budgets of other scopes, with this in their name, id, project or ending."""
+
+    find: Annotated[str, Meta(max_length=200)] = ""
+
+
 class Keys(Struct, frozen=True):
-    """All keys (living ones first), budgets of other scopes, and the audit trail. `thresholds`: percent of
-    a cap at which a notice is given; `webhook`: whether it is also sent somewhere.
+    """The keys asked for (living ones first), budgets of other scopes, and the audit trail. `thresholds`:
+    percent of a cap at which a notice is given; `webhook`: whether it is also sent somewhere.
 
     `complete` is false while calls are being counted; `trouble` says why nothing is counted.
     """
@@ -83,6 +89,7 @@ class Keys(Struct, frozen=True):
     complete: bool
     thresholds: list[int]
     webhook: bool
+    asked: AskedKeys
     trouble: str = ""
 
 
@@ -153,8 +160,9 @@ class SetBudget(Struct, frozen=True):
     note: str
 
 
-def keys(site: Site, asked: Nothing) -> Keys:
+def keys(site: Site, asked: AskedKeys) -> Keys:
     """Keys and budgets. Raises StoreError."""
+    word = asked.find.strip().casefold()
     since = now() - 30 * DAY_US
     since -= since % DAY_US
     slots: list[tuple[KeySlot, Sums]] = []
@@ -173,6 +181,9 @@ def keys(site: Site, asked: Nothing) -> Keys:
         by_key.setdefault(slot.key, []).append((slot, sums))
     lines = []
     for key in site.all_keys():
+        budget = standing.pop(f"key:{key.id}", None)
+        if not any(word in text.casefold() for text in (key.name, key.id, key.project, key.hint)):
+            continue
         did = figures(by_key.get(key.id, []))
         lines.append(
             KeyLine(
@@ -186,7 +197,7 @@ def keys(site: Site, asked: Nothing) -> Keys:
                 strict=key.strict,
                 created_us=key.created_us,
                 revoked_us=key.revoked_us,
-                budget=standing.pop(f"key:{key.id}", None),
+                budget=budget,
                 calls=did.calls,
                 errors=did.errors,
                 spend_pico=did.spend_pico,
@@ -197,11 +208,12 @@ def keys(site: Site, asked: Nothing) -> Keys:
     alerts = site.settings.alerts
     return Keys(
         keys=lines,
-        budgets=list(standing.values()),
+        budgets=[each for each in standing.values() if word in each.scope.casefold()],
         audits=audits,
         complete=complete,
         thresholds=list(alerts.thresholds),
         webhook=bool(alerts.webhook),
+        asked=asked,
         trouble=trouble,
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import islice
 from typing import Annotated, Any
 
 from msgspec import Meta, Struct, convert
@@ -19,11 +20,13 @@ from ..shown import exact, usd
 from ..site import Site
 
 Short = Annotated[str, Meta(max_length=200)]
+_TO_CHOOSE = 200
+"""Keys offered: this list goes out every few seconds to a page that is live."""
 BUCKETS = ("input", "cache_read", "cache_write_5m", "cache_write_1h", "output")
 
 
 class Search(Struct, frozen=True):
-    """What to look for; empty is anything. `key` is an id or a name."""
+    """What to look for; empty is anything. `key` is an id, or a name of keys."""
 
     id: Short = ""
     key: Short = ""
@@ -59,7 +62,8 @@ class Line(Struct, frozen=True):
 
 
 class Exchanges(Struct, frozen=True):
-    """Attempts, newest first; `older` continues the search (0: the beginning was reached)."""
+    """Attempts, newest first; `older` continues the search (0: the beginning was reached). `keys`: id → name
+    of the newest keys that are not revoked, to choose from."""
 
     lines: list[Line]
     older: int
@@ -136,17 +140,20 @@ class OneExchange(Struct, frozen=True):
 
 
 def search(site: Site, asked: Search) -> Exchanges:
-    """Attempts that match. A key may be named; several keys of one name cannot be told apart by it."""
-    names = site.key_names()
-    key = next((id_ for id_, name in names.items() if asked.key and name == asked.key), asked.key)
-    wanted = Wanted(asked.id.strip(), key, asked.task, asked.tier, asked.outcome, asked.before, asked.limit)
+    """Attempts that match. A key may be named: those of every key of that name match."""
+    all_keys = site.all_keys()
+    names = {key.id: key.name for key in all_keys}
+    named = tuple(key.id for key in all_keys if key.name == asked.key)
+    keys = named or (asked.key,) if asked.key else ()
+    wanted = Wanted(asked.id.strip(), keys, asked.task, asked.tier, asked.outcome, asked.before, asked.limit)
     found = site.history.search(wanted)
+    living = ((key.id, key.name) for key in reversed(all_keys) if key.revoked_us is None)
     return Exchanges(
         lines=[line_of(row, names) for row in found.rows],
         older=found.older,
         reached_us=found.reached_us,
         asked=asked,
-        keys=names,
+        keys=dict(islice(living, _TO_CHOOSE)),
         tasks=sorted(site.policy.tasks),
         tiers=site.tier_order(),
     )
