@@ -138,7 +138,15 @@ class Gateway(Process):
         """A new key's secret."""
         made = self.command("keys", "create", "test", "--json", *options)
         assert made.returncode == 0, made.stderr
-        return str(json.loads(made.stdout)["key"])
+        secret = str(json.loads(made.stdout)["key"])
+        if "postgres://" in self.common[-1] and self.child.poll() is None:
+            # Made in the database: the server is told of it, which takes a moment.
+            assert wait_for(lambda: self.knows(secret)), self.log.read_text()[-2000:]
+        return secret
+
+    def knows(self, secret: str) -> bool:
+        """Whether a key is taken here."""
+        return request(self.port, "GET", "/v1/models", None, {"x-api-key": secret}).status == 200
 
     def rows(self) -> list[dict[str, Any]]:
         """The ledger's rows in the shape of its export."""

@@ -145,7 +145,7 @@ class World:
         done = subprocess.run(
             [str(argument) for argument in arguments], cwd=cwd or home, stdin=subprocess.DEVNULL,
             env={**kept, "HOME": str(home), **QUIET, **(environ or {})},
-            capture_output=True, text=True, timeout=150, check=False,
+            capture_output=True, text=True, timeout=280, check=False,
         )  # fmt: skip
         if done.returncode and not done.stdout:
             raise AssertionError(f"{arguments[:2]} failed: {done.stderr[-4000:]}")

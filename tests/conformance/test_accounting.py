@@ -190,7 +190,7 @@ def test_usage_survives_a_client_that_leaves(world: World, surface: str) -> None
     """litellm#14457."""
     vector = next(vector for vector in VECTORS if vector.name == "every bucket")
     path, body = request(vector, surface, "hang here", True)
-    connection = http.client.HTTPConnection("127.0.0.1", world.gateway.port, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", world.gateway.port, timeout=60)
     sent = {"authorization": f"Bearer {world.key}", "content-type": "application/json"}
     connection.request("POST", path, json.dumps(body), sent)
     reply = connection.getresponse()

@@ -137,7 +137,7 @@ def test_without_a_key_every_request_is_its_own(world: World) -> None:
 def test_a_caller_that_leaves_lets_the_next_one_ask(world: World) -> None:
     import http.client
 
-    connection = http.client.HTTPConnection("127.0.0.1", world.gateway.port, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", world.gateway.port, timeout=60)
     headers = {
         "authorization": f"Bearer {world.key}",
         "content-type": "application/json",

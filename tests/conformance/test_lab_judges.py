@@ -82,7 +82,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[
 
     yield make
     for each in made:
-        asyncio.run_coroutine_threadsafe(settled(), each.provider._loop).result(10)
+        asyncio.run_coroutine_threadsafe(settled(), each.provider._loop).result(60)
         each.provider.close()
 
 

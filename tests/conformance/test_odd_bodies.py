@@ -175,7 +175,7 @@ SHAPES: dict[str, set[str]] = {
 def test_what_http_itself_refuses_is_told_in_the_words_of_its_path(
     world: World, path: str, header: str, status: int
 ) -> None:
-    with socket.create_connection(("127.0.0.1", world.gateway.port), timeout=30) as client:
+    with socket.create_connection(("127.0.0.1", world.gateway.port), timeout=60) as client:
         head = f"POST {path} HTTP/1.1\r\nhost: x\r\nx-api-key: {world.key}\r\n{header}\r\n\r\n"
         client.sendall(head.encode("latin1"))
         reply = HTTPResponse(client)

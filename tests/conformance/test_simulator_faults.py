@@ -168,7 +168,7 @@ async def test_the_command_says_ready_and_ends_on_sigterm(tmp_path: Path) -> Non
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     assert child.stdout is not None
-    line = (await asyncio.wait_for(child.stdout.readline(), 20)).decode()
+    line = (await asyncio.wait_for(child.stdout.readline(), 120)).decode()
     assert line.startswith("ready http://127.0.0.1:")
     reader, writer = await asyncio.open_connection("127.0.0.1", int(line.rsplit(":", 1)[1]))
     writer.write(request(chat("gpt-5.4")))
@@ -176,6 +176,6 @@ async def test_the_command_says_ready_and_ends_on_sigterm(tmp_path: Path) -> Non
     assert len(log.read_text().splitlines()) == 1
     writer.close()
     child.send_signal(signal.SIGTERM)
-    out, err = await asyncio.wait_for(child.communicate(), 10)
+    out, err = await asyncio.wait_for(child.communicate(), 60)
     assert (child.returncode, out) == (0, b"")
     assert b"simulated" in err

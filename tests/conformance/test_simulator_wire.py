@@ -41,7 +41,7 @@ async def post(
     method: str = "POST",
 ) -> tuple[int, dict[str, str], bytes]:
     def send() -> tuple[int, dict[str, str], bytes]:
-        link = http.client.HTTPConnection("127.0.0.1", running.port, timeout=10)
+        link = http.client.HTTPConnection("127.0.0.1", running.port, timeout=60)
         raw = body if isinstance(body, bytes) else msgspec.json.encode(body)
         link.request(method, path, raw, {"content-type": "application/json", **(headers or {})})
         reply = link.getresponse()

@@ -33,7 +33,7 @@ class Browser:
     ) -> live.Got:
         """One request with this browser's cookies; keeps what is set. Redirects are not followed."""
         sent = {"cookie": "; ".join(f"{k}={v}" for k, v in self.cookies.items()), **(headers or {})}
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
         connection.request(method, path, body, sent)
         reply = connection.getresponse()
         self.set = [value for name, value in reply.getheaders() if name.lower() == "set-cookie"]
@@ -260,7 +260,7 @@ def test_beyond_loopback_a_secret_is_needed(tmp_path: Path) -> None:
     )
     done = subprocess.run(
         [sys.executable, "-m", "tierwise", "serve", "--port", "0", "--admin-port", "0"],
-        capture_output=True, text=True, cwd=tmp_path, timeout=30, env={"UPSTREAM_KEY": "x", "PATH": ""},
+        capture_output=True, text=True, cwd=tmp_path, timeout=120, env={"UPSTREAM_KEY": "x", "PATH": ""},
     )  # fmt: skip
     assert done.returncode != 0
     assert "needs an admin secret" in done.stderr

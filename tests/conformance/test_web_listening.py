@@ -18,6 +18,7 @@ from tierwise.web import listening as listening_module
 
 def opened(monkeypatch: pytest.MonkeyPatch) -> Any:
     """The control port before a control plane that only says ok."""
+    monkeypatch.setattr(listening_module, "_END_S", 60.0)
     monkeypatch.setattr(application, "application", lambda control, doors: PlainTextResponse("ok"))
     settings = SimpleNamespace(secrets=SimpleNamespace(admin="open-sesame"))
     return start(cast(Control, SimpleNamespace(settings=lambda: settings)), "127.0.0.1", 0)

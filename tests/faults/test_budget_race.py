@@ -24,11 +24,7 @@ def race(gateways: list[live.Gateway], upstream: provider.Provider) -> None:
     key = gateways[0].key("--budget-usd", "0.0105")
     for gateway in gateways:
         # A replica learns of a new key within a moment.
-        assert live.wait_for(
-            lambda at=gateway: (
-                live.request(at.port, "GET", "/v1/models", None, {"x-api-key": key}).status == 200
-            )
-        )
+        assert live.wait_for(lambda at=gateway: at.knows(key))
     got: list[live.Got] = []
 
     def one(port: int) -> None:

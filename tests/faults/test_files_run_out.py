@@ -109,5 +109,5 @@ def test_memory_of_failures_is_given_back(
     gateway = live.Gateway(tmp_path, live.config("openai_chat", provider.Provider(failing).port))
     key = gateway.key()
     assert [live.post(gateway.port, path, asked, key).status for _ in range(8)] == [status] * 8
-    assert live.wait_for(lambda: resident_mb(gateway) < 120, 10), resident_mb(gateway)
+    assert live.wait_for(lambda: resident_mb(gateway) < 120, 30), resident_mb(gateway)
     assert gateway.stop() == 0
