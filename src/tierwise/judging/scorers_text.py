@@ -13,11 +13,11 @@ from typing import Any, Literal
 
 from ..errors import SuiteError
 from ..nouns import Case, Score
+from .numerals import Numeral, numerals
 
 Scorer = Callable[[Case, str], Score]
 RIGHT, WRONG = Score(1.0), Score(0.0)
 MOST_CHARACTERS = 20_000
-_NUMBER = re.compile(r"[-+]?(?:\d{1,3}(?:[,\u2009\u202f]\d{3})+|\d+)(?:\.\d+)?(?:[eE][-+]?\d+)?|[-+]?\.\d+")
 # Marks that models write for those of a keyboard, and what takes no room; NFKC leaves them.
 _AS_TYPED = str.maketrans("−‐‑‘’ʼ“”", "---'''\"\"", "") | dict.fromkeys(map(ord, "\u00ad\u200b\u2060\ufeff"))
 _EDGES = "\"'`“”„‘’‚«»‹›*_.,;:!?¡¿。、「」『』《》〈〉【】〔〕؟؛،۔।॥()[]{}<> \t\r\n"
@@ -110,7 +110,7 @@ def numeric(
     tolerance: float = 0.0, relative: float = 0.0, pick: Literal["last", "first", "only"] = "last"
 ) -> Scorer:
     """1 when a number of the answer is within tolerance + relative·|target| of the target, reckoned in
-    decimals.
+    decimals. Unscored where only another reading of that number is: `"12,5"` for 5.
 
     `pick` says which number: the last, the first, or the only one. `"so it is $1,250.00"` for 1250 → 1.
     """
@@ -118,18 +118,27 @@ def numeric(
         raise SuiteError("A tolerance cannot be negative or endless.", "Give 0 or a small number.")
     if pick not in ("last", "first", "only"):
         raise SuiteError(f"pick cannot be {pick!r}.", "Use last, first or only.")
+    at = 0 if pick == "first" else -1
 
     def score(case: Case, answer: str) -> Score:
         target = _target_number(case.target)
         if target is None:
             return Score(None, f"the target {case.target!r} is no number")
-        found = _numbers(answer)
-        if not found or (pick == "only" and len(set(found)) != 1):
+        found = list(numerals(answer[:MOST_CHARACTERS] if pick == "first" else answer[-MOST_CHARACTERS:]))
+        if not found or (pick == "only" and len({each.values for each in found}) != 1):
             return WRONG
-        with localcontext(Context(traps=[])):  # 1e999999999 is endlessly far, not a fault.
-            distance = abs(found[0 if pick == "first" else -1] - target)
-            within = Decimal(str(tolerance)) + Decimal(str(relative)) * abs(target)
-        return RIGHT if distance <= within else WRONG
+        wanted, meant = target.values[-1], found[at]
+
+        def near(number: Decimal) -> bool:
+            with localcontext(Context(traps=[])):  # 1e999999999 is endlessly far, not a fault.
+                within = Decimal(str(tolerance)) + Decimal(str(relative)) * abs(wanted)
+                return abs(number - wanted) <= within
+
+        if any(map(near, _in_units_of(target, meant))):
+            return RIGHT
+        if any(near(parts[at]) for parts in meant.others):
+            return Score(None, f"{meant.text[:40]!r} can be read as the target {case.target!r}, or otherwise")
+        return WRONG
 
     return score
 
@@ -286,24 +295,24 @@ def _as_words(text: str) -> str:
     return before + re.escape(text) + after
 
 
-def _numbers(text: str) -> list[Decimal]:
-    found = []
-    text = text[-MOST_CHARACTERS:].translate(_AS_TYPED)
-    for match in _NUMBER.finditer(text):
-        number = re.sub("[,\u2009\u202f]", "", match.group())
-        # A minus right after a letter or digit is a hyphen or a range: "GPT-4", "3-5".
-        before = text[match.start() - 1] if match.start() else ""
-        if number[0] in "-+" and (before.isalnum() or before == ")"):
-            number = number[1:]
-        found.append(Decimal(number))
-    return found
-
-
-def _target_number(target: Any) -> Decimal | None:
+def _target_number(target: Any) -> Numeral | None:
+    """The number that a target is, and nothing else is in it."""
     if isinstance(target, bool) or target is None:
         return None
     try:
-        number = Decimal(str(target).translate(_AS_TYPED).strip().replace(",", "").lstrip("$€£").rstrip("% "))
+        return Numeral("", (Decimal(str(target)),)) if Decimal(str(target)).is_finite() else None
     except InvalidOperation:
+        pass
+    if not isinstance(target, str):
         return None
-    return number if number.is_finite() else None
+    found = list(numerals(target))
+    alone = len(found) == 1 and len(found[0].text) >= len(target.strip())
+    return found[0] if alone and found[0].values and found[0].values[-1].is_finite() else None
+
+
+def _in_units_of(target: Numeral, answer: Numeral) -> list[Decimal]:
+    """What the answer says, to be compared with the target as that is written: per cent are hundredths where
+    one of them alone has the sign, or stand for what the question asked in per cent."""
+    if target.share:
+        return list(answer.values) if answer.share else [*answer.values, *(v * 100 for v in answer.values)]
+    return [*answer.values, *(v / 100 for v in answer.values)] if answer.share else list(answer.values)

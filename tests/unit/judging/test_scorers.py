@@ -115,7 +115,8 @@ def test_marks_that_models_write_are_those_of_a_keyboard(name):
 def test_numbers_with_thin_spaces_and_marks_that_models_write():
     assert value("numeric", 1250, "It is 1\u202f250.") == 1
     assert value("numeric", 1250000, "1\u2009250\u2009000") == 1
-    assert value("numeric", 250, "rows 1 250") == 1
+    assert value("numeric", 1250, "1 250") == 1
+    assert value("numeric", 250, "rows 1 250") is None
     assert value("numeric", -5, "It is \u20115.") == 1
     assert value("numeric", 5, "It is \u20115.") == 0
     assert value("numeric", 4, "GPT\u20114") == 1
@@ -154,6 +155,62 @@ def test_labels_of_scripts_without_spaces_are_found():
 )
 def test_numeric(target, answer, options, expected):
     assert value("numeric", target, answer, **options) == expected
+
+
+@pytest.mark.parametrize(
+    ("target", "answer", "expected"),
+    [
+        (1_000_000, "1 000 000", 1),
+        (1_000_000, "1.000.000", 1),
+        ("1.000.000,50", "1,000,000.5", 1),
+        (100_000, "1,00,000", 1),
+        (1_234_567, "1'234'567", 1),
+        (12_000, "12{,}000", 1),
+        (12.5, "12,5", 1),
+        ("12,5", "12.5", 1),
+        (0.5, "1/2", 1),
+        (0.5, r"\frac{1}{2}", 1),
+        (2.5, "2\u00bd", 1),
+        (1.5, "1 1/2 cups", 1),
+        (0.5, "50 %", 1),
+        (50, "50 %", 1),
+        ("50%", "0.5", 1),
+        ("50%", "0.5 %", 0),
+        (1_200_000, "$1.2M", 1),
+        (1.2, "1.2 million", 1),
+        (1_500_000, "1.5 \u00d7 10\u2076", 1),
+        (1_500_000, r"1.5 \times 10^{6}", 1),
+        (6, "1.5 x 10^6", 0),
+        (10, "10\u00b2", 0),
+        (2, "5 m\u00b2", 0),
+        (123.5, "\uff11\uff12\uff13\uff0e\uff15", 1),
+        (12.5, "\u0661\u0662\u066b\u0665", 1),
+        (-5, "-$5.00", 1),
+        (5, "-$5.00", 0),
+        (12, "\u2248 12", 1),
+        (12, "12 \u00b1 3", 1),
+        (3, "12 \u00b1 3", 0),
+        (3, "1.2.3", 0),
+        (7, "2024-05-07", 1),
+        (3, "1,2,3", 1),
+        (5, "**5**", 1),
+        # What can be read in two ways is never taken for an answer, nor for a wrong one.
+        (5, "12,5", None),
+        (125, "12,5", 0),
+        (15, "12-15", None),
+        (15, "12\u201315", None),
+        (13, "12-15", 0),
+        (2, "1/2", None),
+        (1250, "1.250", None),
+        (1.25, "1.250", 1),
+        (1.25, "1,250", None),
+        ("12-15", "15", None),
+        (5, "1," * 9000 + "5", 1),
+        (5, "100 " * 4999 + "5", 1),
+    ],
+)
+def test_numbers_as_people_and_models_write_them(target, answer, expected):
+    assert value("numeric", target, answer) == expected
 
 
 @pytest.mark.parametrize(
