@@ -118,6 +118,26 @@ def test_gemini_lists_models_under_each_of_its_prefixes(world: World) -> None:
     assert lists[0].body == lists[1].body == lists[2].body
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "said"),
+    [
+        ("POST", "/v1/assistants", "anything else"),
+        ("POST", "/v1/audio/speech", "anything else"),
+        ("GET", "/v1/realtime", "anything else"),
+        ("GET", "/gemini/v1beta/files", "anything else"),
+        ("POST", "/assistants", "Base URLs"),
+        ("POST", "/v1/v1/messages", "Base URLs"),
+    ],
+)
+def test_what_is_not_offered_is_told_from_a_wrong_base_url(
+    world: World, method: str, path: str, said: str
+) -> None:
+    got = live.request(world.gateway.port, method, path, b"{}", {"x-goog-api-key": world.key})
+    assert got.status == 404
+    assert f"Nothing answers {method} {path}. " in got.json()["error"]["message"]
+    assert said in got.json()["error"]["message"]
+
+
 def test_embeddings(world: World) -> None:
     got = world.post("/v1/embeddings", {"model": "embedder", "input": ["hello world", "good bye"]})
     if not world.dialect.startswith("openai"):

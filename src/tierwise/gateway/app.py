@@ -41,6 +41,10 @@ _PATHS = (
     "Base URLs: /v1 for OpenAI's SDKs, /anthropic for Anthropic's and Claude Code, /gemini for Google's; "
     "GET /v1/models lists what can be asked."
 )
+_OFFERED = (
+    "Here are chat/completions, responses, messages, embeddings, images/generations, files, batches, models, "
+    "and Gemini's generateContent, countTokens and embedContent. Ask the vendor itself for anything else."
+)
 _KNOWN = {prefix + path: kind for path, kind in KINDS.items() for prefix in ("", *PREFIXES)}
 
 
@@ -91,7 +95,7 @@ class App:
             await quote(self.gate, request, reply, surface_of(request))
         elif path.startswith(_GEMINI) and method == "POST":
             await self._gemini(request, reply, path)
-        elif method in _READS and path.startswith(_GEMINI):
+        elif method in _READS and _bare_gemini(path).startswith("/models"):
             self._models(request, reply, _bare_gemini(path))
         elif method in _READS and bare(path).startswith("/models"):
             self._models(request, reply, bare(path))
@@ -104,7 +108,9 @@ class App:
         elif bare(path).startswith("/models"):
             raise MethodNotAllowed(method, path, "GET, HEAD")
         else:
-            raise NotFound(f"Nothing answers {method} {path[:200]}.", _PATHS)
+            # Under a right base URL it is the thing asked for that is not to be had.
+            right = (bare(path) != path or _bare_gemini(path) != path) and not path.endswith(tuple(KINDS))
+            raise NotFound(f"Nothing answers {method} {path[:200]}.", _OFFERED if right else _PATHS)
 
     def _unready(self) -> bytes:
         """Why no calls should be sent here, b"" when they should."""

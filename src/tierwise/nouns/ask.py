@@ -303,3 +303,5 @@ class Outline(Struct, frozen=True):
     usage_cost: bool = False
     """Whether the body asks for its cost: `usage: {"include": true}`."""
     stored: Stored | None = None
+    background: bool = False
+    """Whether the answer is to be made without being waited for, and fetched later."""

@@ -75,6 +75,7 @@ class _Body(Struct):
     previous_response_id: Any = None
     conversation: Any = None
     prompt: Any = None
+    background: Any = None
     usage: Any = None
 
 
@@ -136,6 +137,7 @@ def outline(body: bytes) -> Outline:
         opening=seen.opening,
         usage_cost=asks_cost(top.usage),
         stored=_stored(top, seen),
+        background=top.background is True,
     )
 
 
