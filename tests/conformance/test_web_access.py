@@ -180,9 +180,16 @@ def test_an_ended_session_is_told_and_changes_nothing(world: World) -> None:
     got = browser.get("/tasks?range=7d")
     assert "ended=1" in got.headers["location"]
     assert b"Your session has ended" in browser.get(got.headers["location"]).body
-    got = browser.post("/keys", {"name": "x", "token": "t"})
+    typed = {"text": "# an hour's <b>work</b>\n[[rule]]", "token": "t0ken"}
+    got = browser.post("/policy", typed)
     assert got.status == 401
     assert b"Your session has ended" in got.body
+    # What was typed is not lost with the session.
+    assert b"# an hour&#39;s &lt;b&gt;work&lt;/b&gt;\n[[rule]]</textarea>" in got.body
+    assert b"t0ken" not in got.body
+    assert b"/sign-in?next=%2Fpolicy" in got.body
+    stranger = Browser(browser.port).post("/policy", typed)
+    assert (stranger.status, b"work" in stranger.body) == (401, False)
 
 
 @pytest.mark.parametrize("next_", ["//evil.example", "https://evil.example", "/\\evil.example", "/a\nb"])
@@ -197,7 +204,9 @@ def test_a_change_needs_the_form_token_and_the_same_site(browser: Browser) -> No
     token = browser.token()
     fields = {"name": "made-by-form", "token": token}
     assert browser.post("/keys", {"name": "x"}).status == 403
-    assert browser.post("/keys", {"name": "x", "token": "wrong"}).status == 403
+    stale = browser.post("/keys", {"name": "typed before", "token": "wrong"})
+    assert stale.status == 403
+    assert b"typed before</textarea>" in stale.body
     assert browser.post("/keys", fields, {"origin": "https://evil.example"}).status == 403
     assert browser.post("/keys", fields, {"origin": "null"}).status == 403
     body = json.dumps({"name": "by-script"}).encode()

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -16,7 +17,7 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response, S
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from tierwise.errors import BadRequest, MethodNotAllowed, NotFound, TierwiseError, Unauthenticated
+from tierwise.errors import BadRequest, Forbidden, MethodNotAllowed, NotFound, TierwiseError, Unauthenticated
 from tierwise.http1 import Pool
 from tierwise.ledger.local import SIGN_IN, TOKEN_HEADER
 
@@ -26,7 +27,7 @@ from .doors import Doors, check_form
 from .exposition import exposition
 from .guard import Access, Front, Visitor, admit, is_form
 from .paper import Paper, in_json, told
-from .reading import TOKEN_FIELD, body_of, form_of, json_of, query_of
+from .reading import TOKEN_FIELD, body_of, fields_of, form_of, json_of, query_of
 from .routes import ACTS, PAGES, Act, Page
 from .signing import Signing, address_of
 from .site import Site
@@ -98,11 +99,25 @@ class Dashboard:
                     return told(error)
                 if request.method in ("GET", "HEAD"):
                     return RedirectResponse(address_of(request, error), 303)
-                return self.paper.fault(error, Visitor(), request.url.path)
+                return await self.ended(request, error)
             except TierwiseError as error:
                 return self.said(request, error)
 
         return answer
+
+    async def ended(self, request: Request, error: Unauthenticated) -> Response:
+        """The reply to a change whose session is over, or that had none."""
+        fields: dict[str, str] = {}
+        if is_form(request) and self.site.doors.cookie in request.cookies:
+            with suppress(TierwiseError):
+                fields = await fields_of(request)
+        return self.undone(request, error, fields)
+
+    def undone(self, request: Request, error: TierwiseError, fields: dict[str, str]) -> Response:
+        """A form that was refused before it was looked at: what was typed is shown, to be copied."""
+        typed = {name: text for name, text in fields.items() if name != TOKEN_FIELD and text.strip()}
+        home, visitor = self._homes.get(request.url.path, "/"), request.state.visitor
+        return self.paper.fault(error, visitor, request.url.path, typed=typed, home=home)
 
     def said(self, request: Request, error: TierwiseError) -> Response:
         """An error as the asker understands it."""
@@ -151,8 +166,11 @@ class Dashboard:
             visitor: Visitor = request.state.visitor
             asked = query_of(request, page.query)
             wish, fields, wrong = await form_of(request, act.body, act.most)
-            if not visitor.bearer:
-                check_form(fields.get(TOKEN_FIELD, ""), visitor.form_token)
+            try:
+                if not visitor.bearer:
+                    check_form(fields.get(TOKEN_FIELD, ""), visitor.form_token)
+            except Forbidden as error:
+                return self.undone(request, error, fields)
             words: dict[str, Any] = {"typed": fields, "act": act.api}
             done = None
             try:

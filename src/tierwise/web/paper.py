@@ -54,9 +54,12 @@ class Paper:
         text = self._templates.get_template(template).render(given)
         return HTMLResponse(text.encode("utf-8", "backslashreplace"), status)
 
-    def fault(self, error: TierwiseError, visitor: Visitor, path: str) -> Response:
+    def fault(self, error: TierwiseError, visitor: Visitor, path: str, **words: Any) -> Response:
         """An error as a page: what happened and what to do."""
-        reply = self.page("error.html", "Not possible", visitor, status=error.status, path=path, error=error)
+        given = {"typed": {}, "home": "/", **words}
+        reply = self.page(
+            "error.html", "Not possible", visitor, status=error.status, path=path, error=error, **given
+        )
         _retry(reply, error)
         return reply
 

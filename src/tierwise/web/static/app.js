@@ -31,7 +31,15 @@ history.replaceState(history.state, "", location.href);
 
 document.addEventListener("submit", (event) => {
   const question = event.target.dataset.confirm;
-  if (question && !window.confirm(question)) event.preventDefault();
+  if (event.defaultPrevented) return;
+  if (question && !window.confirm(question)) { event.preventDefault(); return; }
+  // A second click while the first is under way would make a second key.
+  if (event.target.method !== "post") return;
+  if (event.target.dataset.sent) event.preventDefault();
+  event.target.dataset.sent = "yes";
+});
+window.addEventListener("pageshow", () => {
+  for (const form of document.forms) delete form.dataset.sent;
 });
 
 for (const button of document.querySelectorAll("[data-copy]")) {
