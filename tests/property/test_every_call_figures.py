@@ -19,17 +19,19 @@ import tierwise.ledger.rollup_verify as checks
 from postgres import postgres  # noqa: F401  a fixture
 from stores import STORES, Stores
 from tierwise.costing import Cost
+from tierwise.costing.advice import all_series, by_stake
 from tierwise.costing.savings import savings
 from tierwise.costing.settled import Only, Settled, corrected
 from tierwise.costing.waste import Kind, waste
-from tierwise.ledger import Ledger, Reader, postgres_reader, sqlite_reader
-from tierwise.nouns import OUTPUT_LIMIT, Usage
+from tierwise.ledger import Ledger, Reader, postgres_reader, spilled, sqlite_reader
+from tierwise.nouns import OUTPUT_LIMIT, Abilities, Price, Source, Usage
 from unit.ledger.made import NOON, closed, opened
 
 HOUR_US = 3_600_000_000
 OUTCOMES = ("ok",) * 9 + ("error",) * 4 + ("truncated", "cancelled", "cached")
 TASKS = ("qa", "code", "", 'nul \x00 and "quotes"', "\ufdd0")
 KINDS = ("call",) * 12 + ("batch", "shadow", "judge", "eval")
+PRICE = Price("p", Source("s", "2026-11-22"), 10, 1, 13, 20, 50, service_tiers={"flex": (1, 1)})
 HELD = ("holdout", '"holdout', 'holdout"', "Holdout", "x\x00")
 
 
@@ -40,6 +42,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
     for room in (sqlite_reader, postgres_reader):
         monkeypatch.setattr(room, "PAGE", 50)
     monkeypatch.setattr(wasted, "LEAST_SERVED", 5)
+    monkeypatch.setattr(spilled, "RUN", 50)
     return STORES[request.param](tmp_path, request)
 
 
@@ -107,6 +110,10 @@ def cost_at(call: Settled, model: str) -> Cost:
     return Cost((tokens + 50 * usage.output) * {"m1": 1, "m2": 5, "m3": 9}[model])
 
 
+def able(call: Settled) -> Abilities:
+    return Abilities(cache_lifetime_s=1800) if call.model == "m2" else Abilities()
+
+
 def settled(rows: Iterable[Mapping[str, Any]]) -> Iterator[Settled]:
     """The finished calls in `rows`, of the shape of `ledger export --jsonl`."""
     return corrected((row["event"] == "correction", exported(row)) for row in rows if row["event"] != "open")
@@ -164,6 +171,12 @@ def compare(reader: Reader, since: int | None, until: int | None) -> tuple[int, 
     assert summed == (None if held else plain)
     found = waste(lambda only: reader.finished(since, until, only), cost_at)
     assert found == waste(lambda _: every, cost_at)
+    assert found == waste(lambda only: reader.finished(since, until, only), cost_at, aside=spilled.spilled)
+    series = sorted(
+        all_series(reader.finished(since, until), lambda _: PRICE, able, spilled.spilled), key=by_stake
+    )
+    assert series == sorted(all_series(every, lambda _: PRICE, able), key=by_stake)
+    assert sum(each.calls for each in series) == sum(1 for call in every if call.known and call.usage.prompt)
     asked = Only(("call", "eval"), ("ok",), TASKS[3:])
     few = list(reader.finished(since, until, asked))
     assert [each for each in few if wanted(each)] == [each for each in every if wanted(each)]

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,11 @@ import msgspec
 from msgspec import structs
 
 from ..config import load, prices_recorded
-from ..costing.advice import Series, advise_by
+from ..costing.advice import Series, advise_by, by_stake, top
 from ..costing.edits import WORDS, SeenEdit
 from ..errors import ConfigError
 from ..ledger import read_edits, read_ledger
+from ..ledger.spilled import Spilled, spilled
 from ..money import usd_text
 from .cache_answers import clear, show_hits
 from .cache_file import advise_file
@@ -96,19 +97,57 @@ def advise_series(
         return
 
     reader = read_ledger(database_url(db, config))
-    found = advise_by(reader.finished(*span_of(**span)), find)
-    edits = read_edits(reader)
+    found = advise_by(reader.finished(*span_of(**span)), find, spilled)
     if as_json:
-        told = {"series": [_object(one) for one in found], "edits": edits, "unsaid": UNSAID}
-        click.echo(msgspec.json.encode(told).decode())
+        _print_json(found, read_edits(reader))
     else:
-        keys = reader.keys()
-        show(found, edits, {key.id: key.name for key in keys})
+        shown, keys = _Shown(found), reader.keys()
+        show(shown, read_edits(reader), {key.id: key.name for key in keys})
 
 
-def show(found: Sequence[Series], edits: Sequence[SeenEdit], names: Mapping[str, str]) -> None:
+class _Line(msgspec.Struct):
+    """A series as JSON, and its place among the others: sums in digits, as they may have any number."""
+
+    wasted: str
+    saved: str
+    rest: tuple[str, str]
+    body: bytes
+
+    def place(self) -> tuple[int, int, tuple[str, str]]:
+        return int(self.wasted), int(self.saved), self.rest
+
+
+def _print_json(found: Iterable[Series], edits: Sequence[SeenEdit]) -> None:
+    """One object, a series at a time: there may be as many as calls."""
+    lines: Spilled[_Line] = Spilled(_Line.place, _Line)
+    for one in found:
+        wasted, saved, group, model = by_stake(one)
+        lines.add(_Line(str(wasted), str(saved), (group, model), msgspec.json.encode(_object(one))))
+    rest = msgspec.json.encode({"edits": edits, "unsaid": UNSAID}).decode()
+    click.echo('{"series":[', nl=False)
+    for number, line in enumerate(lines):
+        click.echo("," * (number > 0) + line.body.decode(), nl=False)
+    click.echo("]," + rest.removeprefix("{"))
+
+
+class _Shown:
+    """What a table of series needs of all of them, and those that it shows."""
+
+    def __init__(self, found: Iterable[Series]) -> None:
+        self.spots: set[tuple[str, str]] = set()
+        self.assumed = False
+        self.first, self.count = top(self._noted(found), _SHOWN)
+
+    def _noted(self, found: Iterable[Series]) -> Iterator[Series]:
+        for one in found:
+            self.spots.add((one.key, one.task))
+            self.assumed = self.assumed or one.assumed
+            yield one
+
+
+def show(found: _Shown, edits: Sequence[SeenEdit], names: Mapping[str, str]) -> None:
     """Prints the series with the most at stake, the edits that break them, and what cannot be said."""
-    if not found:
+    if not found.count:
         click.echo("no call with prompt tokens in this span")
         return
     rows = [
@@ -120,19 +159,19 @@ def show(found: Sequence[Series], edits: Sequence[SeenEdit], names: Mapping[str,
             _bounds(one),
             one.advice if one.seen or one.advice in ("none", "unknown") else f"{one.advice}?",
         )
-        for one in found[:_SHOWN]
+        for one in found.first
     ]
     print_table(("series", "calls", "hits", "saved", "wasted", "advice"), rows)
-    if len(found) > _SHOWN:
-        click.echo(f"and {len(found) - _SHOWN} more series: see --json")
-    fixes = [one for one in found[:_SHOWN] if one.advice == "fix"]
+    if found.count > _SHOWN:
+        click.echo(f"and {found.count - _SHOWN} more series: see --json")
+    fixes = [one for one in found.first if one.advice == "fix"]
     for one in fixes:
         title = f"{one.prefixes} beginnings in {one.calls} calls"
         _show_edits(one.key, one.task, title, edits, names)
-    spots = {(one.key, one.task) for one in found} - {(one.key, one.task) for one in fixes}
+    spots = found.spots - {(one.key, one.task) for one in fixes}
     for key, task in sorted(spots & {(edit.key, edit.task) for edit in edits if edit.times > 1}):
         _show_edits(key, task, "its beginning changes now and then", edits, names)
-    if any(one.assumed for one in found):
+    if found.assumed:
         for line in UNSAID:
             click.echo(line)
 

@@ -16,6 +16,7 @@ from ..costing.savings import savings
 from ..costing.settled import Only, Settled
 from ..costing.waste import waste
 from ..ledger import Reader
+from ..ledger.spilled import spilled
 from ..money import usd_text
 from ..nouns import Abilities
 from .ledger_prices import cost_at
@@ -56,7 +57,7 @@ def show(reader: Reader, config: Path | None, span: Span, options: Mapping[str, 
             priced = find(model)
             return short_life_s(priced.model.abilities if priced is not None else Abilities())
 
-        found = waste(calls, elsewhere, life_of)
+        found = waste(calls, elsewhere, life_of, spilled)
         told["waste"] = waste_json(found)
         if not as_json:
             show_waste(found)

@@ -8,17 +8,19 @@ waste is told as bounds.
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_right
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
-from itertools import pairwise
+from itertools import chain
 from typing import Literal
 
 from msgspec import Struct, structs
 
 from ..nouns import Abilities, Price, Usage
 from .cost import cost, step_at
+from .ordered import LEAST_CALLS, Aside, Groups, InMemory
 from .priced import PricedModel
 from .promptcache import LIFETIME_S, Lifetime, break_even_reads
 from .settled import Settled
@@ -27,12 +29,10 @@ Choice = Literal["none", "5m", "30m", "1h", "fix", "unknown"]
 Prices = Callable[[Settled], Price | None]
 Able = Callable[[Settled], Abilities]
 """What a call's model caches: how much at least, and for how long."""
-WITH_TURN = "t"
-"""Ends a digest that covers the first turn too: tools and system text alone are too short to be cached."""
-LEAST_CALLS = 5
-"""Calls of a series below which no lifetime is advised."""
 _EXAMPLES = 3
 _HALF_HOUR_S = 1800
+_TOGETHER = 1000
+"""Series looked at together when the first are sought."""
 
 
 class Series(Struct, frozen=True):
@@ -84,8 +84,10 @@ class Series(Struct, frozen=True):
         return Fraction(self.read, self.prompt) if self.prompt else None
 
 
-def advise_by(calls: Iterable[Settled], find: Callable[[str], PricedModel | None]) -> list[Series]:
-    """`advise` by the prices and least cacheable tokens of the models that `find` gives by name."""
+def advise_by(
+    calls: Iterable[Settled], find: Callable[[str], PricedModel | None], aside: Aside = InMemory
+) -> Iterator[Series]:
+    """`all_series` by the prices and least cacheable tokens of the models that `find` gives by name."""
 
     def price(call: Settled) -> Price | None:
         priced = find(call.model)
@@ -95,31 +97,52 @@ def advise_by(calls: Iterable[Settled], find: Callable[[str], PricedModel | None
         priced = find(call.model)
         return priced.model.abilities if priced is not None else Abilities()
 
-    return advise(calls, price, able)
+    return all_series(calls, price, able, aside)
 
 
 def advise(calls: Iterable[Settled], prices: Prices, able: Able = lambda _: Abilities()) -> list[Series]:
-    """One Series for each group of calls whose tokens are known, the dearest waste first, then the greatest
-    saving.
-    """
-    by_model: dict[str, list[Settled]] = defaultdict(list)
+    """`all_series` of few calls, as they are told."""
+    return sorted(all_series(calls, prices, able), key=by_stake)
+
+
+def by_stake(one: Series) -> tuple[int, int, str, str]:
+    """The order in which series are told: the dearest waste first, then the greatest saving."""
+    return -(one.wasted_at_most or 0), -(one.saved_pico or 0), one.group, one.model
+
+
+def top(found: Iterable[Series], most: int) -> tuple[list[Series], int]:
+    """The first `most` as they are told, and how many there are."""
+    kept: list[Series] = []
+    count = 0
+    for one in found:
+        count += 1
+        kept.append(one)
+        if len(kept) >= most + _TOGETHER:
+            kept = sorted(kept, key=by_stake)[:most]
+    return sorted(kept, key=by_stake)[:most], count
+
+
+def all_series(
+    calls: Iterable[Settled], prices: Prices, able: Able, aside: Aside = InMemory
+) -> Iterator[Series]:
+    """One Series for each group of calls whose tokens are known, in no order. `aside` holds the calls; in
+    memory are the times of those that read, and the writes of one group."""
+    groups = Groups(group_of, lambda call: call.at_us, aside)
+    times: dict[str, array[float]] = defaultdict(lambda: array("d"))
     for call in calls:
         if call.known and call.usage.prompt:
-            by_model[call.model].append(call)
-    found = []
-    for model in sorted(by_model):
-        ours = sorted(by_model[model], key=lambda call: call.at_us)
-        reads = [_start_s(call) for call in ours if call.usage.cache_read]
-        groups: dict[str, list[Settled]] = defaultdict(list)
-        changing = changing_calls(ours)
-        for call in ours:
-            where = f"changing: key {call.key}, task {call.task or '(none)'}"
-            groups[where if call.attempt in changing else group_of(call)].append(call)
-        found += [
-            _series(group, members, sorted(reads), prices, able(members[-1]))
-            for group, members in groups.items()
-        ]
-    return sorted(found, key=lambda one: (-(one.wasted_at_most or 0), -(one.saved_pico or 0), one.group))
+            groups.add(call)
+            if call.usage.cache_read:
+                times[call.model].append(_start_s(call))
+    reads = {model: array("d", sorted(each)) for model, each in times.items()}
+    for changing, members in groups.each():
+        first = next(members)
+        group = f"changing: key {first.key}, task {first.task or '(none)'}" if changing else group_of(first)
+        lives = short_life_s(able(first)), LIFETIME_S["1h"]
+        sums = Sums(first, reads.get(first.model, ()), prices, lives)
+        for call in chain((first,), members):
+            sums.add(call)
+        yield _series(group, sums, able(first).cache_minimum, changing)
 
 
 def group_of(call: Settled) -> str:
@@ -129,86 +152,121 @@ def group_of(call: Settled) -> str:
     return f"session {call.session}" if call.session else f"key {call.key}, task {call.task or '(none)'}"
 
 
-def changing_calls(calls: Iterable[Settled]) -> set[str]:
-    """Attempts whose tools and system text, by digest, no other call had, where one key and task made five or
-    more of them at a model: something in the beginning changes with every call."""
-    uses: Counter[tuple[str, str]] = Counter()
-    alone: dict[tuple[str, str, str], list[Settled]] = defaultdict(list)
-    known = [call for call in calls if call.prefix and not call.prefix.endswith(WITH_TURN)]
-    for call in known:
-        uses[call.model, call.prefix] += 1
-    for call in known:
-        if uses[call.model, call.prefix] == 1:
-            alone[call.model, call.key, call.task].append(call)
-    return {call.attempt for made in alone.values() if len(made) >= LEAST_CALLS for call in made}
+class Sums:
+    """What a series adds up to, call by call in order of their end."""
+
+    def __init__(
+        self, first: Settled, model_reads: Sequence[float], prices: Prices, lives: tuple[int, int]
+    ) -> None:
+        self.first = self.last = first
+        self.lives = lives
+        self.calls = self.prompt = self.longest = self.read = self.written = 0
+        self.hits = [0, 0]
+        """Calls that came within the shorter lifetime and within an hour of the one before."""
+        self._model_reads = model_reads
+        self._prices = prices
+        self._saved: int | None = 0
+        self._least = 0
+        self._own_reads = array("d")
+        # By lifetime: when they began, and what they cost more. Two columns take a third of the room of rows.
+        self._writes: tuple[tuple[array[float], list[int]], ...] = ((array("d"), []), (array("d"), []))
+        self._examples: list[list[str]] = [[], []]
+
+    @property
+    def examples(self) -> tuple[str, ...]:
+        """The first calls, of those that wrote where any did."""
+        return tuple(self._examples[0] or self._examples[1])
+
+    def add(self, call: Settled) -> None:
+        """Counts one call."""
+        usage, start = call.usage, _start_s(call)
+        if self.calls:
+            gap = start - _start_s(self.last)
+            for place, life in enumerate(self.lives):
+                self.hits[place] += gap <= life
+        written = usage.cache_write_5m + usage.cache_write_1h
+        self.calls += 1
+        self.prompt += usage.prompt
+        self.longest = max(self.longest, usage.prompt)
+        self.read += usage.cache_read
+        self.written += written
+        self.last = call
+        for shown in self._examples[0 if written else 1 :]:
+            if len(shown) < _EXAMPLES:
+                shown.append(call.exchange)
+        if usage.cache_read:
+            self._own_reads.append(start)
+        if (usage.cache_read or written) and self._saved is not None:
+            self._price(call, start)
+
+    def _price(self, call: Settled, start: float) -> None:
+        price = self._prices(call)
+        costs = _costs(call.usage, price, call.batch) if price is not None else None
+        if costs is None:
+            self._saved = None
+            return
+        assert self._saved is not None
+        self._saved += costs[0]
+        for premium, life, (starts, premiums) in zip(costs[1:], self.lives, self._writes, strict=True):
+            if premium > 0:
+                self._least += 0 if _any_after(self._model_reads, start, life) else premium
+                starts.append(start)
+                premiums.append(premium)
+
+    def money(self) -> tuple[int | None, int | None, int | None]:
+        """Saved, wasted at least, wasted at most; None where a price is unknown."""
+        if self._saved is None:
+            return None, None, None
+        reads = sorted(self._own_reads)
+        most = sum(
+            premium
+            for life, (starts, premiums) in zip(self.lives, self._writes, strict=True)
+            for start, premium in zip(starts, premiums, strict=True)
+            if not _any_after(reads, start, life)
+        )
+        return self._saved, self._least, most
+
+    def price(self) -> Price | None:
+        """Of the last call."""
+        return self._prices(self.last)
 
 
-def _series(
-    group: str, calls: Sequence[Settled], model_reads: Sequence[float], prices: Prices, able: Abilities
-) -> Series:
-    lives = short_life_s(able), LIFETIME_S["1h"]
-    saved, wasted, at_most = _money(calls, model_reads, prices, lives)
-    price = prices(calls[-1])
-    gaps = [b - a for a, b in pairwise(_start_s(call) for call in calls)]
+def _series(group: str, sums: Sums, least: int | None, changing: bool) -> Series:
+    first, price = sums.first, sums.price()
+    saved, wasted, at_most = sums.money()
     lifetimes: tuple[Lifetime, ...] = ("5m", "1h")
-    rates = {lifetime: _reads_per_write(gaps, life) for lifetime, life in zip(lifetimes, lives, strict=True)}
-    need = {lifetime: break_even_reads(price, lifetime) if price else None for lifetime in lifetimes}
-    advice, why = _lifetime(calls, gaps, price, lives)
-    least = able.cache_minimum
-    if least is not None and max(call.usage.prompt for call in calls) < least:
+    advice, why = _lifetime(sums, price)
+    if least is not None and sums.longest < least:
         advice, why = "none", f"no prompt has the {least} tokens this model caches at least"
-    prefixes = len({call.prefix for call in calls if call.prefix})
-    if group.startswith("changing"):
+    if changing:
         advice, why = "fix", "tools or system text change with every call, so that nothing can be read"
-    written = [call for call in calls if call.usage.cache_write_5m or call.usage.cache_write_1h]
     return Series(
-        model=calls[0].model,
+        model=first.model,
         group=group,
-        assumed=not calls[0].prefix,
-        calls=len(calls),
-        prompt=sum(call.usage.prompt for call in calls),
-        read=sum(call.usage.cache_read for call in calls),
-        written=sum(call.usage.cache_write_5m + call.usage.cache_write_1h for call in calls),
+        assumed=not first.prefix,
+        calls=sums.calls,
+        prompt=sums.prompt,
+        read=sums.read,
+        written=sums.written,
         saved_pico=saved,
         wasted_at_least=wasted,
         wasted_at_most=at_most,
-        reads_per_write=rates,
-        break_even=need,
+        reads_per_write={
+            life: _reads_per_write(sums.calls, hits) for life, hits in zip(lifetimes, sums.hits, strict=True)
+        },
+        break_even={life: break_even_reads(price, life) if price else None for life in lifetimes},
         advice=advice,
         why=why,
-        examples=tuple(call.exchange for call in (written or list(calls))[:_EXAMPLES]),
-        key=calls[0].key,
-        task=calls[0].task,
-        prefixes=prefixes,
+        examples=sums.examples,
+        key=first.key,
+        task=first.task,
+        prefixes=sums.calls if changing else int(bool(first.prefix)),
     )
 
 
 def short_life_s(able: Abilities) -> int:
     """Seconds that a prefix is kept which was written for no longer."""
     return able.cache_lifetime_s or LIFETIME_S["5m"]
-
-
-def _money(
-    calls: Sequence[Settled], model_reads: Sequence[float], prices: Prices, lives: tuple[int, int]
-) -> tuple[int | None, int | None, int | None]:
-    """Saved, wasted at least, wasted at most; None where a price is unknown."""
-    saved = least = most = 0
-    own_reads = [_start_s(call) for call in calls if call.usage.cache_read]
-    for call in calls:
-        usage = call.usage
-        if not (usage.cache_read or usage.cache_write_5m or usage.cache_write_1h):
-            continue
-        price = prices(call)
-        costs = _costs(usage, price, call.batch) if price is not None else None
-        if costs is None:
-            return None, None, None
-        saved += costs[0]
-        start = _start_s(call)
-        for premium, life in zip(costs[1:], lives, strict=True):
-            if premium > 0:
-                least += 0 if _any_after(model_reads, start, life) else premium
-                most += 0 if _any_after(own_reads, start, life) else premium
-    return saved, least, most
 
 
 def _costs(usage: Usage, price: Price, batch: bool) -> tuple[int, int, int] | None:
@@ -247,26 +305,23 @@ def _prompt_pico(usage: Usage, price: Price, batch: bool) -> int | None:
     return total
 
 
-def _lifetime(
-    calls: Sequence[Settled], gaps: Sequence[float], price: Price | None, lives: tuple[int, int]
-) -> tuple[Choice, str]:
-    """The cheapest of no cache, the shorter lifetime and an hour for these gaps, if they had all shared one
+def _lifetime(sums: Sums, price: Price | None) -> tuple[Choice, str]:
+    """The cheapest of no cache, the shorter lifetime and an hour for these calls, if they had all shared one
     prefix."""
-    if len(calls) < LEAST_CALLS:
+    if sums.calls < LEAST_CALLS:
         return "unknown", f"fewer than {LEAST_CALLS} calls"
-    rates = step_at(price, calls[-1].usage.prompt) if price is not None else None
+    rates = step_at(price, sums.last.usage.prompt) if price is not None else None
     if rates is None or rates.input is None or rates.cache_read is None:
         return "unknown", "the price of input or of cache reads is not known"
     fresh, read = rates.input, rates.cache_read
-    costs: dict[Choice, int] = {"none": len(calls) * fresh}
+    costs: dict[Choice, int] = {"none": sums.calls * fresh}
     choices: tuple[tuple[Choice, int | None, int], ...] = (
-        ("30m" if lives[0] == _HALF_HOUR_S else "5m", rates.cache_write_5m, lives[0]),
-        ("1h", rates.cache_write_1h, lives[1]),
+        ("30m" if sums.lives[0] == _HALF_HOUR_S else "5m", rates.cache_write_5m, sums.hits[0]),
+        ("1h", rates.cache_write_1h, sums.hits[1]),
     )
-    for lifetime, write, seconds in choices:
+    for lifetime, write, hits in choices:
         if write is not None:
-            hits = sum(gap <= seconds for gap in gaps)
-            costs[lifetime] = hits * read + (len(calls) - hits) * write
+            costs[lifetime] = hits * read + (sums.calls - hits) * write
     if len(costs) == 1:
         return "unknown", "the price of cache writes is not known"
     best = min(costs, key=lambda choice: costs[choice])
@@ -276,12 +331,9 @@ def _lifetime(
     return best, f"{float(share):.0%} less for a shared prefix than sending it uncached"
 
 
-def _reads_per_write(gaps: Sequence[float], seconds: int) -> Fraction | None:
+def _reads_per_write(calls: int, hits: int) -> Fraction | None:
     """Reads for each write that a lifetime renewed on every use would have had; None for a single call."""
-    if not gaps:
-        return None
-    hits = sum(gap <= seconds for gap in gaps)
-    return Fraction(hits, len(gaps) + 1 - hits)
+    return Fraction(hits, calls - hits) if calls > 1 else None
 
 
 def _any_after(times: Sequence[float], start: float, seconds: int) -> bool:

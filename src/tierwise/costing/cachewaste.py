@@ -5,15 +5,14 @@ Both rest on digests of prompts' beginnings: a call whose prompt has none is lef
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections import defaultdict
 from collections.abc import Callable, Iterable
-from typing import Protocol
+from itertools import groupby
+from typing import NamedTuple, Protocol
 
 from msgspec import structs
 
-from .advice import changing_calls
 from .cost import Cost
+from .ordered import Aside, Groups
 from .promptcache import LIFETIME_S
 from .settled import Settled
 
@@ -25,38 +24,69 @@ LifeOf = Callable[[str], int]
 class Sums(Protocol):
     """What calls are added to."""
 
-    def add(self, exchange: str, pico: int | None) -> None: ...
+    def add(self, call: Settled, pico: int | None) -> None: ...
 
 
-def cache_waste(
-    calls: Iterable[Settled], cost_at: CostAt, life_of: LifeOf, unread: Sums, changed: Sums
-) -> None:
+class Terms(NamedTuple):
+    """What calls cost elsewhere, and how long models keep a prefix."""
+
+    cost_at: CostAt
+    life_of: LifeOf
+
+
+def by_prefix(aside: Aside) -> Groups:
+    """What `cache_waste` takes, empty. The latest call first: what came after one is known when it is looked
+    at."""
+    return Groups(lambda call: call.prefix, lambda call: -_start(call), aside)
+
+
+def cache_waste(calls: Groups, terms: Terms, unread: Sums, changed: Sums) -> None:
     """Adds to `unread` what writes cost more than fresh input after which no call of the same beginning read
     anything within their lifetime; to `changed`, where tools or system text change with every call, what
     reading would have cost less than writing did."""
-    known = [call for call in calls if call.kind == "call" and call.known and call.prefix]
-    changing = changing_calls(known)
-    reads: dict[tuple[str, str], list[int]] = defaultdict(list)
-    series: dict[tuple[str, str, str], list[int]] = defaultdict(list)
-    for call in known:
-        if call.usage.cache_read:
-            reads[call.model, call.prefix].append(_start(call))
-        if call.attempt in changing:
-            series[call.model, call.key, call.task].append(_start(call))
-    for times in (*reads.values(), *series.values()):
-        times.sort()
-    for call in known:
-        if not _written(call):
+    for changing, members in calls.each():
+        if changing:
+            _changing(members, terms, unread, changed)
             continue
-        life = (LIFETIME_S["1h"] if call.usage.cache_write_1h else life_of(call.model)) * 1_000_000
-        since = _start(call) - life
-        before = series[call.model, call.key, call.task] if call.attempt in changing else []
-        if _any_within(before, since, _start(call) - 1):
-            changed.add(call.exchange, _less(call, cost_at, "cache_read"))
-        elif not _any_within(reads[call.model, call.prefix], _start(call) + 1, _start(call) + life):
-            pico = _less(call, cost_at, "input")
-            if pico is None or pico > 0:
-                unread.add(call.exchange, pico)
+        read: int | None = None
+        for _, together in groupby(members, _start):
+            reads = False
+            for call in together:
+                reads = reads or bool(call.usage.cache_read)
+                if _written(call) and (read is None or read > _start(call) + _life(call, terms)):
+                    _unread(call, terms, unread)
+            read = _start(call) if reads else read
+
+
+def _changing(calls: Iterable[Settled], terms: Terms, unread: Sums, changed: Sums) -> None:
+    """Counts writes, the latest call first: had nothing changed, those after another call could have read."""
+    later: list[Settled] = []
+    for _, together in groupby(calls, _start):
+        wrote = []
+        for call in together:
+            wrote += [call] if _written(call) else []
+        for one in later:
+            _after(one, _start(call), terms, unread, changed)
+        later = wrote
+    for one in later:
+        _after(one, None, terms, unread, changed)
+
+
+def _after(call: Settled, before: int | None, terms: Terms, unread: Sums, changed: Sums) -> None:
+    if before is not None and before >= _start(call) - _life(call, terms):
+        changed.add(call, _less(call, terms.cost_at, "cache_read"))
+    else:
+        _unread(call, terms, unread)
+
+
+def _unread(call: Settled, terms: Terms, unread: Sums) -> None:
+    pico = _less(call, terms.cost_at, "input")
+    if pico is None or pico > 0:
+        unread.add(call, pico)
+
+
+def _life(call: Settled, terms: Terms) -> int:
+    return (LIFETIME_S["1h"] if call.usage.cache_write_1h else terms.life_of(call.model)) * 1_000_000
 
 
 def _less(call: Settled, cost_at: CostAt, bucket: str) -> int | None:
@@ -68,12 +98,6 @@ def _less(call: Settled, cost_at: CostAt, bucket: str) -> int | None:
     paid = cost_at(call, call.model).pico
     other = cost_at(structs.replace(call, usage=moved), call.model).pico
     return None if paid is None or other is None else paid - other
-
-
-def _any_within(times: list[int], since: int, until: int) -> bool:
-    """Whether one of `times`, sorted, lies in `since` to `until`, both included."""
-    at = bisect_right(times, until)
-    return at > 0 and times[at - 1] >= since
 
 
 def _written(call: Settled) -> int:

@@ -9,7 +9,7 @@ from msgspec import Struct, structs
 from ..nouns import Usage
 
 
-class Settled(Struct, frozen=True):
+class Settled(Struct, frozen=True, array_like=True):
     """An Attempt that ended at `at_us` (microseconds since 1970) on `day` (UTC), `total_us` after it began.
 
     `cost_pico` None: unpriced, and `unpriced` says why. `known` is False where no tokens are known at all: a

@@ -6,16 +6,18 @@ of prompt tokens at the same moment are only likely to be the same call.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable
 from fractions import Fraction
+from itertools import groupby, islice
 from typing import Literal
 
 from msgspec import Struct
 
 from ..nouns import OUTPUT_LIMIT
-from .cachewaste import LifeOf, cache_waste
+from .cachewaste import LifeOf, Terms, by_prefix, cache_waste
 from .cost import Cost
+from .ordered import Aside, InMemory
 from .promptcache import LIFETIME_S
 from .settled import Only, Settled
 
@@ -41,10 +43,10 @@ STORM_ERRORS = 5
 LEAST_SERVED = 20
 """Calls a model must have served of a task before others are compared with it."""
 _MINUTE_US = 60_000_000
+_HOUR_US = 60 * _MINUTE_US
 _EXAMPLES = 5
 _CALL = ("call",)
-_Last = dict[tuple[str, str, str, str, bool], dict[int, int]]
-"""When the last call of a series began, by its prompt tokens."""
+_Begun = dict[tuple[str, str, str, str, bool, int], int]
 _WORDS: dict[Kind, str] = {
     "abandoned": "the caller left before the answer was complete",
     "truncated": "the provider broke off, or the call reached its own cap on cost",
@@ -58,102 +60,145 @@ _WORDS: dict[Kind, str] = {
 }
 
 
-class Waste(Struct):
-    """One kind: calls, pico-dollars (`unpriced` calls are in no sum), and exchanges to look at. `certain` is
-    False where it rests on a guess.
+class Waste(Struct, frozen=True):
+    """One kind: calls, pico-dollars (`unpriced` calls are in no sum), and the first exchanges to look at.
+    `certain` is False where it rests on a guess.
     """
 
     kind: Kind
     words: str
     certain: bool
-    calls: int = 0
-    pico: int = 0
-    unpriced: int = 0
-    examples: list[str] = []
+    calls: int
+    pico: int
+    unpriced: int
+    examples: list[str]
 
-    def add(self, exchange: str, pico: int | None) -> None:
+
+class _Sum:
+    """One kind as it is added up."""
+
+    def __init__(self, kind: Kind) -> None:
+        self._kind = kind
+        self._calls = self._pico = self._unpriced = 0
+        self._first: list[tuple[int, str]] = []
+
+    def add(self, call: Settled, pico: int | None) -> None:
         """Counts one call."""
-        self.calls += 1
-        self.pico += pico or 0
-        self.unpriced += pico is None
-        if len(self.examples) < _EXAMPLES and exchange not in self.examples:
-            self.examples.append(exchange)
+        self._calls += 1
+        self._pico += pico or 0
+        self._unpriced += pico is None
+        if len(self._first) < _EXAMPLES or call.at_us < self._first[-1][0]:
+            known = {exchange: at_us for at_us, exchange in self._first}
+            known[call.exchange] = min(call.at_us, known.get(call.exchange, call.at_us))
+            found = [(at_us, exchange) for exchange, at_us in known.items()]
+            self._first = sorted(found, key=lambda one: one[0])[:_EXAMPLES]
+
+    def waste(self) -> list[Waste]:
+        """What it came to, if anything."""
+        certain = self._kind in ("abandoned", "truncated")
+        sums = self._calls, self._pico, self._unpriced
+        examples = [exchange for _, exchange in self._first]
+        return [Waste(self._kind, _WORDS[self._kind], certain, *sums, examples)] if self._calls else []
 
 
 def waste(
-    calls: Calls, cost_at: Callable[[Settled, str], Cost], life_of: LifeOf = lambda _: LIFETIME_S["5m"]
+    calls: Calls,
+    cost_at: Callable[[Settled, str], Cost],
+    life_of: LifeOf = lambda _: LIFETIME_S["5m"],
+    aside: Aside = InMemory,
 ) -> list[Waste]:
     """Every kind of waste, the dearest first, kinds without a call left out.
 
     `cost_at` prices a call as if another model (by name) had served it; `life_of` gives the seconds for which
-    a model, by name, caches a prefix unless an hour is asked for.
+    a model, by name, caches a prefix unless an hour is asked for; `aside` holds the calls while they are put
+    in order.
     """
-    found = {kind: Waste(kind, words, kind in ("abandoned", "truncated")) for kind, words in _WORDS.items()}
-    last: _Last = defaultdict(dict)
-    failed: dict[tuple[str, str], list[Settled]] = defaultdict(list)
+    found = {kind: _Sum(kind) for kind in _WORDS}
+    failed = aside(lambda call: (call.key, call.model, call.at_us))
+    doubles = _Doubles()
+    prefixed = by_prefix(aside)
     served: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(lambda: [0, 0]))
-    prefixed: list[Settled] = []
     for call in calls(Only(_CALL)):
         if call.kind != "call":
             continue
-        if call.prefix:
-            prefixed.append(call)
+        if call.prefix and call.known:
+            prefixed.add(call)
         if call.outcome == "cancelled" and call.cost_pico != 0:
-            found["abandoned"].add(call.exchange, call.cost_pico)
+            found["abandoned"].add(call, call.cost_pico)
         elif call.outcome == "truncated" and call.cost_pico != 0:
-            found["truncated"].add(call.exchange, call.cost_pico)
+            found["truncated"].add(call, call.cost_pico)
         elif call.outcome == "error":
-            failed[(call.key, call.model)].append(call)
+            failed.add(call)
         elif call.outcome == "ok":
             if call.error == OUTPUT_LIMIT:
-                found["cut_short"].add(call.exchange, call.cost_pico)
-            _double(found["double_fired"], call, last)
+                found["cut_short"].add(call, call.cost_pico)
+            if call.usage.prompt >= DOUBLE_LEAST_PROMPT:
+                doubles.add(found["double_fired"], call)
             if call.task and call.cost_pico is not None:
                 sums = served[call.task][call.model]
                 sums[0] += 1
                 sums[1] += call.cost_pico
-    for series in failed.values():
-        _failures(found["retry_storm"], found["failed"], sorted(series, key=lambda call: call.at_us))
-    cache_waste(prefixed, cost_at, life_of, found["cache_unread"], found["cache_changed"])
+    for _, series in groupby(failed, lambda call: (call.key, call.model)):
+        _failures(found["retry_storm"], found["failed"], series)
+    cache_waste(prefixed, Terms(cost_at, life_of), found["cache_unread"], found["cache_changed"])
     _over_tiered(found["over_tiered"], calls, served, cost_at)
-    return sorted((one for one in found.values() if one.calls), key=lambda one: -one.pico)
+    return sorted((one for kind in found.values() for one in kind.waste()), key=lambda one: -one.pico)
 
 
-def _failures(storm: Waste, single: Waste, failed: list[Settled]) -> None:
+def _failures(storm: _Sum, single: _Sum, failed: Iterable[Settled]) -> None:
     """Counts failed calls, in order of time: as a storm those that have enough others within a minute, else
     those that may have been billed.
     """
-    counted = 0
-    for last in range(STORM_ERRORS - 1, len(failed)):
-        first = last - STORM_ERRORS + 1
-        if failed[last].at_us - failed[first].at_us < _MINUTE_US:
-            _singles(single, failed[counted:first])
-            for call in failed[max(first, counted) : last + 1]:
-                storm.add(call.exchange, call.cost_pico)
-            counted = last + 1
-    _singles(single, failed[counted:])
-
-
-def _singles(waste: Waste, failed: list[Settled]) -> None:
+    window: deque[Settled] = deque()
+    stormy = 0
+    """How many of the window, from its beginning, are counted as a storm."""
     for call in failed:
-        if call.cost_pico != 0:
-            waste.add(call.exchange, call.cost_pico)
+        window.append(call)
+        if len(window) < STORM_ERRORS:
+            continue
+        if call.at_us - window[0].at_us < _MINUTE_US:
+            for one in islice(window, stormy, None):
+                storm.add(one, one.cost_pico)
+            stormy = STORM_ERRORS
+        first = window.popleft()
+        if not stormy:
+            _single(single, first)
+        stormy = max(0, stormy - 1)
+    for one in islice(window, stormy, None):
+        _single(single, one)
 
 
-def _double(waste: Waste, call: Settled, last: _Last) -> None:
-    prompt = call.usage.prompt
-    if prompt < DOUBLE_LEAST_PROMPT:
-        return
-    start = call.at_us - call.total_us
-    same = last[call.key, call.task, call.model, call.session, call.stream]
-    before = same.get(prompt)
-    same[prompt] = start
-    if before is not None and abs(start - before) <= DOUBLE_WITHIN_US:
-        waste.add(call.exchange, call.cost_pico)
+def _single(waste: _Sum, call: Settled) -> None:
+    if call.cost_pico != 0:
+        waste.add(call, call.cost_pico)
+
+
+class _Doubles:
+    """When the last call of each kind and size began, of those that ended in the last hour or two: only one
+    that lasts as long could find an older one within two seconds."""
+
+    def __init__(self) -> None:
+        self._last: _Begun = {}
+        self._older: _Begun = {}
+        self._until = 0
+
+    def add(self, waste: _Sum, call: Settled) -> None:
+        """Counts the call if it began together with the one before."""
+        if call.at_us >= self._until:
+            self._older, self._last = self._last, {}
+            self._until = call.at_us + _HOUR_US
+        start, prompt = call.at_us - call.total_us, call.usage.prompt
+        same = call.key, call.task, call.model, call.session, call.stream, prompt
+        before = self._last.get(same)
+        if before is None:
+            before = self._older.get(same)
+        self._last[same] = start
+        if before is not None and abs(start - before) <= DOUBLE_WITHIN_US:
+            waste.add(call, call.cost_pico)
 
 
 def _over_tiered(
-    waste: Waste,
+    waste: _Sum,
     calls: Calls,
     served: dict[str, dict[str, list[int]]],
     cost_at: Callable[[Settled, str], Cost],
@@ -172,4 +217,4 @@ def _over_tiered(
             continue
         there = cost_at(call, other).pico
         if call.cost_pico is not None and there is not None and there < call.cost_pico:
-            waste.add(call.exchange, call.cost_pico - there)
+            waste.add(call, call.cost_pico - there)

@@ -17,7 +17,7 @@ from msgspec import Struct, structs
 
 from tierwise.clock import now_us, tick_us
 from tierwise.costing import estimate_tokens
-from tierwise.costing.advice import WITH_TURN
+from tierwise.costing.ordered import WITH_TURN
 from tierwise.costing.placement import Reuse
 from tierwise.costing.promptcache import Lifetime, rates_at
 from tierwise.dialects.anthropic_messages.marks import LOOK_BACK, Place, Places, marked, places

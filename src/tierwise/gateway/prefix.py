@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Raw
 
 from tierwise.costing import estimate_tokens
-from tierwise.costing.advice import WITH_TURN
+from tierwise.costing.ordered import WITH_TURN
 from tierwise.nouns import Abilities, Outline
 
 if TYPE_CHECKING:

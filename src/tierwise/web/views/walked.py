@@ -12,12 +12,13 @@ from msgspec import Struct
 
 from tierwise.clock import tick_us
 from tierwise.config import prices_recorded
-from tierwise.costing.advice import Choice, Series, advise_by
+from tierwise.costing.advice import Choice, Series, advise_by, top
 from tierwise.costing.savings import Baseline, savings
 from tierwise.costing.settled import Settled
 from tierwise.errors import Overloaded
 from tierwise.judging.held import LEVEL, caused
 from tierwise.ledger import Reader, read_ledger
+from tierwise.ledger.spilled import spilled
 
 from ..site import Site
 from .ranges import Range, Ranged, Span, span_of
@@ -130,11 +131,10 @@ def saved(site: Site, asked: Ranged) -> Saved:
 def prefixes(site: Site, asked: Ranged) -> Prefixes:
     """Prompt caching by prefix, or by session, or by key and task. Raises StoreError, Overloaded."""
     span = span_of(asked.range, site.rollup)
-    found = advise_by(_calls(site, span.since_us), prices_recorded(site.catalog))
+    found = advise_by(_calls(site, span.since_us), prices_recorded(site.catalog), spilled)
+    shown, count = top(found, _MOST)
     names = site.key_names()
-    return Prefixes(
-        span, asked.range, [_prefix(one, names) for one in found[:_MOST]], max(0, len(found) - _MOST)
-    )
+    return Prefixes(span, asked.range, [_prefix(one, names) for one in shown], count - len(shown))
 
 
 def _prefix(one: Series, names: Mapping[str, str]) -> Prefix:
