@@ -11,6 +11,7 @@ import pytest
 
 import live
 from postgres import postgres  # noqa: F401  a fixture
+from tierwise.ledger import read_ledger
 from tierwise.money import pico_to_usd
 
 TICKET = "I cancelled team plan on the 1st and was still charged."
@@ -62,6 +63,12 @@ class World:
         place = folder / "gateway"
         self.gateway = live.SharedGateway(place, toml, db) if db else live.Gateway(place, toml)
         self.key = self.gateway.key()
+        # There are no shadow calls before their cap is in the ledger.
+        assert live.wait_for(self.capped)
+
+    def capped(self) -> bool:
+        found = read_ledger(self.gateway.db).balances()
+        return any(each.budget.scope == "shadow:classification" for each in found)
 
     def ask(self, name: str = "chat", stream: bool = False) -> live.Got:
         """Asks in other words than before: what is merely repeated is no evidence."""
