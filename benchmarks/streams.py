@@ -68,7 +68,7 @@ def in_process(source: str, target: str) -> tuple[float, float]:
     stream, wanted = frames(source), ask(target)
 
     def tapped() -> None:
-        tap = registry.get(source).tap(True)
+        tap = registry.get(source).tap()
         for frame in stream:
             tap.feed(frame)
 

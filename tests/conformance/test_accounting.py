@@ -45,7 +45,7 @@ def test_a_plain_reply(vector: Vector) -> None:
 @vectors
 @pytest.mark.parametrize("size", [1, 7, 1 << 20])
 def test_a_stream_watched_as_bytes(vector: Vector, size: int) -> None:
-    raw, tap = b"".join(frames(vector)), registry.get(DIALECTS[vector.provider]).tap(True)
+    raw, tap = b"".join(frames(vector)), registry.get(DIALECTS[vector.provider]).tap()
     for at in range(0, len(raw), size):
         tap.feed(raw[at : at + size])
     assert tap.ended

@@ -251,7 +251,7 @@ def test_the_tap_sees_the_same_however_the_bytes_are_cut(
         last += raw[:last].count(b"\n")
         raw = raw.replace(b"\n", b"\r\n")
     cuts = sorted(data.draw(st.lists(st.integers(0, len(raw)), max_size=8)))
-    tap = DIALECT.tap(False)
+    tap = DIALECT.tap()
     let_through = 0
     for start, end in zip([0, *cuts], [*cuts, len(raw)], strict=True):
         hold = tap.feed(raw[start:end])

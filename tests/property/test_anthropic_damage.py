@@ -125,7 +125,7 @@ def test_damaged_streams_are_the_providers_fault_and_nothing_else() -> None:
     broken = 0
     for events in damaged(STREAM):
         raw = b"".join(b"data: %s\n\n" % json.dumps(event).encode() for event in events)
-        DIALECT.tap(True).feed(raw)
+        DIALECT.tap().feed(raw)
         reader, writer = DIALECT.reader(), DIALECT.writer(ask)
         try:
             for event in reader.feed(raw) + reader.finish():

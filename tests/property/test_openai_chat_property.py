@@ -193,12 +193,12 @@ def test_what_is_written_again_is_read_the_same(chunks: list[Any]) -> None:
     assert reasons[0] == reasons[1]
 
 
-@given(st.lists(CHUNKS, max_size=6), st.integers(1, 60), st.booleans())
+@given(st.lists(CHUNKS, max_size=6), st.integers(1, 60))
 @settings(max_examples=80, deadline=None)
-def test_the_tap_agrees_with_the_reader(chunks: list[Any], size: int, include_usage: bool) -> None:
+def test_the_tap_agrees_with_the_reader(chunks: list[Any], size: int) -> None:
     stream = stream_of(chunks)
     events = events_of(stream)
-    tap, passed = DIALECT.tap(include_usage), 0
+    tap, passed = DIALECT.tap(), 0
     for at in range(0, len(stream), size):
         passed += tap.feed(stream[at : at + size])
         if tap.ended:
@@ -216,8 +216,7 @@ def test_the_tap_agrees_with_the_reader(chunks: list[Any], size: int, include_us
 @settings(max_examples=80, deadline=None)
 def test_any_stream_is_events_or_the_providers_fault(objects: list[Any], junk: bytes) -> None:
     stream = b"".join(b"data: " + json.dumps(item).encode() + b"\n\n" for item in objects) + junk
-    for include_usage in (True, False):
-        DIALECT.tap(include_usage).feed(stream)
+    DIALECT.tap().feed(stream)
     writer = DIALECT.writer(ASK)
     with contextlib.suppress(UpstreamBroke):
         for event in events_of(stream):

@@ -86,7 +86,7 @@ def everything_reads(dialect: Dialect, body: bytes) -> None:
 
 def stream_reads(dialect: Dialect, pieces: list[bytes]) -> None:
     """A stream through the tap, and through the reader to a writer of every dialect."""
-    reader, tap = dialect.reader(), dialect.tap(True)
+    reader, tap = dialect.reader(), dialect.tap()
     writers = [registry.get(CODES[code]).writer(CALLERS[code]) for code in CODES]
     for piece in [*pieces, None]:
         if piece is not None:

@@ -78,7 +78,7 @@ def test_whole(code: str, usage: Usage, thought: int) -> None:
 @given(usage=USAGES)
 def test_streamed(code: str, usage: Usage) -> None:
     dialect = registry.get(CODES[code])
-    writer, tap = dialect.writer(caller_of(code)), dialect.tap(True)
+    writer, tap = dialect.writer(caller_of(code)), dialect.tap()
     events: list[Event] = [
         Started("1", "m"), BlockStart(0, "text"), Delta(0, "hi"), BlockStop(0), Finished("stop"),
         UsageSeen(usage), Ended(),

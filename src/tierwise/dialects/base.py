@@ -122,9 +122,6 @@ class Dialect(Protocol):
     def replace_model(self, body: bytes, model_id: str) -> bytes:
         """`body` with only the bytes of the top-level model string changed."""
 
-    def strip(self, body: bytes, names: tuple[str, ...]) -> bytes:
-        """`body` without its top-level members `names`, every other byte untouched (`spans.strip`)."""
-
     def read_answer(self, body: bytes) -> Answer:
         """A whole reply. UpstreamBroke when malformed."""
 
@@ -141,8 +138,7 @@ class Dialect(Protocol):
 
     def writer(self, ask: Ask) -> StreamWriter: ...
 
-    def tap(self, include_usage: bool) -> Tap:
-        """`include_usage`: the stream is known to carry usage, so answer bytes need no exact count."""
+    def tap(self) -> Tap: ...
 
     def write_error(
         self, error: TierwiseError, request_id: str

@@ -11,11 +11,6 @@ from ..nouns import Citation, Part, Text
 from .losses import Losses
 
 
-def text_or_empty(value: Any) -> str:
-    """`value` if it is a string, else ""."""
-    return value if isinstance(value, str) else ""
-
-
 def span(start: Any, end: Any) -> tuple[int | None, int | None]:
     """A cited span as it was told, (None, None) when it is none."""
     if isinstance(start, int) and isinstance(end, int) and 0 <= start <= end:

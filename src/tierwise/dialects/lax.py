@@ -22,6 +22,11 @@ def decode(data: bytes | str) -> Any:
         return msgspec.json.decode(mended(data))
 
 
+def text_of(value: Any) -> str:
+    """`value` if it is a string, else ""."""
+    return value if isinstance(value, str) else ""
+
+
 def again(decoder: msgspec.json.Decoder[T], data: bytes) -> T | None:
     """What `decoder`, which could not read `data`, reads in it as strict JSON; None: still nothing."""
     try:

@@ -80,6 +80,13 @@ def wrong(param: str, expected: str, value: Any) -> BadRequest:
     return BadRequest(f"`{param}` must be {expected}, not {got}.", param=param)
 
 
+def merged(laid: Any, value: Any) -> Any:
+    """`laid` with the caller's members it does not cover, inside objects too."""
+    if not isinstance(laid, dict) or not isinstance(value, dict):
+        return value
+    return {**laid, **{name: merged(laid.get(name), inner) for name, inner in value.items()}}
+
+
 def decode_object(body: bytes, example: str) -> dict[str, Any]:
     """The JSON object `body` holds. BadRequest, which shows an `example`, when it holds none."""
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import inf
 from types import MappingProxyType
 
 from msgspec.structs import replace
@@ -26,6 +27,11 @@ _BUCKETS: Mapping[str, str] = MappingProxyType(
 
 _OTHERS = frozenset(("advisor_tokens",))
 """Tokens that another model billed."""
+
+
+def count_of(value: float | None) -> int:
+    """A count of tokens as told; 0 for none, for less, and for what is no number."""
+    return int(value) if value and 0 < value < inf else 0
 
 
 def folded(usage: Usage, known: frozenset[str], losses: Losses) -> Usage:

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from tierwise.clock import tick_us
 from tierwise.dialects import lax
 from tierwise.dialects.base import Dialect, StreamReader, Tap
-from tierwise.dialects.spans import overrule, strip_within
+from tierwise.dialects.spans import overrule, strip, strip_within
 from tierwise.dialects.whole import events_of
 from tierwise.errors import (
     BadRequest,
@@ -381,7 +381,7 @@ def same_dialect(walk: Walk, deployment: Deployment, ask: Ask | None) -> bytes:
     else:
         body = dialect.replace_model(walk.body, model.id)
         if walk.outline.fallback or walk.outline.preference:
-            body = dialect.strip(body, ("provider",))
+            body = strip(body, ("provider",))
     if walk.outline.task is not None and dialect.name == "anthropic_messages":
         body = strip_within(body, "metadata", "task")  # refused there: `metadata` may hold user_id only
     if walk.outline.background:  # nobody could fetch the answer here, nor know what it cost
@@ -434,7 +434,7 @@ async def peek_bytes(live: Live, data: bytes) -> None:
     """Reads a same-dialect stream up to its first content, its end or an error it reports (which is
     raised)."""
     entry = live.entry
-    tap = live.tap = entry.deployment.dialect.tap(entry.walk.outline.include_usage)
+    tap = live.tap = entry.deployment.dialect.tap()
     pieces: list[bytes] = []
     size = 0
     while True:

@@ -151,7 +151,7 @@ class _Capped:
         self.held = b""
         # Gemini has no terminator: what says why it finished waits for the row.
         gemini = self.same and walk.surface.name == "gemini"
-        self.ends = walk.surface.tap(False) if gemini else None
+        self.ends = walk.surface.tap() if gemini else None
         live.tap = None  # this reads for itself
 
     async def run(self) -> None:

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Raw, structs
 
 from tierwise.dialects.base import Dialect
-from tierwise.dialects.spans import lay_over
+from tierwise.dialects.spans import lay_over, strip
 from tierwise.http1 import Block, Reply
 from tierwise.money import pico_to_usd
 from tierwise.nouns import Outline
@@ -26,7 +26,7 @@ _FIELDS = msgspec.json.Decoder(dict[str, Raw])
 
 def asked(surface: Dialect, body: bytes, outline: Outline) -> tuple[bytes, Outline]:
     """The request without the member; an OpenAI chat stream also asks for its usage."""
-    body = surface.strip(body, ("usage",))
+    body = strip(body, ("usage",))
     if surface.name == "openai_chat" and outline.stream and not outline.include_usage:
         body = with_usage(body)
         outline = structs.replace(outline, include_usage=True)

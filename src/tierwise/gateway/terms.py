@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Raw, structs
 
 from tierwise.dialects.openai_chat.fields import openai_model
-from tierwise.dialects.spans import lay_over
+from tierwise.dialects.spans import lay_over, strip
 
 from .walk import Walk
 
@@ -20,7 +20,7 @@ def bound_output(walk: Walk, most: int) -> None:
     match walk.surface.name:
         case "openai_chat":
             if b'"max_' in walk.body:  # null or without end
-                walk.body = walk.surface.strip(walk.body, ("max_tokens", "max_completion_tokens"))
+                walk.body = strip(walk.body, ("max_tokens", "max_completion_tokens"))
             newer = openai_model(walk.route.candidates[0].model.rpartition("/")[2])
             fields: dict[str, object] = {"max_completion_tokens" if newer else "max_tokens": most}
         case "openai_responses":

@@ -16,6 +16,7 @@ from msgspec import Struct
 
 from ..clock import new_id, now_us
 from ..costing import estimate_tokens
+from ..dialects.spans import strip
 from ..errors import (
     SuiteError,
     UpstreamBroke,
@@ -112,7 +113,7 @@ class BatchTier:
         return Reply(text, OUTCOMES.get(finish, "ok"), usage, cost, 0, served=answer.model)
 
     def _body(self, case: Case) -> bytes:
-        return self._dialect.strip(self._tier.written(case).body, ("stream", "stream_options"))
+        return strip(self._tier.written(case).body, ("stream", "stream_options"))
 
     def _items(self, missing: Missing) -> Iterator[Item]:
         for case, repeat in missing:

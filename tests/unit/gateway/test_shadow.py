@@ -368,7 +368,7 @@ async def feed(world: World, frames: list[bytes], crossed: bool) -> Any:
         live.reader = dialect.reader()
         live.events = live.reader.feed(frames[0])
     else:
-        live.tap = dialect.tap(True)
+        live.tap = dialect.tap()
         cut = live.tap.feed(frames[0])
         live.head, live.held = frames[0][:cut], frames[0][cut:]
     heard = world.shadow.listen(walk, live)

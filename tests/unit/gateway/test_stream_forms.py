@@ -67,7 +67,7 @@ def cuts(stream: bytes, how: int) -> list[bytes]:
 
 def passed(dialect: DialectName, pieces: list[bytes]) -> tuple[Live, bytes]:
     live = Live(cast(Any, SimpleNamespace()), cast(Any, None))
-    live.tap = registry.get(dialect).tap(True)
+    live.tap = registry.get(dialect).tap()
     return live, b"".join(map(live.pass_on, pieces))
 
 

@@ -56,9 +56,6 @@ class AnthropicMessages:
     def replace_model(self, body: bytes, model_id: str) -> bytes:
         return spans.replace_text(body, "model", model_id)
 
-    def strip(self, body: bytes, names: tuple[str, ...]) -> bytes:
-        return spans.strip(body, names)
-
     def read_answer(self, body: bytes) -> Answer:
         return answers.read_answer(body)
 
@@ -81,8 +78,7 @@ class AnthropicMessages:
     def writer(self, ask: Ask) -> Writer:
         return Writer(ask)
 
-    def tap(self, include_usage: bool) -> Tap:
-        """Anthropic's streams always tell their usage, so `include_usage` changes nothing."""
+    def tap(self) -> Tap:
         return Tap()
 
     def write_error(

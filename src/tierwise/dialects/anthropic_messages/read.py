@@ -36,7 +36,8 @@ from ...nouns import (
     ToolChoice,
     ToolResult,
 )
-from ..citations import rest, text_or_empty
+from ..citations import rest
+from ..lax import text_of
 from .outline import bad_request, identity
 
 NAME: Literal["anthropic_messages"] = "anthropic_messages"
@@ -258,11 +259,11 @@ def read_citation(raw: dict[str, Any]) -> Citation:
     """A citation that stands for all of its text block. A place in a document is for Anthropic alone; the
     source of a search result is a page when it is an address.
     """
-    source = text_or_empty(raw.get("source"))
+    source = text_of(raw.get("source"))
     page = source if source.startswith(("https://", "http://")) else ""
-    url = text_or_empty(raw.get("url")) or page
+    url = text_of(raw.get("url")) or page
     known = ("type", "url", "title", "source" if url == source else "")
-    return Citation(raw, NAME, url, text_or_empty(raw.get("title")), rest=rest(raw, known))
+    return Citation(raw, NAME, url, text_of(raw.get("title")), rest=rest(raw, known))
 
 
 def _part(block: Block, where: str, answer: bool) -> Part:
@@ -301,7 +302,7 @@ def _meaning(block: Block) -> ToolChange | Summary | None:
     block, and for what only Anthropic can follow."""
     if block["type"] != "compaction":
         return _change(block)
-    text, told = text_or_empty(block.get("content")), block.get("tool_changes")
+    text, told = text_of(block.get("content")), block.get("tool_changes")
     if not text and block.get("encrypted_content"):
         return None
     listed = [each for each in told if isinstance(each, dict)] if isinstance(told, list) else []
@@ -348,7 +349,7 @@ def _in_words(block: Block) -> Media | None:
     if block["type"] == "search_result" and isinstance(source, str):
         content, context = block.get("content"), source
     elif block["type"] == "document" and isinstance(source, dict) and source.get("type") == "content":
-        content, context = source.get("content"), text_or_empty(block.get("context"))
+        content, context = source.get("content"), text_of(block.get("context"))
     else:
         return None
     given = [{"type": "text", "text": content}] if isinstance(content, str) else content
@@ -359,7 +360,7 @@ def _in_words(block: Block) -> Media | None:
         return None
     cited = block.get("citations")
     enabled = cited.get("enabled") is True if isinstance(cited, dict) else None
-    title, value = text_or_empty(block.get("title")), "\n\n".join(texts)
+    title, value = text_of(block.get("title")), "\n\n".join(texts)
     return Media("document", "text", value, name=title, context=context, citations_enabled=enabled, raw=block)
 
 

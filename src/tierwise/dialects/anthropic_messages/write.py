@@ -12,6 +12,7 @@ from .. import custom_tools
 from ..base import Written
 from ..ids import ANTHROPIC_LONGEST, impersonal, within
 from ..losses import Losses
+from ..members import merged
 from ..tool_names import with_plain_names
 from .schema import fitted
 from .thinking import drop_unfounded, write_thinking
@@ -246,11 +247,4 @@ def _rest(body: Body, ask: Ask, same: bool, losses: Losses) -> None:
         losses.extras(ask.extras)
         return
     for key, value in ask.extras.items():
-        body[key] = _merged(body.get(key), value)
-
-
-def _merged(laid: Any, value: Any) -> Any:
-    """`laid` with the caller's members these words do not cover, inside objects too."""
-    if not isinstance(laid, dict) or not isinstance(value, dict):
-        return value
-    return {**laid, **{name: _merged(laid.get(name), inner) for name, inner in value.items()}}
+        body[key] = merged(body.get(key), value)

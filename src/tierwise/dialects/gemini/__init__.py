@@ -21,7 +21,6 @@ from msgspec import Struct, field
 
 from ...errors import TierwiseError, UpstreamStatus
 from ...nouns import Answer, Ask, Model, Outline, Usage
-from .. import spans
 from ..base import Dialect, Written
 from . import answer as answers
 from . import errors, reply, usage
@@ -64,9 +63,6 @@ class Gemini:
         """The body as it is: the path names the model."""
         return body
 
-    def strip(self, body: bytes, names: tuple[str, ...]) -> bytes:
-        return spans.strip(body, names)
-
     def read_answer(self, body: bytes) -> Answer:
         return answers.read_answer(body)
 
@@ -92,8 +88,7 @@ class Gemini:
     def writer(self, ask: Ask) -> Writer:
         return Writer(ask)
 
-    def tap(self, include_usage: bool) -> Tap:
-        """Gemini's streams always tell their usage, so `include_usage` changes nothing."""
+    def tap(self) -> Tap:
         return Tap()
 
     def write_error(

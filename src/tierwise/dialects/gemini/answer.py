@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from ...errors import BadRequest, UpstreamBroke
 from ...nouns import Answer, Choice, FinishReason, Part, Refusal, Text, ToolCall
+from ..lax import text_of
 from ..pieces import whole_reply
 from .citations import read_citations, within
 from .errors import read_error_object
@@ -153,8 +154,3 @@ def queries_in(candidate: Any) -> int:
     grounding = candidate.get("groundingMetadata") if isinstance(candidate, dict) else None
     queries = grounding.get("webSearchQueries") if isinstance(grounding, dict) else None
     return len(queries) if isinstance(queries, list) else 0
-
-
-def text_of(value: Any) -> str:
-    """`value` if it is a string, else ""."""
-    return value if isinstance(value, str) else ""

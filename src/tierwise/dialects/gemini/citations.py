@@ -11,7 +11,8 @@ from typing import Any
 from msgspec.structs import replace
 
 from ...nouns import Citation
-from ..citations import is_page, rest, span, text_or_empty
+from ..citations import is_page, rest, span
+from ..lax import text_of
 from ..losses import Losses
 from .fields import NAME, Wire
 
@@ -31,7 +32,7 @@ def read_citations(candidate: Mapping[str, Any], text: str) -> list[Citation]:
     cited = candidate.get("citationMetadata")
     sources = (cited.get("citationSources") or cited.get("citations")) if isinstance(cited, dict) else None
     for source in _objects(sources):
-        url, title = text_or_empty(source.get("uri")), text_or_empty(source.get("title"))
+        url, title = text_of(source.get("uri")), text_of(source.get("title"))
         start, end = _characters(source, text)
         found.append(Citation(source, NAME, url, title, start, end, rest(source, _KNOWN)))
     return found
@@ -51,8 +52,8 @@ def _grounds(grounding: Wire, text: str) -> list[Citation]:
     pages: list[Citation | None] = []
     for chunk in _objects(grounding.get("groundingChunks")):
         inner: Wire = next((chunk[kind] for kind in _CHUNKS if isinstance(chunk.get(kind), dict)), {})
-        url = text_or_empty(inner.get("uri"))
-        pages.append(Citation(None, NAME, url, text_or_empty(inner.get("title"))) if url else None)
+        url = text_of(inner.get("uri"))
+        pages.append(Citation(None, NAME, url, text_of(inner.get("title"))) if url else None)
     found: list[Citation] = []
     used: set[int] = set()
     for support in _objects(grounding.get("groundingSupports")):
@@ -72,7 +73,7 @@ def _objects(listed: Any) -> list[Wire]:
 
 def _characters(segment: Mapping[str, Any], text: str) -> tuple[int | None, int | None]:
     """The characters of `text` that a segment marks; where its own words stand when its bytes are others."""
-    words = text_or_empty(segment.get("text"))
+    words = text_of(segment.get("text"))
     first, last = span(segment.get("startIndex", 0), segment.get("endIndex"))
     whole = text.encode()
     if first is not None and last is not None and last <= len(whole):

@@ -37,9 +37,10 @@ from ...nouns import (
 )
 from .. import lax
 from ..extras import Extras
+from ..lax import text_of
 from ..pieces import PieceReader
 from ..whole import odd_first
-from .answer import COVERED, TOP_LEVEL, block_reason, finish, queries_in, refusal_in, seed_of, text_of
+from .answer import COVERED, TOP_LEVEL, block_reason, finish, queries_in, refusal_in, seed_of
 from .citations import read_citations, within
 from .errors import read_error_object
 from .fields import NAME, Wire

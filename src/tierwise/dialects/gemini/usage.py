@@ -7,7 +7,6 @@ and video out, may have prices of their own and are counted apart. Searches the 
 
 from __future__ import annotations
 
-from math import inf
 from typing import Any, Literal
 
 import msgspec
@@ -16,7 +15,7 @@ from msgspec import Struct, field
 from ...nouns import Usage
 from ...nouns.answer import tier_billed
 from ..losses import Losses
-from ..units import folded
+from ..units import count_of, folded
 from .fields import generation
 
 Count = int | float | None
@@ -82,13 +81,13 @@ def usage_of(
     searches: int = 0,
 ) -> Usage:
     """Disjoint buckets. Nothing counted twice, nothing below zero."""
-    prompt, tool_use = _count(wire.prompt), _count(wire.tool_use)
-    candidates, thoughts, total = _count(wire.candidates), _count(wire.thoughts), _count(wire.total)
+    prompt, tool_use = count_of(wire.prompt), count_of(wire.tool_use)
+    candidates, thoughts, total = count_of(wire.candidates), count_of(wire.thoughts), count_of(wire.total)
     if wire.candidates is None:  # this server tells a total instead, or there are none
         candidates = max(total - prompt - tool_use - thoughts, 0)
     elif wire.prompt is None:
         prompt = max(total - tool_use - candidates - thoughts, 0)
-    cached = min(_count(wire.cached), prompt)
+    cached = min(count_of(wire.cached), prompt)
     output = candidates + thoughts
     if thoughts and total and total == prompt + tool_use + candidates and thoughts <= candidates:
         output = candidates  # this server counts the thoughts in
@@ -113,12 +112,8 @@ def usage_of(
     )
 
 
-def _count(value: Count) -> int:
-    return int(value) if value and 0 < value < inf else 0
-
-
 def _of(details: Details, name: str) -> int:
-    return sum(_count(each.count) for each in details or () if (each.modality or "").upper() == name)
+    return sum(count_of(each.count) for each in details or () if (each.modality or "").upper() == name)
 
 
 def searches_of(queries: int, model: str) -> int:

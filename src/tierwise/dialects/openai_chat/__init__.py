@@ -55,9 +55,6 @@ class OpenAIChat:
     def replace_model(self, body: bytes, model_id: str) -> bytes:
         return spans.replace_text(body, "model", model_id)
 
-    def strip(self, body: bytes, names: tuple[str, ...]) -> bytes:
-        return spans.strip(body, names)
-
     def read_answer(self, body: bytes) -> Answer:
         return read_answer(body)
 
@@ -81,8 +78,8 @@ class OpenAIChat:
     def writer(self, ask: Ask) -> ChatWriter:
         return ChatWriter(ask)
 
-    def tap(self, include_usage: bool) -> ChatTap:
-        return ChatTap()  # it counts exactly either way: nothing is saved by knowing
+    def tap(self) -> ChatTap:
+        return ChatTap()
 
     def write_error(
         self, error: TierwiseError, request_id: str

@@ -10,7 +10,8 @@ from typing import Any
 from msgspec.structs import replace
 
 from ...nouns import Citation
-from ..citations import is_page, rest, span, text_or_empty
+from ..citations import is_page, rest, span
+from ..lax import text_of
 from ..losses import Losses
 
 LISTS = ("search_results", "citations")
@@ -23,7 +24,7 @@ def read_annotation(raw: dict[str, Any], dialect: str) -> Citation:
     source = nested if isinstance(nested, dict) else raw
     start, end = span(source.get("start_index"), source.get("end_index"))
     left = rest(raw | source, _KNOWN)
-    url, title = text_or_empty(source.get("url")), text_or_empty(source.get("title"))
+    url, title = text_of(source.get("url")), text_of(source.get("title"))
     return Citation(raw, dialect, url, title, start, end, left)
 
 

@@ -56,6 +56,14 @@ class Fields(Members):
         """Counts `name` among the unknown after all."""
         self._raw[name] = value
 
+    def metadata(self) -> dict[str, str]:
+        """The member `metadata`; {} where it is none, or its values are not all strings."""
+        value = self.mapping("metadata") or {}
+        if all(isinstance(item, str) for item in value.values()):
+            return value
+        self.put_back("metadata", value)
+        return {}
+
 
 def decode_object(body: bytes) -> dict[str, Any]:
     """The JSON object `body` holds. BadRequest when it holds none."""
@@ -79,6 +87,13 @@ def document_name(media: Media) -> str:
     ending = _ENDINGS.get(media.mime, ".pdf")
     name = media.name or "document"
     return name if _ENDED.search(name) else name + ending
+
+
+def url_of(media: Media) -> str:
+    """The medium's own URL, or a `data:` URL of what it holds."""
+    if media.source == "url" or not media.mime:
+        return media.value
+    return f"data:{media.mime};base64,{media.value}"
 
 
 def cache_breakpoints(model_id: str) -> bool:

@@ -53,7 +53,7 @@ def read_request(body: bytes) -> Ask:
         verbosity=fields.text("verbosity"),
         prediction=fields.mapping("prediction"),
         user=fields.text("user"),
-        metadata=_metadata(fields),
+        metadata=fields.metadata(),
         cache_key=fields.text("prompt_cache_key"),
         service_tier=fields.text("service_tier"),
         store=fields.flag("store"),
@@ -95,14 +95,6 @@ def _modalities(fields: Fields) -> tuple[str, ...]:
     if not all(isinstance(item, str) for item in value):
         raise BadRequest("`modalities` must be an array of strings.", param="modalities")
     return tuple(value)
-
-
-def _metadata(fields: Fields) -> dict[str, str]:
-    value = fields.mapping("metadata") or {}
-    if all(isinstance(item, str) for item in value.values()):
-        return value
-    fields.put_back("metadata", value)
-    return {}
 
 
 def _output(fields: Fields) -> OutputFormat | None:

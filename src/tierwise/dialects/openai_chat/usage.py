@@ -10,7 +10,6 @@ compatible endpoint), and of streams Groq's `x_groq.usage`.
 
 from __future__ import annotations
 
-from math import inf
 from typing import Any
 
 import msgspec
@@ -19,7 +18,7 @@ from msgspec import Struct
 from ...nouns import Usage
 from ...nouns.answer import tier_billed
 from ..losses import Losses
-from ..units import folded
+from ..units import count_of, folded
 
 Count = int | float | None
 _UNITS = frozenset(("input_audio", "output_audio"))
@@ -128,9 +127,9 @@ def _ordinary(wire: Wire, tier: str | None) -> Usage | None:
 def _untangled(wire: Wire, tier: str | None) -> Usage:
     details, more = wire.prompt_tokens_details or _NONE, wire.completion_tokens_details or _NOTHING
     prompt, output, total = (
-        _count(wire.prompt_tokens),
-        _count(wire.completion_tokens),
-        _count(wire.total_tokens),
+        count_of(wire.prompt_tokens),
+        count_of(wire.completion_tokens),
+        count_of(wire.total_tokens),
     )
     whole = wire.prompt_tokens is not None and wire.completion_tokens is not None
     if wire.prompt_tokens is None:
@@ -139,8 +138,8 @@ def _untangled(wire: Wire, tier: str | None) -> Usage:
         details.cached_tokens, wire.prompt_cache_hit_tokens, wire.cached_tokens, wire.cache_read_input_tokens
     )
     written = _first(details.cache_write_tokens, wire.cache_creation_input_tokens)
-    hour = min(_count(wire.cache_creation.ephemeral_1h_input_tokens), written) if wire.cache_creation else 0
-    reasoning, spoken = _count(more.reasoning_tokens), _count(more.audio_tokens)
+    hour = min(count_of(wire.cache_creation.ephemeral_1h_input_tokens), written) if wire.cache_creation else 0
+    reasoning, spoken = count_of(more.reasoning_tokens), count_of(more.audio_tokens)
     hidden = total - prompt - output
     outside = 0  # cached or written tokens that an aggregator left out of the prompt count, as Anthropic does
     if hidden > 0 and reasoning != hidden and hidden in (read + written, written, read):
@@ -151,14 +150,14 @@ def _untangled(wire: Wire, tier: str | None) -> Usage:
         output += hidden
         reasoning = hidden if whole else reasoning
     fresh = max(prompt + outside - read - written, 0)
-    heard = min(_count(details.audio_tokens), fresh)
+    heard = min(count_of(details.audio_tokens), fresh)
     spoken = min(spoken, output)
     extra = {}
     if heard:
         extra["input_audio"] = heard
     if spoken:
         extra["output_audio"] = spoken
-    if wire.server_tool_use and (searches := _count(wire.server_tool_use.web_search_requests)):
+    if wire.server_tool_use and (searches := count_of(wire.server_tool_use.web_search_requests)):
         extra["web_search"] = searches
     return Usage(
         input=fresh - heard,
@@ -173,13 +172,9 @@ def _untangled(wire: Wire, tier: str | None) -> Usage:
     )
 
 
-def _count(value: Count) -> int:
-    return int(value) if value and 0 < value < inf else 0
-
-
 def _first(*values: Count) -> int:
     """The first count that says anything."""
-    return next((_count(value) for value in values if value), 0)
+    return next((count_of(value) for value in values if value), 0)
 
 
 def from_object(value: Any, tier: str | None = None) -> Usage | None:

@@ -14,6 +14,7 @@ from ..base import Written
 from ..ids import OPENAI_LONGEST, within
 from ..in_effect import in_effect
 from ..losses import Losses
+from ..members import merged
 from ..tool_names import with_plain_names
 from .fields import LEGACY, NAME, can_stop_thinking, openai_model
 from .reasoning import quiet_beside_functions, refuses_max_tokens, unsampled
@@ -56,7 +57,7 @@ def write_request(ask: Ask, model: Model) -> Written:
     _account(body, ask, model, losses)
     for name, value in ask.extras.items():
         if own:
-            body[name] = _merged(body.get(name), value)
+            body[name] = merged(body.get(name), value)
         elif ask.dialect == "openai_responses" and name in _SHARED:
             body[name] = value
         else:
@@ -68,13 +69,6 @@ def write_request(ask: Ask, model: Model) -> Written:
             # Asked for in every translation: what a stream cost is known only from its usage chunk.
             body["stream_options"] = (options if isinstance(options, dict) else {}) | {"include_usage": True}
     return Written(msgspec.json.encode(body), losses=losses.tuple(), reworded=reworded and own)
-
-
-def _merged(known: Any, value: Any) -> Any:
-    """`known` with the caller's members these words do not cover, inside objects too."""
-    if not isinstance(known, dict) or not isinstance(value, dict):
-        return value
-    return {**known, **{name: _merged(known.get(name), inner) for name, inner in value.items()}}
 
 
 def _tools(body: Wire, ask: Ask, model: Model, losses: Losses) -> None:

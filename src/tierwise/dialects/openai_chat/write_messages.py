@@ -25,7 +25,7 @@ from ..citations import own
 from ..losses import Losses
 from ..marks import surplus
 from ..reminders import reminder
-from .fields import LEGACY_ID, NAME, cache_breakpoints, document_name, openai_model
+from .fields import LEGACY_ID, NAME, cache_breakpoints, document_name, openai_model, url_of
 from .schema import ours
 
 Wire = dict[str, Any]
@@ -305,7 +305,7 @@ class MessageWriter:
             self._losses.add("media.name", part.name)
         match part.kind, part.source:
             case "image", "url" | "base64":
-                image: Wire = {"url": _url(part)}
+                image: Wire = {"url": url_of(part)}
                 if part.detail:
                     image["detail"] = part.detail
                 return {"type": "image_url", "image_url": image}
@@ -315,7 +315,7 @@ class MessageWriter:
                 form = _FORMATS.get(part.mime, part.mime.removeprefix("audio/"))
                 return {"type": "input_audio", "input_audio": {"data": part.value, "format": form}}
             case "video", "url" | "base64" if self._own:
-                return {"type": "video_url", "video_url": {"url": _url(part)}}
+                return {"type": "video_url", "video_url": {"url": url_of(part)}}
             case _, "file_id":
                 self._losses.add("media.file_id", part.kind)
             case _:
@@ -342,16 +342,10 @@ class MessageWriter:
             self._losses.add("media.document_url")
             return None
         else:
-            file = {"file_data": _url(part)}
+            file = {"file_data": url_of(part)}
         if part.name or ("file_data" in file and not self._own):
             file["filename"] = document_name(part)
         return {"type": "file", "file": file}
-
-
-def _url(part: Media) -> str:
-    if part.source == "url" or not part.mime:
-        return part.value
-    return f"data:{part.mime};base64,{part.value}"
 
 
 def _collapsed(items: list[Wire]) -> str | list[Wire]:

@@ -44,9 +44,6 @@ class OpenAIResponses:
     def replace_model(self, body: bytes, model_id: str) -> bytes:
         return spans.replace_text(body, "model", model_id)
 
-    def strip(self, body: bytes, names: tuple[str, ...]) -> bytes:
-        return spans.strip(body, names)
-
     def read_answer(self, body: bytes) -> Answer:
         return read_answer(body)
 
@@ -67,8 +64,7 @@ class OpenAIResponses:
     def writer(self, ask: Ask) -> Writer:
         return Writer(ask)
 
-    def tap(self, include_usage: bool) -> Tap:
-        """Streams of this dialect always tell their usage, so `include_usage` changes nothing."""
+    def tap(self) -> Tap:
         return Tap()
 
     def write_error(

@@ -6,6 +6,7 @@ from typing import Any
 
 from ...errors import BadRequest, UpstreamBroke
 from ...nouns import Answer, Choice, FinishReason, Media, Opaque, Part, Refusal, Text, ToolCall
+from ..lax import text_of
 from ..logprobs import tokens_of
 from ..pieces import whole_reply
 from . import usage as usages
@@ -55,10 +56,6 @@ def read_answer(body: bytes) -> Answer:
         extras={name: v for name, v in whole.items() if name not in KNOWN and v not in (None, [], {})},
         dialect=NAME,
     )
-
-
-def text_of(value: Any) -> str:
-    return value if isinstance(value, str) else ""
 
 
 def created_of(whole: dict[str, Any]) -> int:

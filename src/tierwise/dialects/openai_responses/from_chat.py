@@ -12,6 +12,7 @@ from ..openai_chat.fields import (
     document_name,
     openai_model,
     split_data_url,
+    url_of,
 )
 from ..openai_chat.outline import decode, decode_list, decode_parts, text_or_none
 from ..openai_chat.provider import is_extension, read_extension
@@ -25,5 +26,5 @@ __all__ = [
     "decode_list", "decode_object", "decode_parts", "document_name", "error_object", "from_object",
     "is_extension", "note_finish", "openai_model", "ours", "read_annotation", "read_annotations",
     "read_error", "read_error_object", "read_extension", "redacted", "say_json", "service_tier",
-    "split_data_url", "text_or_none", "unsampled", "url_citation", "write_error",
+    "split_data_url", "text_or_none", "unsampled", "url_citation", "url_of", "write_error",
 ]  # fmt: skip

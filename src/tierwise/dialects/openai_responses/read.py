@@ -55,7 +55,7 @@ def read_request(body: bytes) -> Ask:
         stream=bool(fields.flag("stream")),
         verbosity=verbosity,
         user=fields.text("user"),
-        metadata=_metadata(fields),
+        metadata=fields.metadata(),
         cache_key=fields.text("prompt_cache_key"),
         service_tier=fields.text("service_tier"),
         store=fields.flag("store"),
@@ -126,11 +126,3 @@ def _text(fields: Fields) -> tuple[OutputFormat | None, str | None]:
     if rest := outer.rest():
         fields.put_back("text", rest)
     return output, verbosity
-
-
-def _metadata(fields: Fields) -> dict[str, str]:
-    value = fields.mapping("metadata") or {}
-    if all(isinstance(item, str) for item in value.values()):
-        return value
-    fields.put_back("metadata", value)
-    return {}

@@ -35,10 +35,11 @@ from ...nouns import (
 from ...nouns.answer import BlockKind
 from .. import lax, sse
 from ..extras import Extras
+from ..lax import text_of
 from ..logprobs import tokens_of
 from ..pieces import PieceReader, string_of
 from . import usage as usages
-from .answer import KNOWN, created_of, finish, is_odd_field, read_item, text_of
+from .answer import KNOWN, created_of, finish, is_odd_field, read_item
 from .errors import failed, failed_event
 from .from_chat import Fields, read_annotation
 from .items import kind_of, read_call

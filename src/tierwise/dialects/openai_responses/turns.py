@@ -26,7 +26,7 @@ from ..citations import own
 from ..losses import Losses
 from ..marks import surplus
 from ..reminders import reminder
-from .from_chat import cache_breakpoints, document_name, openai_model, ours
+from .from_chat import cache_breakpoints, document_name, openai_model, ours, url_of
 from .names import NAME, Wire, fitted, places
 from .parts import AUDIO
 
@@ -281,7 +281,7 @@ class TurnWriter:
         if part.name and part.kind != "document":
             self._losses.add("media.name", part.name)
         if part.kind == "image" and part.source != "text":
-            place = {"file_id": part.value} if part.source == "file_id" else {"image_url": _url(part)}
+            place = {"file_id": part.value} if part.source == "file_id" else {"image_url": url_of(part)}
             detail = part.detail or ("" if self._own else "auto")
             return {"type": "input_image", **place} | ({"detail": detail} if detail else {})
         if part.kind == "document":
@@ -308,7 +308,7 @@ class TurnWriter:
         elif part.source == "url":
             wire["file_url"] = part.value
         else:
-            wire["file_data"] = _url(part)
+            wire["file_data"] = url_of(part)
             if not self._own:
                 wire["filename"] = document_name(part)
         if part.name and not unnamed:
@@ -325,12 +325,6 @@ def _instructions(message: Message) -> str | None:
     part = message.parts[0]
     plain = isinstance(part, Text) and part.cache is None and not part.text.startswith(_BILLING)
     return part.text if plain and isinstance(part, Text) else None
-
-
-def _url(part: Media) -> str:
-    if part.source == "url" or not part.mime:
-        return part.value
-    return f"data:{part.mime};base64,{part.value}"
 
 
 def _collapsed(content: list[Wire]) -> str | list[Wire]:

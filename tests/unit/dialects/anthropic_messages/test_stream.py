@@ -142,7 +142,7 @@ def test_events_become_the_stream_again() -> None:
 def test_later_usage_replaces_and_never_adds(first: Any, last: Any, expected: Usage) -> None:
     stream = wire(start(**first), *ending(**last))
     assert read(stream)[-2] == UsageSeen(expected)
-    tap = DIALECT.tap(True)
+    tap = DIALECT.tap()
     tap.feed(stream)
     assert tap.usage == expected
 
@@ -175,7 +175,7 @@ def test_an_error_inside_the_stream() -> None:
     stream = wire(start(), error, *ending())
     events = read(stream)
     assert events[1:] == [Failed(529, "busy", "overloaded_error")]
-    tap = DIALECT.tap(True)
+    tap = DIALECT.tap()
     tap.feed(wire(start(), error))
     assert tap.error is not None
     assert (tap.error.status, tap.error.message, tap.ended) == (529, "busy", False)
@@ -205,7 +205,7 @@ def test_a_broken_off_stream_has_no_end() -> None:
     for cut in (len(FULL) // 2, len(FULL) - 30):
         events = read(FULL[:cut])
         assert Ended() not in events
-        tap = DIALECT.tap(True)
+        tap = DIALECT.tap()
         tap.feed(FULL[:cut])
         assert tap.usage is not None
     assert read(b"") == []

@@ -13,7 +13,7 @@ DIALECT = registry.get("anthropic_messages")
 
 
 def test_the_tap_tells_content_usage_and_damage_as_they_come() -> None:
-    tap = DIALECT.tap(True)
+    tap = DIALECT.tap()
     tap.feed(wire(start()))
     assert (tap.content, tap.usage, tap.ended) == (False, Usage(10, output=1, source="partial"), False)
     tap.feed(wire(opening(0, type="text", text=""), {"type": "ping"}))
@@ -22,7 +22,7 @@ def test_the_tap_tells_content_usage_and_damage_as_they_come() -> None:
     assert (tap.content, tap.text_bytes) == (True, 3)
     tap.feed(wire(delta(0, "thinking_delta", thinking="abcd", estimated_tokens=50)))
     assert tap.text_bytes == 7
-    calls = DIALECT.tap(True)
+    calls = DIALECT.tap()
     calls.feed(wire(opening(0, type="tool_use", id="t", name="f", input={})))
     assert calls.content
     for broken in (
@@ -30,7 +30,7 @@ def test_the_tap_tells_content_usage_and_damage_as_they_come() -> None:
         b"data: <html>\n\n",
         b'data: {"type":"content_bl\n\n',
     ):
-        damaged = DIALECT.tap(True)
+        damaged = DIALECT.tap()
         damaged.feed(wire(start()) + broken)
         assert damaged.malformed
 
@@ -46,7 +46,7 @@ def test_the_tap_reads_servers_that_order_their_members_otherwise() -> None:
             + b"data: %s\n\n" % json.dumps(other(event)).encode()
             for event in events
         )
-        tap = DIALECT.tap(True)
+        tap = DIALECT.tap()
         tap.feed(stream)
         assert tap.ended
         assert tap.content

@@ -132,4 +132,3 @@ def test_paths_credentials_and_bytes() -> None:
     assert GEMINI.credentials("k") == [(b"x-goog-api-key", b"k")]
     body = b'{ "contents" : [] , "provider":{"fallback":[]}}'
     assert GEMINI.replace_model(body, "x") is body
-    assert GEMINI.strip(body, ("provider",)) == b'{ "contents" : []}'

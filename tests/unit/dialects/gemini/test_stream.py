@@ -306,28 +306,28 @@ def test_tap_byte_by_byte(form: str) -> None:
 
 
 def test_tap_usage_is_partial_until_the_end() -> None:
-    tap = GEMINI.tap(True)
+    tap = GEMINI.tap()
     tap.feed(sse(STREAM[:3]))
     assert not tap.ended
     assert tap.usage == Usage(input=9, output=8, reasoning=6, source="partial")
 
 
 def test_tap_sees_errors_blocks_and_malformed_pieces() -> None:
-    tap = GEMINI.tap(True)
+    tap = GEMINI.tap()
     tap.feed(sse([STREAM[2], {"error": {"code": 429, "message": "slow", "status": "RESOURCE_EXHAUSTED"}}]))
     assert isinstance(tap.error, UpstreamStatus)
     assert (tap.error.status, tap.ended) == (429, False)
-    blocked = GEMINI.tap(True)
+    blocked = GEMINI.tap()
     data = sse([{"promptFeedback": {"blockReason": "OTHER"}}])
     assert blocked.feed(data) == 0
     assert (blocked.ended, blocked.content) == (True, False)
-    bad = GEMINI.tap(True)
+    bad = GEMINI.tap()
     bad.feed(b"data: {\r\n\r\n")
     assert bad.malformed
 
 
 def test_tap_waits_for_every_candidate() -> None:
-    tap = GEMINI.tap(True)
+    tap = GEMINI.tap()
     first = sse([piece({"text": "a"}), piece({"text": "b"}, index=1), piece(finish="STOP")])
     assert tap.feed(first) == len(first)
     assert tap.feed(sse([piece(finish="STOP", index=1)])) == 0

@@ -125,4 +125,3 @@ def test_addresses_and_credentials() -> None:
     assert DIALECT.path("any", True) == "/chat/completions"
     assert DIALECT.credentials("k") == [(b"authorization", b"Bearer k")]
     assert DIALECT.replace_model(b'{"model": "a"}', "b") == b'{"model": "b"}'
-    assert DIALECT.strip(b'{"provider":{},"a":1}', ("provider",)) == b'{"a":1}'

@@ -47,7 +47,7 @@ def test_an_empty_list_in_an_objects_place_hides_no_usage():
     choice = {"index": 0, "message": {"role": "assistant", "content": "hi"}, "finish_reason": "stop"}
     body = json.dumps({"model": "m", "usage": usage, "choices": [choice]}).encode()
     frame = b"data: " + json.dumps({"choices": [], "usage": usage}).encode() + b"\n\n"
-    tap = DIALECT.tap(True)
+    tap = DIALECT.tap()
     tap.feed(frame)
     for found in (DIALECT.usage(body), DIALECT.read_answer(body).usage, tap.usage):
         assert found is not None
