@@ -386,7 +386,7 @@ def same_dialect(walk: Walk, deployment: Deployment, ask: Ask | None) -> bytes:
         body = strip_within(body, "metadata", "task")  # refused there: `metadata` may hold user_id only
     if walk.outline.background:  # nobody could fetch the answer here, nor know what it cost
         walk.losses.append(Loss("extra.background", "the answer is waited for"))
-        body = dialect.strip(body, ("background",))
+        body = strip(body, ("background",))
     if asks_usage(walk, deployment):
         body = with_usage(body)
     return body
