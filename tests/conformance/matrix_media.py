@@ -116,12 +116,6 @@ _SIGNED = {**call("G"), "thoughtSignature": "sigG"}
 _RESULT = {"functionResponse": {"id": "call_1", "name": "f", "response": {"output": "sun"}}}
 DROPPED = {code: loss("thinking.replay", fragment=loop(code, "sun")) for code in "CRAG"}
 REFUSED = "I will not."
-TALKED = {
-    "C": chat(user("hello"), said("hi"), user("more")),
-    "R": items(item("user", "hello"), item("assistant", "hi"), item("user", "more")),
-    "A": chat(user("hello"), said("hi"), user("more")),
-    "G": contents(content("user", "hello"), content("model", "hi"), content("user", "more")),
-}
 SUNNY = {
     "C": chat(user("hello"), said("sun"), user("more")),
     "R": items(item("user", "hello"), item("assistant", "sun"), item("user", "more")),

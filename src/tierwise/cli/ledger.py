@@ -21,7 +21,7 @@ from ..ledger import DEFAULT_URL, By, Line, Report, read_ledger
 from ..ledger.parquet import require_parquet, write_parquet
 from ..money import usd_text
 from .ledger_bars import show_bars
-from .ledger_table import print_table, short_name
+from .ledger_table import ms, print_table, short_name
 from .values import TEXT, WHEN, span_of
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -196,8 +196,8 @@ def notes(line: Line) -> list[str]:
     """
     said = []
     for name, took in (("time to first token", line.ttft), ("total time", line.total)):
-        tail = "n/a (n < 400)" if took.p99 is None else _ms(took.p99)
-        said.append(f"{name}: p50 {_ms(took.p50)}, p95 {_ms(took.p95)}, p99 {tail}, over {_calls(took.n)}")
+        tail = "n/a (n < 400)" if took.p99 is None else ms(took.p99)
+        said.append(f"{name}: p50 {ms(took.p50)}, p95 {ms(took.p95)}, p99 {tail}, over {_calls(took.n)}")
     if line.unpriced:
         said.append(f"unpriced: {_calls(line.unpriced)} of no known price, not in the spend")
     if line.estimated:
@@ -231,8 +231,8 @@ def _cells(line: Line) -> list[str]:
         _short(line.usage.output),
         "" if share is None else f"{share:.0%}",
         spend,
-        _ms(line.ttft.p50),
-        _ms(line.total.p95),
+        ms(line.ttft.p50),
+        ms(line.total.p95),
     ]
 
 
@@ -257,7 +257,3 @@ def _short(count: int) -> str:
         if count >= size:
             return f"{count / size:.2f}{unit}"
     return str(count) if count < 10_000 else f"{count / 1000:.1f}k"
-
-
-def _ms(micros: int | None) -> str:
-    return "n/a" if micros is None else f"{micros / 1000:.0f} ms"

@@ -80,3 +80,8 @@ def fitted(name: str, room: int) -> str:
 def short_name(name: str) -> str:
     """`name` fit for a terminal: control characters replaced, `(none)` when empty."""
     return "".join(c if c.isprintable() else "�" for c in name) or "(none)"
+
+
+def ms(micros: int | None) -> str:
+    """Microseconds as whole milliseconds, `n/a` for None."""
+    return "n/a" if micros is None else f"{micros / 1000:.0f} ms"

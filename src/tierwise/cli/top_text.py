@@ -12,7 +12,7 @@ from ..ledger.recent import Ended
 from ..ledger.report import Quantiles, quantiles
 from ..money import usd_text
 from .bars import bar, sparkline
-from .ledger_table import short_name
+from .ledger_table import ms, short_name
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -156,8 +156,8 @@ def _tiers(screen: Screen, columns: int) -> RenderableType:
             f"{line.calls / screen.window_s:.1f}",
             Text(str(line.errors), "red" if line.errors else ""),
             usd_text(line.spend_pico * 60 // screen.window_s) + ("*" if line.unpriced else ""),
-            _ms(line.ttft.p50),
-            _ms(line.total.p95),
+            ms(line.ttft.p50),
+            ms(line.total.p95),
         )
         for line in screen.tiers[:12]
     ]
@@ -174,7 +174,7 @@ def _last(calls: Sequence[Ended], columns: int) -> RenderableType:
             Text(short_name(call.tier or call.model)),
             Text(call.outcome, "red" if call.failed else ""),
             "unpriced" if call.cost_pico is None else usd_text(call.cost_pico),
-            _ms(call.total_us),
+            ms(call.total_us),
         )
         for call in calls
     ]
@@ -198,7 +198,3 @@ def _table(
     for row in rows:
         table.add_row(*(row[number] for number in shown))
     return table
-
-
-def _ms(micros: int | None) -> str:
-    return "n/a" if micros is None else f"{micros / 1000:.0f} ms"

@@ -278,6 +278,11 @@ def slug(name: str) -> str:
     return re.sub(r"[^a-zA-Z0-9._-]+", "-", name).strip("-.")
 
 
+def table_of(value: Any) -> dict[Any, Any]:
+    """`value`, {} where it is no object."""
+    return value if isinstance(value, dict) else {}
+
+
 def usd_per_million(per_token: Any) -> Decimal | None:
     """Dollars per million tokens of dollars per token, exact as written.
 

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from ..errors import ConfigError
-from .imports import PERIODS, VENDORS, Draft, Imported, Place, usd_per_million
+from .imports import PERIODS, VENDORS, Draft, Imported, Place, table_of, usd_per_million
 from .providers import ENDPOINTS
 
 _FAMILIES = (
@@ -100,12 +100,12 @@ def import_litellm(tables: Mapping[str, Any], environ: Mapping[str, str]) -> Imp
     _fallbacks(draft, tables)
     _keys(draft, tables)
     _redis(draft, tables)
-    _cache(draft, _dict(tables.get("litellm_settings")))
+    _cache(draft, table_of(tables.get("litellm_settings")))
     for key in tables:
         if key not in ("model_list", "credential_list", *_SECTIONS):
             draft.lose(_told(str(key), str(key)))
     for section in _SECTIONS:
-        for key in _dict(tables.get(section)):
+        for key in table_of(tables.get(section)):
             if key not in _READ:
                 draft.lose(_told(f"{section}.{key}", str(key)))
     return draft.imported()
@@ -137,7 +137,7 @@ def _deployment(
     if elsewhere and vendor.variable and not params.get("api_key"):
         draft.must(f"{where}: no key is sent to {url}; add one to its [[provider]] if it needs it")
     key = draft.secret(params.get("api_key"), "" if elsewhere else vendor.variable, prefix)
-    headers = dict(_dict(params.get("extra_headers")))
+    headers = dict(table_of(params.get("extra_headers")))
     if params.get("organization") and not str(params["organization"]).startswith("os.environ/"):
         headers["openai-organization"] = params["organization"]
     timeout = _seconds(params.get("timeout")) or waits
@@ -176,8 +176,8 @@ def _credential(draft: Draft, tables: Mapping[str, Any], name: Any) -> Mapping[s
         return {}
     rows = tables.get("credential_list")
     for row in rows if isinstance(rows, list) else ():
-        if _dict(row).get("credential_name") == name:
-            return _dict(row.get("credential_values"))
+        if table_of(row).get("credential_name") == name:
+            return table_of(row.get("credential_values"))
     draft.must(f"the credential {name} is not in the file: give its [[provider]] a `key` and a `base_url`")
     return {}
 
@@ -205,7 +205,7 @@ def _url(draft: Draft, prefix: str, given: Any, environ: Mapping[str, str]) -> s
 
 def _figures(draft: Draft, name: str, row: Mapping[str, Any]) -> None:
     """Prices and abilities that the file states."""
-    stated = {**_dict(row.get("model_info")), **row["litellm_params"]}
+    stated = {**table_of(row.get("model_info")), **row["litellm_params"]}
     prices = {to: usd_per_million(stated[key]) for key, to in _PRICES if stated.get(key) is not None}
     known = {to: usd for to, usd in prices.items() if usd is not None}
     for to in prices.keys() - known.keys():
@@ -231,10 +231,10 @@ def _figures(draft: Draft, name: str, row: Mapping[str, Any]) -> None:
 def _fallbacks(draft: Draft, tables: Mapping[str, Any]) -> None:
     default: list[str] = []
     for section in _SECTIONS:
-        settings = _dict(tables.get(section))
+        settings = table_of(tables.get(section))
         rows = settings.get("fallbacks")
         for row in rows if isinstance(rows, list) else []:
-            for group, others in _dict(row).items():
+            for group, others in table_of(row).items():
                 named = [str(each) for each in others] if isinstance(others, list) else []
                 if group == "*":
                     default += named
@@ -242,8 +242,8 @@ def _fallbacks(draft: Draft, tables: Mapping[str, Any]) -> None:
                     draft.chains.setdefault(str(group), []).extend(named)
         always = settings.get("default_fallbacks")
         default += [str(each) for each in always] if isinstance(always, list) else []
-        for alias, group in _dict(settings.get("model_group_alias")).items():
-            draft.aliases[str(alias)] = str(_dict(group).get("model", group))
+        for alias, group in table_of(settings.get("model_group_alias")).items():
+            draft.aliases[str(alias)] = str(table_of(group).get("model", group))
     for group in draft.groups:
         if default:
             draft.chains.setdefault(group, [each for each in default if each != group])
@@ -251,17 +251,17 @@ def _fallbacks(draft: Draft, tables: Mapping[str, Any]) -> None:
 
 def _keys(draft: Draft, tables: Mapping[str, Any]) -> None:
     """Limits that keys get: as commands, since keys live in the ledger."""
-    settings = _dict(tables.get("litellm_settings"))
+    settings = table_of(tables.get("litellm_settings"))
     for section in ("litellm_settings", "general_settings"):
-        whole = _dict(tables.get(section))
+        whole = table_of(tables.get(section))
         if whole.get("max_budget") is not None:
             terms = _terms(draft, whole, f"{section}.budget_duration")
             draft.must("there is no cap on the whole gateway: cap a project, and make every key in it")
             draft.cap("all", terms["budget_usd"], terms["period"])
     for name in ("default_key_generate_params", "upperbound_key_generate_params"):
-        terms = _terms(draft, _dict(settings.get(name)), f"{name}.budget_duration")
+        terms = _terms(draft, table_of(settings.get(name)), f"{name}.budget_duration")
         draft.limits("NAME", terms)
-        for key in _dict(settings.get(name)):
+        for key in table_of(settings.get(name)):
             if key not in (
                 "max_budget",
                 "budget_duration",
@@ -287,7 +287,7 @@ def _terms(draft: Draft, said: Mapping[str, Any], where: str) -> dict[str, Any]:
 
 
 def _redis(draft: Draft, tables: Mapping[str, Any]) -> None:
-    settings = _dict(tables.get("router_settings"))
+    settings = table_of(tables.get("router_settings"))
     host = settings.get("redis_host")
     if settings.get("redis_url") or settings.get("redis_password") or str(host or "").startswith("os."):
         draft.must("replicas share limits in Redis: set [server] redis to its URL")
@@ -298,7 +298,7 @@ def _redis(draft: Draft, tables: Mapping[str, Any]) -> None:
 def _cache(draft: Draft, settings: Mapping[str, Any]) -> None:
     if settings.get("cache") is not True:
         return
-    params = _dict(settings.get("cache_params"))
+    params = table_of(settings.get("cache_params"))
     draft.keep_answers(params.get("ttl"))
     kind = str(params.get("type") or "local")
     if kind.startswith("redis") and "redis" not in draft.server:
@@ -311,7 +311,7 @@ def _cache(draft: Draft, settings: Mapping[str, Any]) -> None:
 
 
 def _setting(tables: Mapping[str, Any], key: str) -> Any:
-    found: Iterator[Any] = (_dict(tables.get(section)).get(key) for section in _SECTIONS)
+    found: Iterator[Any] = (table_of(tables.get(section)).get(key) for section in _SECTIONS)
     return next((value for value in found if value is not None), None)
 
 
@@ -325,7 +325,3 @@ def _seconds(value: Any) -> float | None:
     except (TypeError, ValueError):
         return None
     return seconds if 0 < seconds < 86_400 else None
-
-
-def _dict(value: Any) -> dict[Any, Any]:
-    return value if isinstance(value, dict) else {}

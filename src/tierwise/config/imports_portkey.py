@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any
 
 from ..errors import ConfigError
-from .imports import PERIODS, VENDORS, Draft, Imported, Place
+from .imports import PERIODS, VENDORS, Draft, Imported, Place, table_of
 
 _WHY: Mapping[str, str] = MappingProxyType(
     {
@@ -62,7 +62,7 @@ def _targets(draft: Draft, node: Mapping[str, Any], above: Mapping[str, Any]) ->
                 draft.lose(f"strategy.{key}: {_WHY.get(key, 'no equivalent')}")
     _limits(draft, node)
     _cache(draft, node.get("cache"))
-    params = {**_dict(above.get("override_params")), **_dict(node.get("override_params"))}
+    params = {**table_of(above.get("override_params")), **table_of(node.get("override_params"))}
     own = {key: value for key, value in node.items() if key not in ("targets", "strategy", "name")}
     merged = {**above, **own, "override_params": params}
     inner = node.get("targets")
@@ -75,7 +75,7 @@ def _targets(draft: Draft, node: Mapping[str, Any], above: Mapping[str, Any]) ->
 
 
 def _cache(draft: Draft, cache: Any) -> None:
-    told = _dict(cache)
+    told = table_of(cache)
     if cache is True or told.get("mode"):
         draft.keep_answers(told.get("max_age"))
     if told.get("mode") == "semantic":
@@ -83,7 +83,7 @@ def _cache(draft: Draft, cache: Any) -> None:
 
 
 def _target(draft: Draft, group: str, target: Mapping[str, Any]) -> None:
-    params = _dict(target.get("override_params"))
+    params = table_of(target.get("override_params"))
     provider, model = _named(target, str(params.get("model") or ""))
     vendor = VENDORS.get(provider)
     url = draft.address(str(target.get("custom_host") or (vendor.base_url if vendor else "")).rstrip("/"))
@@ -126,13 +126,13 @@ def _named(target: Mapping[str, Any], model: str) -> tuple[str, str]:
 
 def _limits(draft: Draft, node: Mapping[str, Any]) -> None:
     """Limits of a virtual key or API key, as the command that makes such a key."""
-    usage = _dict(node.get("usage_limits"))
+    usage = table_of(node.get("usage_limits"))
     terms: dict[str, Any] = {}
     if usage.get("credit_limit") is not None:
         terms = {"budget_usd": usage["credit_limit"], "period": PERIODS.get(str(usage.get("periodic_reset")))}
     rates = node.get("rate_limits")
     for rate in rates if isinstance(rates, list) else []:
-        said = _dict(rate)
+        said = table_of(rate)
         term = _TERMS.get(str(said.get("type")))
         if term and said.get("unit") == "rpm":
             terms[term] = said.get("value")
@@ -141,7 +141,3 @@ def _limits(draft: Draft, node: Mapping[str, Any]) -> None:
                 f"rate limit of {said.get('value')} {said.get('type')} {said.get('unit')}: only per minute"
             )
     draft.limits("NAME", terms)
-
-
-def _dict(value: Any) -> dict[Any, Any]:
-    return value if isinstance(value, dict) else {}

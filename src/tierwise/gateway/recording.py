@@ -214,12 +214,12 @@ class Entry:
 
     def _ended_by(self, outcome: Outcome, usage: Usage) -> str:
         """`output_limit` where every answer took all the tokens it was allowed, and so was likely cut."""
-        if outcome != "ok" or usage.output < LEAST_CUT:
+        if outcome != "ok" or usage.output < LEAST_CUT or usage.source != "reported":
             return ""
         outline = self.walk.as_set(self.candidate)
         limit = outline.max_output
         whole = limit is None or usage.output < limit * max(outline.choices, 1)
-        return "" if whole or usage.source != "reported" else OUTPUT_LIMIT
+        return "" if whole else OUTPUT_LIMIT
 
     def final_usage(self, outcome: Outcome, error: TierwiseError | None = None) -> Usage:
         """Usage as reported, else estimated; nothing when the provider refused the call."""

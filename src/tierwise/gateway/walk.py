@@ -229,14 +229,12 @@ class Walk:
         except TierwiseError:
             return False
 
-    def reservation(self, deployment: Deployment, at_us: int, outline: Outline | None = None) -> int:
-        """Pico-dollars this call, or one of another `outline`, may cost at `deployment` by estimate, 0 when
-        it cannot be priced."""
+    def reservation(self, deployment: Deployment, at_us: int, outline: Outline) -> int:
+        """Pico-dollars a call of `outline` may cost at `deployment` by estimate, 0 when it cannot be
+        priced."""
         task = self.snapshot.policy.tasks.get(self.route.task) if self.route else None
         default_output = task.default_output_tokens if task else None
-        return deployment.priced.upper_bound(
-            self.prompt_tokens, outline or self.outline, at_us, default_output
-        )
+        return deployment.priced.upper_bound(self.prompt_tokens, outline, at_us, default_output)
 
     def as_set(self, candidate: Candidate) -> Outline:
         """The Outline with what the settings of the candidate's tier lay over the request."""

@@ -74,8 +74,8 @@ def evidence_line(verdict: Verdict) -> str:
     """One line for a policy rule: `−1.2 points (−3.1 to +0.8, 90 %), n = 400, Tango score interval`."""
     low, high = verdict.interval
     return (
-        f"{_signed(verdict.difference)} points "
-        f"({_signed(low)} to {_signed(high)}, {_percent(verdict.level)}), "
+        f"{signed(verdict.difference)} points "
+        f"({signed(low)} to {signed(high)}, {_percent(verdict.level)}), "
         f"n = {verdict.n}, {verdict.method}"
     )
 
@@ -180,8 +180,8 @@ def _says(found: Evidence, terms: Terms, decision: Decision, blocked: str) -> tu
     what = "agreement with the reference" if terms.labels == "reference" else "score"
     seen = (
         f"Observed {what} of {cheap} minus {reference}: "
-        f"{_signed(found.difference)} points on {cases_text(found.n)}; "
-        f"{_percent(1 - 2 * bar.alpha)} interval {_signed(low)} to {_signed(high)}."
+        f"{signed(found.difference)} points on {cases_text(found.n)}; "
+        f"{_percent(1 - 2 * bar.alpha)} interval {signed(low)} to {signed(high)}."
     )
     sure, margin = _percent(1 - bar.alpha), _points(bar.margin)
     if blocked:
@@ -258,7 +258,8 @@ def _points(share: float) -> str:
     return f"{share * 100:.1f}".removesuffix(".0")
 
 
-def _signed(share: float) -> str:
+def signed(share: float) -> str:
+    """A difference in 0..1 as points with its sign, one decimal."""
     text = f"{share * 100:+.1f}"
     return "0.0" if text in ("+0.0", "-0.0") else text.replace("-", "−")
 

@@ -14,6 +14,7 @@ from ..errors import SuiteError
 from ..judging import Pair, judge_pairs
 from ..judging.calibration import LEAST_LABELS, Calibration, calibrate, corrected_difference
 from ..judging.decision import Terms as JudgingTerms
+from ..judging.decision import signed
 from ..judging.intervals import two_sided_z
 from ..nouns import Case, Decision, Verdict
 from .judges import PointwiseJudge
@@ -137,8 +138,8 @@ def corrected(pairs: Sequence[Pair], terms: JudgingTerms, name: str, judge: Cali
         f"As the judge shows it: {shown.reasons[0]}",
         f"The judge {name} agrees with {judge.labels} human labels: sensitivity {judge.sensitivity:.1%}, "
         f"specificity {judge.specificity:.1%}. It shows {judge.shrinkage:.0%} of a true gap.",
-        f"Corrected for that: {_points(found)} points, {level:.0%} interval {_points(ends[0])} to "
-        f"{_points(ends[1])}, the labels' own uncertainty included; margin {bar.margin * 100:g} points.",
+        f"Corrected for that: {signed(found)} points, {level:.0%} interval {signed(ends[0])} to "
+        f"{signed(ends[1])}, the labels' own uncertainty included; margin {bar.margin * 100:g} points.",
     )
     if shown.decision != decision:
         said = (*said, "With the labels' uncertainty it reaches to both sides of the margin: label more.")
@@ -175,8 +176,3 @@ def _labelled(row: Row, by_name: dict[str, Case]) -> Labelled:
     if case is None:
         case = Case(str(name), str(fields["input"]), fields.get("target") or None)
     return Labelled(case, str(answer), label in _GOOD)
-
-
-def _points(share: float) -> str:
-    text = f"{share * 100:+.1f}"
-    return "0.0" if text in ("+0.0", "-0.0") else text.replace("-", "−")

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from ..judging import cases_text
-from ..judging.decision import evidence_line
+from ..judging.decision import evidence_line, signed
 from ..money import pico_to_usd, usd_text
 from .calibrating import NOT_CALIBRATED
 from .plan import Bill, Plan
@@ -44,8 +44,8 @@ def comparison_rows(each: Comparison, one: Evaluation) -> list[tuple[str, str]]:
     verdict = each.verdict
     low, high = verdict.interval
     rows = [
-        ("difference", f"{_points(verdict.difference)} points ({verdict.cheap} − {verdict.reference})"),
-        ("interval", f"{_points(low)} to {_points(high)} points ({verdict.level:.0%}, {verdict.method})"),
+        ("difference", f"{signed(verdict.difference)} points ({verdict.cheap} − {verdict.reference})"),
+        ("interval", f"{signed(low)} to {signed(high)} points ({verdict.level:.0%}, {verdict.method})"),
         ("thresholds", f"margin {one.bar.margin:.1%}, refuse {one.bar.refuse:.1%}, alpha {verdict.alpha:g}"),
         ("cases", _cases(each)),
         ("ln e", f"switch {_number(verdict.ln_e_switch)}, keep {_number(verdict.ln_e_keep)}"),
@@ -267,11 +267,6 @@ def _bill_line(plan: Plan) -> str:
 
 def _about(each: Bill) -> str:
     return money(each.about_pico)
-
-
-def _points(share: float) -> str:
-    text = f"{share * 100:+.1f}"
-    return "0.0" if text in ("+0.0", "-0.0") else text.replace("-", "−")
 
 
 def _number(value: float | None) -> str:

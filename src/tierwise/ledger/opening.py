@@ -36,6 +36,11 @@ class Opening:
             raise
 
 
+def again(fault: StoreError) -> StoreError:
+    """The same words in an error of its own: each waiter gets one traceback."""
+    return StoreError(fault.message, fault.hint)
+
+
 def lost(row: Open | Close, future: asyncio.Future[None] | None, why: str) -> None:
     """Logs that `row` is not kept, and tells whoever waits for it in `future`: a StoreError."""
     fault = StoreError(f"Attempt {row.attempt} cannot be written: {why}.", "It is not kept.")

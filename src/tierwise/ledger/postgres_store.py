@@ -21,7 +21,7 @@ from ..errors import StoreError, TierwiseError
 from ..nouns import Budget, Close, Key, Open
 from .budgets import Balance, cap_text
 from .journal import booked, sweep_rows
-from .opening import Opening, lost
+from .opening import Opening, again, lost
 from .postgres_journal import PostgresJournal
 from .postgres_keeper import PostgresKeeper, sweep_dead
 from .postgres_link import OF_THE_ROW, connected, first_line, place_of, terms_of, unreachable, unusable
@@ -105,7 +105,7 @@ class PostgresStore:
             if self._closing:
                 raise _shut_down()
             if self._fault is not None:
-                raise _again(self._fault)
+                raise again(self._fault)
         except StoreError as error:
             future.set_exception(error)
             return future
@@ -438,7 +438,7 @@ class PostgresStore:
     def _reject(self, future: asyncio.Future[None] | None) -> None:
         if future is not None and not future.done():
             assert self._fault is not None
-            future.set_exception(_again(self._fault))
+            future.set_exception(again(self._fault))
 
     def _retry(self) -> None:
         self._timer = None
@@ -483,8 +483,3 @@ class PostgresStore:
 
 def _shut_down() -> StoreError:
     return StoreError("The ledger is shut down.", "Open calls are swept when the lease of this replica ends.")
-
-
-def _again(fault: StoreError) -> StoreError:
-    """The same words in an error of its own: each waiter gets one traceback."""
-    return StoreError(fault.message, fault.hint)

@@ -26,7 +26,7 @@ from .journal import Journal, booked, sweep_rows
 from .location import database_path
 from .lock import WriterLock
 from .migrations import migrate
-from .opening import Opening, lost
+from .opening import Opening, again, lost
 from .place import Place, connect
 from .records import audit, load_keys, remove_budget, replace_word, save_budget, save_key, word
 from .rollup_step import Stride
@@ -99,7 +99,7 @@ class SqliteStore:
             if self._closing:
                 raise _shut_down()
             if self._fault is not None:
-                raise _again(self._fault)
+                raise again(self._fault)
         except StoreError as error:
             future.set_exception(error)
             return future
@@ -372,7 +372,7 @@ class SqliteStore:
         self._fault = fault
         for _, future in batch:
             if future is not None and not future.done():
-                future.set_exception(_again(fault))
+                future.set_exception(again(fault))
         owed: list[Entry] = [(row, None) for row, _ in batch if isinstance(row, Close)]
         self._sweeping |= any(isinstance(row, Close) and row.outcome == "swept" for row, _ in owed)
         self._queue = owed + self._queue
@@ -488,8 +488,3 @@ class SqliteStore:
 
 def _shut_down() -> StoreError:
     return StoreError("The ledger is shut down.", "Open calls are swept at the next start.")
-
-
-def _again(fault: StoreError) -> StoreError:
-    """The same words in an error of its own: each waiter gets one traceback."""
-    return StoreError(fault.message, fault.hint)

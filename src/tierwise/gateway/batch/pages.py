@@ -82,8 +82,7 @@ def read(gate: Gate, batch: Batch, row: Row) -> tuple[Leaf, Walk, Deployment]:
     walk.kind = kind
     walk.id, walk.at_us, walk.attempts = leaf.exchange, leaf.at_us, 1
     walk.began_us = tick_us() - max(0, now_us() - leaf.at_us)
-    errand = kind.errand
-    walk.read(row.request, surface.outline(row.request) if errand is None else errand.outline(row.request))
+    walk.read(row.request, (kind.errand or surface).outline(row.request))
     walk.route, walk.scopes = leaf.route, leaf.scopes
     walk.tags = leaf.tags or walk.tags
     walk.losses = [Loss(name) for name in leaf.losses]

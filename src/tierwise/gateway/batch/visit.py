@@ -105,7 +105,7 @@ def single(gate: Gate, visit: Visit, prefix: str, endpoint: str) -> tuple[Batch,
     """A batch of the one call that a visit brings. What is wrong with the call itself is told at once:
     BadRequest."""
     surface, kind = asked_as(endpoint)
-    outline = surface.outline(visit.body) if kind.errand is None else kind.errand.outline(visit.body)
+    outline = (kind.errand or surface).outline(visit.body)
     refuse_deeper(visit.body)
     if outline.stream:
         raise BadRequest("An answer that comes later cannot be streamed.", "Leave `stream` out.", "stream")

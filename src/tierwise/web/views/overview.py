@@ -192,20 +192,18 @@ def notices(site: Site, shown: Figures, empty: bool) -> list[Notice]:
         )
     for budget in budgets.standings(site):
         if budget.used is not None and budget.used >= _NEAR and not budget.scope.startswith(SHADOW):
-            weight = "bad" if budget.left_pico <= 0 else "warn"
             found.append(
                 Notice(
-                    "bad" if weight == "bad" else "warn",
+                    "bad" if budget.left_pico <= 0 else "warn",
                     f"The budget of {budget.label} is {int(budget.used * 100)}% used.",
                     "Raise the cap, or wait until it resets." if budget.ends_us else "Raise the cap.",
                     "/keys",
                 )
             )
-    for state, words in (("contradicted", "live answers contradict"), ("expired", "is too old")):
+    for state, words in (("contradicted", "is contradicted by live answers"), ("expired", "has expired")):
         tasks = [rule.task for rule in site.policy.rules.values() if rule.state == state]
         if tasks:
             what = f"The evidence of {', '.join(sorted(tasks))} {words}."
-            what = what.replace("is too old", "has expired")
             found.append(Notice("warn", what, "Measure again: `tierwise eval`.", "/tasks"))
     if shown.unpriced:
         found.append(
