@@ -105,9 +105,7 @@ class Placing:
         walk.tags = (*walk.tags, TAG + longest)
         body = marked(sent.body, [(spot.place, lifetime) for spot, lifetime in chosen])
         marks = tuple((spot.digest, lifetime) for spot, lifetime in chosen)
-        return Placed(
-            Sent(sent.path, sent.headers, body, sent.deadline_us), marks, _by_waiting(chosen, price, walk)
-        )
+        return Placed(Sent(sent.path, sent.headers, body), marks, _by_waiting(chosen, price, walk))
 
     @asynccontextmanager
     async def turn(self, walk: Walk, placed: Placed) -> AsyncIterator[None]:

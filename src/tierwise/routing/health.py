@@ -11,13 +11,11 @@ An open circuit moves a deployment to the end of the candidates; it never hides 
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar
 
 from msgspec import Struct, structs
 
 from ..nouns import TierHealth
-
-Phase = Literal["closed", "open", "half_open"]
 
 
 class BreakerRules(Struct, frozen=True):
@@ -55,12 +53,6 @@ class Breaker(Struct, frozen=True):
     until_s: float | None = None
     probe_s: float | None = None
     why: str = ""
-
-    def phase(self, now_s: float) -> Phase:
-        """`half_open` once the cool-down is over and until a probe has decided."""
-        if self.until_s is None:
-            return "closed"
-        return "open" if now_s < self.until_s else "half_open"
 
     def shut(self, now_s: float) -> bool:
         """Whether calls should go elsewhere now: open, or half-open with a probe already under way."""
@@ -130,9 +122,9 @@ class RetryBudget(Struct, frozen=True):
 
     tokens: float = 10.0
     at_s: float = 0.0
-    share: float = 0.2
-    per_s: float = 10.0
-    burst: float = 10.0
+    share: ClassVar[float] = 0.2
+    per_s: ClassVar[float] = 10.0
+    burst: ClassVar[float] = 10.0
 
     def first(self, now_s: float) -> RetryBudget:
         """After a first attempt: it earns its share of a retry."""
@@ -152,4 +144,4 @@ class RetryBudget(Struct, frozen=True):
 
     def _at(self, tokens: float, now_s: float) -> RetryBudget:
         level = min(self.burst, max(0.0, tokens))
-        return RetryBudget(level, max(now_s, self.at_s), self.share, self.per_s, self.burst)
+        return RetryBudget(level, max(now_s, self.at_s))

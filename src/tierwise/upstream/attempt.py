@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 
-from tierwise.clock import tick_us
-from tierwise.errors import UpstreamError, UpstreamStatus, UpstreamTimeout
+from tierwise.errors import UpstreamError, UpstreamStatus
 from tierwise.http1 import Block, Call, Pool, Response
 
 from .deployment import Deployment, Header
@@ -18,18 +17,14 @@ _ERROR_WAIT_S = 10.0
 
 
 class Sent:
-    """What is sent: `body` and `headers` for `path` at a Deployment. `deadline_us` is a monotonic time,
-    None: no deadline."""
+    """What is sent: `body` and `headers` for `path` at a Deployment."""
 
-    __slots__ = ("body", "deadline_us", "headers", "path")
+    __slots__ = ("body", "headers", "path")
 
-    def __init__(
-        self, path: str, headers: list[Header] | Block, body: bytes, deadline_us: int | None = None
-    ) -> None:
+    def __init__(self, path: str, headers: list[Header] | Block, body: bytes) -> None:
         self.path = path
         self.headers = headers
         self.body = body
-        self.deadline_us = deadline_us
 
 
 async def send(pool: Pool, deployment: Deployment, sent: Sent, again: bool = False) -> Response:
@@ -52,10 +47,7 @@ async def send(pool: Pool, deployment: Deployment, sent: Sent, again: bool = Fal
         provider.idle_timeout_s,
         again,
     )
-    if sent.deadline_us is None:
-        response = await pool.send(call)
-    else:
-        response = await _within(pool, call, sent.deadline_us)
+    response = await pool.send(call)
     if response.status < 300:
         return response
     raise await read_refusal(deployment, response)
@@ -86,11 +78,3 @@ async def beginning(response: Response, wait_s: float = _ERROR_WAIT_S) -> bytes:
             while sum(map(len, pieces)) < _ERROR_BODY and (piece := await response.chunk()):
                 pieces.append(piece)
     return b"".join(pieces)
-
-
-async def _within(pool: Pool, call: Call, deadline_us: int) -> Response:
-    try:
-        async with asyncio.timeout(max(0.0, (deadline_us - tick_us()) / 1e6)):
-            return await pool.send(call)
-    except TimeoutError:
-        raise UpstreamTimeout("The provider had not begun to answer when the deadline passed.") from None
