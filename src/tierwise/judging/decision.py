@@ -29,8 +29,7 @@ class Terms(Struct, frozen=True):
 
     `running`: the numbers are looked at as they come in, so e-values decide; otherwise n was fixed and the
     interval does. `labels` `reference`: the targets were written by the reference tier, so agreement is
-    measured, not accuracy. `pair_price_pico`: what one more Case on both tiers costs. `missing`: pairs lost
-    to infrastructure errors after retries.
+    measured, not accuracy. `pair_price_pico`: what one more Case on both tiers costs.
     """
 
     bar: Bar = Bar()
@@ -41,7 +40,6 @@ class Terms(Struct, frozen=True):
     labels: Literal["human", "reference"] = "human"
     running: bool = False
     pair_price_pico: int | None = None
-    missing: int = 0
 
 
 def judge_counts(counts: Counts, terms: Terms | None = None) -> Verdict:
@@ -49,7 +47,7 @@ def judge_counts(counts: Counts, terms: Terms | None = None) -> Verdict:
     outside 0..0.5.
     """
     terms = terms or Terms()
-    return _verdict(from_counts(counts, _reading(terms)), terms, terms.missing)
+    return _verdict(from_counts(counts, _reading(terms)), terms)
 
 
 def judge_pairs(pairs: Sequence[Pair], terms: Terms | None = None) -> Verdict:
@@ -60,7 +58,7 @@ def judge_pairs(pairs: Sequence[Pair], terms: Terms | None = None) -> Verdict:
     """
     terms = terms or Terms()
     unscored = sum(p.cheap is None or p.reference is None for p in pairs)
-    return _verdict(from_pairs(pairs, _reading(terms)), terms, terms.missing + unscored)
+    return _verdict(from_pairs(pairs, _reading(terms)), terms, unscored)
 
 
 def more_cost_pico(verdict: Verdict, terms: Terms) -> int | None:
@@ -91,12 +89,10 @@ def check_bar(bar: Bar) -> None:
 
 def _reading(terms: Terms) -> Reading:
     check_bar(terms.bar)
-    if terms.missing < 0:
-        raise SuiteError(f"{terms.missing} pairs cannot be missing.", "Give 0 or more.")
     return Reading(terms.bar.margin, terms.bar.alpha, terms.seed or 0, terms.running)
 
 
-def _verdict(found: Evidence, terms: Terms, missing: int) -> Verdict:
+def _verdict(found: Evidence, terms: Terms, missing: int = 0) -> Verdict:
     bar = terms.bar
     blocked = _blocked(found, bar, missing)
     decision: Decision = "not_enough" if blocked else _decide(found, terms)
