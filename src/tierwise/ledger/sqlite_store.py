@@ -13,7 +13,6 @@ import asyncio
 import logging
 import os
 import sqlite3
-import threading
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -22,6 +21,7 @@ from ..clock import now_us, tick_us
 from ..errors import StoreError, TierwiseError
 from ..nouns import Budget, Close, Key, Open
 from .budgets import Balance, cap_text
+from .gate import FOREVER, HUNG, Gate
 from .journal import Journal, booked, sweep_rows
 from .location import database_path
 from .lock import WriterLock
@@ -61,7 +61,7 @@ class SqliteStore:
         """
         self.path = database_path(url)
         self._lock: WriterLock | None = WriterLock(self.path)
-        self._gate = threading.Lock()
+        self._gate = Gate()
         self._queue: list[Entry] = []
         self._closing = False
         self._scheduled = False
@@ -156,7 +156,7 @@ class SqliteStore:
             audit(database, "budget set", budget.scope, cap_text(budget))
 
         self._administer(write, budget)
-        with self._gate:
+        with self._gate.turn():
             return self._journal.book.balance(budget.scope, now_us())
 
     def remove_budget(self, scope: str) -> bool:
@@ -176,7 +176,7 @@ class SqliteStore:
 
     def balances(self) -> list[Balance]:
         """See Store."""
-        with self._gate:
+        with self._gate.turn():
             return self._journal.book.balances(now_us())
 
     def capped(self, scopes: Sequence[str]) -> str:
@@ -213,7 +213,11 @@ class SqliteStore:
 
     def look(self) -> None:
         """See Store."""
-        if self._closing or self._fault is not None or not self._gate.acquire(blocking=False):
+        if self._closing or self._fault is not None:
+            return
+        if not self._gate.acquire(blocking=False):
+            if self._gate.look():
+                self._flush(asyncio.get_running_loop())
             return
         try:
             self._stay()
@@ -267,7 +271,7 @@ class SqliteStore:
         self._closing = True
         if self._thread is not None:
             self._thread.shutdown()
-        with self._gate:
+        with self._gate.turn(FOREVER):
             if self._database is not None:
                 self._database.close()
                 self._database = None
@@ -287,12 +291,17 @@ class SqliteStore:
 
     def _flush(self, loop: asyncio.AbstractEventLoop) -> None:
         self._scheduled = False
-        if not self._queue and (self._closing or not self._retry_s):
+        hangs = not self._closing and self._gate.hangs()
+        if not self._queue and (self._closing or not (self._retry_s or hangs)):
             self._fault = None
             return
         if not self._gate.acquire(blocking=False):
-            self._scheduled = True
-            loop.call_later(GATE_S, self._flush, loop)
+            if hangs:
+                batch, self._queue = self._queue, []
+                self._postpone(batch, TimeoutError(HUNG), loop)
+            else:
+                self._scheduled = True
+                loop.call_later(GATE_S, self._flush, loop)
             return
         try:
             batch, self._queue = self._queue, []
@@ -408,14 +417,10 @@ class SqliteStore:
                 self._journal.book.set(budget, at_us)
 
     def _checkpoint(self) -> None:
-        """Moves the log into the database. Runs in a thread; the gate keeps the connection to it
-        meanwhile.
-        """
-        with self._gate:
-            if self._database is None:
-                return
-            # A checkpoint that fails is tried again when the log has grown; no row depends on it.
-            with suppress(sqlite3.Error):
+        """Moves the log into the database. Runs in a thread, which has the connection to itself meanwhile."""
+        # A checkpoint that fails is tried again when the log has grown; no row depends on it.
+        with suppress(sqlite3.Error, StoreError), self._gate.turn():
+            if self._database is not None:
                 self._database.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
                 # The first write after it syncs the new log's head: better here than in the loop.
                 replace_word(self._database, "closed_below", str(self._journal.oldest_open))
@@ -473,7 +478,7 @@ class SqliteStore:
     @contextmanager
     def _held(self) -> Iterator[sqlite3.Connection]:
         """The connection, to this thread alone. Waits for a commit or checkpoint under way."""
-        with self._gate:
+        with self._gate.turn():
             if self._closing:
                 raise _shut_down()
             try:
