@@ -22,6 +22,8 @@ def test_the_demo_stays_on_this_machine_whatever_proxy_there_is(tmp_path: Path) 
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
     assert "ledger verify: holds. 230 calls" in done.stdout
+    # No bar where nobody watches.
+    assert done.stderr == ""
 
 
 def test_a_proxy_does_not_get_the_admin_secret(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -63,7 +63,8 @@ def command(speed: float) -> None:
 
 def _send(work: list[Any]) -> list[Reply]:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         bar = progress.add_task("sending", total=len(work))
         return list(run(work, lambda: progress.advance(bar)))
 
@@ -98,19 +99,21 @@ def _routes(replies: list[Reply]) -> Table:
 
 def _bill(rows: list[dict[str, Any]]) -> Table:
     table = Table(title="The bill by tier (simulated tokens at published prices)", title_justify="left")
-    for name in ("tier", "calls", "input", "cached", "output", "cost"):
+    for name in ("tier", "calls", "input", "cache read", "cache written", "output", "cost"):
         table.add_column(name, justify="left" if name == "tier" else "right")
     total = 0
     for tier in sorted({row["tier"] for row in rows}, key=list(_MODELS).index):
         mine = [row for row in rows if row["tier"] == tier]
         cost = sum(row["cost_pico"] for row in mine)
         total += cost
-        fresh, read, output = (
-            sum(row["usage"][name] for row in mine) for name in ("input", "cache_read", "output")
-        )
-        table.add_row(tier, str(len(mine)), f"{fresh:,}", f"{read:,}", f"{output:,}", usd_text(cost))
-    table.add_row("all", str(len(rows)), "", "", "", usd_text(total), style="bold")
+        tokens = [sum(row["usage"][bucket] for row in mine for bucket in buckets) for buckets in _SHOWN]
+        table.add_row(tier, str(len(mine)), *(f"{amount:,}" for amount in tokens), usd_text(cost))
+    table.add_row("all", str(len(rows)), *[""] * len(_SHOWN), usd_text(total), style="bold")
     return table
+
+
+# Every bucket that is billed, so that the bill can be worked out again from its table.
+_SHOWN = (("input",), ("cache_read",), ("cache_write_5m", "cache_write_1h"), ("output",))
 
 
 def _elsewhere(console: Console, rows: list[dict[str, Any]], folder: Path) -> None:
