@@ -67,7 +67,6 @@ class Entry(Struct, frozen=True):
     held.
     """
 
-    vendor: str
     id: str
     prices: tuple[Price, ...]
     context: int | None = None
@@ -105,7 +104,7 @@ class Library:
         if row is None:
             return None
         prices = tuple(self._price(vendor, row.id, period) for period in row.prices)
-        return Entry(vendor, row.id, prices, row.context, row.why)
+        return Entry(row.id, prices, row.context, row.why)
 
     def ids(self, vendor: str) -> list[str]:
         """Ids of all models the library has of `vendor`."""

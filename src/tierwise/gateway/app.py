@@ -19,7 +19,7 @@ from .batch import Desk
 from .errand import ERRANDS
 from .exchange import Gate, exchange, refuse
 from .gemini_errand import GEMINI_ERRANDS
-from .prefixes import PREFIXES, bare
+from .mounts import MOUNTS, bare
 from .quote import quote
 from .walk import GENERATION, Kind, Named
 
@@ -45,7 +45,7 @@ _OFFERED = (
     "Here are chat/completions, responses, messages, embeddings, images/generations, files, batches, models, "
     "and Gemini's generateContent, countTokens and embedContent. Ask the vendor itself for anything else."
 )
-_KNOWN = {prefix + path: kind for path, kind in KINDS.items() for prefix in ("", *PREFIXES)}
+_KNOWN = {prefix + path: kind for path, kind in KINDS.items() for prefix in ("", *MOUNTS)}
 
 
 class App:

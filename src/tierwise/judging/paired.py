@@ -29,12 +29,11 @@ class Pair(Struct, frozen=True):
 
 
 class Mean(Struct, frozen=True):
-    """A mean difference with standard error and interval. `units`: independent Cases or clusters."""
+    """A mean difference with standard error and interval."""
 
     difference: float
     error: float
     interval: Interval
-    units: int
 
 
 def difference(counts: Counts) -> float:
@@ -89,7 +88,7 @@ def paired_t(differences: Sequence[float], level: float = 0.90) -> Mean:
     n = len(differences)
     mean = _mean(differences)
     error = math.sqrt(math.fsum((d - mean) ** 2 for d in differences) / (n - 1) / n)
-    return Mean(mean, error, _t_interval(mean, error, n - 1, level), n)
+    return Mean(mean, error, _t_interval(mean, error, n - 1, level))
 
 
 def clustered_t(differences: Sequence[float], clusters: Sequence[str], level: float = 0.90) -> Mean | None:
@@ -109,7 +108,7 @@ def clustered_t(differences: Sequence[float], clusters: Sequence[str], level: fl
     if count < LEAST_CLUSTERS:
         return None
     error = math.sqrt(count / (count - 1) * math.fsum(s * s for s in sums.values())) / len(differences)
-    return Mean(mean, error, _t_interval(mean, error, even_clusters(clusters) - 1, level), count)
+    return Mean(mean, error, _t_interval(mean, error, even_clusters(clusters) - 1, level))
 
 
 def even_clusters(clusters: Iterable[str]) -> float:

@@ -7,7 +7,6 @@ Nothing it says comes from a model: it is simulated.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 from msgspec import Struct
@@ -37,16 +36,12 @@ __all__ = [
 
 
 class Setup(Struct, frozen=True):
-    """What a simulator starts with. `log`: a file for its bill; `key`: the only credential taken, "" for any.
-
-    `now` gives microseconds from any start, for the prompt cache's times to live.
-    """
+    """What a simulator starts with. `log`: a file for its bill; `key`: the only credential taken, "": any."""
 
     profile: Profile = Profile()
     truth: Truth | None = None
     log: Path | None = None
     key: str = ""
-    now: Callable[[], int] = tick_us
 
 
 class Running:
@@ -83,7 +78,7 @@ async def start(port: int = 0, host: str = "127.0.0.1", setup: Setup | None = No
     `port` 0 takes a free one. OSError if the address is in use, ConfigError if the log cannot be opened.
     """
     setup = setup or Setup()
-    world = World(setup.profile, setup.truth or Truth(), Bill(setup.log), setup.now)
+    world = World(setup.profile, setup.truth or Truth(), Bill(setup.log), tick_us)
     server = Server(App(world, setup.key).handle)
     await server.start(host, port)
     return Running(server, world)

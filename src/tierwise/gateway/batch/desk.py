@@ -16,7 +16,7 @@ from tierwise.http1 import Reply, Request
 
 from .. import reply as writing
 from ..exchange import Gate
-from ..prefixes import bare
+from ..mounts import bare
 from .anthropic import Messages
 from .openai import OpenAI
 from .paths import endpoint_of

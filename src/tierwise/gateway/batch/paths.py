@@ -10,7 +10,7 @@ from tierwise.dialects.base import Dialect
 from tierwise.nouns import DialectName
 
 from ..errand import ERRANDS
-from ..prefixes import bare
+from ..mounts import bare
 from ..walk import Kind
 
 SPENT_ON = "batch"
