@@ -24,7 +24,8 @@ from .walk import Walk
 
 # Reply headers of the provider that a client of the same dialect understands.
 _PASSED = (b"anthropic-", b"openai-", b"x-ratelimit-")
-_PASSED_NAMES = frozenset((b"request-id", b"x-request-id"))
+_LOSSES = b"x-tierwise-losses"
+_PASSED_NAMES = frozenset((b"request-id", b"x-request-id", _LOSSES))
 JSON = (b"content-type", b"application/json")
 PLAIN = b"content-type: application/json\r\n"
 STREAM = (
@@ -66,7 +67,8 @@ async def _plain_crossed(walk: Walk, live: Live, reply: Reply, answer: Answer) -
     walk.losses += written.losses
     await live.entry.close("ok", model=answer.model)
     note(walk, written.body)
-    reply.send(200, head(walk, live, PLAIN, [*written.headers, request_id(walk)]), written.body)
+    more = [*written.headers, request_id(walk), *lost_there(live)]
+    reply.send(200, head(walk, live, PLAIN, more), written.body)
 
 
 async def _stream(walk: Walk, live: Live, reply: Reply) -> None:
@@ -109,7 +111,7 @@ async def _stream(walk: Walk, live: Live, reply: Reply) -> None:
 def begun(walk: Walk, live: Live, reply: Reply) -> Reply:
     """Sends the head of a stream; gives the Reply that its bytes go to."""
     if live.crossed:
-        reply.start(200, head(walk, live, STREAM, [request_id(walk)]))
+        reply.start(200, head(walk, live, STREAM, [request_id(walk), *lost_there(live)]))
         return reply
     reply.start(200, head(walk, live, STREAM, passed(live)))
     return cast(Reply, UnaskedUsage(reply)) if asks_usage(walk, live.entry.deployment) else reply
@@ -225,7 +227,7 @@ def told(
     if cost_pico is not None:
         lines += b"x-tierwise-cost-usd: %b\r\n" % usd(cost_pico).encode()
     if walk.losses:
-        more = [(b"x-tierwise-losses", losses.header(walk.losses)), *more]
+        more = [(_LOSSES, losses.header(walk.losses)), *more]
     if walk.breakpoints:
         more = [(b"x-tierwise-breakpoints", walk.breakpoints.encode()), *more]
     return Block.written(lines + header_block(more) if more else lines)
@@ -249,6 +251,11 @@ def request_id(walk: Walk) -> Header:
 def passed(live: Live) -> list[Header]:
     """The provider's reply headers that a client of its dialect understands."""
     return [pair for pair in live.response.headers if pair[0] in _PASSED_NAMES or pair[0].startswith(_PASSED)]
+
+
+def lost_there(live: Live) -> list[Header]:
+    """What the provider, where it is such a gateway itself, names as lost."""
+    return [pair for pair in live.response.headers if pair[0] == _LOSSES]
 
 
 def refuse(walk: Walk, reply: Reply, written: tuple[int, list[Header], bytes]) -> None:
