@@ -159,9 +159,9 @@ def _json_bill(text: str, name: str, vendor: Vendor) -> tuple[list[str], list[Bi
     days: list[str] = []
     lines: list[Billed] = []
     spans: list[Span] = []
-    kind = ""
+    kind, numbers = "", _Lines(text)
     for at, raw, more in _buckets(text, name):
-        where = f"{name}:{_line(text, at)}"
+        where = f"{name}:{numbers.line(at)}"
         bucket = _decode(raw, _Bucket, where)
         start, end, first, last = _span(bucket, where)
         days += [first, last]
@@ -171,7 +171,7 @@ def _json_bill(text: str, name: str, vendor: Vendor) -> tuple[list[str], list[Bi
         for part in bucket.results:
             piece = bytes(part).decode()
             cursor = text.find(piece, cursor)
-            line = _result(piece, first, f"{name}:{_line(text, cursor)}", vendor)
+            line = _result(piece, first, f"{name}:{numbers.line(cursor)}", vendor)
             if line is not None and first != last:
                 raise BadRequest(
                     f"{where}: a bucket from {first} to {last} is longer than a day.",
@@ -223,6 +223,21 @@ def _buckets(text: str, name: str) -> Iterator[tuple[int, str, bool]]:
 
 def _line(text: str, at: int) -> int:
     return text.count("\n", 0, max(at, 0)) + 1
+
+
+class _Lines:
+    """Line numbers of places in a text, each counted on from the one before: a million results would be
+    counted from the first line each."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._at, self._line = 0, 1
+
+    def line(self, at: int) -> int:
+        """Of the character at `at`, which is not before the one asked for last."""
+        self._line += self._text.count("\n", self._at, at)
+        self._at = at
+        return self._line
 
 
 def _decode(raw: str, shape: type[_Bucket], where: str) -> _Bucket:

@@ -261,3 +261,26 @@ def test_the_page_that_follows_makes_it_whole_in_the_same_file_or_another() -> N
         assert (bill.first_day, bill.last_day, len(bill.lines)) == ("2026-11-22", "2026-11-23", 2)
     empty = openai_page(start=DAY + 86_400)  # a day on which nothing was called
     assert joined([read_bill(first + empty, "export", "openai")]).last_day == "2026-11-23"
+
+
+def test_lines_are_counted_once_however_many_results_there_are() -> None:
+    """Each result was counted from the first line: an export of 20,000 took minutes."""
+    one = {"input_tokens": 7, "output_tokens": 1, "model": "gpt"}
+    buckets = [{"start_time": day * 86_400, "results": [one] * 20} for day in range(10)]
+    text = json.dumps({"data": buckets}, indent=1)
+    looked = 0
+
+    class Counted(str):
+        def count(self, x: str, *span: Any) -> int:
+            nonlocal looked
+            looked += len(self[slice(*span)])
+            return super().count(x, *span)
+
+        def removeprefix(self, prefix: str) -> Counted:
+            return self
+
+    made = read_bill(Counted(text), "u.json", "openai")
+    assert looked <= len(text)
+    rows = text.splitlines()
+    wheres = [int(line.where.removeprefix("u.json:")) for line in made.lines]
+    assert wheres == [n for n, row in enumerate(rows) if '"input_tokens"' in row]
