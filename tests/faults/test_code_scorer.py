@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tierwise.lab.sandbox import CodeScorer
 from tierwise.lab.scoring import judge_of, mark, parse_spec
 from tierwise.nouns import Case
 
@@ -26,3 +27,20 @@ async def test_code_must_run_within_limits(answer: str, value: float) -> None:
     spec = parse_spec(f'code:{{"seconds": {seconds}, "megabytes": 256}}')
     judge = judge_of(spec, [CODE], allow_code=True)
     assert (await mark(judge, CODE, answer, "ok")).value == value
+
+
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+async def test_code_that_prints_without_end_is_stopped_and_kept_nowhere(stream: str) -> None:
+    endless = f"import sys\nwhile True: sys.{stream}.write('x' * 100_000)"
+    status, said, complaint = await CodeScorer(seconds=1).run(endless, "token")
+    assert (status, said, complaint) == (None, "", "it did not end in time")
+    much = f"import sys\nsys.{stream}.write('x' * 1_000_000)"
+    status, said, complaint = await CodeScorer(seconds=5).run(much, "token")
+    assert status == 0
+    assert said.endswith("\ntoken\n")
+    assert max(len(said), len(complaint)) <= 1 << 16
+
+
+async def test_code_that_is_no_text_is_wrong_and_not_unscored() -> None:
+    score = await CodeScorer()(Case("1", "q", "assert True"), "x = '\ud800'")
+    assert score.value == 0

@@ -70,7 +70,7 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
     catalog = structs.replace(catalog, ladder=rungs.ladder)
     policy = policy_of(rungs, file, catalog.tiers, name)
     policy_path = folder / _policy_file(file.default.policy, name)
-    policy = merge_policy(policy, read_policy(policy_path, catalog.tiers, today))
+    policy = merge_policy(policy, read_policy(policy_path, catalog.tiers, today, policy.tasks))
     admin = file.server.admin_secret
     return Settings(
         catalog=catalog,

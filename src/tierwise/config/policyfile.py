@@ -14,12 +14,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal
 
 from msgspec import Struct, structs
 
 from ..errors import ConfigError
-from ..nouns import Decision, Policy, Rule, Tier
+from ..nouns import Bar, Decision, Policy, Rule, Task, Tier
 from .prior import check_tier, hashed
 from .strict import decode, nearest, parse, read_text
 
@@ -89,13 +90,19 @@ class PolicyFile(Struct, frozen=True):
 _DECIDED = {"switch": "good enough", "keep": "keep the reference", "not_enough": "not enough evidence"}
 
 
-def read_policy(path: Path, tiers: Mapping[str, Tier], today: str) -> dict[str, Rule]:
+def read_policy(
+    path: Path, tiers: Mapping[str, Tier], today: str, tasks: Mapping[str, Task] = MappingProxyType({})
+) -> dict[str, Rule]:
     """The rules of policy.toml by task; none where there is no such file. `today` (YYYY-MM-DD) decides what
-    has expired.
+    has expired, and so does the bar of each of `tasks`.
 
     Raises ConfigError: unknown keys with the nearest one, unknown tiers, two rules of one task, wrong dates.
     """
-    return {block.task: _rule(block, tiers, today) for block in read_blocks(path, tiers)}
+    rules = {}
+    for block in read_blocks(path, tiers):
+        task = tasks.get(block.task)
+        rules[block.task] = _rule(block, tiers, today, None if task is None else task.bar)
+    return rules
 
 
 def settings_text(settings: Mapping[str, Any]) -> str:
@@ -115,6 +122,18 @@ def changed_since(verdict: VerdictBlock, tiers: Mapping[str, Tier]) -> str:
         now = "" if tier is None else tier_text(tier)
         if tier is not None and now != was:
             return f"{name} was {was} when measured and is {now} now"
+    return ""
+
+
+def short_of(verdict: VerdictBlock, bar: Bar | None) -> str:
+    """Which term of today's bar a Verdict for a cheaper tier does not meet, in words; "": it meets them."""
+    was, alpha = verdict.margin, verdict.alpha
+    if bar is None or verdict.decision != "switch":
+        return ""
+    if was is not None and bar.margin < was and verdict.interval[0] <= -bar.margin:
+        return f"the margin was {was:g} when measured and is {bar.margin:g} now"
+    if alpha is not None and bar.alpha < alpha:
+        return f"alpha was {alpha:g} when measured and is {bar.alpha:g} now"
     return ""
 
 
@@ -217,7 +236,7 @@ def policy_text(blocks: Iterable[RuleBlock]) -> str:
     return "".join(parts)
 
 
-def _rule(block: RuleBlock, tiers: Mapping[str, Tier], today: str) -> Rule:
+def _rule(block: RuleBlock, tiers: Mapping[str, Tier], today: str, bar: Bar | None) -> Rule:
     verdict = block.verdict
     if verdict is None:
         return Rule(
@@ -230,7 +249,7 @@ def _rule(block: RuleBlock, tiers: Mapping[str, Tier], today: str) -> Rule:
     if state == "measured" and proven and block.tiers[0] != proven:
         unproven = f"unmeasured (set by hand): the verdict is for {proven}: {evidence}"
         return Rule(block.task, tuple(block.tiers), "prior", unproven, id_, expires)
-    changed = changed_since(verdict, tiers) if state == "measured" else ""
+    changed = (changed_since(verdict, tiers) or short_of(verdict, bar)) if state == "measured" else ""
     if changed:
         state, expires, evidence = "expired", None, f"{changed}; before: {evidence}"
     elif expires is not None and expires <= today and state != "contradicted":

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from ..config import RuleBlock, Settings, VerdictBlock, changed_since, read_blocks
+from ..config import RuleBlock, Settings, VerdictBlock, changed_since, read_blocks, short_of
 from ..costing import PricedModel, Quality, Replayed, TaskMove
 from ..nouns import Usage
 
@@ -154,6 +154,9 @@ def _fault(block: RuleBlock, old: str, new: str, settings: Settings, today: str)
         return "its verdict was contradicted"
     if changed := changed_since(verdict, settings.catalog.tiers):
         return f"its verdict is not of what the tiers are: {changed}"
+    task = settings.policy.tasks.get(block.task)
+    if short := short_of(verdict, None if task is None else task.bar):
+        return f"its verdict does not meet the task's bar: {short}"
     if verdict.expires is not None and verdict.expires <= today:
         return f"its verdict expired on {verdict.expires}"
     return "" if verdict.decision == "switch" else f"its verdict says {verdict.decision}"

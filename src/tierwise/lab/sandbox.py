@@ -18,6 +18,7 @@ import tempfile
 from ..errors import SuiteError
 from ..nouns import Case, Score
 
+_MOST_SAID = 1 << 16
 _FENCE = re.compile(r"```(?:python|py)?[ \t]*\n(.*?)```", re.DOTALL | re.IGNORECASE)
 _CHILD = """
 import resource, sys
@@ -43,13 +44,16 @@ class CodeScorer:
             raise SuiteError("The scorer code needs a second and 64 MB at least.", "Raise the limits.")
         self.seconds = seconds
         self.megabytes = megabytes
+        # More at once would take each other's time, and be wrong for it.
+        self._turns = asyncio.Semaphore(os.cpu_count() or 1)
 
     async def __call__(self, case: Case, answer: str) -> Score:
         tests = case.metadata.get("test") or case.target
         if not isinstance(tests, str) or not tests.strip():
             return Score(None, "the Case has no asserts to run")
         token = secrets.token_hex(8)
-        status, said, complaint = await self.run(f"{code_in(answer)}\n\n{tests}\n", token)
+        async with self._turns:
+            status, said, complaint = await self.run(f"{code_in(answer)}\n\n{tests}\n", token)
         if status == 0 and said.endswith(f"\n{token}\n"):
             return Score(1.0)
         last = complaint.strip().splitlines()[-1:] or [f"it ended with status {status}"]
@@ -66,17 +70,41 @@ class CodeScorer:
                 stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
                 cwd=folder, env={"PATH": os.defpath, "HOME": folder}, start_new_session=True,
             )  # fmt: skip
+            told = asyncio.ensure_future(_talk(child, code))
             try:
-                async with asyncio.timeout(self.seconds + 1):
-                    out, err = await child.communicate(code.encode())
-            except TimeoutError:
-                return None, "", "it did not end in time"
+                ended, _ = await asyncio.wait((told,), timeout=self.seconds + 1)
             finally:
                 # Its own children too.
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(child.pid, signal.SIGKILL)
-                await child.wait()
+                # What it wrote is read to the end: behind a full pipe nobody sees that it is gone. One that
+                # left its group may hold the pipe open.
+                await asyncio.wait((told,), timeout=1)
+                told.cancel()
+            if not ended:
+                return None, "", "it did not end in time"
+            out, err = told.result()
             return child.returncode, out.decode(errors="replace"), err.decode(errors="replace")
+
+
+async def _talk(child: asyncio.subprocess.Process, code: str) -> tuple[bytes, bytes]:
+    """Hands the code in; gives the ends of what it prints: one that never ends fills no memory."""
+    assert child.stdin is not None
+    assert child.stdout is not None
+    assert child.stderr is not None
+    # Half a surrogate pair is no Python either way.
+    child.stdin.write(code.encode(errors="surrogatepass"))
+    child.stdin.close()
+    out, err = await asyncio.gather(_end_of(child.stdout), _end_of(child.stderr))
+    await child.wait()
+    return out, err
+
+
+async def _end_of(stream: asyncio.StreamReader) -> bytes:
+    kept = b""
+    while piece := await stream.read(_MOST_SAID):
+        kept = (kept + piece)[-_MOST_SAID:]
+    return kept
 
 
 def code_in(answer: str) -> str:

@@ -16,7 +16,7 @@ from tierwise.config import (
     write_policy,
 )
 from tierwise.errors import ConfigError
-from tierwise.nouns import Decision, Tier
+from tierwise.nouns import Bar, Decision, Task, Tier
 
 TIERS = {name: Tier(name, f"agg/{name}") for name in ("haiku", "sonnet", "opus")}
 VERDICT = VerdictBlock(
@@ -89,6 +89,30 @@ def test_a_verdict_is_of_the_tiers_as_they_were_measured(tmp_path: Path, tier: T
     assert (rule.state, rule.expires, rule.verdict) == ("expired", None, "v1")
     assert words in rule.evidence
     assert "before: good enough" in rule.evidence
+
+
+@pytest.mark.parametrize(
+    ("decision", "bar", "words"),
+    [
+        ("switch", Bar(), ""),
+        ("switch", Bar(margin=0.04), ""),  # its interval ends above that too
+        ("switch", Bar(margin=0.035), "the margin was 0.05 when measured and is 0.035 now"),
+        ("switch", Bar(alpha=0.01), "alpha was 0.05 when measured and is 0.01 now"),
+        ("switch", Bar(margin=0.1, alpha=0.1), ""),
+        ("keep", Bar(margin=0.01, alpha=0.01), ""),
+    ],
+)
+def test_a_verdict_speaks_for_the_bar_it_meets(
+    tmp_path: Path, decision: Decision, bar: Bar, words: str
+) -> None:
+    path = tmp_path / "policy.toml"
+    verdict = structs.replace(VERDICT, decision=decision)
+    first = "haiku" if decision == "switch" else "opus"
+    write_policy(path, [RuleBlock("classification", [first], verdict)])
+    tasks = {"classification": Task("classification", bar=bar)}
+    rule = read_policy(path, TIERS, "2026-11-22", tasks)["classification"]
+    assert rule.state == ("expired" if words else "measured")
+    assert words in rule.evidence
 
 
 @pytest.mark.parametrize(

@@ -225,7 +225,7 @@ def _read(path: Path) -> str:
 def _in_force(site: Site, path: Path) -> bool:
     """Whether the file's rules are those in force: a reload takes a second, and a bad file is not taken."""
     try:
-        written = read_policy(path, site.catalog.tiers, iso(now())[:10])
+        written = read_policy(path, site.catalog.tiers, iso(now())[:10], site.policy.tasks)
     except ConfigError:
         return False
     rules = site.policy.rules
