@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any
 
-from .scorers_text import compile_bounded
+from .patterns import Pattern
 
 ANNOTATIONS = frozenset(
     (
@@ -115,7 +115,7 @@ def _check(schema: Any, root: Any, depth: int) -> None:
     if "$ref" in schema:
         _resolve(schema["$ref"], root)
     if "pattern" in schema:
-        compile_bounded(str(schema["pattern"]))
+        Pattern(str(schema["pattern"]))
     for key in ("items", "not", "additionalProperties"):
         if key in schema:
             _check(schema[key], root, depth + 1)
@@ -221,7 +221,7 @@ def _validate_array(
 def _validate_string(value: str, schema: Mapping[str, Any], path: str, found: list[str]) -> None:
     if not schema.get("minLength", 0) <= len(value) <= schema.get("maxLength", math.inf):
         found.append(f"{path} has {len(value)} characters")
-    if "pattern" in schema and not compile_bounded(schema["pattern"]).search(value):
+    if "pattern" in schema and not Pattern(schema["pattern"]).search(value):
         found.append(f"{path} does not match the pattern")
 
 

@@ -14,6 +14,7 @@ from typing import Any, Literal
 from ..errors import SuiteError
 from ..nouns import Case, Score
 from .numerals import Numeral, numerals
+from .patterns import Pattern
 
 Scorer = Callable[[Case, str], Score]
 RIGHT, WRONG = Score(1.0), Score(0.0)
@@ -83,10 +84,10 @@ def regex(pattern: str = "", group: int | None = None, ignore_case: bool = False
     """1 when the pattern (or, when empty, the target as a pattern) is found; with `group`, when that group is
     the target.
 
-    Bounded: at most 500 characters of pattern, no repetition inside a repetition, and an answer of at most
-    20,000 characters; a longer one is unscored.
+    Bounded: at most 500 characters of pattern. An answer of more than 20,000 characters, or on which the
+    pattern takes more than half a second, is unscored.
     """
-    compiled = compile_bounded(pattern, ignore_case) if pattern else None
+    compiled = Pattern(pattern, ignore_case) if pattern else None
     if group is not None and (compiled is None or not 0 <= group <= compiled.groups):
         raise SuiteError(f"The pattern has no group {group}.", "Give a pattern with that group.")
 
@@ -97,8 +98,11 @@ def regex(pattern: str = "", group: int | None = None, ignore_case: bool = False
         if search is None:
             if not isinstance(case.target, str) or not case.target:
                 return _no_target(case)
-            search = compile_bounded(case.target, ignore_case)
-        match = search.search(answer)
+            search = Pattern(case.target, ignore_case)
+        try:
+            match = search.search(answer)
+        except SuiteError as error:
+            return Score(None, error.message)
         if group is None or match is None:
             return RIGHT if match else WRONG
         return _equal_to_any(case, match.group(group) or "", normal_text)
@@ -175,47 +179,6 @@ def words_of(text: str) -> list[str]:
     spaces between them every character is one: a whole sentence is hardly ever the same.
     """
     return _WORD.findall(_folded(text))
-
-
-def compile_bounded(pattern: str, ignore_case: bool = False) -> re.Pattern[str]:
-    """The pattern compiled. Raises SuiteError when it is longer than 500 characters, malformed, or repeats a
-    repetition.
-    """
-    if len(pattern) > 500:
-        raise SuiteError(f"A pattern of {len(pattern)} characters is too long.", "Use at most 500.")
-    try:
-        compiled = re.compile(pattern, re.IGNORECASE if ignore_case else 0)
-    except (re.error, RecursionError, OverflowError) as error:
-        raise SuiteError(f"The pattern {pattern!r} is malformed: {error}.", "Correct it.") from None
-    if _repeats_a_repetition(pattern):
-        raise SuiteError(
-            f"The pattern {pattern!r} repeats a repetition, which may never end.",
-            "Write it without nested *, + or {n,}.",
-        )
-    return compiled
-
-
-def _repeats_a_repetition(pattern: str) -> bool:
-    """Whether a group that holds an unbounded quantifier is itself repeated, as in (a+)+; read with a stack
-    of groups.
-    """
-    bare = re.sub(r"\\.", "x", pattern, flags=re.DOTALL)
-    bare = re.sub(r"\[\^?\]?[^\]]*\]", "x", bare)
-    open_groups, closed = [False], False
-    for match in re.finditer(r"[()]|[*+]|\{\d*,\d*\}|.", bare, flags=re.DOTALL):
-        mark = match.group()
-        if mark == "(":
-            open_groups.append(False)
-        elif mark == ")" and len(open_groups) > 1:
-            closed = open_groups.pop()
-            open_groups[-1] = open_groups[-1] or closed
-            continue
-        elif mark in "*+" or (mark[0] == "{" and len(mark) > 1):
-            if closed:
-                return True
-            open_groups[-1] = True
-        closed = False
-    return False
 
 
 def _equal_to_any(case: Case, answer: str, form: Callable[[str], str]) -> Score:

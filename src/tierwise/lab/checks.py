@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..errors import SuiteError
+from ..judging.patterns import Pattern
 from ..judging.scorers import scorer
 from ..judging.scorers_json import read_json
-from ..judging.scorers_text import compile_bounded
 from ..nouns import Case, Score
 
 _WORD = re.compile(r"^(not-)?([a-z][a-z-]*?)(?:\(([\d.]+)\))?:(?!\w*//)\s*(.*)$", re.DOTALL)
@@ -115,7 +115,7 @@ def _check(kind: str, value: Any, threshold: Any, negated: bool, place: str) -> 
         hint = _unsupported().get(kind, f"Known: {', '.join(KINDS)}.")
         raise SuiteError(f"{place}: the assertion {kind!r} cannot be checked here.", hint)
     if kind == "regex":
-        compile_bounded(str(value))
+        Pattern(str(value))
     if kind.endswith(("-all", "-any")) and isinstance(value, str):
         value = [piece.strip() for piece in value.split(",")]
     found: dict[str, Any] = {"type": kind}
@@ -148,7 +148,7 @@ def _holds(check: Mapping[str, Any], case: Case, answer: str) -> bool:
     if kind == "regex":
         if len(answer) > 10 * _LIMIT:
             raise SuiteError(f"an answer of {len(answer)} characters is too long for a pattern")
-        return bool(compile_bounded(str(value)).search(answer))
+        return bool(Pattern(str(value)).search(answer))
     if kind == "starts-with":
         return answer.startswith(str(value))
     if kind in ("is-json", "contains-json"):

@@ -7,6 +7,7 @@ import random
 import pytest
 
 from tierwise.errors import SuiteError
+from tierwise.judging import patterns
 from tierwise.judging.scorers import scorer
 from tierwise.nouns import Case
 
@@ -230,17 +231,9 @@ def test_regex(target, answer, options, expected):
     assert value("regex", target, answer, **options) == expected
 
 
-@pytest.mark.parametrize(
-    "pattern", ["(a+)+b", "(a*)*", r"((\d+),?)*x", "(?:a{2,})+", "(", "a" * 501, "(x[)]+)+"]
-)
-def test_patterns_that_may_never_end_are_refused(pattern):
-    with pytest.raises(SuiteError):
-        scorer("regex", {"pattern": pattern})
-
-
-@pytest.mark.parametrize("pattern", [r"(ab)+", r"a+b*", r"(a+)b", r"\(a+\)+", "[(a+)]+", r"^(\d+)\s*€$"])
-def test_harmless_patterns_are_taken(pattern):
-    scorer("regex", {"pattern": pattern})
+def test_a_pattern_that_does_not_end_leaves_the_answer_unscored(monkeypatch):
+    monkeypatch.setattr(patterns, "PATIENCE_S", 0.01)
+    assert value("regex", None, "a" * 80 + "b", pattern="(a|aa)+$") is None
 
 
 def test_rouge_l_against_the_plain_recurrence():

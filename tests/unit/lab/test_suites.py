@@ -214,7 +214,7 @@ def test_a_promptfoo_var_may_be_a_text_file(tmp_path: Path) -> None:
         ("a.yaml", "scorrer: exact\ncases: [{input: a, target: b}]", ("scorrer", "scorer")),
         ("a.txt", "hello", ("no known kind",)),
         ("a.csv", "input,__expected\na,javascript: x > 1\n", ("javascript", "module:function")),
-        ("a.csv", "input,__expected\na,regex: (a+)+\n", ("repeats a repetition",)),
+        ("a.csv", "input,__expected\na,regex: (a+\n", ("malformed",)),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_said_with_its_place(
