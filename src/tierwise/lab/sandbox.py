@@ -81,7 +81,8 @@ class CodeScorer:
                 # left its group may hold the pipe open.
                 await asyncio.wait((told,), timeout=1)
                 told.cancel()
-            if not ended:
+            # The limit of processor time may come first, and kills too.
+            if not ended or child.returncode == -signal.SIGKILL:
                 return None, "", "it did not end in time"
             out, err = told.result()
             return child.returncode, out.decode(errors="replace"), err.decode(errors="replace")
