@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
+import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Protocol
@@ -90,6 +92,16 @@ class PostgresStores:
 
     def read(self) -> Reader:
         return read_ledger(self.url)
+
+
+async def rolled(ledger: Ledger, slices: int) -> None:
+    """So many slices are rolled up. In Postgres any transaction of the server, its vacuum's say, keeps them
+    waiting while it lasts."""
+    end = time.monotonic() + 60.0
+    while slices:
+        slices -= ledger.roll()
+        assert time.monotonic() < end, f"{slices} slices wait"
+        await asyncio.sleep(0)
 
 
 STORES: dict[str, Callable[[Path, pytest.FixtureRequest], Stores]] = {

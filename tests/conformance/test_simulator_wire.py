@@ -68,7 +68,7 @@ def tool(name: str) -> dict[str, Any]:
 
 CHATS: list[dict[str, Any]] = [
     {},
-    {"n": 2, "max_tokens": 5},
+    {"n": 2, "max_completion_tokens": 5},
     {"stop": ["e"]},
     {"tools": [tool("get_weather"), tool("get_time")]},
     {"response_format": {"type": "json_schema", "json_schema": {"name": "a", "schema": CITY}}},

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from postgres import postgres  # noqa: F401  a fixture
-from stores import Stores, place  # noqa: F401  a fixture
+from stores import Stores, place, rolled  # noqa: F401  a fixture
 from tierwise.ledger import Ledger, rollup_step, rollup_verify
 from tierwise.ledger.rollup_step import Change
 from unit.ledger.made import closed, opened
@@ -25,13 +25,12 @@ def changes(monkeypatch: pytest.MonkeyPatch) -> list[Change]:
     return made
 
 
-async def calls(ledger: Ledger, first: int, count: int, *, apart: bool) -> None:
-    for n in range(first, first + count):
+async def calls(ledger: Ledger, numbers: range, slices: int, *, apart: bool) -> None:
+    for n in numbers:
         own = {"key": f"key_{n}", "tags": (f"user:{n}",)} if apart else {}
         await ledger.open(opened(f"a{n}", **own))
         await ledger.close(closed(f"a{n}", n, total_us=1000 + n))
-    while ledger.roll():
-        pass
+    await rolled(ledger, slices)
 
 
 async def test_slices_are_as_small_as_their_keys_are_many(
@@ -39,12 +38,12 @@ async def test_slices_are_as_small_as_their_keys_are_many(
     changes: list[Change],
 ) -> None:
     ledger = place.open()
-    await calls(ledger, 0, SLICE, apart=True)
+    await calls(ledger, range(SLICE), 2 * SLICE // 8, apart=True)
     assert {each.high - each.low for each in changes} == {8}
     assert max(len(each.sums) + len(each.latencies) for each in changes) <= MOST
     assert changes[-1].high == 2 * SLICE
     changes.clear()
-    await calls(ledger, SLICE, 3 * SLICE, apart=False)
+    await calls(ledger, range(SLICE, 4 * SLICE), 9, apart=False)
     assert [each.high - each.low for each in changes][-3:] == [SLICE] * 3
     assert changes[-1].high == 8 * SLICE
     reader = place.read()

@@ -8,7 +8,7 @@ import pytest
 from msgspec import structs
 
 from postgres import postgres  # noqa: F401  a fixture
-from stores import STORES, Stores
+from stores import STORES, Stores, rolled
 from tierwise.clock import new_id, now_us
 from tierwise.errors import StoreError
 from tierwise.ledger import Ledger, read_ledger
@@ -67,7 +67,8 @@ async def test_sums_agree_with_the_report_in_pieces_and_after_more(
     await filled(ledger, 5, at + 1000)
     rollup.refresh(5.0)
     assert total(rollup.slots(0))[0] == 25
-    while ledger.roll():
+    for _ in range(3):
+        await rolled(ledger, 1)
         assert total(rollup.slots(0))[0] == 25
     assert rollup._rolled == 48
     sums = total(rollup.slots(at - at % DAY_US))
@@ -90,8 +91,7 @@ async def test_ranges_of_hours_that_are_gone_are_forgotten(
     ledger = place.open()
     at = now_us()
     await filled(ledger, 10, at)
-    while ledger.roll():
-        pass
+    await rolled(ledger, 2)
     rollup = Rollup(History(place.url))
     for hour in range(50):
         assert total(rollup.slots(at - hour * 3_600_000_000, hourly=True))[0] in (0, 10)
@@ -163,8 +163,7 @@ async def test_calls_are_found_and_counted_where_the_clock_jumped(
         short = structs.replace(closed(row, row.at_us + 10), error=OUTPUT_LIMIT)
         await ledger.close(short)
         made.append(row)
-    while ledger.roll():
-        pass
+    await rolled(ledger, 2)
     history = History(place.url)
     for row in made:
         assert [each["attempt"] for each in history.attempts(row.exchange)] == [row.attempt]

@@ -11,6 +11,7 @@ import psycopg
 import pytest
 
 from postgres import Postgres, postgres  # noqa: F401  a fixture
+from stores import rolled
 from tierwise.ledger import Ledger, open_ledger, read_ledger, rollup, rollup_read, rollup_step
 from tierwise.ledger.postgres_keeper import sweep_dead
 from tierwise.ledger.postgres_link import terms_of
@@ -156,7 +157,7 @@ async def test_rows_whose_numbers_were_lost_ones_before_are_rolled_up(
     for name in "de":
         await one.open(opened(name))
         await one.close(closed(name, 60))
-    assert one.roll()
+    await rolled(one, 1)
     standby.takes_over()
     await writes(one)
     await one.open(opened("h"))
@@ -165,7 +166,7 @@ async def test_rows_whose_numbers_were_lost_ones_before_are_rolled_up(
     for name in "ijkl":
         await one.open(opened(name))
         await one.close(closed(name, 60))
-    assert one.roll()
+    await rolled(one, 1)
     standby.sums()
 
 
