@@ -31,6 +31,5 @@ __all__ = [
     "PublishedFacts", "RuleBlock", "Secrets", "Server", "Settings", "VerdictBlock", "WorkloadRow",
     "cannot_listen", "changed_since", "family_of", "library", "load", "merge_policy", "model_at", "model_for",
     "model_of_vendor", "model_recorded", "one_writer", "policy_text", "prices_recorded", "published",
-    "read_blocks", "read_policy", "settings_text", "short_of", "tier_text",
-    "write_policy",
+    "read_blocks", "read_policy", "settings_text", "short_of", "tier_text", "write_policy",
 ]  # fmt: skip

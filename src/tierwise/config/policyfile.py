@@ -20,7 +20,7 @@ from typing import Any, Literal
 from msgspec import Struct, structs
 
 from ..errors import ConfigError
-from ..nouns import Bar, Decision, Policy, Rule, Task, Tier
+from ..nouns import Decision, Policy, Rule, Task, Tier
 from .prior import check_tier, hashed
 from .strict import decode, nearest, parse, read_text
 
@@ -98,11 +98,7 @@ def read_policy(
 
     Raises ConfigError: unknown keys with the nearest one, unknown tiers, two rules of one task, wrong dates.
     """
-    rules = {}
-    for block in read_blocks(path, tiers):
-        task = tasks.get(block.task)
-        rules[block.task] = _rule(block, tiers, today, None if task is None else task.bar)
-    return rules
+    return {b.task: _rule(b, tiers, today, tasks.get(b.task)) for b in read_blocks(path, tiers)}
 
 
 def settings_text(settings: Mapping[str, Any]) -> str:
@@ -125,11 +121,12 @@ def changed_since(verdict: VerdictBlock, tiers: Mapping[str, Tier]) -> str:
     return ""
 
 
-def short_of(verdict: VerdictBlock, bar: Bar | None) -> str:
-    """Which term of today's bar a Verdict for a cheaper tier does not meet, in words; "": it meets them."""
-    was, alpha = verdict.margin, verdict.alpha
-    if bar is None or verdict.decision != "switch":
+def short_of(verdict: VerdictBlock, task: Task | None) -> str:
+    """Which term of its task's bar of today a Verdict for a cheaper tier does not meet, in words; "": it
+    meets them, or there is no such task."""
+    if task is None or verdict.decision != "switch":
         return ""
+    was, alpha, bar = verdict.margin, verdict.alpha, task.bar
     if was is not None and bar.margin < was and verdict.interval[0] <= -bar.margin:
         return f"the margin was {was:g} when measured and is {bar.margin:g} now"
     if alpha is not None and bar.alpha < alpha:
@@ -236,7 +233,7 @@ def policy_text(blocks: Iterable[RuleBlock]) -> str:
     return "".join(parts)
 
 
-def _rule(block: RuleBlock, tiers: Mapping[str, Tier], today: str, bar: Bar | None) -> Rule:
+def _rule(block: RuleBlock, tiers: Mapping[str, Tier], today: str, task: Task | None) -> Rule:
     verdict = block.verdict
     if verdict is None:
         return Rule(
@@ -249,7 +246,7 @@ def _rule(block: RuleBlock, tiers: Mapping[str, Tier], today: str, bar: Bar | No
     if state == "measured" and proven and block.tiers[0] != proven:
         unproven = f"unmeasured (set by hand): the verdict is for {proven}: {evidence}"
         return Rule(block.task, tuple(block.tiers), "prior", unproven, id_, expires)
-    changed = (changed_since(verdict, tiers) or short_of(verdict, bar)) if state == "measured" else ""
+    changed = (changed_since(verdict, tiers) or short_of(verdict, task)) if state == "measured" else ""
     if changed:
         state, expires, evidence = "expired", None, f"{changed}; before: {evidence}"
     elif expires is not None and expires <= today and state != "contradicted":

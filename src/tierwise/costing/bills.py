@@ -201,12 +201,12 @@ def _buckets(text: str, name: str) -> Iterator[tuple[int, str, bool]]:
             ) from None
         except RecursionError:
             raise BadRequest(
-                f"{name}:{_line(text, at)} is nested too deep.", "Save the reply as is."
+                f"{name}:{_Lines(text).line(at)} is nested too deep.", "Save the reply as is."
             ) from None
         pages = value if isinstance(value, list) else [value]
         if not all(isinstance(page, dict) and isinstance(page.get("data"), list) for page in pages):
             raise BadRequest(
-                f"{name}:{_line(text, at)} is no page of an export: it has no list `data`.",
+                f"{name}:{_Lines(text).line(at)} is no page of an export: it has no list `data`.",
                 "Give the reply of the usage or cost API, or a CSV export.",
             )
         cursor = at
@@ -219,10 +219,6 @@ def _buckets(text: str, name: str) -> Iterator[tuple[int, str, bool]]:
                 yield cursor, piece, page.has_more is True and number == len(page.data)
                 cursor += len(piece)
         at = end
-
-
-def _line(text: str, at: int) -> int:
-    return text.count("\n", 0, max(at, 0)) + 1
 
 
 class _Lines:

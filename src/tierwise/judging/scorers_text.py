@@ -263,7 +263,8 @@ def _target_number(target: Any) -> Numeral | None:
     if isinstance(target, bool) or target is None:
         return None
     try:
-        return Numeral("", (Decimal(str(target)),)) if Decimal(str(target)).is_finite() else None
+        number = Decimal(str(target))
+        return Numeral("", (number,)) if number.is_finite() else None
     except InvalidOperation:
         pass
     if not isinstance(target, str):

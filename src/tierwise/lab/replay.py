@@ -154,8 +154,7 @@ def _fault(block: RuleBlock, old: str, new: str, settings: Settings, today: str)
         return "its verdict was contradicted"
     if changed := changed_since(verdict, settings.catalog.tiers):
         return f"its verdict is not of what the tiers are: {changed}"
-    task = settings.policy.tasks.get(block.task)
-    if short := short_of(verdict, None if task is None else task.bar):
+    if short := short_of(verdict, settings.policy.tasks.get(block.task)):
         return f"its verdict does not meet the task's bar: {short}"
     if verdict.expires is not None and verdict.expires <= today:
         return f"its verdict expired on {verdict.expires}"

@@ -291,12 +291,11 @@ class SqliteStore:
 
     def _flush(self, loop: asyncio.AbstractEventLoop) -> None:
         self._scheduled = False
-        hangs = not self._closing and self._gate.hangs()
-        if not self._queue and (self._closing or not (self._retry_s or hangs)):
+        if not self._queue and (self._closing or not (self._retry_s or self._gate.hangs())):
             self._fault = None
             return
         if not self._gate.acquire(blocking=False):
-            if hangs:
+            if self._gate.hangs() and not self._closing:
                 batch, self._queue = self._queue, []
                 self._postpone(batch, TimeoutError(HUNG), loop)
             else:

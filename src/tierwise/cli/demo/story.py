@@ -31,6 +31,8 @@ _MODELS = {
     "sonnet": "simulated/anthropic/claude-sonnet-4.6",
     "opus": "simulated/anthropic/claude-opus-4.7",
 }
+# Every bucket that is billed, so that the bill can be worked out again from its table.
+_SHOWN = (("input",), ("cache_read",), ("cache_write_5m", "cache_write_1h"), ("output",))
 
 
 @click.command(epilog="Example: tierwise demo")
@@ -110,10 +112,6 @@ def _bill(rows: list[dict[str, Any]]) -> Table:
         table.add_row(tier, str(len(mine)), *(f"{amount:,}" for amount in tokens), usd_text(cost))
     table.add_row("all", str(len(rows)), *[""] * len(_SHOWN), usd_text(total), style="bold")
     return table
-
-
-# Every bucket that is billed, so that the bill can be worked out again from its table.
-_SHOWN = (("input",), ("cache_read",), ("cache_write_5m", "cache_write_1h"), ("output",))
 
 
 def _elsewhere(console: Console, rows: list[dict[str, Any]], folder: Path) -> None:

@@ -147,10 +147,8 @@ class Answers:
             if kept is not None:
                 self._memory.put(key, kept)
                 self._count()
-            elif found is None and (least := asking.least) is not None:
-                asking.question = await self._question(asking)
-                if asking.question is not None:
-                    kept = self._near.find(asking.question, least)
+            elif found is None and not asking.want.alone:
+                kept = await self._similar(asking)
             if kept is not None:
                 landed = kept
             elif asking.asks:
@@ -165,6 +163,14 @@ class Answers:
         if self._shared is None:
             return None
         return await self._shared.take(asking.want.key, asking.left_s())
+
+    async def _similar(self, asking: Asking) -> Kept | None:
+        """The answer to a question that means the same, where that would do."""
+        least = asking.terms.similarity(_task(asking.walk))
+        if least is None:
+            return None
+        asking.question = await self._question(asking)
+        return None if asking.question is None else self._near.find(asking.question, least)
 
     async def _question(self, asking: Asking) -> Question | None:
         """The question with its vector; None where only these very words will do, or there is no vector."""
@@ -204,10 +210,10 @@ class Answers:
 
 class Asking:
     """One request that may be answered from the cache, and how to ask a provider instead. `question` is what
-    it means, where a similar one would do: from a cosine of `least`. `asks`: whether it is asked for all that
-    want the same; a held-out request only looks for what they were told."""
+    it means, where a similar one would do. `asks`: whether it is asked for all that want the same; a held-out
+    request only looks for what they were told."""
 
-    __slots__ = ("_until", "ask", "asks", "least", "question", "reply", "terms", "walk", "want")
+    __slots__ = ("_until", "ask", "asks", "question", "reply", "terms", "walk", "want")
 
     def __init__(self, walk: Walk, terms: Terms, reply: Reply, ask: Ask, want: Wanted) -> None:
         self.walk = walk
@@ -216,14 +222,12 @@ class Asking:
         self.ask = ask
         self.want = want
         self.question: Question | None = None
-        self.least = terms.similarity(_task(walk))
         self.asks = walk.other is None
         self._until = asyncio.get_running_loop().time() + terms.said.wait_s
 
     def apart(self, own: Wanted) -> None:
         """Asks for its own session alone from now on."""
-        self.want, self.asks = own, True
-        self.least = self.question = None
+        self.want, self.asks, self.question = own, True, None
 
     def left_s(self) -> float:
         """Seconds it may still wait for others, all of them together."""

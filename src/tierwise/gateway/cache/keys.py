@@ -33,9 +33,10 @@ _encode = msgspec.json.Encoder(order="sorted").encode
 
 
 class Wanted:
-    """`key` for the tier that would serve; `reads` is False when the caller wants a fresh answer kept."""
+    """`key` for the tier that would serve; `reads` is False when the caller wants a fresh answer kept.
+    `alone`: it is this session's, and nobody else's."""
 
-    __slots__ = ("_alone", "_secret", "_terms", "_walk", "key", "reads")
+    __slots__ = ("_secret", "_terms", "_walk", "alone", "key", "reads")
 
     def __init__(self, walk: Walk, terms: Terms, secret: bytes, key: bytes) -> None:
         self._walk = walk
@@ -43,7 +44,7 @@ class Wanted:
         self._secret = secret
         self.key = key
         self.reads = b"no-cache" not in _control(walk)
-        self._alone = False
+        self.alone = False
 
     def of_session(self) -> Wanted | None:
         """What a held-out request wants where the answer as routed is not there: what its own session was
@@ -55,7 +56,7 @@ class Wanted:
             return None
         own = copy(self)
         own.key = blake2b(walk.session.encode(), digest_size=32, key=key).digest()
-        own._alone = True
+        own.alone = True
         return own
 
     def key_of(self, served: Candidate) -> bytes | None:
@@ -63,7 +64,7 @@ class Wanted:
         assert self._walk.route is not None
         if served == self._walk.route.candidates[0]:
             return self.key
-        return None if self._alone else _key(self._walk, self._terms, self._secret, served)
+        return None if self.alone else _key(self._walk, self._terms, self._secret, served)
 
 
 def wanted(walk: Walk, terms: Terms, secret: bytes) -> Wanted | None:
