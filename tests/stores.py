@@ -94,14 +94,18 @@ class PostgresStores:
         return read_ledger(self.url)
 
 
+async def until(true: Callable[[], bool]) -> None:
+    end = time.monotonic() + 60.0
+    while not true():
+        assert time.monotonic() < end, "it did not happen"
+        await asyncio.sleep(0.02)
+
+
 async def rolled(ledger: Ledger, slices: int) -> None:
     """So many slices are rolled up. In Postgres any transaction of the server, its vacuum's say, keeps them
     waiting while it lasts."""
-    end = time.monotonic() + 60.0
-    while slices:
-        slices -= ledger.roll()
-        assert time.monotonic() < end, f"{slices} slices wait"
-        await asyncio.sleep(0)
+    for _ in range(slices):
+        await until(ledger.roll)
 
 
 STORES: dict[str, Callable[[Path, pytest.FixtureRequest], Stores]] = {

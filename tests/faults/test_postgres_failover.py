@@ -4,14 +4,13 @@ standby that lags, or to a copy, leaves is a whole ledger."""
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 
 import psycopg
 import pytest
 
 from postgres import Postgres, postgres  # noqa: F401  a fixture
-from stores import rolled
+from stores import rolled, until
 from tierwise.ledger import Ledger, open_ledger, read_ledger, rollup, rollup_read, rollup_step
 from tierwise.ledger.postgres_keeper import sweep_dead
 from tierwise.ledger.postgres_link import terms_of
@@ -67,13 +66,6 @@ async def standby(postgres: Postgres) -> AsyncIterator[Standby]:  # noqa: F811
     yield made
     for ledger in made.ledgers:
         await ledger.shutdown()
-
-
-async def until(true: Callable[[], bool]) -> None:
-    end = time.monotonic() + 60.0
-    while not true():
-        assert time.monotonic() < end, "it did not happen"
-        await asyncio.sleep(0.02)
 
 
 async def writes(ledger: Ledger) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 import live
 from postgres import Postgres, expire_leases, postgres, sweep_living  # noqa: F401  a fixture
+from stores import until
 from tierwise.errors import BudgetRefused, StoreError
 from tierwise.ledger import Ledger, open_ledger, postgres_journal, postgres_keeper, read_ledger
 from tierwise.ledger.postgres_keeper import sweep_dead
@@ -77,13 +78,6 @@ async def replicas(postgres: Postgres) -> AsyncIterator[Replicas]:  # noqa: F811
     yield made
     for ledger in made.open:
         await ledger.shutdown()
-
-
-async def until(true: object, seconds: float = 60.0) -> None:
-    end = time.monotonic() + seconds
-    while not true():  # type: ignore[operator]
-        assert time.monotonic() < end, "it did not happen"
-        await asyncio.sleep(0.02)
 
 
 async def test_two_hundred_at_once_on_a_budget_for_ten_over_two_replicas(replicas: Replicas) -> None:

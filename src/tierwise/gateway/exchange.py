@@ -39,7 +39,7 @@ from .sessions import Sessions, bound_for_us, name_of
 from .signers import Signed, Signers, signer_of
 from .snapshot import Snapshot
 from .terms import bound_output
-from .walk import GENERATION, Kind, Walk
+from .walk import GENERATION, Kind, Walk, scopes_of
 
 
 class Gate:
@@ -166,12 +166,10 @@ async def answering(gate: Gate, walk: Walk, reply: Reply) -> bool:
     held = walk.other is not None
     if held:
         let_go(walk)
-        walk.scopes = scopes_of(walk)
 
     async def ask(walk: Walk, reply: Reply) -> Entry:
         if held:
             hold(walk)
-            walk.scopes = scopes_of(walk)
         asked.append(await gate.ask(walk, reply))
         return asked[0]
 
@@ -299,15 +297,6 @@ def bind(gate: Gate, walk: Walk, tier: str, usage: Usage | None) -> None:
     for_us = bound_for_us(walk.outline, usage)
     if for_us:
         gate.sessions.keep(walk.caller.key.id, walk.session, tier, walk.at_us + for_us)
-
-
-def scopes_of(walk: Walk) -> tuple[str, ...]:
-    """The budget scopes this call is charged on, in a fixed order: key, project, task, tags."""
-    task = walk.route.task if walk.route is not None else ""
-    scopes = walk.caller.scopes
-    if task:
-        scopes = (*scopes, f"task:{task}")
-    return (*scopes, *(f"tag:{tag}" for tag in walk.tags)) if walk.tags else scopes
 
 
 def refuse(gate: Gate, walk: Walk | None, reply: Reply, error: TierwiseError, surface: Dialect) -> None:

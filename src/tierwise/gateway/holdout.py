@@ -17,7 +17,7 @@ from tierwise.routing import Question
 from tierwise.upstream import Health
 
 from .routes import Routes
-from .walk import Walk
+from .walk import Walk, scopes_of
 
 # The last digits of an exchange's id are random: they are the draw, so that it can be made again.
 _DIGITS = 12
@@ -60,12 +60,14 @@ def let_go(walk: Walk) -> None:
     and the held-out ones all."""
     walk.route, walk.other = walk.other, walk.route
     walk.tags = tuple(tag for tag in walk.tags if tag != HOLDOUT)
+    walk.scopes = scopes_of(walk)
 
 
 def hold(walk: Walk) -> None:
     """Holds a request out again that was let go."""
     walk.route, walk.other = walk.other, walk.route
     walk.tags = (*walk.tags, HOLDOUT)
+    walk.scopes = scopes_of(walk)
 
 
 def _moved(walk: Walk, question: Question, route: Route, reference: str, health: Health) -> Route | None:

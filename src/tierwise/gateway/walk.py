@@ -308,3 +308,12 @@ def _seconds(value: str) -> float:
                 return seconds
             break
     raise BadRequest(f"x-tierwise-deadline is {value[:40]!r}.", "Send seconds such as 2, 500ms, 10m or 2h.")
+
+
+def scopes_of(walk: Walk) -> tuple[str, ...]:
+    """The budget scopes this call is charged on, in a fixed order: key, project, task, tags."""
+    task = walk.route.task if walk.route is not None else ""
+    scopes = walk.caller.scopes
+    if task:
+        scopes = (*scopes, f"task:{task}")
+    return (*scopes, *(f"tag:{tag}" for tag in walk.tags)) if walk.tags else scopes
