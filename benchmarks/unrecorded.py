@@ -11,7 +11,7 @@ from collections.abc import Awaitable
 import tierwise.serve
 from tierwise.cli.serve import command
 from tierwise.ledger import Ledger
-from tierwise.ledger.sqlite_store import SqliteStore
+from tierwise.ledger.sqlite.store import SqliteStore
 from tierwise.nouns import Close, Open
 
 

@@ -60,7 +60,7 @@ def each_dialect(port: int, models: list[str]) -> str:
 
 
 PATIENT = """
-from tierwise.gateway import valkey
+from tierwise.gateway.replicas import valkey
 valkey.ANSWER_S = 2.0
 from tierwise.cli import main
 main()

@@ -125,8 +125,8 @@ def sweep_living(url: str) -> int:
     """Takes every replica for dead, were its lease renewed this moment; how many calls were swept."""
     import psycopg
 
-    from tierwise.ledger.postgres_keeper import sweep_dead
-    from tierwise.ledger.postgres_link import terms_of
+    from tierwise.ledger.postgres.keeper import sweep_dead
+    from tierwise.ledger.postgres.link import terms_of
 
     with psycopg.connect(**terms_of(url), autocommit=True) as database:
         return sweep_dead(database, -3600.0)

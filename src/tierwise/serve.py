@@ -36,8 +36,8 @@ from tierwise.gateway import (
     Runner,
     Snapshot,
 )
-from tierwise.gateway.alerts import Alerts
-from tierwise.gateway.telemetry import Feed, JsonLines, Telemetry, write_lines
+from tierwise.gateway.telemetry.alerts import Alerts
+from tierwise.gateway.telemetry.feeds import Feed, JsonLines, Telemetry, write_lines
 from tierwise.http1 import Limits, Pool, Request, Server
 from tierwise.ledger import Ledger, open_ledger, read_ledger
 from tierwise.upstream import Health
@@ -260,7 +260,7 @@ def admission_of(most: int, redis: str | None) -> Admission:
     if redis is None:
         return Admission(most)
     # Loaded only when it is configured: its client library is an extra.
-    from tierwise.gateway.velocity import SharedAdmission
+    from tierwise.gateway.replicas.velocity import SharedAdmission
 
     return SharedAdmission(most, redis)
 
@@ -272,7 +272,7 @@ def telemetry_of(settings: Settings, log_format: str) -> Telemetry | None:
     if settings.telemetry.otlp_endpoint:
         try:
             # Loaded only when it is configured: the SDK is an extra.
-            from tierwise.gateway.otlp import feed
+            from tierwise.gateway.telemetry.otlp import feed
         except ImportError as error:
             raise ConfigError(
                 f"[telemetry] otlp_endpoint is set, but the OpenTelemetry SDK cannot be loaded: {error}.",

@@ -16,9 +16,9 @@ import pytest
 import live
 import provider
 from redis_server import RedisServer, redis_server  # noqa: F401  a fixture
-from tierwise.gateway import valkey
-from tierwise.gateway.claims import SCRIPTS
-from tierwise.gateway.valkey import Valkey
+from tierwise.gateway.replicas import valkey
+from tierwise.gateway.replicas.claims import SCRIPTS
+from tierwise.gateway.replicas.valkey import Valkey
 
 CHAT = "/v1/chat/completions"
 

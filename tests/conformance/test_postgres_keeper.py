@@ -9,8 +9,8 @@ import psycopg
 import pytest
 
 from postgres import Postgres, postgres  # noqa: F401  a fixture
-from tierwise.ledger import postgres_keeper
-from tierwise.ledger.postgres_keeper import CHANNEL, PostgresKeeper
+from tierwise.ledger.postgres import keeper as postgres_keeper
+from tierwise.ledger.postgres.keeper import CHANNEL, PostgresKeeper
 
 
 class Journal:

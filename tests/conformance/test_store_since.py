@@ -11,7 +11,10 @@ import pytest
 from postgres import postgres  # noqa: F401  a fixture
 from stores import Stores, place  # noqa: F401  a fixture
 from tierwise.clock import rfc3339
-from tierwise.ledger import open_ledger, read_ledger, rollup_step, rollup_verify, sqlite_reader
+from tierwise.ledger import open_ledger, read_ledger
+from tierwise.ledger.rollups import step as rollup_step
+from tierwise.ledger.rollups import verify as rollup_verify
+from tierwise.ledger.sqlite import reader as sqlite_reader
 from unit.ledger.made import NOON, closed, opened
 
 HOUR_US = 3_600_000_000

@@ -6,8 +6,10 @@ import pytest
 
 from postgres import postgres  # noqa: F401  a fixture
 from stores import Stores, place, rolled  # noqa: F401  a fixture
-from tierwise.ledger import Ledger, rollup_step, rollup_verify
-from tierwise.ledger.rollup_step import Change
+from tierwise.ledger import Ledger
+from tierwise.ledger.rollups import step as rollup_step
+from tierwise.ledger.rollups import verify as rollup_verify
+from tierwise.ledger.rollups.step import Change
 from unit.ledger.made import closed, opened
 
 SLICE, MOST = 64, 60

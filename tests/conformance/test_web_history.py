@@ -12,7 +12,7 @@ from stores import STORES, Stores, rolled
 from tierwise.clock import new_id, now_us
 from tierwise.errors import StoreError
 from tierwise.ledger import Ledger, read_ledger
-from tierwise.ledger import rollup_step as steps
+from tierwise.ledger.rollups import step as steps
 from tierwise.nouns import OUTPUT_LIMIT, Close, Open, Usage
 from tierwise.web import rollup as rollups
 from tierwise.web.history import History, Wanted

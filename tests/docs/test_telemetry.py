@@ -23,7 +23,7 @@ def test_the_configuration_loads(tmp_path: Path) -> None:
 
 
 def test_every_attribute_is_on_the_page() -> None:
-    source = (live.ROOT / "src/tierwise/gateway/otlp.py").read_text()
+    source = (live.ROOT / "src/tierwise/gateway/telemetry/otlp.py").read_text()
     sent = set(re.findall(r'"((?:tierwise|gen_ai)\.[a-z_.]+)"', source))
     assert len(sent) > 20
     assert not sorted(name for name in sent if f"`{name}`" not in PAGE)

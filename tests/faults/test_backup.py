@@ -16,8 +16,8 @@ from tierwise.batches.engine import open_engine
 from tierwise.cli import ledger_backup
 from tierwise.errors import BadRequest, ConfigError, StoreError
 from tierwise.ledger import Ledger, open_ledger, read_ledger
-from tierwise.ledger.backup import back_up
-from tierwise.ledger.migrations import MIGRATIONS, migrate, version
+from tierwise.ledger.sqlite.backup import back_up
+from tierwise.ledger.sqlite.migrations import MIGRATIONS, migrate, version
 from tierwise.nouns import Budget
 from unit.ledger.made import closed, opened
 

@@ -18,7 +18,9 @@ from tierwise.clock import new_id
 from tierwise.config import Settings, load
 from tierwise.config.policyfile import RuleBlock, VerdictBlock, write_policy
 from tierwise.errors import BudgetRefused
-from tierwise.ledger import open_ledger, rollup_step, rollup_verify
+from tierwise.ledger import open_ledger
+from tierwise.ledger.rollups import step as rollup_step
+from tierwise.ledger.rollups import verify as rollup_verify
 from tierwise.nouns import Budget
 from unit.ledger.made import NOON, closed, opened
 

@@ -16,15 +16,11 @@ import pytest
 
 from postgres import Postgres, running
 from tierwise.errors import StoreError
-from tierwise.ledger import (
-    Ledger,
-    migrations,
-    open_ledger,
-    postgres_migrations,
-    postgres_store,
-    read_ledger,
-)
-from tierwise.ledger.postgres_link import terms_of
+from tierwise.ledger import Ledger, open_ledger, read_ledger
+from tierwise.ledger.postgres import migrations as postgres_migrations
+from tierwise.ledger.postgres import store as postgres_store
+from tierwise.ledger.postgres.link import terms_of
+from tierwise.ledger.sqlite import migrations
 from tierwise.nouns import Budget
 from unit.ledger.made import closed, opened
 

@@ -11,9 +11,10 @@ import pytest
 
 from postgres import Postgres, running
 from tierwise.errors import StoreError
-from tierwise.ledger import open_ledger, postgres_store, read_ledger
-from tierwise.ledger.postgres_journal import DAY_US
-from tierwise.ledger.postgres_link import terms_of
+from tierwise.ledger import open_ledger, read_ledger
+from tierwise.ledger.postgres import store as postgres_store
+from tierwise.ledger.postgres.journal import DAY_US
+from tierwise.ledger.postgres.link import terms_of
 from unit.ledger.made import closed, opened
 
 DAYS = 400

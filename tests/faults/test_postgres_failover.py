@@ -11,9 +11,12 @@ import pytest
 
 from postgres import Postgres, postgres  # noqa: F401  a fixture
 from stores import rolled, until
-from tierwise.ledger import Ledger, open_ledger, read_ledger, rollup, rollup_read, rollup_step
-from tierwise.ledger.postgres_keeper import sweep_dead
-from tierwise.ledger.postgres_link import terms_of
+from tierwise.ledger import Ledger, open_ledger, read_ledger
+from tierwise.ledger.postgres.keeper import sweep_dead
+from tierwise.ledger.postgres.link import terms_of
+from tierwise.ledger.rollups import read as rollup_read
+from tierwise.ledger.rollups import step as rollup_step
+from tierwise.ledger.rollups import tally as rollup
 from tierwise.nouns import Budget
 from unit.ledger.made import closed, opened
 

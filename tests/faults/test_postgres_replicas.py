@@ -15,10 +15,12 @@ import live
 from postgres import Postgres, expire_leases, postgres, sweep_living  # noqa: F401  a fixture
 from stores import until
 from tierwise.errors import BudgetRefused, StoreError
-from tierwise.ledger import Ledger, open_ledger, postgres_journal, postgres_keeper, read_ledger
-from tierwise.ledger.postgres_keeper import sweep_dead
-from tierwise.ledger.postgres_link import terms_of
-from tierwise.ledger.postgres_migrations import MIGRATIONS
+from tierwise.ledger import Ledger, open_ledger, read_ledger
+from tierwise.ledger.postgres import journal as postgres_journal
+from tierwise.ledger.postgres import keeper as postgres_keeper
+from tierwise.ledger.postgres.keeper import sweep_dead
+from tierwise.ledger.postgres.link import terms_of
+from tierwise.ledger.postgres.migrations import MIGRATIONS
 from tierwise.ledger.rows import OPEN_NAMES, open_values
 from tierwise.nouns import Budget, Open
 from unit.ledger.made import closed, opened

@@ -13,8 +13,8 @@ from redis.asyncio import Redis as RedisClient
 
 from redis_server import RedisServer, redis_server  # noqa: F401  a fixture
 from tierwise.errors import ConfigError, LimitRefused, Overloaded
-from tierwise.gateway import valkey
-from tierwise.gateway.velocity import SharedAdmission
+from tierwise.gateway.replicas import valkey
+from tierwise.gateway.replicas.velocity import SharedAdmission
 from tierwise.nouns import Key
 
 
@@ -141,7 +141,7 @@ async def test_concurrency_is_one_limit_and_places_are_given_back(replicas: list
 async def test_a_place_of_a_replica_that_died_ends_with_its_lease(
     replicas: list[SharedAdmission], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tierwise.gateway.velocity.LEASE_S", 1)
+    monkeypatch.setattr("tierwise.gateway.replicas.velocity.LEASE_S", 1)
     who = key(max_concurrent=1)
     began = time.monotonic()
     assert await enter(replicas[0], who)

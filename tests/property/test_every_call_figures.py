@@ -14,8 +14,8 @@ from typing import Any, get_args
 import pytest
 
 import tierwise.costing.waste as wasted
-import tierwise.ledger.rollup_step as steps
-import tierwise.ledger.rollup_verify as checks
+import tierwise.ledger.rollups.step as steps
+import tierwise.ledger.rollups.verify as checks
 from postgres import postgres  # noqa: F401  a fixture
 from stores import STORES, Stores
 from tierwise.costing import Cost
@@ -23,7 +23,9 @@ from tierwise.costing.advice import all_series, by_stake
 from tierwise.costing.savings import savings
 from tierwise.costing.settled import Only, Settled, corrected
 from tierwise.costing.waste import Kind, waste
-from tierwise.ledger import Ledger, Reader, postgres_reader, spilled, sqlite_reader
+from tierwise.ledger import Ledger, Reader, spilled
+from tierwise.ledger.postgres import reader as postgres_reader
+from tierwise.ledger.sqlite import reader as sqlite_reader
 from tierwise.nouns import OUTPUT_LIMIT, Abilities, Price, Source, Usage
 from unit.ledger.made import NOON, closed, opened
 

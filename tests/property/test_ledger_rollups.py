@@ -15,9 +15,9 @@ from typing import Any, get_args
 
 import pytest
 
-import tierwise.ledger.durations as durations
-import tierwise.ledger.rollup_step as steps
-import tierwise.ledger.rollup_verify as checks
+import tierwise.ledger.rollups.durations as durations
+import tierwise.ledger.rollups.step as steps
+import tierwise.ledger.rollups.verify as checks
 from postgres import postgres  # noqa: F401  a fixture
 from stores import STORES, Stores, rolled
 from tierwise.errors import StoreError

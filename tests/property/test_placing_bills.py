@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from unit.gateway.placed import MINUTE_US, RULES, ask, bills
+from unit.gateway.prefixes.placed import MINUTE_US, RULES, ask, bills
 
 
 def day(per_minute: float, minutes: int, seed: int) -> list[int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tierwise.ledger.postgres_text import restored, storable_close, storable_open, stored
+from tierwise.ledger.postgres.text import restored, storable_close, storable_open, stored
 from tierwise.nouns import Usage
 from unit.ledger.made import closed, opened
 

@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 
 from ..errors import StoreError
-from ..ledger.postgres_link import SCHEMA, connected, terms_of, unusable
+from ..ledger.postgres.link import SCHEMA, connected, terms_of, unusable
 from .schema import Database, Value, migrate
 
 _STATEMENT_MS = 120_000

@@ -237,7 +237,7 @@ def _notes(settings: Settings) -> list[str]:
     notes = list(settings.notes)
     if any(task.shadow_share > 0 for task in settings.policy.tasks.values()):
         from ..config.shadowfile import read_shadow
-        from ..gateway.shadow import not_shadowed
+        from ..gateway.comparing.shadow import not_shadowed
         from ..gateway.snapshot import Snapshot
 
         notes += not_shadowed(Snapshot(settings), read_shadow(settings.policy_path))

@@ -8,7 +8,7 @@ import click
 
 from ..batches.engine import file_of
 from ..errors import BadRequest
-from ..ledger.backup import back_up, copy_database
+from ..ledger.sqlite.backup import back_up, copy_database
 from .ledger import database_options, database_url
 
 

@@ -50,7 +50,7 @@ from tierwise.upstream import Deployment, Header, Health, Sent, seconds, send
 
 from .errand import Errand
 from .frames import sound, whole
-from .placing import Placing
+from .prefixes.placing import Placing
 from .recording import Book, Entry, credible
 from .retrying import plan_for, went_on
 from .signers import Signed, moved, signer_of, without_foreign

@@ -24,15 +24,15 @@ from tierwise.routing import Question, refuse_longer
 from . import capped, costed
 from . import reply as writing
 from .admission import Admission, limit_headers
-from .aside import Aside
 from .auth import Callers
 from .cache.answers import Answers
 from .calling import LARGE, Caller
+from .comparing.aside import Aside
 from .counting import Factors, count
-from .edited import Edits
 from .holdout import drawn, hold, hold_out, let_go
 from .idempotency import Replays
 from .metrics import Metrics
+from .prefixes.edited import Edits
 from .recall import Recall
 from .recording import Entry, credible
 from .sessions import Sessions, bound_for_us, name_of

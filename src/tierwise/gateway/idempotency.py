@@ -23,9 +23,9 @@ from tierwise.http1 import Block, Reply, Request, header_block
 from tierwise.nouns import Caller
 from tierwise.upstream import Header
 
-from .claims import SCRIPTS, Claims
 from .passing import Passing
-from .valkey import Away, Valkey
+from .replicas.claims import SCRIPTS, Claims
+from .replicas.valkey import Away, Valkey
 
 KEEP_US = 24 * 3600 * 1_000_000
 MOST_BYTES = 64 << 20

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from .tally import Ended, Tally
+from .telemetry.tally import Ended, Tally
 
 MOST_PINNED = 200
 """Models named by callers that get labels of their own."""

@@ -21,9 +21,9 @@ from tierwise.nouns import OUTPUT_LIMIT, Candidate, Close, Open, Outcome, Provid
 from tierwise.upstream import Deployment
 
 from .metrics import Metrics
-from .prefix import LEAST, Prefixes
+from .prefixes.prefix import LEAST, Prefixes
+from .telemetry.witness import Witness
 from .walk import Tried, Walk
-from .witness import Witness
 
 NOTHING, _FREE = Usage(), Cost(0)
 """What a call came to that the provider refused."""

@@ -9,8 +9,8 @@ from .edits import read_edits
 from .ledger import KeyTerms, Ledger, open_ledger, read_ledger
 from .local import apply_local
 from .location import DEFAULT_URL
-from .lock import Announcement, announcement
 from .report import By, Line, Report
+from .sqlite.lock import Announcement, announcement
 from .store import Reader, Store
 
 __all__ = [

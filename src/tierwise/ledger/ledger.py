@@ -21,8 +21,8 @@ from .credentials import digest, new_secret, pepper_of
 from .edits import keep_edits
 from .location import is_shared, require_postgres
 from .periods import zone_named
-from .sqlite_reader import SqliteReader
-from .sqlite_store import SqliteStore
+from .sqlite.reader import SqliteReader
+from .sqlite.store import SqliteStore
 from .store import Reader, Store
 
 MOST_PICO = 10**30
@@ -59,7 +59,7 @@ def open_ledger(url: str, environ: Mapping[str, str] | None = None, *, upgrade: 
     if not is_shared(url):
         return _ledger_on(SqliteStore(url, upgrade), environ)
     require_postgres()
-    from .postgres_store import PostgresStore
+    from .postgres.store import PostgresStore
 
     store = PostgresStore(url, upgrade)
     ledger = _ledger_on(store, environ)
@@ -72,7 +72,7 @@ def read_ledger(url: str) -> Reader:
     if not is_shared(url):
         return SqliteReader(url)
     require_postgres()
-    from .postgres_reader import PostgresReader
+    from .postgres.reader import PostgresReader
 
     return PostgresReader(url)
 

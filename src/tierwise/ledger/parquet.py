@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import BadRequest, ConfigError, StoreError
-from .rollup import TOKENS
+from .rollups.tally import TOKENS
 
 if TYPE_CHECKING:
     import pyarrow

@@ -12,9 +12,9 @@ from ..errors import BadRequest
 from ..nouns import Usage
 from .periods import FOREVER_US
 from .report import By, Line, Report, Saving, ranked
-from .rollup import AT, DAY, STEPS, TOKENS, Facet, Tally
-from .rollup_read import Sums, Wanted
-from .rollup_sql import Ask, Flavour
+from .rollups.read import Sums, Wanted
+from .rollups.sql import Ask, Flavour
+from .rollups.tally import AT, DAY, STEPS, TOKENS, Facet, Tally
 
 _FACETS: dict[By, Facet] = {"key": "key", "project": "key", "tag": "tag"}
 _FAILED = ("error", "truncated")

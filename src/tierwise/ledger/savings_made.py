@@ -7,9 +7,9 @@ from collections import defaultdict
 from ..costing.draws import HOLDOUT
 from ..costing.savings import FAILED, SERVED, Baseline, Savings
 from .periods import FOREVER_US
-from .rollup import AT, Tally
-from .rollup_read import Sums, Wanted
-from .rollup_sql import Ask, Flavour
+from .rollups.read import Sums, Wanted
+from .rollups.sql import Ask, Flavour
+from .rollups.tally import AT, Tally
 
 _STRAYS = (
     "SELECT o.kind, e.outcome, e.unpriced, c.cost_pico, e.cost_pico, e.asked_pico, e.reference_pico"

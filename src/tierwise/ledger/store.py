@@ -11,7 +11,7 @@ from ..costing.settled import EVERY, Only, Settled
 from ..nouns import Budget, Close, Key, Open, Prefixed
 from .budgets import Balance
 from .report import By, Report
-from .rollup_sql import Ask, Flavour
+from .rollups.sql import Ask, Flavour
 
 
 class Store(Protocol):

@@ -14,8 +14,8 @@ from typing import Any
 from msgspec import Struct
 
 from tierwise.ledger import read_ledger
-from tierwise.ledger.rollup import HOUR_US
-from tierwise.ledger.rollup_sql import Ask, Flavour
+from tierwise.ledger.rollups.sql import Ask, Flavour
+from tierwise.ledger.rollups.tally import HOUR_US
 from tierwise.nouns import OUTPUT_LIMIT
 
 STATEMENT_S = 4.0

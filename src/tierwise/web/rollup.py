@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 
 from tierwise.clock import tick_us
 from tierwise.ledger.periods import FOREVER_US
-from tierwise.ledger.rollup import AT, DAY, FACETS, HOUR, SLICE, STEPS, Facet, Tally
-from tierwise.ledger.rollup_read import Horizon, Wanted, add_row, pieces
-from tierwise.ledger.rollup_read import Sums as Stored
-from tierwise.ledger.rollup_sql import Ask, Stretch
+from tierwise.ledger.rollups.read import Horizon, Wanted, add_row, pieces
+from tierwise.ledger.rollups.read import Sums as Stored
+from tierwise.ledger.rollups.sql import Ask, Stretch
+from tierwise.ledger.rollups.tally import AT, DAY, FACETS, HOUR, SLICE, STEPS, Facet, Tally
 
 from .history import History
 

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from tierwise.errors import BadRequest, BudgetRefused, StoreError
-from tierwise.ledger import Ledger, Reader, open_ledger, opening, read_ledger, sqlite_store
-from tierwise.ledger.backup import back_up
+from tierwise.ledger import Ledger, Reader, open_ledger, opening, read_ledger
+from tierwise.ledger.sqlite import store as sqlite_store
+from tierwise.ledger.sqlite.backup import back_up
 from tierwise.nouns import Budget
 from unit.ledger.made import NOON, closed, opened
 

@@ -3,8 +3,9 @@ from __future__ import annotations
 import pytest
 
 from tierwise.errors import BadRequest
-from tierwise.ledger import Ledger, Reader, sqlite_reader
+from tierwise.ledger import Ledger, Reader
 from tierwise.ledger.report import Line, Quantiles, quantiles
+from tierwise.ledger.sqlite import reader as sqlite_reader
 from tierwise.nouns import Usage
 from unit.ledger.made import NOON, closed, opened
 

@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
-from tierwise.ledger import Ledger, open_ledger, read_ledger, rollup_step, rollup_verify
-from tierwise.ledger.rollup import DAY
+from tierwise.ledger import Ledger, open_ledger, read_ledger
+from tierwise.ledger.rollups import step as rollup_step
+from tierwise.ledger.rollups import verify as rollup_verify
+from tierwise.ledger.rollups.tally import DAY
 from tierwise.nouns import Budget
 from unit.ledger.made import NOON, closed, opened
 

@@ -18,7 +18,7 @@ from tierwise.errors import LossRefused
 from tierwise.nouns import Candidate
 from tierwise.routing.retry import ACTING
 
-from ..second import refuse_acts
+from ..comparing.second import refuse_acts
 from ..walk import Walk
 from .canonical import Canonical, canonical, decisive, temperature
 from .near import last_turn

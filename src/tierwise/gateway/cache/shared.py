@@ -8,9 +8,9 @@ from typing import Literal
 
 from tierwise.clock import now_us
 
-from ..claims import SCRIPTS, Claims
 from ..metrics import Metrics
-from ..valkey import Away, Valkey
+from ..replicas.claims import SCRIPTS, Claims
+from ..replicas.valkey import Away, Valkey
 from .flights import Landed
 from .kept import Kept, packed, unpacked
 

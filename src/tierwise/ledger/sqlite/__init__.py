@@ -1,0 +1,1 @@
+"""The ledger in one SQLite file: one process writes it, any process reads it."""
