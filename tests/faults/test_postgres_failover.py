@@ -46,13 +46,23 @@ class Standby:
         with psycopg.connect(self.postgres.url("postgres"), autocommit=True) as server:
             # Nobody may be connected to what is copied, and replicas come back at once.
             server.execute(f"ALTER DATABASE {self.name} ALLOW_CONNECTIONS false".encode())
+            self._alone(server, f"DROP DATABASE IF EXISTS {one}")
+            self._alone(server, f"CREATE DATABASE {one} TEMPLATE {by}")
+            server.execute(f"ALTER DATABASE {self.name} ALLOW_CONNECTIONS true".encode())
+
+    def _alone(self, server: psycopg.Connection, statement: str) -> None:
+        """Carries it out once nobody is connected. Who was let in just before shows only later."""
+        for left in reversed(range(10)):
             server.execute(
                 "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE datname = %s",
                 (self.name,),
             )
-            server.execute(f"DROP DATABASE IF EXISTS {one}".encode())
-            server.execute(f"CREATE DATABASE {one} TEMPLATE {by}".encode())
-            server.execute(f"ALTER DATABASE {self.name} ALLOW_CONNECTIONS true".encode())
+            try:
+                server.execute(statement.encode())
+                return
+            except psycopg.errors.ObjectInUse:
+                if not left:
+                    raise
 
     def sweep(self) -> int:
         with psycopg.connect(**terms_of(self.url), autocommit=True) as database:
