@@ -30,6 +30,7 @@ from ..nouns import Answer, Case, Price, Refusal, Text, ToolCall, Usage
 from ..upstream import ENDPOINTS, Item, Said, place_of
 from .asking import OUTCOMES, REJECTED, ChatTier
 from .faults import final, wait_s
+from .pace import together
 from .replies import Answering, Reply
 from .runner import Runner
 from .store import RunFolder
@@ -203,12 +204,11 @@ async def collect_all(runner: Runner, most_pico: int | None, tell: Tell | None) 
             "A batch is paid as a whole, and this one may cost more than --cost-limit.",
             "Raise the limit, say --max-tokens, or ask fewer Cases with -n.",
         )
-    waiting: list[Awaitable[None]] = [
+    await together(
         tier.collect(runner.folder, runner.wanted(name), tell or _unheard)
         for name, tier in runner.tiers.items()
         if isinstance(tier, BatchTier)
-    ]
-    await asyncio.gather(*waiting)
+    )
 
 
 def _unheard(words: str) -> None:

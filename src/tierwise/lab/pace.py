@@ -6,8 +6,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable
-from typing import TypeVar
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from typing import Any, TypeVar
 
 _START = 16
 _T = TypeVar("_T")
@@ -106,7 +106,12 @@ async def each_of(items: Iterable[_T], jobs: int, act: Callable[[_T], Awaitable[
         for item in left:
             await act(item)
 
-    tasks = [asyncio.ensure_future(work()) for _ in range(jobs)]
+    await together(work() for _ in range(jobs))
+
+
+async def together(works: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """All of them side by side. The first error ends the others and is raised as it is."""
+    tasks = [asyncio.ensure_future(work) for work in works]
     try:
         await asyncio.gather(*tasks)
     finally:

@@ -18,7 +18,7 @@ from .faults import congested, final, hopeless, remedy, wait_s
 from .hearing import Hearing
 from .judges import UNJUDGED
 from .looking import Looking
-from .pace import Pace, Room, each_of
+from .pace import Pace, Room, each_of, together
 from .pairing import later
 from .plan import reckoned
 from .records import Record
@@ -141,18 +141,19 @@ class Runner:
 
     async def run(self) -> None:
         """Until every Trial is there, a decision has fallen or the limit is reached. Raises the error of a
-        tier that cannot be asked at all.
+        tier that cannot be asked at all, SuiteError where the run cannot be kept.
         """
         if self._judge is not later:
             self._places = {case.id: at for at, case in enumerate(self.order)}
             await each_of(self._pending, self.work.jobs if self._slow else 1, self._score_again)
         if self.looking is not None:
             self.looking.advance()
-        async with asyncio.TaskGroup() as group:
-            for name in self.tiers:
-                jobs = self._jobs(name)
-                for _ in range(min(self.work.jobs, self.missing(name))):
-                    group.create_task(self._work(name, jobs))
+        jobs = {name: self._jobs(name) for name in self.tiers}
+        await together(
+            self._work(name, jobs[name])
+            for name in self.tiers
+            for _ in range(min(self.work.jobs, self.missing(name)))
+        )
         if self.fault is not None:
             raise self.fault
 

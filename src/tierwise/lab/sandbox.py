@@ -20,18 +20,43 @@ from ..nouns import Case, Score
 
 _MOST_SAID = 1 << 16
 _FENCE = re.compile(r"```(?:python|py)?[ \t]*\n(.*?)```", re.DOTALL | re.IGNORECASE)
+# Two processes: one runs the code, the other sees to it that nothing is left of that when the laboratory
+# ends, however it does: then the pipe that the code came through breaks.
 _CHILD = """
-import resource, sys
-token, seconds, megabytes = sys.argv.pop(), int(sys.argv[1]), int(sys.argv[2])
+import os, resource, signal, sys, threading
+token, seconds, megabytes, size = sys.argv.pop(), *map(int, sys.argv[1:4])
+def cleared():
+    try:
+        os.rmdir(folder)
+    except OSError:
+        import shutil
+        shutil.rmtree(folder, True)
+def watch():
+    os.read(0, 1)
+    os.kill(child, signal.SIGKILL)
+    cleared()
+    os.killpg(0, signal.SIGKILL)
+folder = os.getcwd()
+text = sys.stdin.buffer.read(size)
+child = os.fork() if len(text) == size else 0
+if child:
+    threading.Thread(target=watch, daemon=True).start()
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    cleared()
+    os._exit(status if status >= 0 else 128 - status)
+if len(text) < size:
+    cleared()
+    os._exit(1)
+os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
 for what, most in (
     (resource.RLIMIT_CPU, seconds), (resource.RLIMIT_AS, megabytes << 20), (resource.RLIMIT_FSIZE, 1 << 20),
     (resource.RLIMIT_NOFILE, 32), (resource.RLIMIT_NPROC, 0), (resource.RLIMIT_CORE, 0),
 ):
     resource.setrlimit(what, (most, most))
-text = sys.stdin.read()
-exec(compile(text, "answer", "exec"), {"__name__": "__main__"})
+exec(compile(text.decode(), "answer", "exec"), {"__name__": "__main__"})
 print("\\n" + token)
 """
+_KILLED = 128 + signal.SIGKILL
 
 
 class CodeScorer:
@@ -64,13 +89,16 @@ class CodeScorer:
 
         `token` is printed after its last line.
         """
-        with tempfile.TemporaryDirectory(prefix="tierwise-code-") as folder:
+        # Half a surrogate pair is no Python either way.
+        text = code.encode(errors="surrogatepass")
+        with tempfile.TemporaryDirectory(prefix="tierwise-code-", ignore_cleanup_errors=True) as folder:
+            limits = (str(self.seconds), str(self.megabytes), str(len(text)))
             child = await asyncio.create_subprocess_exec(
-                sys.executable, "-I", "-c", _CHILD, str(self.seconds), str(self.megabytes), token,
+                sys.executable, "-I", "-c", _CHILD, *limits, token,
                 stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
                 cwd=folder, env={"PATH": os.defpath, "HOME": folder}, start_new_session=True,
             )  # fmt: skip
-            told = asyncio.ensure_future(_talk(child, code))
+            told = asyncio.ensure_future(_talk(child, text))
             try:
                 ended, _ = await asyncio.wait((told,), timeout=self.seconds + 1)
             finally:
@@ -82,20 +110,18 @@ class CodeScorer:
                 await asyncio.wait((told,), timeout=1)
                 told.cancel()
             # The limit of processor time may come first, and kills too.
-            if not ended or child.returncode == -signal.SIGKILL:
+            if not ended or child.returncode in (_KILLED, -signal.SIGKILL):
                 return None, "", "it did not end in time"
             out, err = told.result()
             return child.returncode, out.decode(errors="replace"), err.decode(errors="replace")
 
 
-async def _talk(child: asyncio.subprocess.Process, code: str) -> tuple[bytes, bytes]:
+async def _talk(child: asyncio.subprocess.Process, text: bytes) -> tuple[bytes, bytes]:
     """Hands the code in; gives the ends of what it prints: one that never ends fills no memory."""
     assert child.stdin is not None
     assert child.stdout is not None
     assert child.stderr is not None
-    # Half a surrogate pair is no Python either way.
-    child.stdin.write(code.encode(errors="surrogatepass"))
-    child.stdin.close()
+    child.stdin.write(text)
     out, err = await asyncio.gather(_end_of(child.stdout), _end_of(child.stderr))
     await child.wait()
     return out, err

@@ -180,8 +180,7 @@ class RunFolder:
             assert self._file is not None
             self._others[name] = os.open(self.path / name, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
             _cut_torn_line(self._others[name])
-        os.write(self._others[name], line + b"\n")
-        self._dirty.set()
+        self._write_line(self._others[name], line)
 
     def other_lines(self, name: str) -> Iterator[bytes]:
         """The whole lines of another file of the folder; a torn last one is left out."""
@@ -213,7 +212,22 @@ class RunFolder:
 
     def _append(self, line: bytes) -> None:
         assert self._file is not None
-        os.write(self._file, line + b"\n")
+        self._write_line(self._file, line)
+
+    def _write_line(self, file: int, line: bytes) -> None:
+        """A line written whole or not at all: a full disk takes what fits, and the next line would be joined
+        to that. Raises SuiteError.
+        """
+        left = memoryview(line + b"\n")
+        try:
+            while left:
+                left = left[os.write(file, left) :]
+        except OSError as error:
+            _cut_torn_line(file)
+            raise SuiteError(
+                f"Run {self.id} cannot be kept: {error.strerror}.",
+                f"Mend that, then go on with --resume {self.id}.",
+            ) from None
         self._dirty.set()
 
     def _sync(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 from pathlib import Path
 from typing import Any
 
@@ -359,3 +360,23 @@ def test_a_tiers_own_limit_is_reckoned_with_for_it_outranks_the_runs(settings, l
     deployment = Deployment(model_at(provider, "m"), provider, None)
     card = TierCard("a", "provider", "p/m", "", "a")
     assert ChatTier(card, deployment, None, Knobs(max_tokens=10), settings).longest == longest
+
+
+async def test_a_run_that_cannot_be_kept_ends_and_goes_on_when_there_is_room(tmp_path: Path) -> None:
+    tiers = [Fake("a", accurate(1, 1)), Fake("b", accurate(1, 2))]
+    made = runner(tmp_path, suite(40), tiers, QUICK)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (3001, limits[1]))  # amid a line
+    try:
+        with pytest.raises(SuiteError, match="run-1 cannot be kept: File too large"):
+            await made.run()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    # What comes next joins no half of a line.
+    made.folder.intend("q39", "a", 0)
+    made.folder.close()
+    resumed = runner(tmp_path, suite(40), tiers, QUICK)
+    assert 0 < resumed.missing("a") < 40
+    await resumed.run()
+    resumed.folder.close()
+    assert [resumed.missing(name) for name in "ab"] == [0, 0]
