@@ -9,6 +9,7 @@ from types import MappingProxyType
 from msgspec.structs import replace
 
 from ..nouns import Usage
+from ..nouns.answer import OTHERS
 from .losses import Losses
 
 _BUCKETS: Mapping[str, str] = MappingProxyType(
@@ -25,13 +26,18 @@ _BUCKETS: Mapping[str, str] = MappingProxyType(
 """Units that are tokens of a prompt or an answer, by the bucket they would be in at the price of text."""
 
 
-_OTHERS = frozenset(("advisor_tokens",))
-"""Tokens that another model billed."""
+_TOKENS = ("input", "cache_read", "cache_write_5m", "cache_write_1h", "output", "reasoning")
 
 
 def count_of(value: float | None) -> int:
     """A count of tokens as told; 0 for none, for less, and for what is no number."""
     return int(value) if value and 0 < value < inf else 0
+
+
+def _together(usage: Usage) -> dict[str, int]:
+    """The buckets of `usage`, those of other models among them."""
+    every = (usage, *(part for _, part in usage.others))
+    return {name: sum(getattr(each, name) for each in every) for name in _TOKENS}
 
 
 def folded(usage: Usage, known: frozenset[str], losses: Losses) -> Usage:
@@ -42,12 +48,14 @@ def folded(usage: Usage, known: frozenset[str], losses: Losses) -> Usage:
     """
     if known.issuperset(usage.extra):
         return usage
+    if "fallback_tokens" in usage.extra:  # the caller is told of the answer as a whole
+        usage = replace(usage, others=(), **_together(usage))
     counts = {"input": usage.input, "cache_read": usage.cache_read, "output": usage.output}
     kept = {}
     for unit, count in usage.extra.items():
         if unit in known:
             kept[unit] = count
-        elif count and (unit in _BUCKETS or unit in _OTHERS):
+        elif count and (unit in _BUCKETS or unit in OTHERS):
             losses.add("answer.usage", unit)
             if unit in _BUCKETS:
                 counts[_BUCKETS[unit]] += count

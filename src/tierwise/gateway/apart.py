@@ -10,9 +10,10 @@ from tierwise.clock import now_us, tick_us
 from tierwise.costing import estimate_tokens
 from tierwise.errors import TierwiseError
 from tierwise.nouns import Close, Open, Outcome, Usage
+from tierwise.nouns.answer import NOTHING
 from tierwise.upstream import Deployment
 
-from .recording import NOTHING, Book, charge, refused, seen, unpriced
+from .recording import Book, charge, refused, seen, unpriced
 
 
 class Apart:

@@ -18,15 +18,16 @@ from tierwise.errors import BudgetRefused, TierwiseError, UpstreamRefused, Upstr
 from tierwise.http1 import UNSENT
 from tierwise.ledger import Ledger
 from tierwise.nouns import OUTPUT_LIMIT, Candidate, Close, Open, Outcome, Provider, Usage
+from tierwise.nouns.answer import NOTHING, OTHERS
 from tierwise.upstream import Deployment
 
 from .metrics import Metrics
 from .prefixes.prefix import LEAST, Prefixes
+from .snapshot import Snapshot
 from .telemetry.witness import Witness
 from .walk import Tried, Walk
 
-NOTHING, _FREE = Usage(), Cost(0)
-"""What a call came to that the provider refused."""
+_FREE = Cost(0)
 LEAST_CUT = 16
 """Tokens below which a limit is likely meant as the whole answer: one word, one label."""
 
@@ -152,7 +153,7 @@ class Entry:
         walk, deployment, now = self.walk, self.deployment, tick_us()
         at_us = now_us()
         usage = self.final_usage(outcome, error)
-        usage, cost = charge(deployment, usage, at_us, self._estimated)
+        usage, cost = charge(deployment, usage, at_us, self._estimated, walk.snapshot)
         self.cost_pico = cost.pico
         before = walk.spent_pico
         walk.spent_pico = None if before is None or cost.pico is None else before + cost.pico
@@ -246,7 +247,8 @@ class Entry:
 
     def so_far_pico(self) -> int | None:
         """What a stream that ends now would be booked at; None: not known."""
-        return charge(self.deployment, self.final_usage("ok"), now_us(), self._estimated)[1].pico
+        usage, snapshot = self.final_usage("ok"), self.walk.snapshot
+        return charge(self.deployment, usage, now_us(), self._estimated, snapshot)[1].pico
 
     def _estimated(self) -> Usage:
         walk = self.walk
@@ -296,15 +298,34 @@ def refused(error: BaseException | None) -> bool:
 
 
 def charge(
-    deployment: Deployment, usage: Usage, at_us: int, estimated: Callable[[], Usage]
+    deployment: Deployment,
+    usage: Usage,
+    at_us: int,
+    estimated: Callable[[], Usage],
+    snapshot: Snapshot | None = None,
 ) -> tuple[Usage, Cost]:
     """What a call is booked with, and what that costs: `usage`, or the estimate where no call can have used
-    so much."""
+    so much. `snapshot` knows the prices of other models that the provider asked."""
     if usage is NOTHING:
         return usage, _FREE  # also where the model has no price
     if not credible(usage):
         usage = estimated()
-    return usage, deployment.priced.cost(usage, at_us)
+    cost = deployment.priced.cost(usage, at_us)
+    if cost.pico is None and usage.others and snapshot is not None:
+        cost = _together(snapshot, deployment, usage, at_us)
+    return usage, cost
+
+
+def _together(snapshot: Snapshot, deployment: Deployment, usage: Usage, at_us: int) -> Cost:
+    """What the model and those that its provider asked of its own accord cost, each at its own price."""
+    extra = {unit: count for unit, count in usage.extra.items() if unit not in OTHERS}
+    total = deployment.priced.cost(structs.replace(usage, extra=extra, others=()), at_us)
+    for model, part in usage.others:
+        if total.pico is None:
+            break
+        cost = snapshot.priced(deployment.provider, model).cost(part, at_us)
+        total = Cost(total.pico + cost.pico) if cost.pico is not None else cost
+    return total
 
 
 def both_sides(usage: Usage, text_bytes: int) -> bool:

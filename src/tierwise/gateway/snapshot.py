@@ -5,9 +5,10 @@ from __future__ import annotations
 from functools import partial
 
 from tierwise.clock import now_us, rfc3339
-from tierwise.config import Settings, model_for
+from tierwise.config import Settings, model_at, model_for
+from tierwise.costing import PricedModel
 from tierwise.errors import UnknownModel
-from tierwise.nouns import Model, Route
+from tierwise.nouns import Model, Provider, Route
 from tierwise.routing import Table
 from tierwise.upstream import Deployment
 
@@ -44,6 +45,11 @@ class Snapshot:
             if len(self._deployments) < 10_000:
                 self._deployments[model_name] = found
         return found
+
+    def priced(self, provider: Provider, model_id: str) -> PricedModel:
+        """The prices of a model that `provider` asked of its own accord, whether it is served here or not."""
+        model = model_for(self.catalog, f"{provider.name}/{model_id}")
+        return PricedModel(model or model_at(provider, model_id))
 
     def prepare(self, model: Model) -> Deployment:
         """A Deployment of `model`, not kept."""

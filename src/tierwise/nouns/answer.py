@@ -24,7 +24,9 @@ class Usage(Struct, frozen=True):
     provider, `estimated` here, or `partial` (some buckets reported before a stream broke off), or
     `cached`: an answer that was kept, so nothing was used.
     `service_tier` is the class the provider says it billed the call in (`flex`, `priority`, `batch` …; see
-    tier_billed), "" at list price: it decides the price, whatever was asked for.
+    tier_billed), "" at list price: it decides the price, whatever was asked for. `others`: model ids of the
+    same provider that it asked of its own accord, with what each used, which is in no bucket; `extra` counts
+    their tokens (`fallback_tokens`, `advisor_tokens`).
     """
 
     input: int = 0
@@ -36,6 +38,7 @@ class Usage(Struct, frozen=True):
     extra: dict[str, int] = {}
     source: Literal["reported", "estimated", "partial", "cached"] = "reported"
     service_tier: str = ""
+    others: tuple[tuple[str, Usage], ...] = ()
 
     @property
     def prompt(self) -> int:
@@ -43,6 +46,10 @@ class Usage(Struct, frozen=True):
         return self.input + self.cache_read + self.cache_write_5m + self.cache_write_1h
 
 
+NOTHING = Usage()
+"""Told by its identity: what a call came to that the provider refused, and does not bill."""
+OTHERS = frozenset(("advisor_tokens", "fallback_tokens"))
+"""Units of `extra` that count tokens of `others`."""
 LIST_PRICE_TIERS = frozenset({"", "default", "standard", "auto", "standard_only", "on_demand"})
 """Words with which vendors name the class that is billed at list price."""
 

@@ -73,7 +73,7 @@ def read_answer(body: bytes) -> Answer:
         id=message.id,
         model=message.model,
         choices=(Choice(parts, finish_reason(message.stop_reason), message.stop_sequence),),
-        usage=plain_usage(wire),
+        usage=plain_usage(wire, message.stop_reason),
         service_tier=wire.service_tier,
         extras={key: value for key, value in whole.items() if key not in TOP_LEVEL and value is not None},
         dialect=NAME,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
@@ -33,7 +33,7 @@ from ..sse import Frame, Parser
 from .answer import TOP_LEVEL, finish_reason
 from .errors import status_of
 from .read import NAME, read_blocks, read_citation
-from .usage import WireUsage, merged, usage_of, wire_usage
+from .usage import WireUsage, merged, streamed_usage, usage_of, wire_usage
 
 Block = dict[str, Any]
 _KNOWN_EVENT = frozenset(("type", "delta", "usage"))
@@ -127,8 +127,7 @@ class Reader(PieceReader[Frame]):
                 self._stop(index, events)
             events.append(Finished(finish_reason(delta["stop_reason"]), _matched(delta)))
         if said:
-            source: Literal["partial", "reported"] = "partial" if told.output_tokens is None else "reported"
-            events.append(UsageSeen(usage_of(self._usage, source)))
+            events.append(UsageSeen(streamed_usage(self._usage, told, delta.get("stop_reason"))))
 
     def _start(self, index: int, block: Block, events: list[Event]) -> None:
         if string_of(block["type"]) not in _TOLD:

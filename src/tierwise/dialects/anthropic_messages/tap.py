@@ -13,7 +13,7 @@ from ...nouns import Usage
 from .. import lax
 from ..sse import MAX_FRAME, LineEnds
 from .errors import failed
-from .usage import WireUsage, merged, usage_of
+from .usage import WireUsage, merged, streamed_usage, usage_of
 
 
 class _Message(Struct):
@@ -25,8 +25,13 @@ class _Start(Struct):
     message: _Message | None = None
 
 
+class _Stopped(Struct):
+    stop_reason: str | None = None
+
+
 class _Delta(Struct):
     usage: WireUsage | None = None
+    delta: _Stopped | None = None
 
 
 _START = msgspec.json.Decoder(_Start, strict=False)
@@ -135,7 +140,7 @@ class Tap:
         if b"message_start" in head:
             self._started(_START.decode(body).message or _Message())
         elif b"message_delta" in head:
-            self._used(_DELTA.decode(body).usage)
+            self._used(_DELTA.decode(body))
         elif b"message_stop" not in head:
             self._other(body)
 
@@ -144,10 +149,12 @@ class Tap:
         self._wire = message.usage
         self.usage = None if message.usage is None else usage_of(message.usage, "partial")
 
-    def _used(self, told: WireUsage | None) -> None:
+    def _used(self, event: _Delta) -> None:
+        told = event.usage
         if told is not None:
             self._wire = told if self._wire is None else merged(self._wire, told)
-            self.usage = usage_of(self._wire, "partial" if told.output_tokens is None else "reported")
+            stop = event.delta.stop_reason if event.delta is not None else None
+            self.usage = streamed_usage(self._wire, told, stop)
 
     def _other(self, body: bytes) -> None:
         event = _ANY.decode(body)
@@ -157,7 +164,7 @@ class Tap:
             case "message_start":
                 self._started(_START.decode(body).message or _Message())
             case "message_delta":
-                self._used(_DELTA.decode(body).usage)
+                self._used(_DELTA.decode(body))
             case "message_stop":
                 self.ended = True
             case "content_block_delta":

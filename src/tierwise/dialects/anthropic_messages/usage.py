@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from ...nouns import Usage
-from ...nouns.answer import tier_billed
+from ...nouns.answer import NOTHING, tier_billed
 from ..losses import Losses
 from ..units import folded
 
@@ -27,6 +27,14 @@ _TIERS = MappingProxyType(
     {"standard": "standard", "default": "standard", "priority": "priority", "batch": "batch"}
 )
 _UNITS = frozenset(("web_search",))
+_OTHERS = MappingProxyType(
+    {
+        "advisor_message": "advisor_tokens",
+        "fallback_message": "fallback_tokens",
+        "message": "fallback_tokens",
+    }
+)
+"""Tries of other models, by the unit that counts their tokens."""
 _DEARER_PLACES = frozenset(("us",))
 """Places of inference that are billed above the list price."""
 
@@ -46,6 +54,7 @@ class _ServerTools(Struct):
 
 class _Iteration(Struct):
     type: str | None = None
+    model: str | None = None
     input_tokens: int | None = None
     cache_creation_input_tokens: int | None = None
     cache_read_input_tokens: int | None = None
@@ -82,6 +91,7 @@ _DECODER = msgspec.json.Decoder(WireUsage, strict=False)
 
 class _Reply(Struct):
     usage: WireUsage | None = None
+    stop_reason: str | None = None
 
 
 _REPLY = msgspec.json.Decoder(_Reply, strict=False)
@@ -95,11 +105,28 @@ def wire_usage(usage: Any) -> WireUsage:
         return WireUsage()
 
 
-def plain_usage(wire: WireUsage | None) -> Usage | None:
-    """Usage of a whole reply: None when it counts nothing, `partial` when not the answer."""
+def plain_usage(wire: WireUsage | None, stop: str | None) -> Usage | None:
+    """Usage of a whole reply that ended by `stop`: None when it counts nothing, `partial` when not the
+    answer."""
     if wire is None or not wire.said():
         return None
+    if _declined(wire, stop):
+        return NOTHING
     return usage_of(wire, "reported" if wire.output_tokens is not None else "partial")
+
+
+def streamed_usage(wire: WireUsage, told: WireUsage, stop: str | None) -> Usage:
+    """Usage of a stream whose last report was `told`, all of them together `wire`; `stop` as it says how the
+    answer ended."""
+    if _declined(wire, stop):
+        return NOTHING
+    return usage_of(wire, "partial" if told.output_tokens is None else "reported")
+
+
+def _declined(wire: WireUsage, stop: str | None) -> bool:
+    """Whether the model refused before it said a word, which is not billed though its prompt is counted."""
+    said = wire.output_tokens or any(each.output_tokens for each in wire.iterations or ())
+    return stop == "refusal" and not said
 
 
 def merged(before: WireUsage, later: WireUsage) -> WireUsage:
@@ -133,29 +160,45 @@ def usage_of(wire: WireUsage, source: Literal["reported", "estimated", "partial"
     """Disjoint buckets of everything billed.
 
     The top-level numbers leave out what the provider spent on summarising the history (`compaction`), at the
-    same prices, and on asking another model (`advisor_message`), whose tokens are counted apart: they have no
-    price here.
+    same prices, and on asking another model (`advisor_message`), which is in `others`. Where a model declined
+    and another one answered (`fallback_message`) they tell the answer's alone: each try is billed at its own
+    model's prices, and one that ended before its first word is not.
     """
-    billed = _buckets(wire)
-    advised = 0
-    for iteration in wire.iterations or ():
-        if iteration.type == "compaction":
-            billed = [a + b for a, b in zip(billed, _buckets(iteration), strict=True)]
-        elif iteration.type == "advisor_message":
-            advised += sum(_buckets(iteration))
+    iterations = wire.iterations or []
+    tier = class_of(wire.service_tier, wire.speed, wire.inference_geo)
+    moved = any(each.type == "fallback_message" for each in iterations)
+    asked = next((each.model for each in iterations if each.type == "message"), None)
+    billed = [0] * 5 if moved else _buckets(wire)
+    reasoning = (wire.output_tokens_details.thinking_tokens or 0) if wire.output_tokens_details else 0
+    tools, others = wire.server_tool_use, []
+    counts = {"web_search": (tools.web_search_requests or 0) if tools else 0}
+    for each in iterations:
+        told = _buckets(each)
+        unit = _OTHERS.get(each.type or "") if moved or each.type != "message" else None
+        first = moved and each.type == "message" and each.model == asked
+        if each.type == "compaction" or (first and told[4]):
+            billed = [a + b for a, b in zip(billed, told, strict=True)]
+        elif unit and not first and (told[4] or not moved):
+            fresh, read, five, hour, output = told
+            thought = reasoning if each is iterations[-1] and moved else 0
+            part = Usage(fresh, read, five, hour, output, min(thought, output), service_tier=tier)
+            others.append((each.model or "", part))
+            counts[unit] = counts.get(unit, 0) + sum(told)
     fresh, read, five, hour, output = billed
-    details, tools = wire.output_tokens_details, wire.server_tool_use
-    counts = {"web_search": (tools.web_search_requests or 0) if tools else 0, "advisor_tokens": advised}
+    extra = {name: count for name, count in counts.items() if count}
+    if moved and not (any(billed) or extra):
+        return NOTHING
     return Usage(
         input=fresh,
         cache_read=read,
         cache_write_5m=five,
         cache_write_1h=hour,
         output=output,
-        reasoning=(details.thinking_tokens or 0) if details else 0,
-        extra={name: count for name, count in counts.items() if count},
+        reasoning=0 if moved else reasoning,
+        extra=extra,
         source=source,
-        service_tier=class_of(wire.service_tier, wire.speed, wire.inference_geo),
+        service_tier=tier,
+        others=tuple(others),
     )
 
 
@@ -188,11 +231,14 @@ def usage_in(body: bytes) -> Usage | None:
     tail = body[at + 7 :].strip()
     if tail.startswith(b":") and tail.endswith(b"}"):
         try:
-            return plain_usage(_DECODER.decode(tail[1:-1]))
+            wire = _DECODER.decode(tail[1:-1])
+            if wire.output_tokens != 0:  # else it matters how it ended
+                return plain_usage(wire, None)
         except msgspec.DecodeError:
             pass
     try:
-        return plain_usage(_REPLY.decode(body).usage)
+        reply = _REPLY.decode(body)
+        return plain_usage(reply.usage, reply.stop_reason)
     except msgspec.DecodeError:
         return None
 

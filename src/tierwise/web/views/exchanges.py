@@ -14,6 +14,7 @@ from tierwise.costing import cost
 from tierwise.costing.cost import price_at, step_at
 from tierwise.errors import NotFound
 from tierwise.nouns import Model, Price, Usage
+from tierwise.nouns.answer import OTHERS
 
 from ..history import Wanted
 from ..shown import exact, usd
@@ -268,6 +269,8 @@ def _arithmetic(site: Site, row: dict[str, Any]) -> Arithmetic:
     note = ""
     if agrees is False:
         note = f"The ledger holds {exact(held)}: a discount, a service tier or a sweep's booking applies."
+    elif held is not None and not OTHERS.isdisjoint(usage.extra):
+        note = "The provider asked other models too: their tokens are in the cost at those models' prices."
     elif usage.service_tier:
         note = f"The service tier {usage.service_tier!r} multiplies these terms as the price says."
     elif rates is not price:
