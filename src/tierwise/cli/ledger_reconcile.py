@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
@@ -19,6 +20,9 @@ from ..ledger import read_ledger
 from ..money import pico_to_usd, usd_text
 from .ledger import database_options, database_url
 from .ledger_table import print_table, short_name
+
+if TYPE_CHECKING:
+    from hashlib import _Hash
 
 NOT_RECONCILED = 3
 _DAY_US = 86_400_000_000
@@ -94,20 +98,29 @@ def read_bills(options: dict[str, Any]) -> tuple[Bill, Vendor]:
             "Use --openai FILE, --anthropic FILE or --csv FILE; the same one may be repeated.",
         )
     bills: list[Bill] = []
-    texts: dict[str, str] = {}
+    seen: dict[bytes, str] = {}
     for path in options[given[0]]:
-        try:
-            text = path.read_bytes().decode()
-        except OSError as error:
-            raise BadRequest(f"{path} cannot be read: {error.strerror}.", "Check the path.") from None
-        except UnicodeDecodeError as error:
-            line = path.read_bytes()[: error.start].count(b"\n") + 1
-            raise BadRequest(f"{path.name}:{line} is not UTF-8.", "Save it as UTF-8.") from None
-        if text in texts:
-            raise BadRequest(f"{path.name} is the same as {texts[text]}.", "Give each page once.")
-        texts[text] = path.name
-        bills.append(read_bill(text, path.name, given[0]))
+        digest = sha256()
+        bill = read_bill(_lines(path, digest), path.name, given[0])
+        if (whole := digest.digest()) in seen:
+            raise BadRequest(f"{path.name} is the same as {seen[whole]}.", "Give each page once.")
+        seen[whole] = path.name
+        bills.append(bill)
     return joined(bills), given[0]
+
+
+def _lines(path: Path, digest: _Hash) -> Iterator[str]:
+    """The lines of a file or pipe, with their ends; `digest` is fed with its bytes."""
+    try:
+        with path.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                digest.update(line)
+                try:
+                    yield line.decode()
+                except UnicodeDecodeError:
+                    raise BadRequest(f"{path.name}:{number} is not UTF-8.", "Save it as UTF-8.") from None
+    except OSError as error:
+        raise BadRequest(f"{path} cannot be read: {error.strerror}.", "Check the path.") from None
 
 
 def reconciliation_json(made: Reconciliation, providers: list[str]) -> dict[str, Any]:

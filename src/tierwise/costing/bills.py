@@ -9,12 +9,12 @@ exports; any CSV with `date` and some of `model`, `input`, `cache_read`, `cache_
 from __future__ import annotations
 
 import csv
-import io
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
+from itertools import chain
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -33,6 +33,8 @@ _PICO_PER_CENT = PICO_PER_USD // 100
 _DAY_S = 86_400
 _GROUPED = re.compile(r"-?[1-9]\d{0,2}(,\d{3})+(\.\d+)?")
 """A number with commas between its thousands. Any other comma may be a decimal one."""
+_ROW = re.compile(r"[^\r\n]*(?:\r\n?|\n)|[^\r\n]+")
+"""A line of CSV with its end, as any system writes it."""
 
 # Bucket → columns that may hold it: ours, then the vendors'.
 _COLUMNS = MappingProxyType(
@@ -85,6 +87,7 @@ class Span(Struct, frozen=True):
 class Bill(Struct, frozen=True):
     """Lines and the days (YYYY-MM-DD, UTC, both inclusive) they cover, days without a line included. Of the
     first and the last day the bill may tell only a part: from `starts`, before `ends`, seconds since 1970.
+    Lines of one file for one day, model and item are one, `where` the first of them stands.
     """
 
     lines: tuple[Billed, ...]
@@ -95,18 +98,49 @@ class Bill(Struct, frozen=True):
     spans: tuple[Span, ...] = ()
 
 
-def read_bill(text: str, name: str, vendor: Vendor) -> Bill:
-    """A vendor's export. Raises BadRequest with `name`, the line and what to do."""
-    text = text.removeprefix("\ufeff")
-    if vendor != "csv" and text.lstrip()[:1] in ("{", "["):
-        days, lines, spans = _json_bill(text, name, vendor)
+class _Sums:
+    """The lines of one file as they add up: an export may have a line for every call."""
+
+    def __init__(self) -> None:
+        self.days: set[str] = set()
+        self._parts: dict[tuple[str, str, str], tuple[str, list[int] | None, int | None]] = {}
+
+    def add(self, line: Billed) -> None:
+        """One more line."""
+        key = (line.day, line.model, line.item)
+        where, counts, pico = self._parts.get(key, (line.where, None, None))
+        if line.usage is not None:
+            told = [getattr(line.usage, name) for name in TOKENS]
+            counts = told if counts is None else [a + b for a, b in zip(counts, told, strict=True)]
+        if line.cost_pico is not None:
+            pico = line.cost_pico + (pico or 0)
+        self._parts[key] = where, counts, pico
+
+    def lines(self) -> tuple[Billed, ...]:
+        """One of each day, model and item."""
+        return tuple(
+            Billed(day, model, where, None if counts is None else _usage(counts), pico, item)
+            for (day, model, item), (where, counts, pico) in self._parts.items()
+        )
+
+
+def read_bill(pieces: Iterable[str], name: str, vendor: Vendor) -> Bill:
+    """A vendor's export, its text in pieces none of which ends within a line. Raises BadRequest with `name`,
+    the line and what to do.
+    """
+    rest, begun = iter(pieces), ""
+    while not begun.strip() and (piece := next(rest, None)) is not None:
+        begun += piece if begun else piece.removeprefix("\ufeff")
+    if vendor != "csv" and begun.lstrip()[:1] in ("{", "["):
+        sums, spans = _json_bill("".join((begun, *rest)), name, vendor)
     else:
-        days, lines, spans = *_csv_bill(text, name), []
-    if not days:
+        sums, spans = _csv_bill(chain((begun,), rest), name), []
+    if not sums.days:
         raise BadRequest(f"{name} covers no day.", "Export at least one day, and all its pages.")
-    starts = min([span.start for span in spans], default=_midnight(min(days)))
-    ends = max([span.end for span in spans], default=_midnight(max(days)) + _DAY_S)
-    return Bill(tuple(lines), min(days), max(days), starts, ends, tuple(spans))
+    first, last = min(sums.days), max(sums.days)
+    starts = min([span.start for span in spans], default=_midnight(first))
+    ends = max([span.end for span in spans], default=_midnight(last) + _DAY_S)
+    return Bill(sums.lines(), first, last, starts, ends, tuple(spans))
 
 
 def _midnight(day: str) -> int:
@@ -155,16 +189,15 @@ class _Bucket(Struct):
     ending_at: str | None = None
 
 
-def _json_bill(text: str, name: str, vendor: Vendor) -> tuple[list[str], list[Billed], list[Span]]:
-    days: list[str] = []
-    lines: list[Billed] = []
+def _json_bill(text: str, name: str, vendor: Vendor) -> tuple[_Sums, list[Span]]:
+    sums = _Sums()
     spans: list[Span] = []
     kind, numbers = "", _Lines(text)
     for at, raw, more in _buckets(text, name):
         where = f"{name}:{numbers.line(at)}"
         bucket = _decode(raw, _Bucket, where)
         start, end, first, last = _span(bucket, where)
-        days += [first, last]
+        sums.days |= {first, last}
         kind = _kind(bucket) or kind  # a day without results is of the kind of the days before it
         spans.append(Span(where, start, end, kind, more))
         cursor = at
@@ -178,9 +211,9 @@ def _json_bill(text: str, name: str, vendor: Vendor) -> tuple[list[str], list[Bi
                     "Export with bucket_width=1d (or 1h, 1m).",
                 )
             if line is not None:
-                lines.append(line)
+                sums.add(line)
             cursor += len(piece)
-    return days, lines, spans
+    return sums, spans
 
 
 def _buckets(text: str, name: str) -> Iterator[tuple[int, str, bool]]:
@@ -355,13 +388,11 @@ def _anthropic(result: Mapping[str, Any], where: str) -> Usage | None:
     return _usage(_count(n, f"{where}: {name}") for name, n in zip(TOKENS, counts, strict=True))
 
 
-def _csv_bill(text: str, name: str) -> tuple[list[str], list[Billed]]:
-    sample = text.partition("\n")[0]
-    reader = csv.DictReader(
-        io.StringIO(text, newline=""), strict=True, delimiter="\t" if "\t" in sample else ","
-    )
-    days: list[str] = []
-    lines: list[Billed] = []
+def _csv_bill(pieces: Iterable[str], name: str) -> _Sums:
+    rows = (row for piece in pieces for row in _ROW.findall(piece))
+    head = next(rows, "")
+    reader = csv.DictReader(chain((head,), rows), strict=True, delimiter="\t" if "\t" in head else ",")
+    sums = _Sums()
     try:
         for fields in reader:
             where = f"{name}:{reader.line_num}"
@@ -371,14 +402,14 @@ def _csv_bill(text: str, name: str) -> tuple[list[str], list[Billed]]:
                 )
             row = {key.strip().lower(): value.strip() for key, value in fields.items()}
             line = _csv_line(row, where)
-            days.append(line.day)
+            sums.days.add(line.day)
             if line.usage is not None or line.cost_pico is not None:
-                lines.append(line)
+                sums.add(line)
     except csv.Error as error:
         raise BadRequest(
             f"{name}:{reader.reader.line_num} is not CSV: {error}.", "Write a header line first."
         ) from None
-    return days, lines
+    return sums
 
 
 def _csv_line(row: Mapping[str, str], where: str) -> Billed:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import json
+import tracemalloc
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from tierwise.costing.bills import WHOLE_DAY, Billed, Vendor, joined, read_bill
+from tierwise.costing import bills
+from tierwise.costing.bills import WHOLE_DAY, Bill, Billed, Vendor, joined, read_bill
 from tierwise.errors import BadRequest
 from tierwise.nouns import Usage
 
@@ -43,8 +47,12 @@ def claude_page(*results: Any) -> str:
     return json.dumps({"data": [bucket], "has_more": False, "next_page": None})
 
 
+def read(text: str, vendor: Vendor, name: str = "export") -> Bill:
+    return read_bill(io.StringIO(text, newline="\n"), name, vendor)
+
+
 def lines(text: str, vendor: Vendor) -> list[Billed]:
-    return list(read_bill(text, "export", vendor).lines)
+    return list(read(text, vendor).lines)
 
 
 def test_openai_usage_pages_in_disjoint_buckets() -> None:
@@ -63,7 +71,7 @@ def test_openai_costs_by_line_item_in_any_notation() -> None:
     )
     found = [(line.model, line.cost_pico, line.item) for line in lines(page, "openai")]
     assert found == [
-        ("gpt-5.4-2026-03-05", 6 * CENT, ""), ("gpt-5.4-2026-03-05", 20_240_000_000, ""),
+        ("gpt-5.4-2026-03-05", 6 * CENT + 20_240_000_000, ""),
         (WHOLE_DAY, 50 * CENT, "web search tool calls"), (WHOLE_DAY, 125 * CENT, ""),
     ]  # fmt: skip
 
@@ -71,7 +79,7 @@ def test_openai_costs_by_line_item_in_any_notation() -> None:
 def test_pages_one_after_another_or_in_a_list_and_days_without_results() -> None:
     one, two = openai_page(used()), openai_page(start=DAY + 86_400)
     for text in (one + "\n" + two, f"[{one},{two}]"):
-        bill = read_bill(text, "export", "openai")
+        bill = read(text, "openai")
         assert len(bill.lines) == 1
         assert (bill.first_day, bill.last_day) == ("2026-11-22", "2026-11-23")
 
@@ -90,7 +98,7 @@ def test_the_dashboards_csv_exports() -> None:
     )
     [line] = lines(usage, "openai")
     assert (line.day, line.model, line.usage) == ("2026-11-22", "gpt-5-mini", Usage(200, 800, output=500))
-    bill = read_bill(money, "export", "openai")
+    bill = read(money, "openai")
     assert [(line.model, line.cost_pico) for line in bill.lines] == [(WHOLE_DAY, 895_874_000_000)]
     assert bill.last_day == "2026-11-23"
 
@@ -142,7 +150,7 @@ def test_a_time_with_an_offset_is_of_its_utc_day() -> None:
         "2026-11-22 23:30:00-05:00": "2026-11-23", "2026-11-22T23:30:00Z": "2026-11-22",
         "2026-11-22 12:00:00": "2026-11-22", "2026-11-22 23:30:00 UTC": "2026-11-22",
     }  # fmt: skip
-    text = "date,input\n" + "".join(f"{day},1\n" for day in days)
+    text = "date,model,input\n" + "".join(f"{day},m{n},1\n" for n, day in enumerate(days))
     assert [line.day for line in lines(text, "csv")] == list(days.values())
 
 
@@ -171,11 +179,11 @@ def test_commas_stand_between_thousands() -> None:
 
 def test_what_part_of_its_days_a_bill_tells() -> None:
     page = openai_page(used(), start=DAY + 3600, end=DAY + 7200)
-    bill = read_bill(page, "export", "openai")
+    bill = read(page, "openai")
     assert (bill.starts, bill.ends) == (DAY + 3600, DAY + 7200)
-    later = read_bill(openai_page(used(), start=DAY + 86_400), "export", "openai")
+    later = read(openai_page(used(), start=DAY + 86_400), "openai")
     assert (joined([bill, later]).starts, joined([bill, later]).ends) == (DAY + 3600, DAY + 2 * 86_400)
-    whole = read_bill("date,input\n2026-11-23,1\n2026-11-22,1\n", "export", "csv")
+    whole = read("date,input\n2026-11-23,1\n2026-11-22,1\n", "csv")
     assert (whole.starts, whole.ends) == (DAY, DAY + 2 * 86_400)
 
 
@@ -184,7 +192,7 @@ def test_what_part_of_its_days_a_bill_tells() -> None:
               '"starting_at": "2026-11-22T01:00:00"', '"starting_at": "2026-11-22T02:00:00+01:00"'],
 )  # fmt: skip
 def test_a_bucket_without_an_end_lasts_to_the_end_of_its_day(begun: str) -> None:
-    bill = read_bill(f'{{"data": [{{{begun}, "results": []}}]}}', "export", "openai")
+    bill = read(f'{{"data": [{{{begun}, "results": []}}]}}', "openai")
     assert (bill.starts, bill.ends, bill.last_day) == (DAY + 3600, DAY + 86_400, "2026-11-22")
 
 
@@ -223,7 +231,7 @@ def test_a_bucket_without_an_end_lasts_to_the_end_of_its_day(begun: str) -> None
 )  # fmt: skip
 def test_what_cannot_be_read_is_told_with_its_line(text: str, vendor: Vendor, words: str) -> None:
     with pytest.raises(BadRequest, match=words):
-        read_bill(text, "export", vendor)
+        read(text, vendor)
 
 
 def cut(page: str) -> str:
@@ -249,24 +257,26 @@ def cut(page: str) -> str:
 def test_an_export_that_was_cut_is_not_taken_for_a_whole_one(
     first: str, others: list[str], vendor: Vendor
 ) -> None:
-    bills = [read_bill(cut(first), "cut.json", vendor), *(read_bill(each, "b", vendor) for each in others)]
+    pages = [read(cut(first), vendor, "cut.json"), *(read(each, vendor, "b") for each in others)]
     with pytest.raises(BadRequest, match=r"cut.json:\d+: the export is cut after this bucket: has_more"):
-        joined(bills)
+        joined(pages)
 
 
 def test_the_page_that_follows_makes_it_whole_in_the_same_file_or_another() -> None:
     first, second = cut(openai_page(used())), openai_page(used(), start=DAY + 86_400)
-    both = [read_bill(text, "export", "openai") for text in (second, first)]
-    for bill in (joined(both), joined([read_bill(f"[{first},\n{second}]", "export", "openai")])):
+    both = [read(text, "openai") for text in (second, first)]
+    for bill in (joined(both), joined([read(f"[{first},\n{second}]", "openai")])):
         assert (bill.first_day, bill.last_day, len(bill.lines)) == ("2026-11-22", "2026-11-23", 2)
     empty = openai_page(start=DAY + 86_400)  # a day on which nothing was called
-    assert joined([read_bill(first + empty, "export", "openai")]).last_day == "2026-11-23"
+    assert joined([read(first + empty, "openai")]).last_day == "2026-11-23"
 
 
-def test_lines_are_counted_once_however_many_results_there_are() -> None:
+def test_lines_are_counted_once_however_many_results_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each result was counted from the first line: an export of 20,000 took minutes."""
-    one = {"input_tokens": 7, "output_tokens": 1, "model": "gpt"}
-    buckets = [{"start_time": day * 86_400, "results": [one] * 20} for day in range(10)]
+    buckets = [
+        {"start_time": day * 86_400, "results": [{"input_tokens": 7, "model": f"gpt-{n}"} for n in range(20)]}
+        for day in range(10)
+    ]
     text = json.dumps({"data": buckets}, indent=1)
     looked = 0
 
@@ -276,11 +286,45 @@ def test_lines_are_counted_once_however_many_results_there_are() -> None:
             looked += len(self[slice(*span)])
             return super().count(x, *span)
 
-        def removeprefix(self, prefix: str) -> Counted:
-            return self
-
-    made = read_bill(Counted(text), "u.json", "openai")
+    lines_of = bills._Lines
+    monkeypatch.setattr(bills, "_Lines", lambda text: lines_of(Counted(text)))
+    made = read(text, "openai", "u.json")
     assert looked <= len(text)
     rows = text.splitlines()
     wheres = [int(line.where.removeprefix("u.json:")) for line in made.lines]
     assert wheres == [n for n, row in enumerate(rows) if '"input_tokens"' in row]
+
+
+def test_what_is_billed_call_by_call_is_held_by_day_and_model() -> None:
+    """A million lines took 800 MB."""
+    read_so_far = 0
+
+    def rows() -> Iterator[str]:
+        nonlocal read_so_far
+        yield "date,model,input,output,cost_usd,line_item\n"
+        for n in range(6000):
+            read_so_far += 1
+            yield f"2026-11-{22 + n % 2},m{n % 3},{n},,{n}e-12,\n"
+            yield f"2026-11-{22 + n % 2},m{n % 3},,7,,\n"
+        yield "2026-11-23,,,,0.01,search\n"
+
+    tracemalloc.start()
+    try:
+        bill = read_bill(rows(), "calls", "csv")
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert (read_so_far, len(bill.lines)) == (6000, 7)
+    assert most < 100_000
+    first = bill.lines[0]
+    each = sum(range(0, 6000, 6))
+    assert first == Billed("2026-11-22", "m0", "calls:2", Usage(each, output=7 * 1000), each)
+    assert (bill.lines[-1].cost_pico, bill.lines[-1].item) == (CENT, "search")
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_lines_of_csv_end_as_any_system_ends_them(end: str) -> None:
+    text = end.join(["date,model,input", '2026-11-22,"a', 'b",1', "2026-11-22,c,2", ""])
+    assert [(line.model, line.where) for line in lines(text, "csv")] == [
+        (f"a{end}b", "export:3"), ("c", "export:4"),
+    ]  # fmt: skip

@@ -18,6 +18,7 @@ from ..site import Site, now
 from .ranges import Groups, Range, Ranged, Span, figures, groups_in, span_of
 
 _WORTH_CACHING = 2000
+_MOST = 100
 
 
 class CacheLine(Struct, frozen=True):
@@ -40,13 +41,16 @@ class CacheLine(Struct, frozen=True):
 
 
 class Caching(Struct, frozen=True):
-    """Prompt caching by task and model, most prompt tokens first."""
+    """Prompt caching by task and model, most prompt tokens first; `more` of them are not listed. `share` and
+    `saved_pico` are of all.
+    """
 
     span: Span
     range: Range
     lines: list[CacheLine]
     share: float | None
     saved_pico: int | None
+    more: int = 0
 
 
 class WasteLine(Struct, frozen=True):
@@ -80,9 +84,10 @@ def caching(site: Site, asked: Ranged) -> Caching:
     for slot, sums in groups:
         by.setdefault((slot.task, slot.model), []).append((slot, sums))
     lines = [_cache_line(site, task, model, found) for (task, model), found in by.items()]
-    lines = sorted((line for line in lines if line.prompt), key=lambda line: -line.prompt)[:100]
+    lines = sorted((line for line in lines if line.prompt), key=lambda line: -line.prompt)
     known = [line.saved_pico for line in lines if line.saved_pico is not None]
-    return Caching(span, asked.range, lines, figures(groups).cache_share, sum(known) if known else None)
+    saved, more = sum(known) if known else None, max(len(lines) - _MOST, 0)
+    return Caching(span, asked.range, lines[:_MOST], figures(groups).cache_share, saved, more)
 
 
 def _cache_line(site: Site, task: str, model_name: str, groups: Groups) -> CacheLine:
