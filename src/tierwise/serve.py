@@ -296,9 +296,11 @@ def start_log(level: str, log_format: str) -> None:
 async def serve(options: Options, environ: Mapping[str, str]) -> int:
     """Runs until a signal; exit status 0 after a clean drain."""
     settings = load(options.config, environ)
+    seen = _stamps(settings)
     start_log(settings.server.log_level, options.log_format or settings.server.log_format)
     ledger = open_ledger(options.db or settings.server.db)
     running = Running(options, settings, ledger)
+    running.seen = seen  # The ledger may have taken long to open: what changed meanwhile is read again.
     stop = _signals(running, environ)
     try:
         await running.start()

@@ -21,7 +21,7 @@ import live
 from provider import Provider, whole
 from tierwise import serve as serving
 from tierwise.config import load
-from tierwise.ledger import open_ledger
+from tierwise.ledger import Ledger, open_ledger
 from tierwise.serve import _first_key
 from unit.ledger.made import NOON
 
@@ -295,6 +295,30 @@ async def test_a_reload_happens_once_and_tells_what_takes_a_restart(
     watching.cancel()
     await running.alerts.close()
     await ledger.shutdown()
+
+
+async def test_what_changes_while_the_ledger_is_opened_is_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, missed = tmp_path / "tierwise.toml", list[bool]()
+    file.write_text(live.config("openai_chat", 1))
+    monkeypatch.setattr(serving, "now_us", lambda: NOON)
+
+    def slowly(url: str) -> Ledger:
+        (tmp_path / "policy.toml").write_text('[[rule]]\ntask = "coding"\ntiers = ["haiku"]\n')
+        return open_ledger(url, {})
+
+    async def at_once(running: serving.Running, *_: object) -> int:
+        missed.append(running.seen == serving._stamps(running.settings))
+        await running.close(1)
+        return 0
+
+    monkeypatch.setattr(serving, "open_ledger", slowly)
+    monkeypatch.setattr(serving, "_until_stopped", at_once)
+    monkeypatch.setattr(serving, "end_in", lambda seconds: None)
+    options = serving.Options(config=file, port=0, admin_port=0, db=f"sqlite:///{tmp_path}/l.db")
+    assert await serving.serve(options, {"UPSTREAM_KEY": "x"}) == 0
+    assert missed == [False]
 
 
 def test_a_hang_up_before_the_configuration_is_read_ends_nothing(tmp_path: Path) -> None:

@@ -101,6 +101,7 @@ def diff(source: str, **options: Any) -> None:
     """Show what `policy apply` would change."""
     proposed = _proposed(source, options)
     click.echo(proposed.diff() or "Nothing would change.", nl=not proposed.changes)
+    _warn(proposed)
 
 
 @command.command(epilog="Example: tierwise policy apply --yes")
@@ -114,8 +115,10 @@ def apply(source: str, yes: bool, **options: Any) -> None:
     proposed = _proposed(source, options)
     if not proposed.changes:
         click.echo("Nothing to change: policy.toml says so already.")
+        _warn(proposed)
         return
     click.echo(proposed.diff(), nl=False)
+    _warn(proposed)
     if not yes and not sys.stdin.isatty():
         raise SuiteError("Nothing was written: there is nobody to ask.", "Say --yes to write it.")
     if not yes and not click.confirm(f"Write {proposed.path}?"):
@@ -165,8 +168,14 @@ def _proposed(source: str, options: dict[str, Any]) -> Proposal:
         path = Path(source)
         if not path.exists():
             raise SuiteError(f"There is no file {path}.", "Give a policy.toml, a run or a verdict file.")
-        return proposal(settings.policy_path, read_blocks(path, settings.catalog.tiers))
+        return proposal(read_blocks(path, settings.catalog.tiers), settings)
     return propose(_rule(source, settings, options["runs"], options["task"], options["days"]), settings)
+
+
+def _warn(proposed: Proposal) -> None:
+    """Says which of the rules no evidence would stand behind, before anybody agrees to them."""
+    for words in proposed.lapsed:
+        click.echo(f"warning: a rule would count as expired at once. {words}.", err=True)
 
 
 def _rule(source: str, settings: Settings, runs: str, task: str, days: int = EXPIRES_DAYS) -> RuleBlock:

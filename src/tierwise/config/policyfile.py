@@ -5,10 +5,12 @@ them.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import math
 import os
+import stat
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -173,7 +175,7 @@ def one_writer(path: Path) -> Iterator[None]:
     so from what they read before. Where its folder cannot be locked, one writer hopes for the best.
     """
     try:
-        folder = os.open(path.parent, os.O_RDONLY)
+        folder = os.open(Path(os.path.realpath(path)).parent, os.O_RDONLY)
     except OSError:
         yield  # whoever writes there says why it cannot
         return
@@ -196,9 +198,13 @@ def write_policy(path: Path, blocks: Iterable[RuleBlock]) -> str:
 
 def replace_whole(path: Path, content: bytes, durable: bool) -> None:
     """Writes a file whole or not at all, whoever else does at that moment; `durable`: it is on the disk when
-    this returns. Raises ConfigError.
+    this returns. It keeps its permissions, and a link its file. Raises ConfigError.
     """
+    path = Path(os.path.realpath(path))
     try:
+        before = path.stat() if path.exists() else None
+        if before is not None and not os.access(path, os.W_OK):
+            raise PermissionError(errno.EACCES, "it is read-only")
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     except OSError as error:
         raise _unwritten(path, error) from None
@@ -208,15 +214,29 @@ def replace_whole(path: Path, content: bytes, durable: bool) -> None:
             if durable:
                 file.flush()
                 os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
+            _as_before(handle, before)
         os.replace(temporary, path)
     except OSError as error:
         Path(temporary).unlink(missing_ok=True)
         raise _unwritten(path, error) from None
 
 
+def _as_before(file: int, before: os.stat_result | None) -> None:
+    """Gives a new file owner and permissions of the one it replaces. Who may not give it away leaves it to be
+    read by all: a gateway under another name must not lose its policy.
+    """
+    os.fchmod(file, 0o644)
+    if before is not None:
+        with contextlib.suppress(PermissionError):
+            os.fchown(file, before.st_uid, before.st_gid)
+            os.fchmod(file, stat.S_IMODE(before.st_mode))
+
+
 def _unwritten(path: Path, error: OSError) -> ConfigError:
-    return ConfigError(f"{path} cannot be written: {error}.", "Check the folder's permissions.")
+    hint = "Check the permissions of it and of its folder."
+    if error.errno == errno.EBUSY:
+        hint = "It is mounted by itself, so no new file can take its place: mount its folder."
+    return ConfigError(f"{path} cannot be written: {error.strerror}.", hint)
 
 
 def policy_text(blocks: Iterable[RuleBlock]) -> str:

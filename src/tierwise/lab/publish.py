@@ -9,7 +9,18 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from ..config import RuleBlock, Settings, VerdictBlock, one_writer, policy_text, read_blocks, write_policy
+from ..clock import now_us, rfc3339
+from ..config import (
+    RuleBlock,
+    Settings,
+    VerdictBlock,
+    changed_since,
+    one_writer,
+    policy_text,
+    read_blocks,
+    short_of,
+    write_policy,
+)
 from ..errors import ConfigError, SuiteError
 from ..nouns import Verdict
 from .calibrating import NOT_CALIBRATED
@@ -19,12 +30,15 @@ EXPIRES_DAYS = 90
 
 
 class Proposal(Struct, frozen=True):
-    """A new policy.toml before it is written: its rules, the old text and the new one."""
+    """A new policy.toml before it is written: its rules, the old text and the new one. `lapsed`: which rules
+    would count as expired from the first moment, each with the reason.
+    """
 
     path: Path
     blocks: tuple[RuleBlock, ...]
     before: str
     after: str
+    lapsed: tuple[str, ...] = ()
 
     @property
     def changes(self) -> bool:
@@ -75,14 +89,26 @@ def rule_of(
 
 def propose(block: RuleBlock, settings: Settings) -> Proposal:
     """policy.toml with `block` in place of the task's rule, the other rules as they are."""
-    path = settings.policy_path
-    blocks = read_blocks(path, settings.catalog.tiers)
-    return proposal(path, [each for each in blocks if each.task != block.task] + [block])
+    blocks = read_blocks(settings.policy_path, settings.catalog.tiers)
+    return proposal([each for each in blocks if each.task != block.task] + [block], settings)
 
 
-def proposal(path: Path, blocks: Sequence[RuleBlock]) -> Proposal:
+def proposal(blocks: Sequence[RuleBlock], settings: Settings) -> Proposal:
     """policy.toml with these rules and no others."""
-    return Proposal(path, tuple(blocks), _text(path), policy_text(blocks))
+    path, today = settings.policy_path, rfc3339(now_us())[:10]
+    lapsed = ((block.task, _lapsed(block, settings, today)) for block in blocks)
+    words = tuple(f"{task}: {why}" for task, why in lapsed if why)
+    return Proposal(path, tuple(blocks), _text(path), policy_text(blocks), words)
+
+
+def _lapsed(block: RuleBlock, settings: Settings, today: str) -> str:
+    verdict = block.verdict
+    if verdict is None or block.state not in (None, "measured"):
+        return ""
+    changed = changed_since(verdict, settings.catalog.tiers)
+    changed = changed or short_of(verdict, settings.policy.tasks.get(block.task))
+    expired = verdict.expires is not None and verdict.expires <= today
+    return changed or (f"its verdict expired on {verdict.expires}" if expired else "")
 
 
 def _text(path: Path) -> str:

@@ -105,3 +105,16 @@ def test_what_cannot_be_applied_says_why() -> None:
         run("apply", "broken.json")
     with pytest.raises(TierwiseError, match="no file"):
         run("plan", "nothing.toml")
+
+
+def test_a_rule_that_counts_as_expired_at_once_is_told_before_it_is_written() -> None:
+    measured()
+    assert "expired" not in run("diff").stderr
+    with Path("tierwise.toml").open("a") as file:
+        file.write("\n[task.classification]\nmargin = 0.01\n")
+    why = "expired at once. classification: the margin was 0.05 when measured and is 0.01 now.\n"
+    assert run("diff").stderr.endswith(why)
+    said = run("apply", "--yes")
+    assert said.stderr.endswith(why)
+    assert shown()["classification"]["state"] == "expired"
+    assert run("apply", "--yes").stderr.endswith(why)

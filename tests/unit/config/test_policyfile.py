@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,29 @@ def test_what_is_written_reads_back_the_same(tmp_path: Path) -> None:
     assert path.read_text() == text
     assert read_blocks(path, TIERS) == sorted(BLOCKS, key=lambda block: block.task)
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_link_stays_one_and_its_file_keeps_its_permissions(tmp_path: Path) -> None:
+    kept, path = tmp_path / "git" / "policy.toml", tmp_path / "policy.toml"
+    kept.parent.mkdir()
+    path.symlink_to(kept)
+    write_policy(path, BLOCKS)
+    assert kept.stat().st_mode & 0o777 == 0o644
+    kept.chmod(0o640)
+    assert write_policy(path, BLOCKS[:1]) == kept.read_text()
+    assert path.is_symlink()
+    assert kept.stat().st_mode & 0o777 == 0o640
+    assert list(kept.parent.iterdir()) == [kept]
+
+
+def test_a_file_that_is_read_only_is_not_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "policy.toml"
+    text = write_policy(path, BLOCKS)
+    # root may write everything
+    monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK)
+    with pytest.raises(ConfigError, match=r"policy\.toml cannot be written: it is read-only\."):
+        write_policy(path, BLOCKS[:1])
+    assert path.read_text() == text
 
 
 def test_a_rule_says_its_evidence(tmp_path: Path) -> None:
