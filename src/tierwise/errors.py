@@ -217,6 +217,9 @@ class UpstreamError(TierwiseError):
 
 
 class UpstreamRefused(UpstreamError):
+    """`own`: not by the provider: this machine lacked what a connection takes."""
+
+    own: bool = False
     kind = "upstream_refused"
 
 

@@ -38,7 +38,7 @@ from tierwise.gateway import (
 )
 from tierwise.gateway.telemetry.alerts import Alerts
 from tierwise.gateway.telemetry.feeds import Feed, JsonLines, Telemetry, write_lines
-from tierwise.http1 import Limits, Pool, Request, Server
+from tierwise.http1 import Files, Limits, Pool, Request, Server, most_connections
 from tierwise.ledger import Ledger, open_ledger, read_ledger
 from tierwise.upstream import Health
 
@@ -107,15 +107,15 @@ class Running:
         self.app = App(self.gate, Desk(self.gate, batches, self.batches))
         most = settings.batches.max_file_bytes + _FORM_BYTES
         larger = (("/files", most), ("/messages/batches", most))
-        limits = Limits(larger=larger, max_waiting=server.max_in_flight)
+        limits = Limits(larger=larger, max_waiting=server.max_in_flight, max_connections=most_connections())
         self.http = Server(self.app.handle, limits, self.write_error)
         self.admission.line = self.http.line
+        self.files = Files(self.http, self.pool)
         self.alerts = Alerts(ledger, book.metrics, self.pool)
         self.local_token = secrets.token_urlsafe(24)
         self._reloading: asyncio.Task[None] | None = None
         self._again = False
         self._seeded = False
-        self._full = False
 
     async def start(self) -> None:
         """Opens the model port. Raises ConfigError when it is taken or may not be opened."""
@@ -183,22 +183,6 @@ class Running:
 
         self.gate.metrics.refused[error.kind] += 1
         return nameless(error, registry.get("openai_chat") if request is None else surface_of(request))
-
-    def count_files(self) -> None:
-        """Says so in the log when no file descriptor is left: connections then fail on both sides. Idle ones
-        give theirs back."""
-        try:
-            os.close(os.open(os.devnull, os.O_RDONLY))
-            full = False
-        except OSError:
-            full = True
-            self.pool.spare()
-        if full != self._full:
-            self._full = full
-            if full:
-                log.error("no file descriptor is left: raise the limit (ulimit -n, LimitNOFILE) and restart")
-            else:
-                log.info("file descriptors are left again")
 
     async def seed(self) -> None:
         """Lets the placing of cache breakpoints learn from recorded calls, once a task asks for it."""
@@ -440,7 +424,7 @@ async def _watch(running: Running, environ: Mapping[str, str]) -> None:
     while True:
         await asyncio.sleep(_WATCH_S)
         running.ledger.look()
-        running.count_files()
+        running.files.look()
         if now_us() - swept_us > _SWEEP_US:
             swept_us = now_us()
             try:

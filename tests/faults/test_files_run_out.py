@@ -6,6 +6,8 @@ import json
 import os
 import resource
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +20,8 @@ import live
 import provider
 
 BODY = {"model": "agg/anthropic/claude-haiku-4", "messages": [{"role": "user", "content": "Hi"}]}
+
+FULL = b"HTTP/1.1 503"
 
 
 def answer(sent: provider.Sent) -> Iterator[bytes]:
@@ -60,6 +64,48 @@ def test_the_soft_limit_of_a_shell_is_raised(tmp_path: Path) -> None:
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     assert resource.prlimit(gateway.child.pid, resource.RLIMIT_NOFILE)[0] == min(hard, 65_536)
+    assert gateway.stop() == 0
+
+
+def limited(files: int, *arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """A command of tierwise that may open so many files."""
+    return subprocess.run(
+        ["sh", "-c", f'ulimit -n {files}; exec "$0" -m tierwise "$@"', sys.executable, *arguments],
+        capture_output=True, text=True, cwd=folder, check=False, timeout=120,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("files", [10, 20, 63])
+def test_too_few_files_to_serve_are_told_in_a_sentence(tmp_path: Path, files: int) -> None:
+    ended = limited(files, "serve", "--port", "0", "--admin-port", "0", folder=tmp_path)
+    assert ended.returncode == 1
+    assert ended.stderr.startswith(f"tierwise: This process may open {files} files at once")
+    assert "LimitNOFILE" in ended.stderr
+    assert ended.stderr.count("\n") == 1
+
+
+def test_with_few_files_clients_are_told_and_calls_go_on(tmp_path: Path) -> None:
+    """Clients may not take the files that calls of others need."""
+    (tmp_path / "python").write_text(f'#!/bin/sh\nulimit -n 90\nexec "{sys.executable}" "$@"\n')
+    (tmp_path / "python").chmod(0o755)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "executable", str(tmp_path / "python"))
+        gateway = started(tmp_path)
+    key = gateway.key()
+    held = socket.create_connection(("127.0.0.1", gateway.port))
+    idle = [socket.create_connection(("127.0.0.1", gateway.port)) for _ in range(25)]
+    assert live.wait_for(lambda: "connections are open, and no more" in gateway.log.read_text())
+    assert [each.recv(12) for each in idle[13:]] == [FULL] * 12
+    body = json.dumps(BODY)
+    held.sendall(
+        f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {key}\r\n"
+        f"content-length: {len(body)}\r\n\r\n{body}".encode()
+    )
+    assert held.recv(12) == b"HTTP/1.1 200"
+    for each in (held, *idle):
+        each.close()
+    assert live.wait_for(lambda: "left again" in gateway.log.read_text())
+    assert gateway.verify() == ""
     assert gateway.stop() == 0
 
 

@@ -13,10 +13,14 @@ from typing import Any
 
 import click
 
+from ..errors import ConfigError
 from .values import TEXT
 
 _FILES = 65_536
 """Files and connections to be allowed at once: the limits of most shells are soft, and meant for less."""
+
+_LEAST_FILES = 64
+"""What serving takes beside the calls, and room for some of them."""
 
 _M_MMAP_THRESHOLD = -3
 """As in glibc's malloc.h."""
@@ -46,16 +50,27 @@ def command(**options: Any) -> None:
     # Asked to read its files again before it has read them, it has nothing to do; by default it would end.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
+    _allow_files()
+
     import uvloop
 
     from tierwise.serve import Options, serve
 
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with suppress(ValueError, OSError):
-        most = _FILES if hard == resource.RLIM_INFINITY else min(_FILES, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, most), hard))
     _give_memory_back()
     sys.exit(uvloop.run(serve(Options(**options), os.environ)))
+
+
+def _allow_files() -> None:
+    """As many open files as the system grants. Raises ConfigError where nothing can be served with them."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = _FILES if hard == resource.RLIM_INFINITY else max(soft, min(_FILES, hard))
+    with suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    if most < _LEAST_FILES:
+        raise ConfigError(
+            f"This process may open {most} files at once, which is too few to serve anyone.",
+            f"Raise the limit (ulimit -n, LimitNOFILE): {_LEAST_FILES}, and two more for each call at once.",
+        )
 
 
 def _give_memory_back() -> None:

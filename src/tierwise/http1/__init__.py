@@ -3,6 +3,7 @@
 from tierwise.nouns.origin import Origin
 
 from .client import UNSENT, Call, Pool
+from .files import Files, most_connections
 from .head import Block, Headers, header_block
 from .limits import Limits
 from .line import Line, Spread
@@ -13,6 +14,7 @@ from .response import Response
 from .server import Server, WriteError, plain_error
 
 __all__ = [
-    "UNSENT", "Block", "Call", "Handler", "Headers", "Limits", "Line", "Origin", "Part", "Pool", "Reply",
-    "Request", "Response", "Server", "Spread", "WriteError", "form", "header_block", "plain_error",
+    "UNSENT", "Block", "Call", "Files", "Handler", "Headers", "Limits", "Line", "Origin", "Part", "Pool",
+    "Reply", "Request", "Response", "Server", "Spread", "WriteError", "form", "header_block",
+    "most_connections", "plain_error",
 ]  # fmt: skip

@@ -37,6 +37,22 @@ _INVALID = {
     62: ": it is for another host",
     64: ": it is for another host",
 }
+_REFUSED = {
+    errno.ECONNREFUSED: "The provider refused the connection.",
+    errno.ENETUNREACH: "No route leads from the gateway to the provider.",
+    errno.EHOSTUNREACH: "No route leads from the gateway to the provider.",
+    errno.EACCES: "The gateway's system forbids a connection to the provider.",
+    errno.EPERM: "The gateway's system forbids a connection to the provider.",
+    errno.EADDRNOTAVAIL: "The gateway has no address or port left to connect from.",
+}
+# What the provider is not to blame for.
+_LACKING = {
+    errno.EMFILE: "The gateway has no file descriptors left to connect with.",
+    errno.ENFILE: "The gateway's system has no file descriptors left to connect with.",
+    errno.ENOBUFS: "The gateway's system has no memory left to connect with.",
+    errno.ENOMEM: "The gateway's system has no memory left to connect with.",
+    errno.EAGAIN: "The gateway has no thread left to look a host name up.",
+}
 
 
 @lru_cache(maxsize=512)
@@ -46,6 +62,26 @@ def _line(method: str, path: str) -> bytes:
     if not _LINE.fullmatch(line):
         raise BadHeader("A method or path to be sent has characters that it cannot have.")
     return line.encode("ascii")
+
+
+def _refused(error: OSError | UnicodeError) -> UpstreamRefused:
+    """Why no connection came about."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        why = _INVALID.get(error.verify_code, "")
+        return UpstreamRefused(f"The provider's TLS certificate is not valid{why}.")
+    if isinstance(error, ssl.SSLError):
+        return UpstreamRefused("The TLS handshake with the provider failed.")
+    if isinstance(error, socket.gaierror) and error.errno == socket.EAI_AGAIN:
+        return UpstreamRefused("The provider's host name cannot be looked up: no name server answers.")
+    if isinstance(error, socket.gaierror | UnicodeError):
+        return UpstreamRefused("The provider's host name has no address.")
+    number = error.errno or 0
+    refused = UpstreamRefused(
+        _LACKING.get(number)
+        or _REFUSED.get(number, "The provider broke the connection off at its beginning.")
+    )
+    refused.own = number in _LACKING
+    return refused
 
 
 class Call(msgspec.Struct):
@@ -190,17 +226,8 @@ class Pool:
             raise UpstreamRefused("The provider did not accept a connection in time.") from None
         except asyncio.CancelledError:
             raise asyncio.CancelledError(UNSENT) from None
-        except ssl.SSLCertVerificationError as error:
-            why = _INVALID.get(error.verify_code, "")
-            raise UpstreamRefused(f"The provider's TLS certificate is not valid{why}.") from None
-        except ssl.SSLError:
-            raise UpstreamRefused("The TLS handshake with the provider failed.") from None
-        except (socket.gaierror, UnicodeError):
-            raise UpstreamRefused("The provider's host name has no address.") from None
-        except OSError as error:
-            if error.errno in (errno.EMFILE, errno.ENFILE):
-                raise UpstreamRefused("The gateway has no file descriptors left to connect with.") from None
-            raise UpstreamRefused("The provider refused the connection.") from None
+        except (OSError, UnicodeError) as error:
+            raise _refused(error) from None
         if not outbound.lost:
             self._open.add(outbound)
         return outbound

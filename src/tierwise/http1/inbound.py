@@ -94,9 +94,10 @@ class Inbound(asyncio.Protocol):
         transport.set_write_buffer_limits(high=limits.write_high_water)
         self.deadline = self._loop.time() + limits.header_timeout_s
         self._sweeper.add(self)
-        self._front.inbound.add(self)
-        if len(self._front.inbound) > limits.max_connections:
-            self._refuse(Overloaded("Too many connections are open."))
+        if len(self._front.inbound) < limits.max_connections:
+            self._front.inbound.add(self)
+        else:  # while it is told so it takes nobody's place
+            self._refuse(Overloaded("Too many connections are open here.", "Retry in a moment."))
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._lost = True

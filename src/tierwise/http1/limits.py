@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+MOST_CONNECTIONS = 10_000
+
 
 class Limits(msgspec.Struct, frozen=True):
     """What a client may ask of the server. Sizes in bytes, times in seconds.
@@ -21,7 +23,7 @@ class Limits(msgspec.Struct, frozen=True):
     header_timeout_s: float = 15
     body_idle_s: float = 30
     keep_alive_s: float = 75
-    max_connections: int = 10000
+    max_connections: int = MOST_CONNECTIONS
     at_once: int = 32
     max_waiting: int = 4000
     write_high_water: int = 65536

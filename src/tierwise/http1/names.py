@@ -6,6 +6,7 @@ lookups share four threads.
 from __future__ import annotations
 
 import asyncio
+import errno
 import ipaddress
 import socket
 import threading
@@ -29,7 +30,7 @@ class Names:
             try:
                 threading.Thread(target=self._ask, args=(host, loop), name="names", daemon=True).start()
             except RuntimeError as error:
-                self._told(host, [], OSError(f"no thread: {error}"))
+                self._told(host, [], OSError(errno.EAGAIN, f"no thread: {error}"))
         told = await asyncio.shield(future)
         if isinstance(told, Exception):
             raise told

@@ -42,11 +42,13 @@ ACTING = frozenset(
 """Top-level fields by which a vendor does or remembers something, beyond answering."""
 _BACKOFF_S = (1.0, 2.0)
 _LONGEST_REST_S = 3600.0
+_LONGEST_WORDS = 200
 
 
 class Failure(Struct, frozen=True):
     """How an attempt ended. `status` None: no answer was read. `spent`: the account is out of money.
-    `timeout`: it was time. `stale`: it broke on a connection that had been kept.
+    `timeout`: it was time. `stale`: it broke on a connection that had been kept. `own`: this machine lacked
+    something. `said`: its error's words.
     """
 
     moment: Moment
@@ -55,6 +57,13 @@ class Failure(Struct, frozen=True):
     spent: bool = False
     timeout: bool = False
     stale: bool = False
+    own: bool = False
+    said: str = ""
+
+    @property
+    def why(self) -> str:
+        """It in a few words, for people."""
+        return self.said or self.moment if self.status is None else f"status {self.status}"
 
 
 class Try(Struct, frozen=True):
@@ -146,16 +155,17 @@ def failure_of(error: TierwiseError, moment: Moment) -> Failure:
         spent = error.status == 402 or (error.status == 429 and error.code in _SPENT)
         where: Moment = moment if moment in ("held", "content") else "status"
         return Failure(where, error.status, error.retry_after_s, spent)
+    said = error.message.rstrip(".")[:_LONGEST_WORDS]
     if isinstance(error, UpstreamRefused):
-        return Failure("connect")
+        return Failure("connect", own=error.own, said=said)
     stale = isinstance(error, UpstreamBroke) and error.stale
-    return Failure(moment, timeout=isinstance(error, UpstreamTimeout), stale=stale)
+    return Failure(moment, timeout=isinstance(error, UpstreamTimeout), stale=stale, said=said)
 
 
 def counts_against(failure: Failure) -> bool:
-    """Whether a failure is the deployment's fault, for its circuit breaker: all but 4xx, and but what broke
-    on a kept connection: a new one tells how the deployment is."""
-    return not failure.stale if failure.status is None else failure.status >= 500
+    """Whether a failure is the deployment's fault, for its circuit breaker: all but 4xx, what this machine
+    lacked, and what broke on a kept connection: a new one tells how the deployment is."""
+    return not (failure.stale or failure.own) if failure.status is None else failure.status >= 500
 
 
 def rest_s(failure: Failure) -> float:

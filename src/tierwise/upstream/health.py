@@ -106,17 +106,17 @@ class Health:
         counts."""
         breaker = self._breakers.get(name) or Breaker()
         now_s = seconds()
-        why = f"status {failure.status}" if failure.status is not None else failure.moment
         rest = rest_s(failure)
         if rest:
-            self._resting[name] = (now_s + rest, f"{why}, retry after {rest:.0f} s")
+            self._resting[name] = (now_s + rest, f"{failure.why}, retry after {rest:.0f} s")
         if refuses_credential(failure) and failure.status != 403:
             breaker = breaker.refused(
-                now_s, f"{why}: the credential was refused or the account is out of funds"
+                now_s, f"{failure.why}: the credential was refused or the account is out of funds"
             )
         elif counts_against(failure):
-            breaker = breaker.failed(now_s, why)
+            breaker = breaker.failed(now_s, failure.why)
         else:
+            self.let_go(name)
             return
         self._breakers[name] = breaker
         if breaker.until_s is not None and name not in self._troubled:

@@ -157,19 +157,23 @@ def test_failures_are_read_from_errors():
     assert failure_of(UpstreamStatus(429, "no money", "insufficient_quota"), "sent").spent
     assert failure_of(UpstreamStatus(529, "busy"), "held") == Failure("held", 529)
     assert failure_of(UpstreamStatus(529, "busy"), "content").moment == "content"
-    assert failure_of(UpstreamRefused("dns"), "sent") == CONNECT
-    assert failure_of(UpstreamTimeout("late"), "sent") == Failure("sent", timeout=True)
+    assert failure_of(UpstreamRefused("No DNS."), "sent") == Failure("connect", said="No DNS")
+    assert failure_of(UpstreamTimeout("late"), "sent") == Failure("sent", timeout=True, said="late")
     given_up = UpstreamBroke("gone")
-    assert failure_of(given_up, "sent") == SENT
+    assert failure_of(given_up, "sent") == Failure("sent", said="gone")
     given_up.stale = True
-    assert failure_of(given_up, "sent") == Failure("sent", stale=True)
-    assert failure_of(UpstreamBroke("reset"), "held") == HELD
+    assert failure_of(given_up, "sent") == Failure("sent", stale=True, said="gone")
+    assert failure_of(UpstreamBroke("reset"), "held") == Failure("held", said="reset")
+    lacking = UpstreamRefused("no file")
+    lacking.own = True
+    assert failure_of(lacking, "sent") == Failure("connect", own=True, said="no file")
 
 
 def test_a_clients_own_4xx_never_counts_against_a_deployment():
     assert [counts_against(status(code)) for code in (400, 404, 422, 429, 401)] == [False] * 5
     assert all(counts_against(each) for each in (CONNECT, SENT, HELD, status(500), status(529), status(503)))
     assert not counts_against(Failure("sent", stale=True))
+    assert not counts_against(Failure("connect", own=True))
     assert refuses_credential(status(401))
     assert not refuses_credential(status(429))
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from tierwise.errors import UpstreamRefused
 from tierwise.nouns import TierHealth
-from tierwise.routing import Failure
+from tierwise.routing import Failure, failure_of
 from tierwise.upstream import Health, health
 
 NAME = "p/m"
@@ -48,6 +49,28 @@ def test_the_log_tells_of_a_circuit_once(caplog: pytest.LogCaptureFixture) -> No
     found.answered(NAME, 1, 2)
     found.answered(NAME, 1, 2)
     assert caplog.messages == [told, "p/m answers again"]
+
+
+def test_the_log_tells_why_nobody_answered(caplog: pytest.LogCaptureFixture) -> None:
+    found = Health()
+    expired = UpstreamRefused("The provider's TLS certificate is not valid: it has expired.")
+    for _ in range(5):
+        found.failed(NAME, failure_of(expired, "sent"))
+    [told] = caplog.messages
+    assert told.endswith("last: The provider's TLS certificate is not valid: it has expired")
+
+
+def test_what_this_machine_lacks_opens_no_circuit_and_is_no_probe(clock: Clock) -> None:
+    lacking = Failure("connect", own=True, said="no files")
+    found = Health()
+    for _ in range(9):
+        found.failed(NAME, lacking)
+    assert found.calm
+    found = opened()
+    clock.now += 5
+    found.began(NAME, "p", retry=False)
+    found.failed(NAME, lacking)
+    assert not found.view()[NAME].open  # another may find out how it is
 
 
 def test_an_open_circuit_lets_one_probe_through_and_an_answer_closes_it(clock: Clock) -> None:
