@@ -34,6 +34,10 @@ def test_a_background_response_is_waited_for_and_billed_by_its_usage(tmp_path: P
     got = live.post(gateway.port, "/v1/responses", asked, key)
     assert (got.status, json.loads(got.body)["status"]) == (200, "completed")
     assert got.headers["x-tierwise-losses"] == "extra.background"
+    discounted = {**asked, "background_options": {"completion_window": "8h"}}
+    got = live.post(gateway.port, "/v1/responses", discounted, key)
+    assert got.headers["x-tierwise-losses"] == "extra.background, extra.background_options"
+    assert "background_options" not in bodies.pop()
     live.post(gateway.port, "/v1/responses", {**asked, "background": False}, key)
     strict = {"x-tierwise-strict": "true"}
     assert live.post(gateway.port, "/v1/responses", asked, key, strict).status == 400

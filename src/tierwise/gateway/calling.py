@@ -386,7 +386,10 @@ def same_dialect(walk: Walk, deployment: Deployment, ask: Ask | None) -> bytes:
         body = strip_within(body, "metadata", "task")  # refused there: `metadata` may hold user_id only
     if walk.outline.background:  # nobody could fetch the answer here, nor know what it cost
         walk.losses.append(Loss("extra.background", "the answer is waited for"))
-        body = strip(body, ("background",))
+        waited = strip(body, ("background",))
+        body = strip(waited, ("background_options",))  # OpenAI refuses it alone
+        if body is not waited:
+            walk.losses.append(Loss("extra.background_options", "the answer is made at once"))
     if asks_usage(walk, deployment):
         body = with_usage(body)
     return body

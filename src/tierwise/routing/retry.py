@@ -34,7 +34,8 @@ Moment = Literal["connect", "sent", "status", "held", "content"]
 # Machine words by which providers say that an account is out of money: waiting does not help.
 _SPENT = frozenset(
     {"insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "billing_error",
-     "spend_limit_exceeded", "quota_exceeded", "credit_balance_too_low", "insufficient_funds"}
+     "spend_limit_exceeded", "contract_spend_limit_reached", "quota_exceeded", "credit_balance_too_low",
+     "insufficient_funds"}
 )  # fmt: skip
 ACTING = frozenset(
     {"mcp_servers", "container", "background", "conversation", "web_search_options", "plugins"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
@@ -27,6 +28,9 @@ _BY_STATUS = MappingProxyType(
     }
 )
 _BY_TYPE = MappingProxyType({kind: status for status, kind in _BY_STATUS.items()} | {"api_error": 500})
+# An account without credit gets 400, one at its own monthly limit 429, as if the request were to blame.
+_NO_CREDIT = re.compile(r"credit balance is too low", re.IGNORECASE)
+_SPEND_LIMIT = re.compile(r"\bspend limit\b", re.IGNORECASE)
 
 
 def status_of(kind: str) -> int:
@@ -67,7 +71,8 @@ def write_stream_error(error: TierwiseError) -> bytes:
 
 def read_error(status: int, headers: Mapping[str, str], body: bytes) -> UpstreamStatus:
     """A provider's error reply. A type that names a refusal corrects a status ≥ 500, which says a failure;
-    any type corrects 502, which is a proxy's, or ours for an error that came with 200.
+    any type corrects 502, which is a proxy's, or ours for an error that came with 200; and 402 stands for
+    the 400 of an account without credit.
     """
     told = _decoded(body)
     inner = told.get("error")
@@ -79,7 +84,9 @@ def read_error(status: int, headers: Mapping[str, str], body: bytes) -> Upstream
         status = meant
     if not isinstance(message, str):
         message = body[:500].decode(errors="replace").strip() or f"The provider answered {status}."
-    error = UpstreamStatus(status, message, code, body)
+    if status == 400 and _NO_CREDIT.search(message):
+        status, code = 402, "billing_error"
+    error = UpstreamStatus(status, message, _word(fields, code, status, message), body)
     error.retry_after_s = told_wait(headers)
     return error
 
@@ -88,8 +95,18 @@ def failed(event: Mapping[str, Any]) -> UpstreamStatus:
     """The error told by a stream's `error` event."""
     fields = event.get("error")
     fields = fields if isinstance(fields, dict) else {}
-    code = str(fields.get("type") or "")
-    return UpstreamStatus(status_of(code), str(fields.get("message") or "unknown error"), code)
+    code, message = str(fields.get("type") or ""), str(fields.get("message") or "unknown error")
+    status = status_of(code)
+    return UpstreamStatus(status, message, _word(fields, code, status, message))
+
+
+def _word(fields: Mapping[str, Any], kind: str, status: int, message: str) -> str:
+    """The machine word of an error: what its details name as the cause, else its type."""
+    details = fields.get("details")
+    cause = details.get("error_code") if isinstance(details, dict) else None
+    if isinstance(cause, str) and cause:
+        return cause
+    return "spend_limit_exceeded" if status == 429 and _SPEND_LIMIT.search(message) else kind
 
 
 def _status_and_type(error: TierwiseError) -> tuple[int, str]:

@@ -107,6 +107,7 @@ def error_object(error: TierwiseError) -> tuple[int, dict[str, Any]]:
         kind, code = _STATUSES.get(status, default)
         if error.code and not _FOREIGN.fullmatch(error.code):
             code = error.code
+        kind = code if code == "insufficient_quota" else kind  # as OpenAI says it, also with 429
     else:
         kind, code = _KINDS.get(error.kind, (_SERVER, error.kind))
         if isinstance(error, UpstreamError):

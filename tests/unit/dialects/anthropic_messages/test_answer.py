@@ -40,6 +40,7 @@ from tierwise.nouns import (
     ToolCall,
     Usage,
 )
+from tierwise.routing import failure_of
 
 SCHEMAS = Path(__file__).parents[5] / "shared" / "data" / "schemas"
 DIALECT = registry.get("anthropic_messages")
@@ -295,6 +296,29 @@ def test_only_short_waits_are_told() -> None:
     assert dict(DIALECT.write_error(LimitRefused("x", retry_after_s=300), "r")[1])[b"retry-after"] == b"60"
     assert b"retry-after" not in dict(DIALECT.write_error(LimitRefused("x", retry_after_s=None), "r")[1])
     assert b"retry-after" not in dict(DIALECT.write_error(BudgetRefused("x"), "r")[1])
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "message", "details", "read", "told"),
+    [
+        (400, "invalid_request_error", "Your credit balance is too low to access the Anthropic API.", None,
+         (402, "billing_error"), 402),
+        (429, "rate_limit_error", "x", {"error_code": "contract_spend_limit_reached"},
+         (429, "contract_spend_limit_reached"), 429),
+        (429, "rate_limit_error", "This would exceed your account's monthly spend limit.", None,
+         (429, "spend_limit_exceeded"), 429),
+        (429, "rate_limit_error", "Slow down.", {"error_code": None}, (429, "rate_limit_error"), 429),
+        (400, "invalid_request_error", "max_tokens: too low", None, (400, "invalid_request_error"), 400),
+    ],
+)  # fmt: skip
+def test_an_account_that_is_out_of_money_is_told_from_a_wrong_request(
+    status: int, kind: str, message: str, details: object, read: tuple[int, str], told: int
+) -> None:
+    body = json.dumps({"type": "error", "error": {"type": kind, "message": message, "details": details}})
+    error = DIALECT.read_error(status, {}, body.encode())
+    assert (error.status, error.code) == read
+    assert failure_of(error, "sent").spent is (read[1] not in ("rate_limit_error", "invalid_request_error"))
+    assert DIALECT.write_error(error, "r")[::2] == (told, body.encode())  # in its own words
 
 
 def test_a_providers_error_is_read_and_passed_on_as_it_came() -> None:

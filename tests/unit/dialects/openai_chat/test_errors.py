@@ -34,6 +34,8 @@ def write(error: errors.TierwiseError) -> tuple[int, dict[str, str], dict[str, A
         (errors.UpstreamStatus(529, "x", "overloaded_error"), 503, "server_error", "server_is_overloaded"),
         (errors.UpstreamStatus(429, "x", "slow_down"), 429, "requests", "slow_down"),
         (errors.UpstreamStatus(429, "x", "rate_limit_error"), 429, "requests", "rate_limit_exceeded"),
+        (errors.UpstreamStatus(429, "x", "insufficient_quota"), 429, "insufficient_quota",
+         "insufficient_quota"),
         (errors.UpstreamStatus(400, "x", "context_length_exceeded"), 400, "invalid_request_error",
          "context_length_exceeded"),
         (errors.UpstreamStatus(418, "x", "teapot"), 418, "invalid_request_error", "teapot"),
