@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 from ..nouns import Outline, Price
 from .cost import step_at
 
@@ -56,10 +58,14 @@ def upper_bound(prompt_tokens: int, output_tokens: int, price: Price | None, out
     if outline.cache_marks or writes_unasked(price):
         fresh = max(fresh, rates.cache_write_5m or 0, rates.cache_write_1h or 0)
     pico = prompt_tokens * fresh + output_tokens * (rates.output or 0)
-    ratio = price.service_tiers.get(outline.service_tier.lower()) if outline.service_tier else None
-    if ratio is not None and ratio[0] > ratio[1]:
-        pico = -(-pico * ratio[0] // ratio[1])
-    return pico
+    ratio = _dearest(price, outline.service_tier.lower()) if outline.service_tier else Fraction(1)
+    return -(-pico * ratio.numerator // ratio.denominator)
+
+
+def _dearest(price: Price, tier: str) -> Fraction:
+    """What a call in `tier` costs at most of the price; some kinds of tokens have a ratio of their own."""
+    ratios = (ratio for key, ratio in price.service_tiers.items() if key.partition("/")[0] == tier)
+    return max(Fraction(1), *(Fraction(*ratio) for ratio in ratios))
 
 
 def writes_unasked(price: Price) -> bool:

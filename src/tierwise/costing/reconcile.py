@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from ..money import PICO_PER_USD
 from ..nouns import Usage
+from ..nouns.answer import OTHERS
 from .bills import TOKENS, WHOLE_DAY, Bill, Billed
 from .settled import Settled
 
@@ -176,6 +177,8 @@ def reason(call: Settled) -> str:
         return f"unpriced: {call.unpriced}"
     if call.usage.source != "reported":
         return f"{'interrupted' if call.outcome != 'ok' else 'reported no usage'}: tokens estimated"
+    if not OTHERS.isdisjoint(call.usage.extra):
+        return "asked other models too, which are billed by themselves"
     if call.outcome != "ok":
         return f"ended as {call.outcome}"
     if (call.at_us - call.total_us) // _DAY_US != call.at_us // _DAY_US:
@@ -184,12 +187,14 @@ def reason(call: Settled) -> str:
 
 
 def tokens_of(usage: Usage) -> Tokens:
-    """Tokens as bills count them: audio, image and video tokens are part of input and output."""
+    """Tokens as bills count them: audio, image and video tokens are part of input, cache reads and output."""
     counts = {name: getattr(usage, name) for name in TOKENS}
     for unit, count in usage.extra.items():
         side, _, kind = unit.partition("_")
         if side in ("input", "output") and kind:
             counts[side] += count
+        elif side == "cache" and kind.endswith("_read"):
+            counts["cache_read"] += count
     return counts
 
 

@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from ..errors import BadRequest
 from ..nouns import Price, Usage
+from ..nouns.answer import OTHERS
 from .cost import Cost, cost
 from .promptcache import Lifetime
 
@@ -114,8 +115,8 @@ def read_calls(text: str, name: str) -> Calls:
 
     Columns: input_tokens, output_tokens, and optionally cache_read, cache_write_5m, cache_write_1h and `at`
     (RFC 3339 or seconds); vendors' names and usage objects are understood: cached_tokens are taken off
-    prompt_tokens or input_tokens. Other columns are not read. Raises BadRequest with `name` and the line
-    number.
+    prompt_tokens or input_tokens, and the ledger's other units (`usage_extra`) count. Other columns are not
+    read. Raises BadRequest with `name` and the line number.
     """
     begins = text.lstrip()[:1]
     if begins == "[":
@@ -208,7 +209,15 @@ def _usage(row: Mapping[str, Any], where: str) -> Usage:
                 "Name the columns input_tokens, output_tokens.",
             )
     fresh, read, output = tokens["input"] or 0, tokens["cache_read"] or 0, tokens["output"] or 0
-    return Usage(fresh, read, tokens["cache_write_5m"] or 0, tokens["cache_write_1h"] or 0, output)
+    short, long = tokens["cache_write_5m"] or 0, tokens["cache_write_1h"] or 0
+    return Usage(fresh, read, short, long, output, extra=_units(row.get("usage_extra"), where))
+
+
+def _units(told: Any, where: str) -> dict[str, int]:
+    """Other billed units of a row of the ledger. What its provider asked of other models is left out: it
+    would not be asked elsewhere."""
+    units = told if isinstance(told, dict) else {}
+    return {unit: _first(units, (unit,), where) or 0 for unit in units if unit not in OTHERS}
 
 
 def _first(row: Mapping[str, Any], columns: Sequence[str], where: str) -> int | None:

@@ -95,3 +95,11 @@ def test_a_vendor_that_writes_its_cache_unasked_may_charge_the_write() -> None:
     for price, expected in ((unasked, 100 * 5 + 10 * 20), (marked, 100 * 4 + 10 * 20)):
         model = Model("p/m", "p", "m", prices=(price,))
         assert PricedModel(model).upper_bound(100, plain, 0) == expected
+
+
+def test_a_kind_of_tokens_that_is_dearer_than_its_class_is_reserved_at_that() -> None:
+    tiers = {**PRICE.service_tiers, "priority/output": (3, 1), "flex/input": (2, 1)}
+    price = structs.replace(PRICE, service_tiers=tiers)
+    outline = Outline(model="a", service_tier="priority")
+    assert upper_bound(100, 7, price, outline) == 3 * (100 * 10 + 7 * 50)
+    assert upper_bound(100, 7, price, structs.replace(outline, service_tier="flex")) == 2 * (1000 + 350)

@@ -133,13 +133,15 @@ def test_calls_that_may_explain_a_residual_are_named() -> None:
         call("late", at_us=MIDNIGHT * 10**6 + 5, total_us=10),
         call("broke", outcome="truncated"),
         call("refused", 0, outcome="error", usage=Usage()),
+        call("advised", usage=Usage(9, output=1, extra={"advisor_tokens": 5})),
     ]
     [line] = reconcile(bill(billed(1)), calls).lines
-    assert line.calls == 7
+    assert line.calls == 8
     assert {each.attempt: each.why for each in line.explained} == {
         "cut": "interrupted: tokens estimated", "none": "reported no usage: tokens estimated",
         "dear": "unpriced: no price for cache_write_1h", "swept": "cut off: booked at its reservation",
         "late": "ran over midnight UTC", "broke": "ended as truncated",
+        "advised": "asked other models too, which are billed by themselves",
     }  # fmt: skip
 
 
@@ -165,9 +167,11 @@ def test_a_model_is_known_by_many_names() -> None:
 
 
 def test_audio_and_images_count_as_the_side_they_are_on() -> None:
-    usage = Usage(10, output=5, extra={"input_audio": 3, "output_image": 7, "web_search": 9})
+    usage = Usage(
+        10, output=5, extra={"input_audio": 3, "output_image": 7, "web_search": 9, "cache_audio_read": 4}
+    )
     assert tokens_of(usage) == {
-        "input": 13, "cache_read": 0, "cache_write_5m": 0, "cache_write_1h": 0, "output": 12,
+        "input": 13, "cache_read": 4, "cache_write_5m": 0, "cache_write_1h": 0, "output": 12,
     }  # fmt: skip
 
 

@@ -204,3 +204,13 @@ def test_hits_of_the_response_cache_and_their_vectors_are_no_calls() -> None:
     text = "".join(row % said for said in (("call", 60, 9), ("cached", 120, 0), ("embedding", 120, 7)))
     assert read_calls(text, "rows.jsonl").usages == (Usage(9, output=1),)
     assert read_calls(text, "rows.jsonl").times_s == (60.0,)
+
+
+def test_other_units_of_the_ledger_are_priced_or_leave_the_call_unpriced() -> None:
+    row = (
+        '{"event":"close","usage":{"input":8,"output":1},"usage_extra":{"web_search":2,"fallback_tokens":9}}'
+    )
+    calls = read_calls(row, "export.jsonl")
+    assert calls.usages == (Usage(8, output=1, extra={"web_search": 2}),)
+    price = PRICES["haiku"]
+    assert total_usage(calls.usages, price).unpriced == f"call 1: no price for web_search in {price.id}"
