@@ -55,6 +55,9 @@ READING = {
     "task.cache_wait_s": r"\.cache_wait_s\b", "task.cache_edits": r"\.cache_edits\b",
 }  # fmt: skip
 WIDTH = 90
+# What every call of the admin API may be refused with, and what one with a name or a body besides: told once.
+ALWAYS = ("400", "401", "403", "429", "503")
+CHANGING = ("404", "409", "413", "500")
 
 
 def main() -> int:
@@ -156,17 +159,30 @@ def exposed() -> list[tuple[str, str, str]]:
 
 
 def api() -> str:
-    """Every path of the admin API, from its own description."""
+    """Every path of the admin API, from its own description: a table of all, then each with its fields."""
     from tierwise.web.openapi import document
 
     described = document("tierwise")
-    blocks = []
-    for path, item in described["paths"].items():
-        for method, operation in item.items():
-            blocks.append(
-                _operation(f"{method.upper()} {path}", operation, described["components"]["schemas"])
-            )
-    return "\n\n".join(blocks)
+    calls = [
+        (f"{method.upper()} {path}", operation)
+        for path, item in described["paths"].items()
+        for method, operation in item.items()
+    ]
+    subjects = list(dict.fromkeys(_subject(name) for name, _ in calls))
+    calls.sort(key=lambda call: subjects.index(_subject(call[0])))
+    lines = ["| call | does |", "|---|---|"]
+    lines += [f"| [`{name}`](#{_anchor(name)}) | {_cell(each['summary'])} |" for name, each in calls]
+    blocks = [_operation(name, each, described["components"]["schemas"]) for name, each in calls]
+    return "\n\n".join(["\n".join(lines), *blocks])
+
+
+def _subject(name: str) -> str:
+    """`POST /api/v1/keys/revoke` → `keys`: what stands together on the page."""
+    return name.partition("/api/v1/")[2].partition("/")[0] or name
+
+
+def _anchor(name: str) -> str:
+    return re.sub(r"[^\w -]", "", name.lower()).replace(" ", "-")
 
 
 def _operation(name: str, operation: dict[str, Any], schemas: dict[str, Any]) -> str:
@@ -191,7 +207,10 @@ def _operation(name: str, operation: dict[str, Any], schemas: dict[str, Any]) ->
     if answer:
         found = _resolved(schema, schemas)
         told = f"{status}, {answer}: {', '.join(f'`{each}`' for each in found['properties'])}"
-    lines += ["", told + "." + (f" Refusals: {', '.join(code for code, _ in refusals)}." if refusals else "")]
+    further = [code for code, _ in refusals if code not in (*ALWAYS, *CHANGING) and code != "default"]
+    told += f". Refused with {', '.join(further)} too" if further else ""
+    told += ". Or what the model port says" if "default" in operation["responses"] else ""
+    lines += ["", told + "."]
     return "\n".join(lines)
 
 
