@@ -4,9 +4,11 @@ anywhere."""
 from __future__ import annotations
 
 from decimal import Decimal
+from fractions import Fraction
 
 PICO_PER_USD = 10**12
 MILLION = 10**6
+_MOST_DIGITS = 28
 
 
 class NotMoney(ValueError):
@@ -14,8 +16,8 @@ class NotMoney(ValueError):
 
 
 def usd_to_pico(usd: str | int | Decimal) -> int:
-    """Dollars as text, whole number or Decimal → pico-dollars. Raises NotMoney if it is no finite amount
-    or finer than a pico-dollar."""
+    """Dollars as text, whole number or Decimal → pico-dollars. Raises NotMoney if it is no finite amount,
+    finer than a pico-dollar or above 10^16 dollars."""
     return _exact(usd, Decimal(PICO_PER_USD), "an amount in USD")
 
 
@@ -32,8 +34,9 @@ def pico_to_usd(pico: int) -> Decimal:
 
 def usd_text(pico: int, places: int = 6) -> str:
     """`$0.525000` for people: rounded half-even to `places` decimals, for display only."""
-    amount = round(pico_to_usd(pico), places)
-    return f"-${-amount:,.{places}f}" if amount < 0 else f"${amount:,.{places}f}"
+    amount = round(Fraction(abs(pico), 10 ** (12 - places)))
+    whole, part = divmod(amount, 10**places)
+    return f"{'-' if pico < 0 < amount else ''}${whole:,}" + (f".{part:0{places}}" if places else "")
 
 
 def exact_usd(pico: int) -> str:
@@ -52,6 +55,8 @@ def _exact(usd: str | int | Decimal, scale: Decimal, what: str) -> int:
         scaled = Decimal(usd) * scale
     except (ArithmeticError, TypeError, ValueError):
         raise NotMoney(f"{usd!r} is not {what}. Write it as a decimal number such as 1.25.") from None
+    if scaled.is_finite() and scaled.adjusted() >= _MOST_DIGITS:
+        raise NotMoney(f"{usd} is more than {what} can be. Write it as a decimal number such as 1.25.")
     if not scaled.is_finite() or scaled != scaled.to_integral_value():
         raise NotMoney(
             f"{_said(usd)} is not {what} that whole pico-dollars can hold. "

@@ -22,7 +22,7 @@ from .asking import Knobs
 from .batching import by_batch, collect_all, goes_by_batch, mark_collected
 from .compare import Seen, evaluate_seen, holm_over_suites
 from .desk import Asking
-from .fixed import check_fixed, check_same
+from .fixed import check_fixed, check_names, check_same
 from .hearing import Hearing, Summons, hears, summoned
 from .looking import Look, Looking, after_a_look
 from .order import ordered
@@ -229,6 +229,7 @@ class _Bench:
                 f"The suite is not the one of run {run.id}.", "A changed suite or prompt starts a new run."
             )
         check_fixed(manifest, structs.asdict(options), suite is not None)
+        check_names(manifest, names)
         spec = spec_of(options.scorer or manifest.suite.scorer, options, manifest.terms.sequential)
         if spec.text() != manifest.suite.scorer:
             raise SuiteError(

@@ -7,6 +7,7 @@ from typing import Any
 
 from ..errors import SuiteError
 from .records import Manifest, TierCard
+from .tiers import named
 
 _TERMS = ("reference", "repeats", "max_tokens", "temperature", "seed", "sequential")
 # What makes Cases of a file; the Cases of a run are made.
@@ -27,6 +28,11 @@ def check_fixed(manifest: Manifest, given: Mapping[str, Any], with_suite: bool) 
             f"Run {manifest.id} has its Cases already; {changing[0]} would change them.",
             "Begin a new run, or give the suite too if it is the same.",
         )
+    if given["n"] is not None and given["n"] < terms.n:
+        raise SuiteError(
+            f"Run {manifest.id} was begun with {terms.n} Cases; it cannot go on with {given['n']}.",
+            "Give more, or begin a new run; --cost-limit ends one early.",
+        )
     for word, was in fixed.items():
         now = given[word]
         # An option that was not given is None, "", empty or False, and the seed 0.
@@ -35,6 +41,19 @@ def check_fixed(manifest: Manifest, given: Mapping[str, Any], with_suite: bool) 
             raise SuiteError(
                 f"Run {manifest.id} was begun with {word} {was}; it cannot become {now}.",
                 "What is fixed before the first Case stays so; begin a new run.",
+            )
+
+
+def check_names(manifest: Manifest, names: Iterable[str]) -> None:
+    """Raises SuiteError when `--tiers` of a resumed run gives a tier of it another model (`haiku=opus`)."""
+    begun = {card.name: card.target for card in manifest.tiers}
+    for given in names:
+        label, target = named(given)
+        was = begun.get(label, target)
+        if "=" in given and target.removeprefix("tier/") != was.removeprefix("tier/"):
+            raise SuiteError(
+                f"Run {manifest.id} was begun with {label} as {was}; it cannot become {target}.",
+                f"Give {target} a name of its own, or begin a new run.",
             )
 
 

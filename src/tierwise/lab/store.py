@@ -94,9 +94,15 @@ class RunFolder:
     def manifest(self) -> Manifest:
         """Raises SuiteError when run.json is no manifest of this version."""
         try:
-            return msgspec.json.decode((self.path / "run.json").read_bytes(), type=Manifest)
+            found = msgspec.json.decode((self.path / "run.json").read_bytes(), type=Manifest)
         except (OSError, msgspec.DecodeError) as error:
             raise SuiteError(f"{self.path}/run.json cannot be read: {error}.", "Start a new run.") from None
+        if found.terms.reference not in (card.name for card in found.tiers):
+            raise SuiteError(
+                f"{self.path}/run.json names no tier {found.terms.reference!r}, its reference.",
+                "Put it back as it was, or start a new run.",
+            )
+        return found
 
     def write_manifest(self, manifest: Manifest) -> None:
         """Replaces run.json whole."""
@@ -129,7 +135,10 @@ class RunFolder:
         """A file of the folder, replaced whole; gives its path."""
         path = self.path / name
         temporary = path.with_suffix(path.suffix + ".new")
-        temporary.write_bytes(content)
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())  # else a power cut may leave an empty one in its place
         os.replace(temporary, path)
         return path
 
@@ -139,7 +148,7 @@ class RunFolder:
 
     def open_to_write(self) -> None:
         """Locks the run. Raises SuiteError when another process runs it. A torn last line is cut off."""
-        self._file = os.open(self.path / "trials.jsonl", os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+        self._file = self._opened("trials.jsonl")
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -178,7 +187,7 @@ class RunFolder:
         """Appends a line to another file of the folder, while it is open to write."""
         if name not in self._others:
             assert self._file is not None
-            self._others[name] = os.open(self.path / name, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+            self._others[name] = self._opened(name)
             _cut_torn_line(self._others[name])
         self._write_line(self._others[name], line)
 
@@ -209,6 +218,14 @@ class RunFolder:
     def records(self) -> Iterator[Record]:
         """The Trials alone."""
         return (line for line in self.lines() if isinstance(line, Record))
+
+    def _opened(self, name: str) -> int:
+        try:
+            return os.open(self.path / name, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+        except OSError as error:
+            raise SuiteError(
+                f"{self.path / name} cannot be written: {error.strerror}.", "Check the folder's permissions."
+            ) from None
 
     def _append(self, line: bytes) -> None:
         assert self._file is not None

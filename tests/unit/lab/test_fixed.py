@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from tierwise.errors import SuiteError
-from tierwise.lab.fixed import check_fixed, check_same
+from tierwise.lab.fixed import check_fixed, check_names, check_same
 from tierwise.lab.records import TierCard
 from unit.lab.made import Fake, accurate, manifest, suite
 
@@ -16,6 +16,7 @@ RUN = manifest(suite(3), [Fake("a", accurate(1, 1)), Fake("b", accurate(1, 1))],
 GIVEN: dict[str, Any] = {
     "margin": None, "alpha": None, "reference": "", "repeats": None, "max_tokens": None, "temperature": None,
     "seed": 0, "sequential": False, "labels": "", "task": "", "prompt": "", "system": "", "columns": "",
+    "n": None,
 }  # fmt: skip
 
 
@@ -71,3 +72,16 @@ def test_a_tier_that_is_still_to_be_asked_is_the_one_the_run_began_with(
     else:
         with pytest.raises(SuiteError, match="was begun with a as agg/a"):
             check_same(begun, [now], lambda name: int(name == was.name))
+
+
+def test_a_run_may_grow_and_not_shrink() -> None:
+    for n in (3, 4, 1000):
+        check(n=n)
+    with pytest.raises(SuiteError, match="begun with 3 Cases; it cannot go on with 2"):
+        check(n=2)
+
+
+def test_a_name_stands_for_what_it_stood_for() -> None:
+    check_names(RUN, ["a", "b=b", "b=tier/b", "new=agg/other", "other"])
+    with pytest.raises(SuiteError, match="begun with a as a; it cannot become agg/other"):
+        check_names(RUN, ["a=agg/other"])

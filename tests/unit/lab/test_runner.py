@@ -380,3 +380,17 @@ async def test_a_run_that_cannot_be_kept_ends_and_goes_on_when_there_is_room(tmp
     await resumed.run()
     resumed.folder.close()
     assert [resumed.missing(name) for name in "ab"] == [0, 0]
+
+
+def test_a_damaged_folder_is_told_as_such(tmp_path: Path) -> None:
+    made = runner(tmp_path, suite(3), [Fake("a", accurate(1, 1))], QUICK)
+    made.folder.close()
+    run = RunFolder(tmp_path / "run-1")
+    (run.path / "trials.jsonl").unlink()
+    (run.path / "trials.jsonl").mkdir()
+    with pytest.raises(SuiteError, match=r"trials\.jsonl cannot be written: Is a directory"):
+        run.open_to_write()
+    found = run.manifest()
+    run.write_manifest(structs.replace(found, terms=structs.replace(found.terms, reference="gone")))
+    with pytest.raises(SuiteError, match=r"run\.json names no tier 'gone', its reference"):
+        run.manifest()
