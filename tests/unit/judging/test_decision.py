@@ -270,23 +270,6 @@ def test_bets_are_on_clusters_that_weigh_alike():
     assert verdict.difference == pytest.approx(-0.1 / 12)
 
 
-def test_a_few_large_clusters_do_not_decide_alone():
-    """Two conversations of 30 turns beside 80 Cases, at a true loss of just the margin: by a t over clusters
-    it switched falsely on a quarter of such suites."""
-    draw, false = random.Random(5), 0
-    for _ in range(200):
-        sizes = [30, 30] + [1] * 80
-        pairs = []
-        for name, size in enumerate(sizes):
-            shared = draw.random() < 0.15
-            worse = [shared if draw.random() < 0.8 else draw.random() < 0.15 for _ in range(size)]
-            pairs += [Pair(float(not each), 1.0, str(name)) for each in worse]
-        verdict = judge_pairs(pairs, Terms(bar=Bar(margin=0.15, refuse=0.3)))
-        false += verdict.decision == "switch"
-    assert (verdict.method, verdict.clusters) == ("betting interval", 82)
-    assert false / 200 <= 0.06
-
-
 def test_below_ten_clusters_there_is_no_verdict():
     verdict = judge_pairs(clustered(9, 100, gap=-0.1))
     assert verdict.decision == "not_enough"

@@ -41,20 +41,6 @@ def test_the_causal_interval_of_even_costs_is_welchs() -> None:
     assert [end - 80_000 for end in found.interval] == pytest.approx([-half, half], rel=1e-3)
 
 
-def test_the_interval_of_skewed_costs_reaches_further_up_and_holds_what_it_says() -> None:
-    """Costs as they are: lognormal, σ = 1.5, five times as dear where held out. Welch's own holds 87 %."""
-    draw, mean, inside = random.Random(7), math.exp(1.5**2 / 2), 0
-    for _ in range(300):
-        held = [round(5e6 * draw.lognormvariate(0, 1.5)) for _ in range(100)]
-        routed = [round(1e6 * draw.lognormvariate(0, 1.5)) for _ in range(300)]
-        found = caused(one(held, routed))
-        assert found.interval is not None
-        assert found.saved_pico is not None
-        assert found.interval[1] - found.saved_pico > found.saved_pico - found.interval[0]
-        inside += found.interval[0] <= 4e6 * mean * 300 <= found.interval[1]
-    assert 0.89 <= inside / 300 <= 0.98
-
-
 def test_strata_are_added_up_each_by_its_own_difference() -> None:
     """A share that grew while costs did: one mean over both times would call 2,000 saved 38,000."""
     early, late = one([5] * 20, [4] * 1000), one([50] * 180, [49] * 1000)

@@ -101,7 +101,7 @@ def test_base64_does_not_outweigh_the_turns_that_are_read_again() -> None:
     """Pictures that are shown once, between conversations that go on."""
     bodies = []
     for n, body in enumerate(conversations(6, 8)):
-        data = {"type": "base64", "media_type": "image/png", "data": f"{n:04}" + "A" * 900_000}
+        data = {"type": "base64", "media_type": "image/png", "data": f"{n:04}" + "A" * 300_000}
         shown = [{"type": "text", "text": "What is it?"}, {"type": "image", "source": data}]
         bodies += [body, ask(shown, "Be brief.")] if n % 2 else [body]
     auto, plain = bills(bodies, [MINUTE_US] * len(bodies))
