@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import openai
 import pytest
 
 import live
 import provider
+from conformance.test_batch import ended, handed_in, line
 from postgres import Postgres, running
 
 BODY = {"model": "tier/haiku", "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 9}
+MESSAGE = {
+    "id": "msg_1", "type": "message", "role": "assistant", "model": "m", "stop_reason": "end_turn",
+    "content": [{"type": "text", "text": "Billing"}], "usage": {"input_tokens": 9, "output_tokens": 2},
+}  # fmt: skip
 
 
 @pytest.fixture
@@ -56,6 +64,37 @@ def test_the_gateway_survives_its_postgres(server: Postgres, tmp_path: Path) -> 
     assert live.wait_for(lambda: gateway.verify() == "")
     closed = gateway.closes()
     assert len(closed) >= 7
+    assert gateway.stop() == 0
+
+
+@pytest.mark.parametrize("dialect", ["openai_chat", "anthropic_messages"])
+def test_a_batchs_answer_that_comes_while_postgres_is_away_is_paid_once(
+    server: Postgres, tmp_path: Path, dialect: str
+) -> None:
+    away = threading.Event()
+
+    def late(sent: provider.Sent) -> Iterator[Any]:
+        while not away.is_set():
+            yield 0.05
+        body = provider.chat(model=json.loads(sent.body)["model"])
+        yield provider.whole(200, body if dialect == "openai_chat" else MESSAGE)
+
+    upstream = provider.Provider(late)
+    gateway = live.Gateway(tmp_path / "g", live.config(dialect, upstream.port), db=server.new_url())
+    key = gateway.key()
+    client = openai.OpenAI(base_url=f"{gateway.url}/v1", api_key=key, max_retries=0)
+    batch = handed_in(client, [line("a"), line("b")])
+    assert live.wait_for(lambda: len(upstream.sent) == 2)
+    server.stop()
+    away.set()
+    assert live.wait_for(lambda: "a result waits for the store" in gateway.log.read_text())
+    server.start()
+    assert live.wait_for(lambda: live.post(gateway.port, "/v1/chat/completions", BODY, key).status == 200)
+    done = ended(client, batch.id)
+    assert (done.status, done.request_counts.completed) == ("completed", 2)
+    assert len(upstream.sent) == 3
+    assert live.wait_for(lambda: gateway.verify() == "")
+    assert [row["outcome"] for row in gateway.closes()] == ["ok"] * 3
     assert gateway.stop() == 0
 
 

@@ -47,7 +47,10 @@ async def write(walk: Walk, live: Live, reply: Reply) -> None:
                 await _plain_crossed(walk, live, reply, live.answer)
                 return
             body = live.body
-            await live.entry.close("ok", model=live.entry.deployment.dialect.served_model(body))
+            try:
+                await live.entry.close("ok", model=live.entry.deployment.dialect.served_model(body))
+            except StoreError as error:
+                unless_unattended(walk, error)
             reply.send(200, head(walk, live, PLAIN, passed(live)), body)
         elif live.reader is not None:
             await _stream_crossed(walk, live, reply)
@@ -61,11 +64,21 @@ async def write(walk: Walk, live: Live, reply: Reply) -> None:
         live.response.close()
 
 
+def unless_unattended(walk: Walk, error: StoreError) -> None:
+    """Raises `error`, by which a CLOSE row is not durable yet, unless the answer is a batch's: asked again it
+    would be paid twice, and its own row waits as long as the ledger's."""
+    if walk.request.attended:
+        raise error
+
+
 async def _plain_crossed(walk: Walk, live: Live, reply: Reply, answer: Answer) -> None:
     live.entry.usage = answer.usage or live.entry.usage
     written = walk.surface.write_answer(answer, walk.ask())
     walk.losses += written.losses
-    await live.entry.close("ok", model=answer.model)
+    try:
+        await live.entry.close("ok", model=answer.model)
+    except StoreError as error:
+        unless_unattended(walk, error)
     note(walk, written.body)
     more = [*written.headers, request_id(walk), *lost_there(live)]
     reply.send(200, head(walk, live, PLAIN, more), written.body)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from tierwise.errors import BadRequest
 
@@ -23,10 +23,13 @@ class Request:
 
     `waited_us`: for how long it waited to be begun, microseconds; 0: not at all.
 
+    `attended`: somebody waits for the reply.
+
     `alike` is scratch that the requests of a connection share while their heads differ in the body's length
     alone: what was worked out from one head need not be again.
     """
 
+    attended: ClassVar[bool] = True
     __slots__ = (
         "_fault", "_first", "_giver", "_waiter", "alike", "headers", "intake", "keep_alive", "method",
         "path", "query", "unanswered_expect", "waited_us",

@@ -65,6 +65,8 @@ class Caught:
 class Kept:
     """Stands in for a Request: a row's body with the headers of the call that made its batch."""
 
+    attended = False
+
     def __init__(self, path: str, headers: Iterable[tuple[str, str]], body: bytes) -> None:
         self.method = "POST"
         self.path = path
