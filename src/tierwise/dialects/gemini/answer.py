@@ -17,7 +17,7 @@ from .errors import read_error_object
 from .fields import NAME, Wire
 from .logprobs import read_logprobs
 from .parts import AnswerIds, read_parts
-from .usage import searches_of, usage_of, wire_usage
+from .usage import mapped, sought, usage_of, wire_usage
 
 FINISH: MappingProxyType[str, FinishReason] = MappingProxyType(
     {
@@ -68,12 +68,12 @@ def read_answer(body: bytes) -> Answer:
         choices = [(0, Choice((), "refusal" if blocked else "error"))]
     wire = wire_usage(whole["usageMetadata"]) if isinstance(whole.get("usageMetadata"), dict) else None
     model = text_of(whole.get("modelVersion"))
-    queries = sum(map(queries_in, listed))
+    found = sought(sum(map(queries_in, listed)), any(map(mapped_in, listed)), model)
     return Answer(
         id=text_of(whole.get("responseId")),
         model=model,
         choices=tuple(choice for _, choice in sorted(choices, key=lambda pair: pair[0])),
-        usage=None if wire is None else usage_of(wire, searches=searches_of(queries, model)),
+        usage=None if wire is None else usage_of(wire, sought=found),
         service_tier=None if wire is None or not wire.tier else wire.tier.lower(),
         extras=extras,
         dialect=NAME,
@@ -154,3 +154,9 @@ def queries_in(candidate: Any) -> int:
     grounding = candidate.get("groundingMetadata") if isinstance(candidate, dict) else None
     queries = grounding.get("webSearchQueries") if isinstance(grounding, dict) else None
     return len(queries) if isinstance(queries, list) else 0
+
+
+def mapped_in(candidate: Any) -> bool:
+    """Whether a candidate rests on Google Maps."""
+    grounding = candidate.get("groundingMetadata") if isinstance(candidate, dict) else None
+    return mapped(grounding.get("groundingChunks")) if isinstance(grounding, dict) else False

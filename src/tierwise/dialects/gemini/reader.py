@@ -40,14 +40,14 @@ from ..extras import Extras
 from ..lax import text_of
 from ..pieces import PieceReader
 from ..whole import odd_first
-from .answer import COVERED, TOP_LEVEL, block_reason, finish, queries_in, refusal_in, seed_of
+from .answer import COVERED, TOP_LEVEL, block_reason, finish, mapped_in, queries_in, refusal_in, seed_of
 from .citations import read_citations, within
 from .errors import read_error_object
 from .fields import NAME, Wire
 from .frames import Frames
 from .logprobs import read_logprobs
 from .parts import AnswerIds, is_odd_field, read_parts
-from .usage import WireUsage, searches_of, usage_of, wire_usage
+from .usage import WireUsage, sought, usage_of, wire_usage
 
 
 class _Choice:
@@ -64,6 +64,7 @@ class _Choice:
         self.called = False
         self.reason: str | None = None
         self.queries = 0
+        self.mapped = False
 
 
 class Reader(PieceReader[bytes]):
@@ -150,8 +151,9 @@ class Reader(PieceReader[bytes]):
         events.append(Started(response_id, self._model, 0, usage, tier.lower() if tier else None))
 
     def _usage(self, wire: WireUsage, whole: bool) -> Usage:
-        queries = sum(choice.queries for choice in self._choices.values())
-        return usage_of(wire, "reported" if whole else "partial", searches_of(queries, self._model))
+        choices = self._choices.values()
+        queries, mapped = sum(choice.queries for choice in choices), any(choice.mapped for choice in choices)
+        return usage_of(wire, "reported" if whole else "partial", sought(queries, mapped, self._model))
 
     def _candidate(self, choice: _Choice, candidate: Wire, events: list[Event]) -> None:
         content = candidate.get("content")
@@ -171,6 +173,7 @@ class Reader(PieceReader[bytes]):
         else:
             known = COVERED - {"citationMetadata"}
         choice.queries = max(choice.queries, queries_in(candidate))
+        choice.mapped = choice.mapped or mapped_in(candidate)
         if (why := refusal_in(candidate)) is not None:
             known = known | {"finishMessage"}
             events.append(Delta(_prose(choice, "refusal", events), why, choice.number))

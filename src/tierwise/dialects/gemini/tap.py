@@ -18,7 +18,7 @@ from ...nouns import Usage
 from .. import lax, sse
 from .errors import read_error_object
 from .frames import LIMIT, Objects
-from .usage import Grounding, WireUsage, searches_of, usage_of
+from .usage import Grounding, WireUsage, mapped, sought, usage_of
 
 _ABSENT = Raw(b"")
 # Two line ends; a bare CR is one too, so that a cut between CR and LF cannot let the end slip through.
@@ -80,6 +80,7 @@ class Tap:
         self._told = _ABSENT  # the last usage, undecoded
         self._usage: Usage | None = None
         self._queries: dict[int, int] = {}
+        self._mapped = False
         self._finished: dict[int, bool] = {}
         self._blocked = False
         self._pieces: list[bytes] = []  # the unfinished frame; joined once, so tiny chunks stay linear
@@ -97,8 +98,8 @@ class Tap:
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                 return None
             if wire.said():
-                searches = searches_of(sum(self._queries.values()), self.model or "")
-                self._usage = usage_of(wire, "reported" if self._whole() else "partial", searches)
+                found = sought(sum(self._queries.values()), self._mapped, self.model or "")
+                self._usage = usage_of(wire, "reported" if self._whole() else "partial", found)
         return self._usage
 
     @usage.setter
@@ -182,8 +183,10 @@ class Tap:
             self._finished[number] = bool(candidate.finish) or self._finished.get(number, False)
             for part in (candidate.content.parts if candidate.content else None) or ():
                 self._part(part)
-            if candidate.grounding is not None and candidate.grounding.queries:
-                self._queries[number] = len(candidate.grounding.queries)
+            if candidate.grounding is not None:
+                if candidate.grounding.queries:
+                    self._queries[number] = len(candidate.grounding.queries)
+                self._mapped = self._mapped or mapped(candidate.grounding.grounds)
         if chunk.feedback is not None and chunk.feedback.blocked:
             self._blocked = True
         if chunk.usage is not _ABSENT:

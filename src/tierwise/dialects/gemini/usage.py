@@ -7,6 +7,8 @@ and video out, may have prices of their own and are counted apart. Searches the 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, Literal
 
 import msgspec
@@ -29,6 +31,7 @@ class Modality(Struct):
 
 
 Details = list[Modality] | None
+_NOTHING: Mapping[str, int] = MappingProxyType({})
 
 
 class WireUsage(Struct):
@@ -55,6 +58,7 @@ class WireUsage(Struct):
 
 class Grounding(Struct):
     queries: list[Any] | None = field(name="webSearchQueries", default=None)
+    grounds: Any = field(name="groundingChunks", default=None)
 
 
 class _Candidate(Struct):
@@ -78,9 +82,9 @@ _TAIL = msgspec.json.Decoder(_Tail, strict=False)
 def usage_of(
     wire: WireUsage,
     source: Literal["reported", "estimated", "partial"] = "reported",
-    searches: int = 0,
+    sought: Mapping[str, int] = _NOTHING,
 ) -> Usage:
-    """Disjoint buckets. Nothing counted twice, nothing below zero."""
+    """Disjoint buckets and what was `sought`. Nothing counted twice, nothing below zero."""
     prompt, tool_use = count_of(wire.prompt), count_of(wire.tool_use)
     candidates, thoughts, total = count_of(wire.candidates), count_of(wire.thoughts), count_of(wire.total)
     if wire.candidates is None:  # this server tells a total instead, or there are none
@@ -100,7 +104,7 @@ def usage_of(
         made = min(_of(wire.candidates_details, name), left)
         counted[f"output_{name.lower()}"] = made
         left -= made
-    counted["web_search"] = searches
+    counted.update(sought)
     return Usage(
         input=prompt - cached + tool_use - heard,
         cache_read=cached - reheard,
@@ -116,9 +120,16 @@ def _of(details: Details, name: str) -> int:
     return sum(count_of(each.count) for each in details or () if (each.modality or "").upper() == name)
 
 
-def searches_of(queries: int, model: str) -> int:
-    """Billed searches: each query since Gemini 3, one for all of a prompt's before."""
-    return queries if generation(model) >= (3, 0) else min(queries, 1)
+def mapped(grounds: Any) -> bool:
+    """Whether an answer with these `groundingChunks` rests on Google Maps, which is billed by the prompt."""
+    listed = grounds if isinstance(grounds, list) else ()
+    return any(isinstance(each, dict) and each.get("maps") is not None for each in listed)
+
+
+def sought(queries: int, places: bool, model: str) -> dict[str, int]:
+    """Billed searches: each query since Gemini 3, one for all of a prompt's before; and of Google Maps."""
+    searches = queries if generation(model) >= (3, 0) else min(queries, 1)
+    return {"web_search": searches, "maps_search": int(places)}
 
 
 def usage_in(body: bytes) -> Usage | None:
@@ -130,7 +141,7 @@ def usage_in(body: bytes) -> Usage | None:
     at = body.rfind(b'"usageMetadata"')
     if at < 0:
         return None
-    if b'"webSearchQueries"' not in body:
+    if b'"groundingMetadata"' not in body:
         try:
             wire = _TAIL.decode(b"{" + body[at:]).usage
             if wire is not None and wire.said():
@@ -143,8 +154,10 @@ def usage_in(body: bytes) -> Usage | None:
         return None
     if reply.usage is None or not reply.usage.said():
         return None
-    queries = sum(len(each.grounding.queries or ()) for each in reply.candidates or () if each.grounding)
-    return usage_of(reply.usage, searches=searches_of(queries, reply.model or ""))
+    grounded = [each.grounding for each in reply.candidates or () if each.grounding]
+    queries = sum(len(each.queries or ()) for each in grounded)
+    places = any(mapped(each.grounds) for each in grounded)
+    return usage_of(reply.usage, sought=sought(queries, places, reply.model or ""))
 
 
 def wire_usage(value: Any) -> WireUsage | None:

@@ -23,6 +23,7 @@ from tierwise.nouns import (
     Thinking,
     ToolCall,
     Usage,
+    UsageSeen,
 )
 
 GEMINI = registry.get("gemini")
@@ -181,6 +182,37 @@ def test_usage_counts_searches() -> None:
         assert usage is not None
         assert usage.extra == {"web_search": searches}
         assert GEMINI.read_answer(body).usage == usage
+
+
+@pytest.mark.parametrize(
+    ("grounds", "counted"),
+    [
+        ([{"web": {"uri": "u"}}, {"maps": {"placeId": "p"}}, {"maps": {"placeId": "q"}}], {"maps_search": 1}),
+        ([{"web": {"uri": "u"}}, {"maps": None}], {}),
+        ([7, None], {}),
+        ("odd", {}),
+    ],
+)
+def test_usage_counts_a_prompt_that_was_answered_from_google_maps(
+    grounds: Any, counted: dict[str, int]
+) -> None:
+    content = {"parts": [{"text": "there"}]}
+    candidate = {
+        "content": content,
+        "groundingMetadata": {"groundingChunks": grounds},
+        "finishReason": "STOP",
+    }
+    told = {"promptTokenCount": 1, "candidatesTokenCount": 1}
+    body = msgspec.json.encode({"candidates": [candidate], "usageMetadata": told})
+    usage = GEMINI.usage(body)
+    assert usage is not None
+    assert usage.extra == counted
+    assert GEMINI.read_answer(body).usage == usage
+    frame, tap, reader = b"data: " + body + b"\n\n", GEMINI.tap(), GEMINI.reader()
+    tap.feed(frame)
+    assert tap.usage == usage
+    events = reader.feed(frame) + reader.finish()
+    assert [event.usage for event in events if isinstance(event, UsageSeen)][-1] == usage
 
 
 def test_usage_is_not_taken_from_a_call() -> None:
