@@ -164,12 +164,22 @@ def test_the_strict_models_of_2026(model_id: str) -> None:
     assert family is not None
     able = family.abilities
     assert (able.forced_tools, able.sampling, able.prefill) == (False, False, False)
+    assert able.thinking == ("adaptive",)  # it cannot be turned off
+
+
+@pytest.mark.parametrize("name", ["opus-5", "opus-5-5", "sonnet-5", "sonnet-5-5", "haiku-5-5", "fable-5-1"])
+def test_what_the_models_since_summer_2026_hold(name: str) -> None:
+    family = family_of(f"claude-{name}")
+    assert family is not None
+    assert (family.abilities.context, family.abilities.max_output) == (1_000_000, 128_000)
 
 
 def test_haiku_5_5_is_looser_and_unknown_stays_unknown() -> None:
     family = family_of("claude-haiku-5-5")
     assert family is not None
-    assert family.abilities.forced_tools is None
+    able = family.abilities
+    assert (able.forced_tools, able.sampling, able.prefill) == (None, False, False)
+    assert able.thinking == ("adaptive", "disabled")
     assert family_of("some-local-model") is None
     haiku = family_of("anthropic/claude-haiku-4")
     assert haiku is not None
