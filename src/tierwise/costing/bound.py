@@ -65,7 +65,7 @@ def upper_bound(prompt_tokens: int, output_tokens: int, price: Price | None, out
 def _dearest(price: Price, tier: str) -> Fraction:
     """What a call in `tier` costs at most of the price; some kinds of tokens have a ratio of their own."""
     ratios = (ratio for key, ratio in price.service_tiers.items() if key.partition("/")[0] == tier)
-    return max(Fraction(1), *(Fraction(*ratio) for ratio in ratios))
+    return max((Fraction(1), *(Fraction(*ratio) for ratio in ratios)))
 
 
 def writes_unasked(price: Price) -> bool:

@@ -71,7 +71,8 @@ def test_a_dearer_service_tier_counts_and_a_cheaper_one_does_not() -> None:
     # 2.5 × (99 × 10 + 5) = 2487.5: what is reserved is never less
     odd = structs.replace(PRICE, output=5)
     assert upper_bound(99, 1, odd, Outline("m", service_tier="Priority")) == 2488
-    assert bound(Outline("m", max_output=1, service_tier="flex")) == bound(Outline("m", max_output=1))
+    for tier in ("flex", "auto", "unheard-of"):
+        assert bound(Outline("m", max_output=1, service_tier=tier)) == bound(Outline("m", max_output=1))
 
 
 @pytest.mark.parametrize(
