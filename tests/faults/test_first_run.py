@@ -273,7 +273,7 @@ async def test_a_reload_happens_once_and_tells_what_takes_a_restart(
     ledger = open_ledger(f"sqlite:///{tmp_path}/l.db", {})
     running = serving.Running(serving.Options(config=file), load(file, environ), ledger)
     looks = itertools.count()
-    monkeypatch.setattr(running, "count_files", lambda: next(looks))
+    monkeypatch.setattr(running.files, "look", lambda: next(looks))
     watching = asyncio.create_task(serving._watch(running, environ))
 
     async def reloaded(times: int, words: str) -> None:
