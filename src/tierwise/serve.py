@@ -20,7 +20,7 @@ from msgspec import Struct, structs
 
 from tierwise.batches import BatchStore
 from tierwise.clock import now_us, tick_us
-from tierwise.config import LOOPBACK, RuleBlock, Settings, cannot_listen, load
+from tierwise.config import LOOPBACK, RuleBlock, Settings, announce, cannot_listen, load
 from tierwise.dialects import registry
 from tierwise.errors import ConfigError, StoreError, TierwiseError
 from tierwise.gateway import (
@@ -313,7 +313,7 @@ async def _until_stopped(
     # A page of the dashboard that reckons in its thread may hold up the loop for so long at a time.
     sys.setswitchinterval(0.0005)
     running.app.ready = True
-    print("ready", url_of(running.host, running.port), flush=True)
+    announce(f"ready {url_of(running.host, running.port)}\n", sys.stdout)
     behind = [asyncio.create_task(_watch(running, environ)), asyncio.create_task(_roll(running))]
     await stop.wait()
     for task in behind:
@@ -371,12 +371,12 @@ def _first_key(running: Running) -> None:
     # Without a tier `auto` is refused, and the line is there to be copied.
     named = (*catalog.models, *(f"{provider}/MODEL" for provider in catalog.providers), "auto")
     model = "auto" if catalog.tiers else named[0]
-    sys.stderr.write(
+    announce(
         f"Your first key, shown only now: {secret}\nTry it:\n"
         f"  curl {url} -H 'Authorization: Bearer {secret}' -H 'Content-Type: application/json' \\\n"
-        f'    -d \'{{"model": "{model}", "messages": [{{"role": "user", "content": "Hello"}}]}}\'\n'
+        f'    -d \'{{"model": "{model}", "messages": [{{"role": "user", "content": "Hello"}}]}}\'\n',
+        sys.stderr,
     )
-    sys.stderr.flush()
 
 
 class Laboratory:

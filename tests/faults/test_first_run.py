@@ -388,3 +388,24 @@ def test_on_an_ipv6_address_what_is_printed_can_be_asked(tmp_path: Path) -> None
     assert gateway.key().startswith("tw-")
     assert gateway.command("dashboard").stdout.startswith("http://[::1]:")
     assert gateway.stop() == 0
+
+
+def test_a_stream_that_takes_nothing_keeps_nobody_from_being_served(tmp_path: Path) -> None:
+    with open("/dev/full", "wb", buffering=0) as full:
+        port = live.free_port()
+        child = subprocess.Popen(
+            [sys.executable, "-m", "tierwise", "serve", "--port", str(port), "--admin-port", "0"],
+            stdout=full, stderr=full, cwd=tmp_path,
+        )  # fmt: skip
+        try:
+            assert live.wait_for(lambda: listens(port))
+            assert live.request(port, "GET", "/readyz").status == 200
+            child.terminate()
+            assert child.wait(60) == 0
+        finally:
+            child.kill()
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as asking:
+        return asking.connect_ex(("127.0.0.1", port)) == 0

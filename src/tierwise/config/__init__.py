@@ -4,7 +4,7 @@ written.
 
 from .facts import Published, PublishedFacts, WorkloadRow, family_of, published
 from .library import Entry, Library, library
-from .listening import cannot_listen
+from .listening import announce, cannot_listen
 from .load import DEFAULT_FILE, load
 from .models import model_at, model_for
 from .policyfile import (
@@ -29,7 +29,7 @@ from .settings import LOOPBACK, Batches, Secrets, Server, Settings
 __all__ = [
     "DEFAULT_FILE", "LOOPBACK", "PRIOR", "VENDORS", "Batches", "Entry", "Library", "Published",
     "PublishedFacts", "RuleBlock", "Secrets", "Server", "Settings", "VerdictBlock", "WorkloadRow",
-    "cannot_listen", "changed_since", "family_of", "library", "load", "merge_policy", "model_at", "model_for",
-    "model_of_vendor", "model_recorded", "one_writer", "policy_text", "prices_recorded", "published",
-    "read_blocks", "read_policy", "settings_text", "short_of", "tier_text", "write_policy",
+    "announce", "cannot_listen", "changed_since", "family_of", "library", "load", "merge_policy", "model_at",
+    "model_for", "model_of_vendor", "model_recorded", "one_writer", "policy_text", "prices_recorded",
+    "published", "read_blocks", "read_policy", "settings_text", "short_of", "tier_text", "write_policy",
 ]  # fmt: skip

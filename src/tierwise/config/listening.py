@@ -1,8 +1,11 @@
-"""`[server]`: where to listen, and what to say when that cannot be done."""
+"""`[server]`: where to listen, and what to say when that is or cannot be done."""
 
 from __future__ import annotations
 
 import errno
+import os
+import sys
+from typing import TextIO
 
 from msgspec import structs
 
@@ -59,3 +62,14 @@ def cannot_listen(place: str, error: OSError | ValueError | TypeError, option: s
         hint = _ADDRESS
     why = (error.strerror if isinstance(error, OSError) else None) or str(error)
     return ConfigError(f"Cannot listen on {place}: {why}.", hint)
+
+
+def announce(words: str, stream: TextIO) -> None:
+    """Writes words to a standard stream. One that takes nothing, as a file on a full disk or a pipe without a
+    reader, keeps nobody from being served."""
+    try:
+        stream.write(words)
+        stream.flush()
+    except OSError:
+        if stream is sys.stdout:  # nothing else is said there; Python would try again at its exit
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

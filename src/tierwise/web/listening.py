@@ -11,7 +11,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
-from tierwise.config import LOOPBACK, cannot_listen
+from tierwise.config import LOOPBACK, announce, cannot_listen
 from tierwise.errors import ConfigError
 
 from .control import Control
@@ -143,6 +143,5 @@ def start(control: Control, host: str, port: int) -> Listening:
     ticket = "" if secret else secrets.token_urlsafe(24)
     url = f"http://{f'[{host}]' if ':' in host else host}:{bound}/"
     way = f"sign-in?token={ticket}  (works once)" if ticket else " (sign in with the admin secret)"
-    sys.stderr.write(f"Dashboard: {url}{way}\n")
-    sys.stderr.flush()
+    announce(f"Dashboard: {url}{way}\n", sys.stderr)
     return Listening(control, listener, (host, bound, ticket))

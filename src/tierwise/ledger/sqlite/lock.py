@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import time
@@ -55,14 +56,18 @@ def lock_path(database: Path) -> Path:
     return database.with_name(database.name + ".lock")
 
 
-def _unopened(path: Path) -> str:
+def _unopened(path: Path, error: OSError) -> str:
     """What to do about a lock file that cannot be opened or made."""
+    if error.errno == errno.EROFS:
+        return "Mount its file system writable (a failing disk may have turned it so), or give another --db."
     try:
-        owner = path.stat().st_uid
+        owner, own = path.stat().st_uid, os.geteuid()
     except OSError:
         return "Create the folder, or give a --db in a folder this user may write."
+    if owner == own:
+        return f"Look at the permissions and attributes of {path.name} (ls -l, lsattr)."
     return (
-        f"{path.name} belongs to user {owner}, this is user {os.geteuid()}: run as that user, or chown the "
+        f"{path.name} belongs to user {owner}, this is user {own}: run as that user, or chown the "
         "ledger and the files beside it."
     )
 
@@ -80,7 +85,7 @@ class WriterLock:
             self._file = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
             raise StoreError(
-                f"The ledger {database} cannot be opened: {error.strerror}.", _unopened(self.path)
+                f"The ledger {database} cannot be opened: {error.strerror}.", _unopened(self.path, error)
             ) from None
         if not self._taken():
             owner = _read(self._file)

@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Callable
-from contextlib import AbstractContextManager, closing
+from contextlib import AbstractContextManager, closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,12 @@ def unreadable(path: Path, error: sqlite3.Error) -> StoreError:
             "SQLite writes beside the file to read it, and this user may not: run as the server's user, or "
             "read a copy that `tierwise ledger backup` made."
         )
+        with suppress(OSError):
+            if os.statvfs(path.parent).f_flag & os.ST_RDONLY:
+                hint = (
+                    "SQLite writes beside the file to read it, and the file system is read-only: copy it "
+                    "and its -wal, where there is one, to a folder that may be written, and read that."
+                )
     return StoreError(f"The ledger {path} cannot be read: {error}.", hint)
 
 
