@@ -73,6 +73,7 @@ def test_a_ledger_that_another_user_made_is_told_as_that(
         raise PermissionError(errno.EACCES, "Permission denied")
 
     monkeypatch.setattr("tierwise.ledger.sqlite.lock.os.open", refused)
+    monkeypatch.setattr("tierwise.ledger.sqlite.lock.os.geteuid", lambda: os.getuid() + 1)
     with pytest.raises(StoreError, match="cannot be opened: Permission denied") as caught:
         WriterLock(path)
     assert f"a.db.lock belongs to user {os.getuid()}" in caught.value.hint
