@@ -25,13 +25,13 @@ from tierwise.http1 import Call, Origin, Pool
 from tierwise.judging import Pair, judge_pairs
 from tierwise.judging.decision import Terms as JudgingTerms
 from tierwise.lab import evaluate, make_suite
+from tierwise.lab.cases.suites import Shape
 from tierwise.lab.compare import Seen, evaluate_seen
-from tierwise.lab.records import Manifest, SuiteCard, Terms, TierCard
-from tierwise.lab.replies import Reply
-from tierwise.lab.runner import Runner, Work
-from tierwise.lab.scoring import judge_of, parse_spec
-from tierwise.lab.store import RunFolder
-from tierwise.lab.suites import Shape
+from tierwise.lab.grading.scoring import judge_of, parse_spec
+from tierwise.lab.running.records import Manifest, SuiteCard, Terms, TierCard
+from tierwise.lab.running.replies import Reply
+from tierwise.lab.running.runner import Runner, Work
+from tierwise.lab.running.store import RunFolder
 from tierwise.nouns import Case, Suite, Usage
 
 CASES, JOBS = 10_000, 500

@@ -392,8 +392,8 @@ class Laboratory:
 
     def proposed(self, verdict: Path, settings: Settings) -> str:
         """policy.toml with the rule that a verdict file supports. Raises SuiteError when it supports none."""
-        from tierwise.lab.publish import propose, rule_of
         from tierwise.lab.results import read_evaluation
+        from tierwise.lab.telling.publish import propose, rule_of
 
         return propose(rule_of(read_evaluation(verdict), settings), settings).after
 

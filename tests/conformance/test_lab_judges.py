@@ -220,7 +220,7 @@ def test_judgements_are_kept_and_not_paid_for_twice(world: Callable[..., World])
 def test_a_judge_that_does_not_answer_is_asked_again_on_resume(
     world: Callable[..., World], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tierwise.lab.faults.LONGEST_WAIT_S", 0.0)
+    monkeypatch.setattr("tierwise.lab.running.faults.LONGEST_WAIT_S", 0.0)
     made = world(fair)
     made.failing = 7 * 2
     first = made.found("suite.jsonl", *TIERS, "-j", "1", scorer='judge:{"judge": "' + JUDGE + '"}', judge="")

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from tierwise.lab import evaluate, make_suite
-from tierwise.lab.suites import Shape, read_suite
+from tierwise.lab.cases.suites import Shape, read_suite
 from tierwise.nouns import Case, Suite
 
 DATA = Path(__file__).parents[2] / "../shared/data"

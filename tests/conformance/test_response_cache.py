@@ -28,8 +28,8 @@ from conformance.matrix import DIRECTIONS
 from conformance.matrix_replies import HELLO_REPLY
 from conformance.matrix_streams import assembled
 from tierwise.http1 import Pool
-from tierwise.lab.asking import Knobs
-from tierwise.lab.tiers import Places, open_tiers
+from tierwise.lab.running.asking import Knobs
+from tierwise.lab.running.tiers import Places, open_tiers
 from tierwise.nouns import Case
 
 

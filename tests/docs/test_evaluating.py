@@ -23,8 +23,8 @@ import provider
 import tierwise
 from tierwise.config.samplefile import Sample, keep_samples, sample_line, samples_folder
 from tierwise.config.settings import Secrets
-from tierwise.lab.plan import what_n_shows
-from tierwise.lab.suites import read_suite
+from tierwise.lab.cases.suites import read_suite
+from tierwise.lab.running.plan import what_n_shows
 from tierwise.nouns import Bar
 
 EVALUATING, VERDICT = ((live.ROOT / "docs" / name).read_text() for name in ("evaluating.md", "verdict.md"))
@@ -153,7 +153,7 @@ def test_the_python_example_runs(
 
 def test_every_scorer_is_on_the_page() -> None:
     from tierwise.judging.scorers import SCORERS
-    from tierwise.lab.judges import KINDS
+    from tierwise.lab.grading.judges import KINDS
 
     section = EVALUATING.split("## Scorers")[1].split("## Tiers")[0]
     for name in (*SCORERS, *KINDS, "assert", "code"):

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 import live
-from tierwise.lab.sandbox import CodeScorer
-from tierwise.lab.scoring import judge_of, mark, parse_spec
+from tierwise.lab.grading.sandbox import CodeScorer
+from tierwise.lab.grading.scoring import judge_of, mark, parse_spec
 from tierwise.nouns import Case
 
 CODE = Case("1", "q", metadata={"test": "assert double(4) == 8"})

@@ -19,8 +19,8 @@ from tierwise.judging.price import (
 )
 from tierwise.judging.sequential import ln_threshold
 from tierwise.judging.similar import chosen, thresholds
-from tierwise.lab.looking import Look
-from tierwise.lab.tally import pairs_of
+from tierwise.lab.running.looking import Look
+from tierwise.lab.running.tally import pairs_of
 from tierwise.nouns import Bar, Score, Usage
 from unit.lab.made import suite
 
@@ -98,8 +98,8 @@ def test_the_interval_covers_the_true_ratio():
 
 def test_the_running_rule_switches_falsely_at_most_at_its_rate() -> None:
     """A true gap of exactly the margin, looked at after every Case: false switches stay below alpha."""
-    from tierwise.lab.records import Record
-    from tierwise.lab.tally import TierTally
+    from tierwise.lab.running.records import Record
+    from tierwise.lab.running.tally import TierTally
     from tierwise.nouns import Trial
 
     cases = suite(400).cases

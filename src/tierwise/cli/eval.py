@@ -17,16 +17,16 @@ from rich.console import Console
 from rich.table import Table
 
 from ..errors import ConfigError, SuiteError, TierwiseError
+from ..lab.cases.rows import read_text
 from ..lab.compare import holm_over_suites
 from ..lab.evaluation import Done, Options, carry_out
-from ..lab.plan import Plan
-from ..lab.progress import Progress
-from ..lab.report import html_report, markdown_report
-from ..lab.rescoring import rescore
+from ..lab.grading.rescoring import rescore
 from ..lab.results import EXIT_CODES, Evaluation
-from ..lab.rows import read_text
-from ..lab.store import RunFolder
-from ..lab.wording import (
+from ..lab.running.plan import Plan
+from ..lab.running.progress import Progress
+from ..lab.running.store import RunFolder
+from ..lab.telling.report import html_report, markdown_report
+from ..lab.telling.wording import (
     SHORT_HEADS,
     as_json,
     comparison_rows,

@@ -23,11 +23,11 @@ from ..config import load
 from ..errors import ConfigError, StoreError, SuiteError, TierwiseError
 from ..http1 import Pool
 from ..judging.latency import least_samples
-from ..lab.asking import ChatTier, Knobs
-from ..lab.exports import aiperf, vllm
 from ..lab.latency import Load, Run, Slo, Spread, Summary, live, measure, summarise, with_upstream
-from ..lab.tiers import Places, open_tiers
-from ..lab.wording import money
+from ..lab.running.asking import ChatTier, Knobs
+from ..lab.running.tiers import Places, open_tiers
+from ..lab.telling.exports import aiperf, vllm
+from ..lab.telling.wording import money
 from ..ledger import read_ledger
 from . import interruptible
 from .finite import FiniteRange

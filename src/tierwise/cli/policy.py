@@ -20,11 +20,11 @@ from ..config.shadowfile import shadow_by_task
 from ..costing import Replayed
 from ..errors import SuiteError
 from ..judging.alarm import Record
-from ..lab.publish import EXPIRES_DAYS, Proposal, proposal, propose, rule_of
 from ..lab.replay import replay, whole_file
 from ..lab.results import read_evaluation
-from ..lab.store import RUNS, find_run
-from ..lab.wording import money
+from ..lab.running.store import RUNS, find_run
+from ..lab.telling.publish import EXPIRES_DAYS, Proposal, proposal, propose, rule_of
+from ..lab.telling.wording import money
 from ..ledger import read_ledger
 from ..nouns import Rule
 from .ledger import database_url

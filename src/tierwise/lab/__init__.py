@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from .benchmarking import benchmark
+from .cases.suites import Shape, make_suite, read_suite
 from .evaluation import Options, carry_out, evaluate
-from .records import Manifest, SuiteCard, TierCard
 from .results import EXIT_CODES, Comparison, Evaluation, TierResult
-from .suites import Shape, make_suite, read_suite
+from .running.records import Manifest, SuiteCard, TierCard
 
 __all__ = [
     "EXIT_CODES", "Comparison", "Evaluation", "Manifest", "Options", "Shape", "SuiteCard", "TierCard",

@@ -13,10 +13,10 @@ from msgspec import structs
 
 from ..errors import SuiteError
 from ..nouns import Case, Suite
+from .cases.rows import Row
+from .cases.suites import Shape, cases_of, make_suite
 from .evaluation import evaluate
 from .results import Evaluation
-from .rows import Row
-from .suites import Shape, cases_of, make_suite
 
 Correct = tuple[int, int]
 

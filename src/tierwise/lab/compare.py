@@ -16,10 +16,10 @@ from ..judging.multiplicity import fixed_sequence
 from ..judging.paired import clustered_t, paired_t
 from ..judging.price import break_even_loss, price_per_success
 from ..nouns import Case, Decision, Verdict
-from .calibrating import judged as judged_pairs
-from .records import Manifest, TierCard
+from .grading.calibrating import judged as judged_pairs
 from .results import Comparison, Evaluation, JudgeResult, Span, Spent, TierResult
-from .tally import OUTCOMES, TierTally, pairs_of
+from .running.records import Manifest, TierCard
+from .running.tally import OUTCOMES, TierTally, pairs_of
 
 _LEAST_PAIRS = 10
 """From so many judged pairs on, a pairwise judge that mostly follows their order decides nothing."""

@@ -18,25 +18,25 @@ from ..judging import Pair
 from ..judging.decision import Terms as JudgingTerms
 from ..judging.decision import check_bar
 from ..nouns import Bar, Case, Suite
-from .asking import Knobs
-from .batching import by_batch, collect_all, goes_by_batch, mark_collected
+from .cases.sampled import drawn_suite
+from .cases.suites import Shape, by_content, read_suite, text_hash
 from .compare import Seen, evaluate_seen, holm_over_suites
-from .desk import Asking
-from .fixed import check_fixed, check_names, check_same
-from .hearing import Hearing, Summons, hears, summoned
-from .looking import Look, Looking, after_a_look
-from .order import ordered
-from .plan import Plan, bill, total, warnings_of, what_n_shows
-from .records import Manifest, SuiteCard, Terms
-from .replies import Answering
+from .grading.desk import Asking
+from .grading.hearing import Hearing, Summons, hears, summoned
+from .grading.scoring import Spec, judge_of, parse_spec
 from .results import Evaluation
-from .runner import Runner, Work
-from .sampled import drawn_suite
-from .scoring import Spec, judge_of, parse_spec
-from .store import RUNS, RunFolder, find_run, new_run_id
-from .suites import Shape, by_content, read_suite, text_hash
-from .tally import Differing, differing_of, pairs_of
-from .tiers import Places, dearer_than, ladder_order, named, open_tiers, reference_of
+from .running.asking import Knobs
+from .running.batching import by_batch, collect_all, goes_by_batch, mark_collected
+from .running.fixed import check_fixed, check_names, check_same
+from .running.looking import Look, Looking, after_a_look
+from .running.order import ordered
+from .running.plan import Plan, bill, total, warnings_of, what_n_shows
+from .running.records import Manifest, SuiteCard, Terms
+from .running.replies import Answering
+from .running.runner import Runner, Work
+from .running.store import RUNS, RunFolder, find_run, new_run_id
+from .running.tally import Differing, differing_of, pairs_of
+from .running.tiers import Places, dearer_than, ladder_order, named, open_tiers, reference_of
 
 
 class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

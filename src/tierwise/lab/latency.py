@@ -30,7 +30,7 @@ from ..judging.latency import (
 )
 from ..nouns import Case, Delta, Ended, Event, Failed, Started, Usage, UsageSeen
 from ..upstream import send
-from .asking import ChatTier
+from .running.asking import ChatTier
 
 ONE_K = 1000
 """Output tokens of the reply that "P99 at 1K output" speaks of."""

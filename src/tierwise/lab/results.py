@@ -11,7 +11,7 @@ from msgspec import Struct
 from ..errors import SuiteError
 from ..judging.calibration import Calibration
 from ..nouns import Bar, Decision, Verdict
-from .records import SuiteCard, TierCard
+from .running.records import SuiteCard, TierCard
 
 
 class Span(Struct, frozen=True):

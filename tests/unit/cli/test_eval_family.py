@@ -10,7 +10,7 @@ import pytest
 
 from tierwise.errors import SuiteError
 from tierwise.lab.results import read_evaluation
-from tierwise.lab.store import RunFolder
+from tierwise.lab.running.store import RunFolder
 from unit.cli.test_eval import _here, found, run  # noqa: F401  a fixture
 
 # (only the cheap tier wrong, only the dear one) of 100 Cases: one holds by itself only, one among three.

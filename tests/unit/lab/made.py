@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from tierwise.errors import UpstreamError
-from tierwise.lab.records import Manifest, SuiteCard, Terms, TierCard
-from tierwise.lab.replies import Reply
-from tierwise.lab.runner import Runner, Work
-from tierwise.lab.scoring import judge_of, parse_spec
-from tierwise.lab.store import RunFolder
-from tierwise.lab.suites import Shape, make_suite
+from tierwise.lab.cases.suites import Shape, make_suite
+from tierwise.lab.grading.scoring import judge_of, parse_spec
+from tierwise.lab.running.records import Manifest, SuiteCard, Terms, TierCard
+from tierwise.lab.running.replies import Reply
+from tierwise.lab.running.runner import Runner, Work
+from tierwise.lab.running.store import RunFolder
 from tierwise.nouns import Bar, Case, Price, Source, Suite, Usage
 
 PRICE = Price("p", Source("test", "2026-11-22"), input=10**6, output=5 * 10**6)

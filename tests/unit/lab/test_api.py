@@ -10,7 +10,7 @@ import pytest
 from tierwise.errors import SuiteError
 from tierwise.lab import benchmark, evaluate
 from tierwise.lab.benchmarking import suite_of
-from tierwise.lab.store import RunFolder
+from tierwise.lab.running.store import RunFolder
 
 
 @pytest.fixture(autouse=True)

@@ -16,13 +16,13 @@ from tierwise.errors import SuiteError, UpstreamTimeout
 from tierwise.judging import judge_pairs
 from tierwise.judging.decision import Terms as JudgingTerms
 from tierwise.lab.compare import Seen, evaluate_seen, holm_over_suites, slower_ms
-from tierwise.lab.looking import Look, Looking
-from tierwise.lab.order import ordered
-from tierwise.lab.plan import bill, warnings_of, what_n_shows
-from tierwise.lab.replies import Reply
 from tierwise.lab.results import Evaluation
-from tierwise.lab.runner import Work
-from tierwise.lab.tally import pairs_of
+from tierwise.lab.running.looking import Look, Looking
+from tierwise.lab.running.order import ordered
+from tierwise.lab.running.plan import bill, warnings_of, what_n_shows
+from tierwise.lab.running.replies import Reply
+from tierwise.lab.running.runner import Work
+from tierwise.lab.running.tally import pairs_of
 from tierwise.nouns import Bar, Case, Suite, Usage
 from unit.lab.made import Fake, accurate, manifest, runner, suite
 

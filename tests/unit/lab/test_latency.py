@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from tierwise.judging.latency import Timing
-from tierwise.lab.exports import aiperf, peak, vllm
 from tierwise.lab.latency import Load, Run, Sample, Slo, at_1k_us, live, spread_ms, summarise, with_upstream
+from tierwise.lab.telling.exports import aiperf, peak, vllm
 
 MS = 1000
 

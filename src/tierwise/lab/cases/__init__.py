@@ -1,0 +1,1 @@
+"""Examples as Cases: files, prompts, kept calls."""

@@ -1,0 +1,1 @@
+"""What an evaluation says: results in words, charts, reports and the rule it writes."""
