@@ -97,7 +97,8 @@ def refreshed(text: str) -> str:
 def tables() -> str:
     """Every table of tierwise.toml with its keys."""
     told = meanings()
-    return "\n\n".join(_table(heading, row, told) for heading, row in TABLES)
+    named = " · ".join(f"[{_title(heading)}](#{_anchor(heading)})" for heading, _ in TABLES)
+    return "\n\n".join([named, *(_table(heading, row, told) for heading, row in TABLES)])
 
 
 def meanings() -> dict[str, dict[str, str]]:
@@ -248,10 +249,19 @@ def _table(heading: str, row: type[Struct] | None, told: dict[str, dict[str, str
         return f"## `{heading}`\n\n{told['ConfigFile']['alias']}"
     own = told[row.__name__]
     intro = re.sub(r"^`[^`]+`( of a price)?: ", "", " ".join(own[""].split()))
-    title = f"`{heading}`" if heading.startswith("[") else heading[0].upper() + heading[1:]
-    lines = [f"## {title}", "", intro[0].upper() + intro[1:], "", "| key | type | default | meaning |"]
+    lines = [
+        f"## {_title(heading)}",
+        "",
+        intro[0].upper() + intro[1:],
+        "",
+        "| key | type | default | meaning |",
+    ]
     lines += ["|---|---|---|---|", *_rows(heading, row, own)]
     return "\n".join(lines)
+
+
+def _title(heading: str) -> str:
+    return f"`{heading}`" if heading.startswith("[") else heading[0].upper() + heading[1:]
 
 
 def _rows(heading: str, row: type[Struct], own: dict[str, str]) -> Iterator[str]:

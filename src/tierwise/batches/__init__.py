@@ -1,4 +1,6 @@
-"""The state of batches: files, batches and their rows, kept beside the ledger and owned like it."""
+"""The state of batches: files, batches and their rows, kept beside the ledger and owned like it. What
+answers for them over HTTP is `gateway/batch`.
+"""
 
 from . import jobs
 from .engine import Engine, open_engine

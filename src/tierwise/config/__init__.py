@@ -1,5 +1,9 @@
 """Configuration: tierwise.toml or the environment → Settings; the built-in facts; policy.toml read and
 written.
+
+Begin at `rows` (every key there is) and `load`; `settings` is what comes of it. Facts with their sources:
+published.json, abilities.json, prices.json. Beside the policy: `policyfile`, `samplefile`, `shadowfile`.
+Other gateways' files: `imports`.
 """
 
 from .facts import Published, PublishedFacts, WorkloadRow, family_of, published

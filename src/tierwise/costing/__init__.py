@@ -1,5 +1,9 @@
 """What a call costs, what it may cost at most, and what a workload or a prompt cache will cost. Exact and
 pure.
+
+Begin at `cost` (tokens × price) and `bound` (what a budget reserves). Prompt caches: `promptcache`,
+`placement`, `advice`. From recorded calls: `savings`, `waste`, `reprice`, and `reconcile` against `bills`.
+Ahead: `workload`.
 """
 
 from .bound import (

@@ -1,4 +1,8 @@
-"""HTTP/1.1 of the data plane: a strict server and a pooled client. The only room that touches sockets."""
+"""HTTP/1.1 of the data plane: a strict server and a pooled client. The only room that touches sockets.
+
+`server` and `inbound` face callers, `client` and `outbound` face providers; `head`, `intake` and
+`multipart` read.
+"""
 
 from tierwise.nouns.origin import Origin
 

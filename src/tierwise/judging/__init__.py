@@ -1,5 +1,8 @@
 """Whether a cheaper tier is good enough: scorers, intervals, paired differences, e-values, the three-way
-decision.
+decision. Pure.
+
+Begin at `decision`; it rests on `evidence`, that on `paired`, `intervals` and `sequential`. Scorers:
+`scorers`. What a run needs: `power`. Rules under live traffic: `alarm`. Savings by calls held out: `held`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,9 @@
-"""The laboratory: Suites, runs that survive a crash, Verdicts, and the policy they write."""
+"""The laboratory: Suites, runs that survive a crash, Verdicts, and the policy they write.
+
+Begin at `evaluation`: everything `tierwise eval` does, in one call. `cases/`: examples as Cases. `running/`:
+what is asked and kept. `grading/`: how good an answer is. `compare` makes `results` of it, `telling/` words,
+reports and policy. `latency` is an experiment of its own, `replay` rehearses a policy on recorded calls.
+"""
 
 from __future__ import annotations
 

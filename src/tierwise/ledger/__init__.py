@@ -1,5 +1,9 @@
 """The append-only record of every call, its money, its keys: one writer with group commit, readers beside
 it.
+
+`ledger` is what the gateway sees of it, `store` what any database under it promises; `sqlite/` and
+`postgres/` are the two that keep it, `rollups/` the sums that both keep beside the rows. `budgets`,
+`credentials`: who may spend what. `report` and `report_made`: what was spent.
 """
 
 from __future__ import annotations
