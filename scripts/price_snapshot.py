@@ -16,6 +16,7 @@ words cannot hold has `why` instead of prices.
 from __future__ import annotations
 
 import json
+import re
 import sys
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
@@ -54,6 +55,10 @@ UNHELD = {
     "output_reasoning_mtok": "reasoning tokens have a price of their own",
     "output_citation_mtok": "citation tokens have a price of their own",
 }
+# Ids of models that search the web of their own accord: each request, or search, has a fee. Replies over chat
+# completions count none, and the library lists one for some only.
+SEARCHING = re.compile(r"search-preview|search-api|\bsonar\b.*(?<!-chat)$|-online$")
+UNCOUNTED = "a fee for searches that no usage counts"
 # What a variant depends on → how it is named; others (regions, search types) are left out.
 VARIANTS = ("processing", "service_tier", "speed")
 
@@ -69,18 +74,23 @@ def snapshot() -> dict[str, Any]:
         "url": "https://github.com/pydantic/genai-prices",
         "licence": Path(str(licence.locate())).read_text(),
         "providers": {
-            p.id: {"url": p.api_pattern, "models": [model_row(m) for m in p.models]} for p in providers
+            p.id: {"url": p.api_pattern, "models": [row for m in p.models for row in model_rows(m)]}
+            for p in providers
         },
     }
 
 
-def model_row(model: ModelInfo) -> dict[str, Any]:
-    """One model's line."""
-    row: dict[str, Any] = {"id": model.id, "match": alternatives(model.match)}
-    if model.context_window:
-        row["context"] = model.context_window
+def model_rows(model: ModelInfo) -> list[dict[str, Any]]:
+    """One model's line; two where the library takes a model that searches for one that does not."""
+    rules, context = alternatives(model.match), {"context": model.context_window}
     why = unheld(model)
-    return {**row, "why": why} if why else {**row, "prices": periods(model)}
+    price = {"why": why} if why else {"prices": periods(model)}
+    apart = [] if SEARCHING.search(model.id) else [rule for rule in rules if SEARCHING.search(str(rule))]
+    rows = [{"id": model.id, "match": [rule for rule in rules if rule not in apart], **context, **price}]
+    if apart:
+        name = min(apart, key=len).partition(":")[2]
+        rows.append({"id": name, "match": apart, **context, "why": UNCOUNTED})
+    return [{key: value for key, value in row.items() if value is not None} for row in rows]
 
 
 def alternatives(clause: Any) -> list[Any]:
@@ -106,7 +116,8 @@ def unheld(model: ModelInfo) -> str:
     for key, why in UNHELD.items():
         if any(getattr(each, key, None) is not None for each in every):
             return why
-    return ""
+    counted = any(each.web_searches_kcount is not None for each in every)
+    return UNCOUNTED if SEARCHING.search(model.id) and not counted else ""
 
 
 def periods(model: ModelInfo) -> list[dict[str, Any]]:

@@ -39,6 +39,8 @@ def test_every_id_the_library_lists_means_the_same_model() -> None:
     for provider in providers:
         for model_id in known.ids(provider.id):
             theirs, ours = provider.find_model(model_id), known.find(provider.id, model_id)
+            if ours and ours.why and theirs and theirs.id != model_id:
+                continue  # a model that searches, which the library takes for the one that does not
             assert (provider.id, ours and ours.id) == (provider.id, theirs and theirs.id)
 
 

@@ -12,16 +12,31 @@ from typing import Any, Protocol
 
 from msgspec import Struct
 
-from ..errors import TierwiseError, UpstreamStatus
+from ..errors import BadRequest, TierwiseError, UpstreamStatus
 from ..nouns import Answer, Ask, DialectName, Event, Loss, Model, Outline, Usage
 from .spans import LIMITS
 
 Headers = tuple[tuple[bytes, bytes], ...]
 
 
+_MOST_MODELS = 64
+
+
 def asks_cost(usage: Any) -> bool:
     """Whether a request's member `usage` asks for its cost in the reply: `{"include": true}`."""
     return isinstance(usage, dict) and usage.get("include") is True
+
+
+def named_models(*lists: Any) -> tuple[str, ...]:
+    """Ids in a request's `models` or `fallbacks`: texts, or objects with a `model`. What is neither is for
+    the provider to judge. Raises BadRequest for more than any provider takes."""
+    entries = [entry for told in lists if isinstance(told, list) for entry in told]
+    if len(entries) > _MOST_MODELS:
+        raise BadRequest(
+            f"The request names {len(entries)} models.", f"Name at most {_MOST_MODELS}.", "models"
+        )
+    ids = [entry.get("model") if isinstance(entry, dict) else entry for entry in entries]
+    return tuple(dict.fromkeys(text for text in ids if isinstance(text, str) and text))
 
 
 def loosest(*limits: float | None) -> int | None:

@@ -97,6 +97,7 @@ class Live:
         """Takes what the tap has seen of a passing stream into the Entry."""
         if self.tap is not None:
             self.entry.usage, self.entry.text_bytes = self.tap.usage, self.tap.text_bytes
+            self.entry.served = self.tap.model
 
     def pass_on(self, data: bytes) -> bytes:
         """Shows the tap more of the stream; gives what may go on its way: whole frames. What completes the

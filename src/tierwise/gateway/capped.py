@@ -17,7 +17,6 @@ from collections.abc import Iterator
 import msgspec
 from msgspec import structs
 
-from tierwise.clock import now_us
 from tierwise.dialects.base import StreamReader, StreamWriter
 from tierwise.errors import BudgetRefused, CapReached, TierwiseError, UpstreamBroke
 from tierwise.http1 import Reply
@@ -91,8 +90,7 @@ class Meter:
     def __init__(self, walk: Walk, live: Live) -> None:
         self._billed_as = walk.billed_as(live.entry.candidate)
         self._prompt_tokens = walk.prompt_tokens
-        self._priced = live.entry.deployment.priced
-        self._at_us = now_us()
+        self._entry = live.entry
         self.usage: Usage | None = None
         self._bytes = 0
         self._told_output = 0
@@ -106,6 +104,8 @@ class Meter:
                 self._bytes += len(event.text.encode())
             elif isinstance(event, UsageSeen | Started) and event.usage is not None:
                 told = event.usage
+            if isinstance(event, Started):
+                self._entry.served = event.model
         # Usage told beside a piece of text counts that piece too, whichever came first.
         if told is not None and told is not self.usage:
             self.usage = told
@@ -128,8 +128,8 @@ class Meter:
 
     def over(self, most_pico: int) -> bool:
         """Whether that costs more than `most_pico`."""
-        cost = self._priced.cost(self.so_far(), self._at_us).pico
-        return cost is not None and cost > most_pico
+        pico = self._entry.would_cost(self.so_far())
+        return pico is not None and pico > most_pico
 
 
 class _Capped:

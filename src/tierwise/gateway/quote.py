@@ -138,7 +138,8 @@ def interval(walk: Walk, candidate: Candidate) -> Body:
     tier = walk.billed_as(candidate)
     both = priced.cost(Usage(walk.prompt_tokens, output=1, service_tier=tier), at_us)
     low = high = None
-    if not both.unpriced:
+    why = both.unpriced or walk.unpriced(candidate)
+    if not why:
         low = min(_lows(walk, model, tier))
         high = max(low, walk.reservation(deployment, at_us, outline))
     return {
@@ -148,7 +149,7 @@ def interval(walk: Walk, candidate: Candidate) -> Body:
         "low_pico": low,
         "high_usd": None if high is None else usd(high),
         "high_pico": high,
-        "unpriced": both.unpriced,
+        "unpriced": why,
     }
 
 

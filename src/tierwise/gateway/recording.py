@@ -14,10 +14,11 @@ from msgspec import structs
 
 from tierwise.clock import now_us, tick_us
 from tierwise.costing import Cost, estimate_tokens
+from tierwise.costing.reconcile import spelled
 from tierwise.errors import BudgetRefused, TierwiseError, UpstreamRefused, UpstreamStatus
 from tierwise.http1 import UNSENT
 from tierwise.ledger import Ledger
-from tierwise.nouns import OUTPUT_LIMIT, Candidate, Close, Open, Outcome, Provider, Usage
+from tierwise.nouns import OUTPUT_LIMIT, Candidate, Close, Open, Outcome, Outline, Provider, Usage
 from tierwise.nouns.answer import NOTHING, OTHERS
 from tierwise.upstream import Deployment
 
@@ -66,7 +67,7 @@ class Book:
         assert route is not None
         price_id = deployment.priced.price_id(at_us)
         if (
-            (outline.service_tier or not price_id)
+            (outline.service_tier or not price_id or outline.stand_ins)
             and (scope := self.ledger.capped(walk.scopes))
             and (why := walk.unpriced(candidate))
         ):
@@ -113,7 +114,7 @@ class Entry:
 
     __slots__ = (
         "_book", "_closed", "candidate", "cost_pico", "deployment", "first", "first_us", "id", "outcome",
-        "sent_us", "text_bytes", "usage", "walk",
+        "sent_us", "served", "text_bytes", "usage", "walk",
     )  # fmt: skip
 
     def __init__(
@@ -130,6 +131,8 @@ class Entry:
         self.first_us: int | None = None
         self.text_bytes = 0
         self.usage: Usage | None = None
+        self.served: str | None = None
+        """The model that answers, as far as a stream has told it."""
         self.cost_pico: int | None = None
         self.outcome: Outcome | None = None
         """How it was closed."""
@@ -152,7 +155,10 @@ class Entry:
         self._book.left(self.deployment.provider)
         walk, deployment, now = self.walk, self.deployment, tick_us()
         at_us = now_us()
-        usage = self.final_usage(outcome, error)
+        usage, outline = self.final_usage(outcome, error), walk.as_set(self.candidate)
+        model = model or self.served
+        if outline.stand_ins:
+            usage = self._moved(usage, outline, model)
         usage, cost = charge(deployment, usage, at_us, self._estimated, walk.snapshot)
         self.cost_pico = cost.pico
         before = walk.spent_pico
@@ -182,7 +188,7 @@ class Entry:
             usage,
             cost.pico,  # cost_pico
             cost.unpriced,
-            error.kind if error is not None else self._ended_by(outcome, usage),  # error
+            error.kind if error is not None else _ended_by(outcome, usage, outline),  # error
             ttft,  # ttft_us
             total_us,
             walk.upstream_us + now - self.sent_us,  # upstream_us
@@ -213,15 +219,6 @@ class Entry:
         self.usage = NOTHING
         asyncio.ensure_future(self.close("cancelled", 499)).add_done_callback(seen)
 
-    def _ended_by(self, outcome: Outcome, usage: Usage) -> str:
-        """`output_limit` where every answer took all the tokens it was allowed, and so was likely cut."""
-        if outcome != "ok" or usage.output < LEAST_CUT or usage.source != "reported":
-            return ""
-        outline = self.walk.as_set(self.candidate)
-        limit = outline.max_output
-        whole = limit is None or usage.output < limit * max(outline.choices, 1)
-        return "" if whole else OUTPUT_LIMIT
-
     def final_usage(self, outcome: Outcome, error: TierwiseError | None = None) -> Usage:
         """Usage as reported, else estimated; nothing when the provider refused the call."""
         usage, stream = self.usage, self.walk.outline.stream
@@ -245,9 +242,26 @@ class Entry:
         output = output if final else max(output, seen)
         return structs.replace(usage, input=prompt, output=output, source="partial")
 
+    def _moved(self, usage: Usage, outline: Outline, served: str | None) -> Usage:
+        """`usage` as that of another model, where the provider says that one of those which the request names
+        answered instead: it is billed at that model's price. A provider that counts its tries says so."""
+        counted = usage is NOTHING or usage.others or not credible(usage)
+        if not served or counted or _alike(served, self.deployment.model.id):
+            return usage
+        model = next((each for each in outline.stand_ins if _alike(served, each)), served)
+        tokens = usage.prompt + usage.output + sum(usage.extra.values())
+        units, others = {"fallback_tokens": tokens}, ((model, usage),)
+        return Usage(extra=units, source=usage.source, service_tier=usage.service_tier, others=others)
+
     def so_far_pico(self) -> int | None:
         """What a stream that ends now would be booked at; None: not known."""
-        usage, snapshot = self.final_usage("ok"), self.walk.snapshot
+        return self.would_cost(self.final_usage("ok"))
+
+    def would_cost(self, usage: Usage) -> int | None:
+        """Pico-dollars of `usage` by the model that answers; None: not known."""
+        outline, snapshot = self.walk.as_set(self.candidate), self.walk.snapshot
+        if outline.stand_ins:
+            usage = self._moved(usage, outline, self.served)
         return charge(self.deployment, usage, now_us(), self._estimated, snapshot)[1].pico
 
     def _estimated(self) -> Usage:
@@ -274,6 +288,20 @@ class Entry:
             sent_at_us=sent_at_us,
             close=row,
         )
+
+
+def _alike(one: str, other: str) -> bool:
+    """Whether two ids mean one model: vendors write versions and dates in several ways and places."""
+    return sorted(spelled(one).split("-")) == sorted(spelled(other).split("-"))
+
+
+def _ended_by(outcome: Outcome, usage: Usage, outline: Outline) -> str:
+    """`output_limit` where every answer took all the tokens it was allowed, and so was likely cut."""
+    if outcome != "ok" or usage.output < LEAST_CUT or usage.source != "reported":
+        return ""
+    limit = outline.max_output
+    whole = limit is None or usage.output < limit * max(outline.choices, 1)
+    return "" if whole else OUTPUT_LIMIT
 
 
 def seen(closed: asyncio.Future[None]) -> None:

@@ -6,10 +6,10 @@ from msgspec import Struct, structs
 
 from tierwise.clock import new_id, now_us, tick_us
 from tierwise.config.strict import nearest
-from tierwise.costing import estimate_tokens
+from tierwise.costing import PricedModel, estimate_tokens
 from tierwise.costing.draws import MARKS
 from tierwise.dialects.anthropic_messages.usage import class_of
-from tierwise.dialects.base import Dialect, limit_of
+from tierwise.dialects.base import Dialect, limit_of, named_models
 from tierwise.errors import BadRequest, TierwiseError
 from tierwise.http1 import Request
 from tierwise.money import PICO_PER_USD, NotMoney, usd_to_pico
@@ -204,7 +204,21 @@ class Walk:
         priced."""
         task = self.snapshot.policy.tasks.get(self.route.task) if self.route else None
         default_output = task.default_output_tokens if task else None
-        return deployment.priced.upper_bound(self.prompt_tokens, outline, at_us, default_output)
+        most = deployment.priced.upper_bound(self.prompt_tokens, outline, at_us, default_output)
+        if not outline.stand_ins:
+            return most
+        others = [
+            priced.upper_bound(self.prompt_tokens, outline, at_us, default_output)
+            for priced in self.stand_ins(deployment, outline).values()
+        ]
+        # Anthropic bills the tries before the last one too.
+        return most + sum(others) if deployment.dialect.name == _ANTHROPIC else max((most, *others))
+
+    def stand_ins(self, deployment: Deployment, outline: Outline) -> dict[str, PricedModel]:
+        """The models by which the provider may have a call of `outline` answered instead, by their ids."""
+        snapshot, provider = self.snapshot, deployment.provider
+        named = (each for each in outline.stand_ins if each != deployment.model.id)
+        return {each: snapshot.priced(provider, each) for each in named}
 
     def as_set(self, candidate: Candidate) -> Outline:
         """The Outline with what the settings of the candidate's tier lay over the request."""
@@ -212,6 +226,9 @@ class Walk:
         if tier is None or not tier.settings:
             return self.outline
         settings, outline = tier.settings, self.outline
+        if "models" in settings or "fallbacks" in settings:
+            laid = named_models(settings.get("models"), settings.get("fallbacks"))
+            outline = structs.replace(outline, stand_ins=laid)
         limit = limit_of(settings)
         if limit is not None:
             outline = structs.replace(outline, max_output=limit if limit >= 0 else None)
@@ -235,7 +252,12 @@ class Walk:
     def unpriced(self, candidate: Candidate) -> str:
         """Why nobody can tell what the call costs at `candidate`; "" where it can be told."""
         least = Usage(input=1, service_tier=self.billed_as(candidate))
-        return self.snapshot.deployment(candidate.model).priced.cost(least, self.at_us).unpriced
+        deployment = self.snapshot.deployment(candidate.model)
+        why = deployment.priced.cost(least, self.at_us).unpriced
+        for name, priced in self.stand_ins(deployment, self.as_set(candidate)).items():
+            if not why and (theirs := priced.cost(least, self.at_us).unpriced):
+                why = f"{name} may answer instead, and {theirs}"
+        return why
 
     def least(self, candidate: Candidate) -> int:
         """Pico-dollars for which a capped call must have room at `candidate`: what it may cost, or, of a

@@ -302,6 +302,8 @@ class Outline(Struct, frozen=True):
     """Undecoded: the first turn, or an array that begins with it."""
     usage_cost: bool = False
     """Whether the body asks for its cost: `usage: {"include": true}`."""
+    stand_ins: tuple[str, ...] = ()
+    """Ids of models by which the provider may have the request answered instead (`models`, `fallbacks`)."""
     stored: Stored | None = None
     background: bool = False
     """Whether the answer is to be made without being waited for, and fetched later."""

@@ -64,6 +64,33 @@ def test_a_price_that_depends_on_the_hour_is_not_kept_and_says_why() -> None:
     assert "time of day" in found.why
 
 
+@pytest.mark.parametrize(
+    ("vendor", "model_id"),
+    [
+        ("openai", "gpt-4o-search-preview"),
+        ("openai", "gpt-4o-mini-search-preview-2025-03-11"),
+        ("openai", "gpt-5-search-api"),
+        ("openrouter", "openai/gpt-4o-mini-search-preview"),
+        ("openrouter", "perplexity/sonar"),
+        ("openrouter", "perplexity/sonar-pro-search"),
+        ("perplexity", "sonar-pro"),
+        ("perplexity", "sonar-pro-search"),
+    ],
+)
+def test_a_model_whose_searches_nobody_counts_is_not_priced_by_its_tokens(vendor: str, model_id: str) -> None:
+    found = library().find(vendor, model_id)
+    assert found is not None
+    assert found.prices == ()
+    assert "fee" in found.why
+
+
+def test_a_model_beside_one_that_searches_keeps_its_price() -> None:
+    for vendor, model_id in (("openai", "gpt-4o-mini"), ("perplexity", "perplexity/sonar")):
+        found = library().find(vendor, model_id)
+        assert found is not None
+        assert found.prices
+
+
 def test_dated_changes_become_prices_with_days() -> None:
     for entry in (library().find("openrouter", "~anthropic/claude-haiku-latest"),):
         assert entry is not None

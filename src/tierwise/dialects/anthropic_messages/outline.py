@@ -14,7 +14,7 @@ from msgspec import Raw, Struct
 
 from ...errors import BadRequest
 from ...nouns import Outline
-from ..base import asks_cost
+from ..base import asks_cost, named_models
 from .usage import class_of
 
 _ABSENT = Raw(b"")
@@ -62,6 +62,8 @@ class _Body(Struct):
     inference_geo: Any = None
     provider: _Provider | None = None
     usage: Any = None
+    models: Any = None
+    fallbacks: Any = None
 
 
 class _Source(Struct):
@@ -197,6 +199,7 @@ def outline(body: bytes) -> Outline:
         head=(*tools, *system_of(top.system)),
         opening=top.messages,
         usage_cost=asks_cost(top.usage),
+        stand_ins=named_models(top.models, top.fallbacks),
     )
 
 

@@ -17,7 +17,7 @@ from msgspec.json import Decoder
 
 from ...errors import BadRequest
 from ...nouns import Outline
-from ..base import asks_cost, loosest
+from ..base import asks_cost, loosest, named_models
 from ..members import not_json
 from .provider import is_extension, read_extension
 
@@ -92,6 +92,8 @@ class _Body(Struct):
     provider: Any = None
     modalities: Any = None
     usage: Any = None
+    models: Any = None
+    fallbacks: Any = None
 
 
 class _Seen:
@@ -165,6 +167,7 @@ def outline(body: bytes) -> Outline:
         preference,
         *(_beginning(top) if seen.size > _CACHEABLE else _SHORT),  # head, opening
         top.usage is not None and asks_cost(top.usage),  # usage_cost
+        () if top.models is None and top.fallbacks is None else named_models(top.models, top.fallbacks),
     )
 
 

@@ -9,7 +9,7 @@ from msgspec import Raw, Struct
 
 from ...errors import BadRequest
 from ...nouns import Outline, Stored
-from ..base import asks_cost
+from ..base import asks_cost, named_models
 from ..members import wrong
 from .from_chat import decode, decode_list, decode_parts, is_extension, read_extension, text_or_none
 
@@ -77,6 +77,8 @@ class _Body(Struct):
     prompt: Any = None
     background: Any = None
     usage: Any = None
+    models: Any = None
+    fallbacks: Any = None
 
 
 class _Seen:
@@ -136,6 +138,7 @@ def outline(body: bytes) -> Outline:
         head=(top.tools, top.instructions, *seen.head),
         opening=seen.opening,
         usage_cost=asks_cost(top.usage),
+        stand_ins=named_models(top.models, top.fallbacks),
         stored=_stored(top, seen),
         background=top.background is True,
     )

@@ -180,13 +180,14 @@ async def world(tmp_path: Path) -> World:
 
 
 async def test_the_other_tier_is_asked_the_same_and_billed_apart(world: World) -> None:
-    walk = world.walk(stream=True, stop=["END"])
+    walk = world.walk(stream=True, stop=["END"], models=["another/model"])
     assert await world.serve(walk=walk)
     [call] = world.pool.calls
     sent = json.loads(call.body)
     assert (sent["model"], sent["messages"]) == ("anthropic/claude-opus-4.7", HELLO)
     assert (sent["stop"], sent["max_tokens"]) == (["END"], 50)
     assert not sent.get("stream")
+    assert "models" not in sent
     assert (b"x-odd", b"1") in call.headers
     [opened], [closed] = world.books.opens, world.books.closes
     assert (opened.kind, opened.key, opened.tags, opened.tier) == ("shadow", "", (), "opus")
