@@ -146,6 +146,8 @@ def test_shadow_calls_are_not_timed_among_the_callers_own(world: World) -> None:
 
 
 def test_reports_tell_shadow_money_apart(world: World) -> None:
+    world.ask()  # also where another process has the test before this one
+    assert live.wait_for(lambda: world.alarm()["n"])
     done = world.gateway.command("ledger", "report", "--by", "kind", "--json")
     lines = {line["group"]: line for line in json.loads(done.stdout)["lines"]}
     assert lines["shadow"]["calls"] == len(world.shadows())

@@ -25,6 +25,12 @@ TIERS = f"""
 name = "laid"
 model = "openai_chat/{CHEAP}"
 settings = {{ models = ["{DEAR}"] }}
+[task.qa]
+ladder = ["laid"]
+start = "laid"
+cache = true
+[cache]
+on = true
 """
 AT = 800 * 10**6 + 50 * 10**7
 """Pico-dollars of 800 tokens read and 50 written by the cheap model."""
@@ -135,6 +141,14 @@ def test_the_model_that_answered_is_billed(
         assert "no price" in row["unpriced"]
 
 
+def test_the_cache_saved_what_the_model_that_answered_cost(world: World) -> None:
+    world.served, world.cut = DEAR, False
+    asked = {"model": "task/qa", "usage": None}
+    rows = [world.row(world.ask("openai_chat", dict(asked), world.free)) for _ in range(2)]
+    assert [row["outcome"] for row in rows] == ["ok", "cached"]
+    assert [rows[0]["cost_pico"], rows[1]["asked_pico"]] == [7 * AT, 7 * AT]
+
+
 @pytest.mark.parametrize("dialect", ["openai_chat", "anthropic_messages"])
 def test_what_was_said_before_a_stream_broke_is_billed_so_too(world: World, dialect: str) -> None:
     costs = []
@@ -176,6 +190,38 @@ def test_a_cap_on_one_request_stops_a_stream_by_the_model_that_answers(world: Wo
         got = world.ask("openai_chat", body, world.free, True, **{"x-tierwise-max-cost-usd": "0.005"})
         ended.append((world.row(got)["error"], got.body.count(b"word ") == 5 * 20))
     assert ended == [("", True), ("max_cost", False)]
+
+
+@pytest.mark.parametrize(
+    ("dialect", "asked"),
+    [
+        ("openai_chat", {"web_search_options": {}}),
+        ("openai_chat", {"plugins": [{"id": "web"}]}),
+        ("openai_responses", {"plugins": [{"id": "web", "max_results": 1}]}),
+        ("anthropic_messages", {"plugins": [{"id": "web"}], "models": [CHEAP]}),
+    ],
+    ids=str,
+)
+def test_a_search_that_no_reply_counts_is_not_booked_as_free(
+    world: World, dialect: str, asked: dict[str, Any]
+) -> None:
+    world.served, world.cut = CHEAP, False
+    row = world.row(world.ask(dialect, dict(asked), world.free))
+    assert row["cost_pico"] is None
+    assert "no price for uncounted_search" in row["unpriced"]
+    sent = len(world.provider.sent)
+    refused = world.ask(dialect, dict(asked), world.capped)
+    assert (refused.status, len(world.provider.sent)) == (402, sent)
+    assert "uncounted_search" in refused.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    "asked", [{"plugins": [{"id": "response-healing"}]}, {"plugins": [{"id": "web", "enabled": False}]},
+              {"plugins": None, "web_search_options": None}, {"plugins": "web"}], ids=str,
+)  # fmt: skip
+def test_what_asks_for_no_search_is_priced(world: World, asked: dict[str, Any]) -> None:
+    world.served, world.cut = CHEAP, False
+    assert world.row(world.ask("openai_chat", asked, world.capped))["cost_pico"] == AT
 
 
 def test_more_models_than_any_provider_takes_are_refused(world: World) -> None:

@@ -39,6 +39,13 @@ def named_models(*lists: Any) -> tuple[str, ...]:
     return tuple(dict.fromkeys(text for text in ids if isinstance(text, str) and text))
 
 
+def searches(plugins: Any) -> bool:
+    """Whether a request's `plugins` (OpenRouter's) have the web searched for it."""
+    listed = plugins if isinstance(plugins, list) else ()
+    found = (each for each in listed if isinstance(each, dict) and each.get("id") == "web")
+    return any(each.get("enabled") is not False for each in found)
+
+
 def loosest(*limits: float | None) -> int | None:
     """The limit of an answer, in tokens, of a request that may name it more than once: the largest, or a
     negative one, which some servers take for none. None: none is named."""

@@ -67,7 +67,7 @@ class Book:
         assert route is not None
         price_id = deployment.priced.price_id(at_us)
         if (
-            (outline.service_tier or not price_id or outline.stand_ins)
+            (outline.service_tier or not price_id or outline.stand_ins or outline.searches)
             and (scope := self.ledger.capped(walk.scopes))
             and (why := walk.unpriced(candidate))
         ):
@@ -157,8 +157,8 @@ class Entry:
         at_us = now_us()
         usage, outline = self.final_usage(outcome, error), walk.as_set(self.candidate)
         model = model or self.served
-        if outline.stand_ins:
-            usage = self._moved(usage, outline, model)
+        if outline.stand_ins or outline.searches:
+            usage = self._billed(usage, outline, model)
         usage, cost = charge(deployment, usage, at_us, self._estimated, walk.snapshot)
         self.cost_pico = cost.pico
         before = walk.spent_pico
@@ -242,11 +242,15 @@ class Entry:
         output = output if final else max(output, seen)
         return structs.replace(usage, input=prompt, output=output, source="partial")
 
-    def _moved(self, usage: Usage, outline: Outline, served: str | None) -> Usage:
-        """`usage` as that of another model, where the provider says that one of those which the request names
-        answered instead: it is billed at that model's price. A provider that counts its tries says so."""
-        counted = usage is NOTHING or usage.others or not credible(usage)
-        if not served or counted or _alike(served, self.deployment.model.id):
+    def _billed(self, usage: Usage, outline: Outline, served: str | None) -> Usage:
+        """`usage` with the search that was asked for, and as that of another model where the provider says
+        that one of those which the request names answered instead: it is billed at that model's price. A
+        provider that counts its tries says so."""
+        if usage is NOTHING or not credible(usage):
+            return usage
+        usage = self.walk.searched(self.deployment, usage)
+        stays = not (served and outline.stand_ins) or usage.others
+        if stays or served is None or _alike(served, self.deployment.model.id):
             return usage
         model = next((each for each in outline.stand_ins if _alike(served, each)), served)
         tokens = usage.prompt + usage.output + sum(usage.extra.values())
@@ -257,11 +261,14 @@ class Entry:
         """What a stream that ends now would be booked at; None: not known."""
         return self.would_cost(self.final_usage("ok"))
 
+    def kept_usage(self, served: str) -> Usage:
+        """What a whole answer of the model `served` was booked with."""
+        return self._billed(self.final_usage("ok"), self.walk.as_set(self.candidate), served)
+
     def would_cost(self, usage: Usage) -> int | None:
         """Pico-dollars of `usage` by the model that answers; None: not known."""
         outline, snapshot = self.walk.as_set(self.candidate), self.walk.snapshot
-        if outline.stand_ins:
-            usage = self._moved(usage, outline, self.served)
+        usage = self._billed(usage, outline, self.served)
         return charge(self.deployment, usage, now_us(), self._estimated, snapshot)[1].pico
 
     def _estimated(self) -> Usage:

@@ -251,13 +251,20 @@ class Walk:
 
     def unpriced(self, candidate: Candidate) -> str:
         """Why nobody can tell what the call costs at `candidate`; "" where it can be told."""
-        least = Usage(input=1, service_tier=self.billed_as(candidate))
-        deployment = self.snapshot.deployment(candidate.model)
+        deployment, outline = self.snapshot.deployment(candidate.model), self.as_set(candidate)
+        least = self.searched(deployment, Usage(input=1, service_tier=self.billed_as(candidate)))
         why = deployment.priced.cost(least, self.at_us).unpriced
-        for name, priced in self.stand_ins(deployment, self.as_set(candidate)).items():
+        for name, priced in self.stand_ins(deployment, outline).items():
             if not why and (theirs := priced.cost(least, self.at_us).unpriced):
                 why = f"{name} may answer instead, and {theirs}"
         return why
+
+    def searched(self, deployment: Deployment, usage: Usage) -> Usage:
+        """`usage` at `deployment` with the search that the request asks for, where no reply counts it."""
+        asked = self.outline.searches and deployment.dialect.name == self.surface.name
+        if not asked or "web_search" in usage.extra:
+            return usage
+        return structs.replace(usage, extra={**usage.extra, "uncounted_search": 1})
 
     def least(self, candidate: Candidate) -> int:
         """Pico-dollars for which a capped call must have room at `candidate`: what it may cost, or, of a

@@ -304,6 +304,8 @@ class Outline(Struct, frozen=True):
     """Whether the body asks for its cost: `usage: {"include": true}`."""
     stand_ins: tuple[str, ...] = ()
     """Ids of models by which the provider may have the request answered instead (`models`, `fallbacks`)."""
+    searches: bool = False
+    """Whether a search is asked for that has a fee and is counted in no reply of this dialect."""
     stored: Stored | None = None
     background: bool = False
     """Whether the answer is to be made without being waited for, and fetched later."""

@@ -14,7 +14,7 @@ from msgspec import Raw, Struct
 
 from ...errors import BadRequest
 from ...nouns import Outline
-from ..base import asks_cost, named_models
+from ..base import asks_cost, named_models, searches
 from .usage import class_of
 
 _ABSENT = Raw(b"")
@@ -64,6 +64,7 @@ class _Body(Struct):
     usage: Any = None
     models: Any = None
     fallbacks: Any = None
+    plugins: Any = None
 
 
 class _Source(Struct):
@@ -200,6 +201,7 @@ def outline(body: bytes) -> Outline:
         opening=top.messages,
         usage_cost=asks_cost(top.usage),
         stand_ins=named_models(top.models, top.fallbacks),
+        searches=searches(top.plugins),
     )
 
 

@@ -17,7 +17,7 @@ from msgspec.json import Decoder
 
 from ...errors import BadRequest
 from ...nouns import Outline
-from ..base import asks_cost, loosest, named_models
+from ..base import asks_cost, loosest, named_models, searches
 from ..members import not_json
 from .provider import is_extension, read_extension
 
@@ -94,6 +94,8 @@ class _Body(Struct):
     usage: Any = None
     models: Any = None
     fallbacks: Any = None
+    plugins: Any = None
+    web_search_options: Any = None
 
 
 class _Seen:
@@ -168,6 +170,7 @@ def outline(body: bytes) -> Outline:
         *(_beginning(top) if seen.size > _CACHEABLE else _SHORT),  # head, opening
         top.usage is not None and asks_cost(top.usage),  # usage_cost
         () if top.models is None and top.fallbacks is None else named_models(top.models, top.fallbacks),
+        top.web_search_options is not None or (top.plugins is not None and searches(top.plugins)),
     )
 
 

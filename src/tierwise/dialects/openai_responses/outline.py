@@ -9,7 +9,7 @@ from msgspec import Raw, Struct
 
 from ...errors import BadRequest
 from ...nouns import Outline, Stored
-from ..base import asks_cost, named_models
+from ..base import asks_cost, named_models, searches
 from ..members import wrong
 from .from_chat import decode, decode_list, decode_parts, is_extension, read_extension, text_or_none
 
@@ -79,6 +79,7 @@ class _Body(Struct):
     usage: Any = None
     models: Any = None
     fallbacks: Any = None
+    plugins: Any = None
 
 
 class _Seen:
@@ -139,6 +140,7 @@ def outline(body: bytes) -> Outline:
         opening=seen.opening,
         usage_cost=asks_cost(top.usage),
         stand_ins=named_models(top.models, top.fallbacks),
+        searches=searches(top.plugins),
         stored=_stored(top, seen),
         background=top.background is True,
     )

@@ -15,6 +15,7 @@ from tierwise.costing import batch_share
 from tierwise.errors import StoreError, TierwiseError, UpstreamBroke
 from tierwise.http1 import Request
 from tierwise.nouns import Loss, Outcome, Route, Usage
+from tierwise.nouns.answer import NOTHING
 from tierwise.upstream import Deployment, Said
 
 from ..auth import caller_for
@@ -137,8 +138,7 @@ class Returned:
         errand = walk.kind.errand
         usage = dialect.usage(body) if errand is None else errand.usage(body)
         # Whatever the reply says of its tier: it was asked and is billed as part of a batch.
-        believed = usage if usage is not None and credible(usage) else _IN_BATCH
-        entry.usage = structs.replace(believed, service_tier=BATCH)
+        entry.usage = in_batch(usage if usage is not None and credible(usage) else _IN_BATCH)
         if errand is not None:
             return body, None
         entry.text_bytes = answer_bytes(dialect, body)
@@ -156,9 +156,17 @@ class Returned:
     ) -> None:
         if outcome == "cancelled":
             # Nothing was used, where a call that broke off would be reckoned as used.
-            self._entry.usage = Usage()
+            self._entry.usage = NOTHING
         try:
             await self._entry.close(outcome, status, error, model)
         except StoreError as refusal:
             # Closed before a restart, never opened, or kept by the ledger until it can be written.
             log.info("row of %s: %s", self._walk.id, refusal.sentence())
+
+
+def in_batch(usage: Usage) -> Usage:
+    """`usage` as that of a batch's row, other models' parts of it included."""
+    if usage is NOTHING:
+        return usage
+    others = tuple((model, structs.replace(part, service_tier=BATCH)) for model, part in usage.others)
+    return structs.replace(usage, service_tier=BATCH, others=others)

@@ -246,7 +246,7 @@ def kept_of(asking: Asking, entry: Entry, body: bytes | None) -> Kept | None:
     return Kept(
         body=body,
         form=form_of(walk),
-        usage=entry.final_usage("ok"),
+        usage=entry.kept_usage(answer.model),
         tier=entry.candidate.tier,
         model=entry.deployment.name,
         served_model=answer.model,

@@ -8,6 +8,7 @@ from tierwise.clock import now_us, tick_us
 from tierwise.ledger import Ledger
 from tierwise.nouns import Close, Open, Usage
 
+from ..recording import charge
 from ..walk import Walk
 from .kept import Kept
 
@@ -25,7 +26,7 @@ async def book(ledger: Ledger, walk: Walk, kept: Kept) -> int | None:
     route = walk.route
     assert route is not None
     at_us = now_us()
-    saved = deployment.priced.cost(kept.usage, at_us).pico
+    saved = charge(deployment, kept.usage, at_us, lambda: kept.usage, walk.snapshot)[1].pico
     walk.attempts += 1
     attempt = f"{walk.id}-{walk.attempts}"
     opening = ledger.open(
