@@ -37,7 +37,9 @@ from tierwise.gateway import (
     Snapshot,
 )
 from tierwise.gateway.telemetry.alerts import Alerts
-from tierwise.gateway.telemetry.feeds import Feed, JsonLines, Telemetry, write_lines
+from tierwise.gateway.telemetry.feeds import Feed, Telemetry
+from tierwise.gateway.telemetry.lines import JsonLines, Lines
+from tierwise.gateway.telemetry.witness import Seen
 from tierwise.http1 import Files, Limits, Pool, Request, Server, most_connections
 from tierwise.ledger import Ledger, open_ledger, read_ledger
 from tierwise.upstream import Health
@@ -81,7 +83,9 @@ class Options(Struct, frozen=True):
 class Running:
     """A gateway that accepts: its ports, and `close`."""
 
-    def __init__(self, options: Options, settings: Settings, ledger: Ledger) -> None:
+    def __init__(
+        self, options: Options, settings: Settings, ledger: Ledger, of_log: Sequence[Feed[Seen]] = ()
+    ) -> None:
         self.seen = _stamps(settings)
         server = settings.server
         self.options = options
@@ -94,7 +98,7 @@ class Running:
         # As many as there may be calls: what a burst had opened serves the next one too.
         self.pool = Pool(max_idle_per_origin=server.max_in_flight)
         book = Book(ledger, Metrics())
-        self.telemetry = telemetry_of(settings, options.log_format or server.log_format)
+        self.telemetry = telemetry_of(settings, of_log)
         book.witness = self.telemetry
         caller = Caller(self.pool, book, Health())
         redis = options.redis or server.redis
@@ -225,6 +229,7 @@ def end_in(seconds: float) -> None:
 
     def end() -> None:
         log.critical("a server that hangs kept this process from its end; calls without a row are swept")
+        logging.shutdown()
         os._exit(1)
 
     timer = threading.Timer(seconds, end)
@@ -249,10 +254,10 @@ def admission_of(most: int, redis: str | None) -> Admission:
     return SharedAdmission(most, redis)
 
 
-def telemetry_of(settings: Settings, log_format: str) -> Telemetry | None:
-    """Who is told of each Exchange, None when nothing is configured. Raises ConfigError where the
-    OpenTelemetry SDK is missing."""
-    feeds = [Feed("log", write_lines)] if log_format == "json" else []
+def telemetry_of(settings: Settings, of_log: Sequence[Feed[Seen]]) -> Telemetry | None:
+    """Who is told of each Exchange, None when nobody is. Raises ConfigError where the OpenTelemetry SDK is
+    missing."""
+    feeds = []
     if settings.telemetry.otlp_endpoint:
         try:
             # Loaded only when it is configured: the SDK is an extra.
@@ -264,26 +269,26 @@ def telemetry_of(settings: Settings, log_format: str) -> Telemetry | None:
             ) from None
         aim = settings.telemetry
         feeds.append(feed(aim.otlp_endpoint, settings.secrets.otlp_headers, aim.service_name))
-    return Telemetry(feeds) if feeds else None
+    return Telemetry(feeds, of_log) if feeds or of_log else None
 
 
-def start_log(level: str, log_format: str) -> None:
-    """Log lines to stderr, as text or as JSON."""
-    logging.basicConfig(
-        stream=sys.stderr, level=level.upper(), format="%(asctime)s %(levelname)s %(message)s"
-    )
-    if log_format == "json":
-        for written in logging.getLogger().handlers:
-            written.setFormatter(JsonLines())
+def start_log(level: str, log_format: str) -> Sequence[Feed[Seen]]:
+    """Log lines to stderr, as text or as JSON; what takes Exchanges as lines too."""
+    lines = Lines(sys.stderr.fileno())
+    logging.basicConfig(handlers=[lines], level=level.upper(), format="%(asctime)s %(levelname)s %(message)s")
+    if log_format != "json":
+        return ()
+    lines.setFormatter(JsonLines())
+    return (lines.feed,)
 
 
 async def serve(options: Options, environ: Mapping[str, str]) -> int:
     """Runs until a signal; exit status 0 after a clean drain."""
     settings = load(options.config, environ)
     seen = _stamps(settings)
-    start_log(settings.server.log_level, options.log_format or settings.server.log_format)
+    of_log = start_log(settings.server.log_level, options.log_format or settings.server.log_format)
     ledger = open_ledger(options.db or settings.server.db)
-    running = Running(options, settings, ledger)
+    running = Running(options, settings, ledger, of_log)
     running.seen = seen  # The ledger may have taken long to open: what changed meanwhile is read again.
     stop = _signals(running, environ)
     try:

@@ -215,7 +215,7 @@ def test_log_lines_are_json_with_one_per_exchange(tmp_path: Path) -> None:
 
 
 def test_without_telemetry_nobody_is_told_and_no_sdk_is_loaded() -> None:
-    assert telemetry_of(load(None, {}), "text") is None
+    assert telemetry_of(load(None, {}), ()) is None
     code = "import sys, tierwise.serve; print([m for m in sys.modules if 'opentelemetry' in m])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import urllib.request
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -404,6 +405,36 @@ def test_a_stream_that_takes_nothing_keeps_nobody_from_being_served(tmp_path: Pa
             assert child.wait(60) == 0
         finally:
             child.kill()
+
+
+ANSWER = {
+    "id": "c", "object": "chat.completion", "created": 1, "model": "m",
+    "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "hi"}}],
+    "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("style", ["text", "json"])
+def test_a_log_that_nobody_reads_holds_up_neither_calls_nor_the_end(tmp_path: Path, style: str) -> None:
+    pipe = tmp_path / "serve.err"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    upstream = Provider(lambda sent: [whole(200, ANSWER)])
+    toml = live.config("openai_chat", upstream.port)
+    gateway = live.Gateway(tmp_path, toml, None, "--log-format", style)
+    key = gateway.key()
+    writer = os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+    for size in (4096, 1):
+        with suppress(BlockingIOError):
+            while True:
+                os.write(writer, b"-" * size)
+    os.close(writer)
+    gateway.child.send_signal(signal.SIGHUP)
+    asked = {"model": live.MODELS[0], "messages": [{"role": "user", "content": "hi"}]}
+    for _ in range(5):
+        assert live.post(gateway.port, "/v1/chat/completions", asked, key).status == 200
+    assert gateway.stop() == 0
+    os.close(reader)
 
 
 def listens(port: int) -> bool:

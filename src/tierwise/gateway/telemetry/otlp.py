@@ -46,7 +46,7 @@ _SECONDS = tuple(0.01 * 2**power for power in range(14))
 _SYSTEMS = {"anthropic": "anthropic", "openai": "openai", "google": "gcp.gemini"}
 
 
-def feed(endpoint: str, headers: Mapping[str, str], service: str) -> Feed:
+def feed(endpoint: str, headers: Mapping[str, str], service: str) -> Feed[Seen]:
     """A feed to the OTLP/HTTP collector at `endpoint` (a base URL, without /v1/traces)."""
     exporter = Exporter(endpoint.rstrip("/"), headers, service)
     return Feed("otlp", exporter.send, exporter.shut)

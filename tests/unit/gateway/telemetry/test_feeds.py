@@ -13,7 +13,8 @@ from tierwise.config import load
 from tierwise.errors import ConfigError
 from tierwise.gateway.metrics import MOST_PINNED, Metrics
 from tierwise.gateway.telemetry import feeds as telemetry
-from tierwise.gateway.telemetry.feeds import Feed, line_of
+from tierwise.gateway.telemetry.feeds import Feed
+from tierwise.gateway.telemetry.lines import line_of
 from tierwise.gateway.telemetry.witness import Seen
 from tierwise.serve import telemetry_of
 
@@ -111,7 +112,7 @@ def test_a_missing_sdk_is_named_with_its_extra(tmp_path: Path, monkeypatch: pyte
     settings = load(tmp_path / "tierwise.toml", {})
     monkeypatch.setitem(sys.modules, "tierwise.gateway.telemetry.otlp", None)
     with pytest.raises(ConfigError, match="OpenTelemetry SDK") as refused:
-        telemetry_of(settings, "text")
+        telemetry_of(settings, ())
     assert "tierwise[otel]" in refused.value.hint
 
 
