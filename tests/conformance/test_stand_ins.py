@@ -135,6 +135,7 @@ def test_the_model_that_answered_is_billed(
     assert got.status == 200, got.body
     row = world.row(got)
     assert (row["cost_pico"], row["usage_source"], row["served_model"]) == (pico, "reported", served)
+    assert row["usage_extra"] == ({} if pico == AT else {"fallback_tokens": 850})
     told = got.body.rpartition(b'"cost":')[2].partition(b"}")[0]
     assert told == b"null" if pico is None else Decimal(told.decode()) * 10**12 == pico
     if pico is None:
@@ -182,6 +183,15 @@ def test_a_budget_reserves_the_dearest_and_refuses_one_without_a_price(world: Wo
     assert len(world.provider.sent) == sent
 
 
+def test_what_does_not_cross_dialects_moves_nothing(world: World) -> None:
+    world.served, world.cut = "of-another-kind", False
+    named = {"model": f"openai_chat/{CHEAP}", "fallbacks": [{"model": "maker/nobody-knows"}]}
+    got = world.ask("anthropic_messages", named, world.capped)
+    assert got.status == 200, got.body
+    assert world.row(got)["cost_pico"] == AT
+    assert "fallbacks" not in json.loads(world.provider.sent[-1].body)
+
+
 def test_a_cap_on_one_request_stops_a_stream_by_the_model_that_answers(world: World) -> None:
     ended = []
     for world.served in (CHEAP, DEAR):
@@ -222,6 +232,14 @@ def test_a_search_that_no_reply_counts_is_not_booked_as_free(
 def test_what_asks_for_no_search_is_priced(world: World, asked: dict[str, Any]) -> None:
     world.served, world.cut = CHEAP, False
     assert world.row(world.ask("openai_chat", asked, world.capped))["cost_pico"] == AT
+
+
+def test_only_tokens_are_counted_where_another_model_also_searched(world: World) -> None:
+    world.served, world.cut = DEAR, False
+    asked = {"models": [DEAR], "plugins": [{"id": "web"}]}
+    row = world.row(world.ask("openai_chat", asked, world.free))
+    assert row["usage_extra"] == {"fallback_tokens": 850}
+    assert "no price for uncounted_search" in row["unpriced"]
 
 
 def test_more_models_than_any_provider_takes_are_refused(world: World) -> None:

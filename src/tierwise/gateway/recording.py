@@ -29,6 +29,7 @@ from .telemetry.witness import Witness
 from .walk import Tried, Walk
 
 _FREE = Cost(0)
+_KINDS_OF_TOKENS = ("input_", "output_", "cache_")
 LEAST_CUT = 16
 """Tokens below which a limit is likely meant as the whole answer: one word, one label."""
 
@@ -249,12 +250,13 @@ class Entry:
         if usage is NOTHING or not credible(usage):
             return usage
         usage = self.walk.searched(self.deployment, usage)
-        stays = not (served and outline.stand_ins) or usage.others
-        if stays or served is None or _alike(served, self.deployment.model.id):
+        named = self.walk.named(self.deployment, outline)
+        if not named or not served or usage.others or _alike(served, self.deployment.model.id):
             return usage
-        model = next((each for each in outline.stand_ins if _alike(served, each)), served)
-        tokens = usage.prompt + usage.output + sum(usage.extra.values())
-        units, others = {"fallback_tokens": tokens}, ((model, usage),)
+        model = next((each for each in named if _alike(served, each)), served)
+        more = (count for unit, count in usage.extra.items() if unit.startswith(_KINDS_OF_TOKENS))
+        units = {"fallback_tokens": max(usage.prompt + usage.output + sum(more), 1)}
+        others = ((model, usage),)
         return Usage(extra=units, source=usage.source, service_tier=usage.service_tier, others=others)
 
     def so_far_pico(self) -> int | None:

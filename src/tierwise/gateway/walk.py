@@ -205,7 +205,7 @@ class Walk:
         task = self.snapshot.policy.tasks.get(self.route.task) if self.route else None
         default_output = task.default_output_tokens if task else None
         most = deployment.priced.upper_bound(self.prompt_tokens, outline, at_us, default_output)
-        if not outline.stand_ins:
+        if not outline.stand_ins or not self.named(deployment, outline):
             return most
         others = [
             priced.upper_bound(self.prompt_tokens, outline, at_us, default_output)
@@ -217,8 +217,15 @@ class Walk:
     def stand_ins(self, deployment: Deployment, outline: Outline) -> dict[str, PricedModel]:
         """The models by which the provider may have a call of `outline` answered instead, by their ids."""
         snapshot, provider = self.snapshot, deployment.provider
-        named = (each for each in outline.stand_ins if each != deployment.model.id)
+        named = (each for each in self.named(deployment, outline) if each != deployment.model.id)
         return {each: snapshot.priced(provider, each) for each in named}
+
+    def named(self, deployment: Deployment, outline: Outline) -> tuple[str, ...]:
+        """Ids of those models as they are told to the provider: what a request says of them does not cross
+        dialects, what a tier's settings lay over it does."""
+        laid = outline.stand_ins is not self.outline.stand_ins
+        crosses = deployment.dialect.name != self.surface.name
+        return () if crosses and not laid else outline.stand_ins
 
     def as_set(self, candidate: Candidate) -> Outline:
         """The Outline with what the settings of the candidate's tier lay over the request."""

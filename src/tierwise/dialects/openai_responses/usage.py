@@ -3,7 +3,8 @@
 `input_tokens` includes cached and written tokens, `output_tokens` includes reasoning. Cache writes of 30
 minutes are kept in `cache_write_5m`, the bucket of the same price, those of 12 hours in `cache_write_1h`.
 Work of the vendor's own tools is billed beside the tokens, so it is counted in `extra` under the unit's name:
-`web_search` and `file_search` calls, `code_interpreter` containers, `image_generation` calls.
+`web_search` and `file_search` calls, `code_interpreter` containers, `image_generation` calls. xAI and
+Perplexity count their tools in the usage itself.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ class Item(Struct):
     """What an output item tells of its bill."""
 
     type: str | None = None
+    name: Any = None
     action: Any = None
     container_id: Any = None
 
@@ -110,7 +112,20 @@ def _tools(response: Response) -> dict[str, int]:
         "code_interpreter": len(containers),
         "image_generation": sum(item.type == "image_generation_call" for item in items),
     }
-    return {unit: count for unit, count in found.items() if count}
+    return {unit: count for unit, count in (found | _counted(response)).items() if count}
+
+
+def _counted(response: Response) -> dict[str, int]:
+    """Work of the vendor's tools that the usage counts: xAI's (what it asks of other servers is free), and
+    Perplexity's, which may name the caller's own functions too."""
+    usage = response.usage or {}
+    told = _object(usage.get("server_side_tool_usage_details"))
+    counts = {name.removesuffix("_calls"): count for name, count in told.items() if name != "mcp_calls"}
+    own = {str(item.name) for item in response.output or () if item.type == "function_call"}
+    for name, detail in _object(usage.get("tool_calls_details")).items():
+        if name not in own:
+            counts["web_search" if name == "search_web" else name] = _object(detail).get("invocation")
+    return {unit: count for unit, count in counts.items() if type(count) is int}
 
 
 def to_wire(usage: Usage, losses: Losses) -> dict[str, Any]:

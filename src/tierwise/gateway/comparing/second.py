@@ -64,9 +64,7 @@ def write(walk: Walk, deployment: Deployment, candidate: Candidate) -> Sent:
     request = walk.ask()
     refuse_acts(request)
     longest = LONGEST_ANSWER if request.max_output is None else request.max_output
-    # The model that is compared answers, and no other in its place.
-    extras = {name: value for name, value in request.extras.items() if name not in ("models", "fallbacks")}
-    plain = structs.replace(request, stream=False, include_usage=False, max_output=longest, extras=extras)
+    plain = structs.replace(request, stream=False, include_usage=False, max_output=longest)
     written = deployment.dialect.write_request(plain, deployment.model)
     tier = walk.snapshot.catalog.tiers.get(candidate.tier)
     body = overrule(written.body, tier.settings) if tier is not None and tier.settings else written.body

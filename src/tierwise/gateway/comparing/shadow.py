@@ -71,6 +71,7 @@ class Plan:
             and live.entry.candidate.tier == self.served
             and walk.kind.errand is None
             and not outline.thinking_history
+            and not outline.stand_ins  # another model than the tier's may have answered
             and outline.choices == 1
             and len(walk.body) <= MOST_BODY
             and drawn(walk.id, self.task.shadow_share)

@@ -169,12 +169,23 @@ def test_a_failed_reply_is_its_error() -> None:
         ({}, {"web_search": 2, "file_search": 1, "code_interpreter": 1}),
         ({"tool_usage": {"web_search": {"num_requests": 1}}},
          {"web_search": 1, "file_search": 1, "code_interpreter": 1}),
+        ({"usage": {**USAGE, "server_side_tool_usage_details": {
+            "web_search_calls": 0, "x_search_calls": 3, "mcp_calls": 2, "file_search_calls": 4,
+            "x_posts_fetched": 7, "code_interpreter_calls": None}}},
+         {"x_search": 3, "file_search": 4, "x_posts_fetched": 7, "code_interpreter": 1}),
+        ({"usage": {**USAGE, "tool_calls_details": {
+            "search_web": {"invocation": 5, "cost_usd": 0.0125}, "fetch_url": {"invocation": 1},
+            "own": {"invocation": 1}, "odd": 3}}},
+         {"web_search": 5, "fetch_url": 1, "file_search": 1, "code_interpreter": 1}),
+        ({"usage": {**USAGE, "tool_calls_details": [1], "server_side_tool_usage_details": "none"}},
+         {"web_search": 2, "file_search": 1, "code_interpreter": 1}),
     ],
 )  # fmt: skip
 def test_work_of_hosted_tools_is_counted(fields: dict[str, Any], extra: dict[str, int]) -> None:
     opened = {**SEARCH, "action": {"type": "open_page"}}
     code = {"type": "code_interpreter_call", "container_id": "cntr_1"}
     output = [SEARCH, SEARCH, opened, {"type": "file_search_call"}, code, code]
+    output.append({"type": "function_call", "name": "own", "call_id": "c", "arguments": "{}"})
     found = DIALECT.usage(json.dumps(response(*output, **fields)).encode())
     assert found is not None
     assert found.extra == extra

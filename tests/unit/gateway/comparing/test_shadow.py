@@ -180,14 +180,13 @@ async def world(tmp_path: Path) -> World:
 
 
 async def test_the_other_tier_is_asked_the_same_and_billed_apart(world: World) -> None:
-    walk = world.walk(stream=True, stop=["END"], models=["another/model"])
+    walk = world.walk(stream=True, stop=["END"])
     assert await world.serve(walk=walk)
     [call] = world.pool.calls
     sent = json.loads(call.body)
     assert (sent["model"], sent["messages"]) == ("anthropic/claude-opus-4.7", HELLO)
     assert (sent["stop"], sent["max_tokens"]) == (["END"], 50)
     assert not sent.get("stream")
-    assert "models" not in sent
     assert (b"x-odd", b"1") in call.headers
     [opened], [closed] = world.books.opens, world.books.closes
     assert (opened.kind, opened.key, opened.tags, opened.tier) == ("shadow", "", (), "opus")
@@ -199,6 +198,11 @@ async def test_the_other_tier_is_asked_the_same_and_billed_apart(world: World) -
     assert (closed.asked_pico, closed.reference_pico) == (None, None)
     cap = world.books.caps["shadow:classification"]
     assert (cap.cap_pico, cap.period) == (2 * 10**12, "day")
+
+
+async def test_what_another_model_may_have_answered_is_no_evidence(world: World) -> None:
+    assert not await world.serve(walk=world.walk(models=["another/model"]))
+    assert not world.pool.calls
 
 
 async def test_an_answer_without_a_limit_gets_one_so_that_the_cap_lets_it_pass(world: World) -> None:
