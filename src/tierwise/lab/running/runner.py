@@ -29,6 +29,10 @@ from .tally import PENDING, TierTally
 
 _UNHEARD = 10
 """A tier that has failed on this many Cases and answered none is not asked further."""
+_GONE = 20
+"""One that has answered is away once so many Cases in a row got no answer, whatever their retries."""
+_PATIENCE = 30
+"""So often one call tries whether it is back, at last once a minute: about half an hour in all."""
 _SAID_NOTHING = 500
 
 
@@ -49,6 +53,9 @@ class Observer(Protocol):
 
     def trial(self, runner: Runner, tier: str) -> None:
         """Called after each Trial."""
+
+    def told(self, words: str) -> None:
+        """Called with what a run has to say while it waits."""
 
 
 class Runner:
@@ -89,6 +96,9 @@ class Runner:
         self._room = Room(work.jobs)
         self._pending: list[Record] = []
         self._places: dict[str, int] = {}
+        self._unheard: dict[str, list[tuple[int, int]]] = {name: [] for name in self.tiers}
+        self._again: dict[str, list[tuple[int, int]]] = {name: [] for name in self.tiers}
+        self._trying = {name: asyncio.Lock() for name in self.tiers}
 
     def load(self, names: Sequence[str], repeats: int) -> None:
         """Takes in what the folder holds of these tiers."""
@@ -148,12 +158,18 @@ class Runner:
             await each_of(self._pending, self.work.jobs if self._slow else 1, self._score_again)
         if self.looking is not None:
             self.looking.advance()
-        jobs = {name: self._jobs(name) for name in self.tiers}
-        await together(
-            self._work(name, jobs[name])
-            for name in self.tiers
-            for _ in range(min(self.work.jobs, self.missing(name)))
-        )
+        jobs = {name: list(self._jobs(name)) for name in self.tiers}
+        while any(jobs.values()) and not self.halted:
+            left = {name: iter(each) for name, each in jobs.items()}
+            await together(
+                self._work(name, left[name])
+                for name in self.tiers
+                for _ in range(min(self.work.jobs, len(jobs[name])))
+            )
+            # What a tier that was away left unanswered; a running comparison has gone past it.
+            jobs, self._again = self._again, {name: [] for name in self.tiers}
+            if self.looking is not None:
+                break
         if self.fault is not None:
             raise self.fault
 
@@ -196,7 +212,7 @@ class Runner:
             reply = await self._ask(name, case, repeat)
             return None if reply is None else await self._scored(name, case, repeat, reply)
         except UpstreamError as error:
-            return self._lost(name, case, repeat, error)
+            return self._lost(name, position, repeat, error)
         finally:
             self._reserved -= bound
             self._ended.set()
@@ -251,9 +267,23 @@ class Runner:
         return record
 
     async def _ask(self, name: str, case: Case, repeat: int) -> Reply | None:
-        """The answer, after retries if need be; None when the run ends before. Raises the last error."""
+        """The answer, after retries if need be; None when the run ends before. Raises the last error.
+
+        Where its tier is away, one call at a time tries until it is back, and the others wait for that.
+        """
+        while True:
+            try:
+                return await self._tried(name, case, repeat, self.work.retries)
+            except UpstreamError as error:
+                if final(error) or not self._away(name):
+                    raise
+            async with self._trying[name]:
+                if self._away(name):
+                    return await self._tried(name, case, repeat, _PATIENCE)
+
+    async def _tried(self, name: str, case: Case, repeat: int, retries: int) -> Reply | None:
         tier, pace, work = self.tiers[name], self._paces[name], self.work
-        for attempt in range(work.retries + 1):
+        for attempt in range(retries + 1):
             ticket = await pace.enter()
             slow: bool | None = None
             try:
@@ -264,10 +294,11 @@ class Runner:
                         self.folder.intend(case.id, name, repeat, attempt)
                     reply = await tier.answer(case, repeat)
                     slow = False
+                    self._heard(name)
                     return reply
             except UpstreamError as error:
                 slow = congested(error)
-                if tier.free or attempt == work.retries or final(error):
+                if tier.free or attempt == retries or final(error):
                     raise
                 wait = wait_s(error, attempt, work.backoff_s, self._draw.random())
             finally:
@@ -275,13 +306,14 @@ class Runner:
             await asyncio.sleep(wait)
         return None
 
-    def _lost(self, name: str, case: Case, repeat: int, error: UpstreamError) -> Record | None:
+    def _lost(self, name: str, position: int, repeat: int, error: UpstreamError) -> Record | None:
         """A Trial that infrastructure ate: unscored, to be tried again by --resume."""
-        words = error.sentence()[:300]
+        case, words = self.order[position], error.sentence()[:300]
         if hopeless(error):
             self._stop(SuiteError(f"{name} cannot be asked: {words}", remedy(error)))
             return None
         self._count_failure(name, words)
+        self._count_in_a_row(name, position, repeat, words)
         record = Record(
             Trial(
                 case.id,
@@ -316,6 +348,31 @@ class Runner:
                     "Check the model's name, the key and the provider; then go on with --resume.",
                 )
             )
+
+    def _away(self, name: str) -> bool:
+        return len(self._unheard[name]) >= _GONE
+
+    def _heard(self, name: str) -> None:
+        """An answer: what a tier that was away left unanswered is asked again."""
+        if self._away(name):
+            self._again[name] += self._unheard[name]
+            self._say(f"{name} answers again.")
+        self._unheard[name].clear()
+
+    def _count_in_a_row(self, name: str, position: int, repeat: int, words: str) -> None:
+        if self.tiers[name].free:
+            return
+        was_away = self._away(name)
+        self._unheard[name].append((position, repeat))
+        told = f"{name} answers no more, {cases_text(len(self._unheard[name]))} in a row: {words}"
+        if was_away:
+            self._stop(SuiteError(told, "Once it does, go on with --resume."))
+        elif self._away(name):
+            self._say(f"{told} The run waits for it, about half an hour.")
+
+    def _say(self, words: str) -> None:
+        if self.observer is not None:
+            self.observer.told(words)
 
     def _stop(self, error: Exception) -> None:
         self.fault = self.fault or error

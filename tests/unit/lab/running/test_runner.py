@@ -17,7 +17,7 @@ from tierwise.lab.running.asking import ChatTier, Knobs
 from tierwise.lab.running.pace import Pace
 from tierwise.lab.running.records import Intent, Record, TierCard
 from tierwise.lab.running.replies import Reply
-from tierwise.lab.running.runner import Work
+from tierwise.lab.running.runner import Runner, Work
 from tierwise.lab.running.store import RunFolder, find_run
 from tierwise.nouns import Case, Provider, Score, Trial, Usage
 from tierwise.upstream import Deployment
@@ -394,3 +394,52 @@ def test_a_damaged_folder_is_told_as_such(tmp_path: Path) -> None:
     run.write_manifest(structs.replace(found, terms=structs.replace(found.terms, reference="gone")))
     with pytest.raises(SuiteError, match=r"run\.json names no tier 'gone', its reference"):
         run.manifest()
+
+
+CUT = UpstreamBroke("The line is cut.")
+
+
+class Told:
+    """Who watches a run, and keeps what it says."""
+
+    def __init__(self) -> None:
+        self.words: list[str] = []
+
+    def trial(self, runner: Runner, tier: str) -> None:
+        pass
+
+    def told(self, words: str) -> None:
+        self.words.append(words)
+
+
+@pytest.mark.parametrize(("jobs", "calls"), [(1, 160), (32, 250)])
+async def test_a_run_waits_for_a_tier_that_is_away_and_asks_again_what_that_cost(
+    tmp_path: Path, jobs: int, calls: int
+) -> None:
+    away = iter(range(calls))
+    gone = Fake("a", lambda id_, _: "right" if len(gone.asked) < 50 or next(away, None) is None else CUT)
+    made = runner(tmp_path, suite(200), [gone], Work(jobs=jobs, retries=6, backoff_s=0.0))
+    made.observer = told = Told()
+    await made.run()
+    made.folder.close()
+    assert made.tallies["a"].count("ok") == 200
+    assert told.words[0].startswith("a answers no more, 20 Cases in a row: The line is cut.")
+    assert told.words[-1] == "a answers again."
+
+
+@pytest.mark.parametrize("jobs", [1, 32])
+async def test_a_tier_that_stays_away_ends_the_run_and_scattered_failures_do_not(
+    tmp_path: Path, jobs: int
+) -> None:
+    found, work = suite(200), Work(jobs=jobs, retries=0, backoff_s=0.0)
+    scattered = Fake("a", lambda id_, _: CUT if int(id_[1:]) % 4 else "right")
+    made = runner(tmp_path / "scattered", found, [scattered], work)
+    await made.run()
+    made.folder.close()
+    assert made.tallies["a"].count("error") == 150
+    gone = Fake("a", lambda id_, _: "right" if len(gone.asked) < 50 else CUT)
+    made = runner(tmp_path / "gone", found, [gone], work)
+    with pytest.raises(SuiteError, match="a answers no more, 21 Cases in a row: The line is cut"):
+        await made.run()
+    made.folder.close()
+    assert len(gone.asked) <= 50 + 20 + jobs + 31
