@@ -122,7 +122,8 @@ def _text(path: Path) -> str:
 
 def _cited(one: Evaluation) -> Comparison:
     """The comparison the decision rests on. Raises SuiteError where none says so: the file was altered."""
-    cited = [each for each in one.comparisons if each.verdict.decision == one.decision]
+    down = (each for each in one.comparisons if not each.dearer)
+    cited = [each for each in down if each.verdict.decision == one.decision]
     if one.decision == "switch":
         cited = [each for each in cited if each.verdict.cheap == one.chosen]
     if not cited:

@@ -126,6 +126,16 @@ def test_keep_makes_a_rule_for_the_reference(tmp_path: Path) -> None:
     assert block.verdict.decision == "keep"
 
 
+def test_keep_cites_the_cheaper_tier_not_one_that_is_dearer_and_no_good_either(tmp_path: Path) -> None:
+    one = evaluation("keep")
+    [cheaper] = one.comparisons
+    dearer = replace(cheaper, verdict=replace(cheaper.verdict, cheap="opus-max"), dearer=True)
+    one = replace(one, comparisons=(cheaper, dearer), tiers=(*one.tiers, tier("opus-max")))
+    block = rule_of(one, settings(tmp_path))
+    assert block.verdict is not None
+    assert (block.verdict.cheap, block.verdict.id) == ("haiku", "run-7/haiku")
+
+
 def test_no_rule_from_no_evidence_no_task_or_an_unknown_tier(tmp_path: Path) -> None:
     with pytest.raises(SuiteError) as caught:
         rule_of(evaluation("not_enough"), settings(tmp_path))
