@@ -232,7 +232,7 @@ def _cautions(found: Evidence, terms: Terms, decision: Decision, missing: int) -
     if terms.labels == "reference":
         notes.append("The reference tier wrote the labels: this measures agreement with it, not accuracy.")
     if missing and not _lost(found.n, missing):
-        notes.append(f"{missing} pairs have no score and were left out.")
+        notes.append(_left_out(found, bar, decision, missing))
     threshold = ln_threshold(bar.alpha)
     if terms.running:
         side: Literal["switch", "keep"] = "keep" if found.ln_keep > found.ln_switch else "switch"
@@ -248,6 +248,19 @@ def _cautions(found: Evidence, terms: Terms, decision: Decision, missing: int) -
     elif max(found.ln_switch, found.ln_keep) < threshold:
         notes.append("This holds for a number of Cases fixed beforehand; the e-values do not decide yet.")
     return tuple(notes)
+
+
+def _left_out(found: Evidence, bar: Bar, decision: Decision, missing: int) -> str:
+    """Pairs lost by chance change nothing; lost where a tier fails, on the hard Cases, they may."""
+    words = "1 pair has no score and was left out"
+    if missing > 1:
+        words = f"{missing} pairs have no score and were left out"
+    (low, high), n, pairs = found.interval, found.n, found.n + missing
+    if decision == "switch" and (low * n - missing) / pairs <= -bar.margin:
+        return f"{words}: had the cheap tier alone been wrong there, this would not be shown."
+    if decision == "keep" and (high * n + missing) / pairs >= -bar.margin:
+        return f"{words}: had the reference alone been wrong there, this would not be shown."
+    return f"{words}."
 
 
 def _points(share: float) -> str:

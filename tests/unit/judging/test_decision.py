@@ -172,6 +172,21 @@ def test_unscored_is_missing_and_never_zero():
     assert judge_pairs([*pairs, Pair(1, None)]).decision == "not_enough"
 
 
+@pytest.mark.parametrize(
+    ("cells", "missing", "words"),
+    [
+        ((89, 6, 5, 0), 1, "1 pair has no score and was left out: had the cheap tier alone been wrong there"),
+        ((456, 20, 24, 0), 9, "9 pairs have no score and were left out. "),
+        ((87, 1, 12, 0), 2, "left out: had the reference alone been wrong there, this would not be shown"),
+        ((60, 2, 38, 0), 2, "2 pairs have no score and were left out. "),
+    ],
+)
+def test_a_decision_that_hangs_on_pairs_without_a_score_says_so(cells, missing, words):
+    kinds = (Pair(1, 1), Pair(1, 0), Pair(0, 1), Pair(0, 0))
+    pairs = [pair for pair, times in zip(kinds, cells, strict=True) for _ in range(times)]
+    assert words in said(judge_pairs([*pairs, *[Pair(None, 1)] * missing])) + " "
+
+
 def test_labels_of_the_reference_measure_agreement():
     verdict = judge_counts(Counts(456, 20, 24, 0), Terms(labels="reference"))
     assert verdict.method.endswith("of agreement")
