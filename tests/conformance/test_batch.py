@@ -462,6 +462,22 @@ def test_results_are_sent_as_they_are_read(tmp_path: Path) -> None:
     world.simulator.stop()
 
 
+def test_a_large_file_is_held_once(tmp_path: Path) -> None:
+    """On its way in; then never again, not while it is read, nor once its rows were refused."""
+    world = Scripted(tmp_path, lambda sent: [whole(400, {"error": {"message": "No."}})])
+    lines = [line(f"n{i}", HAIKU, messages=[{"role": "user", "content": "x" * 200_000}]) for i in range(200)]
+    sent = file_of(lines)
+    before = most_memory(world.gateway)
+    file = world.client.files.create(file=("in.jsonl", sent), purpose="batch")
+    terms: Any = {"endpoint": CHAT, "completion_window": "24h"}
+    batch = ended(world.client, world.client.batches.create(input_file_id=file.id, **terms).id)
+    assert (batch.status, batch.request_counts.failed) == ("completed", 200)
+    got = world.client.files.content(file.id)
+    assert (got.response.headers["content-length"], got.content) == (str(len(sent)), sent)
+    assert most_memory(world.gateway) - before < 1.6 * len(sent)
+    world.close()
+
+
 def test_a_batch_that_is_handed_in_twice_under_one_key_is_made_once(world: World) -> None:
     body = {"model": "tier/haiku", "max_tokens": 40, "messages": [{"role": "user", "content": "Once."}]}
     later = {"prefer": "return=minimal, respond-async; wait=10", "idempotency-key": "later"}

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec import structs
 
 from postgres import Postgres, postgres  # noqa: F401  a fixture
-from tierwise.batches import Batch, BatchStore, File, Job, Page, Row, jobs
+from tierwise.batches import Batch, BatchStore, File, Job, Page, Row, contents, inputs, jobs
 from tierwise.batches import lines as batches_lines
+from tierwise.batches.rows import add_rows
+from tierwise.batches.schema import Database
 from tierwise.clock import new_id, now_us
 from tierwise.errors import StoreError, TooLarge
 
@@ -45,6 +48,17 @@ def batch(key: str = "k", **more: object) -> Batch:
 
 def rows(made: Batch, count: int) -> list[Row]:
     return [Row(made.id, n, f'"c{n}"', b'{"n":%d}' % n) for n in range(1, count + 1)]
+
+
+async def begun(store: BatchStore, made: Batch, count: int) -> None:
+    """As if its input file had been read."""
+
+    def work(database: Database, now: int) -> None:
+        add_rows(database, rows(made, count))
+        started = "UPDATE batches SET state = 'in_progress', started_us = ? WHERE id = ?"
+        database.count(started, (now, made.id))
+
+    await store.do(work)
 
 
 async def whole(pieces: AsyncIterator[bytes]) -> bytes:
@@ -84,12 +98,123 @@ async def test_what_is_kept_comes_back(store: BatchStore) -> None:
     file = File("file-1", "k", now_us(), "in.jsonl", "batch", 3, now_us() + HOUR_US)
     await store.add_file(file, b"a\x00\xff", 5)
     assert await store.file("k", "file-1") == file
-    assert await store.content(file) == b"a\x00\xff"
+    assert await whole(store.content(file)) == b"a\x00\xff"
     assert await store.file("other", "file-1") is None
     with pytest.raises(TooLarge):
         await store.add_file(structs.replace(file, id="file-2"), b"abc", 5)
     assert not await store.delete_file("other", "file-1")
     assert await store.delete_file("k", "file-1")
+
+
+class Read:
+    """Reads a row from each line. `meanwhile` happens before the line of that number is read."""
+
+    def __init__(self, made: Batch, meanwhile: Callable[[int], object] = lambda number: None) -> None:
+        self.errors: list[dict[str, Any]] = []
+        self.over = False
+        self.ended = False
+        self._made = made
+        self._number = 0
+        self._meanwhile = meanwhile
+
+    def rows(self, lines: Iterable[bytes]) -> list[Row]:
+        read = []
+        for line in lines:
+            self._number += 1
+            self._meanwhile(self._number)
+            if line == b"wrong":
+                self.errors.append({"line": self._number})
+            read.append(Row(self._made.id, self._number, f'"c{self._number}"', line))
+        return read
+
+    def end(self) -> None:
+        self.ended = True
+
+
+async def uploaded(store: BatchStore, content: bytes) -> File:
+    at_us = now_us()
+    file = File(new_id("file"), "k", at_us, "in.jsonl", "batch", len(content), at_us + HOUR_US)
+    await store.add_file(file, content, 1 << 30)
+    return file
+
+
+async def test_an_input_file_is_read_in_pieces(store: BatchStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(contents, "PIECE_BYTES", 7)
+    lines = [b"x" * (n * 5 % 23) + b"%d" % n for n in range(40)]
+    file = await uploaded(store, b"\r\n".join(lines))
+    assert max([len(piece) async for piece in store.content(file)]) == 7
+    made = batch()
+    await store.add_batch(made)
+    await store.claim("me", 5, always)
+    reading = Read(made)
+    await inputs.begin(store, "me", made.id, file, reading)
+    assert reading.ended
+    found = await store.batch("k", made.id)
+    assert found is not None
+    assert found.state == "in_progress"
+    assert found.started_us is not None
+    taken = await store.take("me", made.id, 50)
+    assert [row.request for row in taken] == lines
+    assert await store.delete_file("k", file.id)
+    assert await store.do(lambda database, now: database.run("SELECT count(*) FROM batch_pieces")) == [(0,)]
+
+
+async def test_a_file_that_was_kept_whole_is_read_too(store: BatchStore) -> None:
+    """As the shape before kept them."""
+    file = await uploaded(store, b"")
+    content = b"a\nb\n"
+
+    def work(database: Database, now: int) -> None:
+        database.count("UPDATE batch_files SET content = ?, size = ? WHERE id = ?", (content, 4, file.id))
+
+    await store.do(work)
+    kept = await store.file("k", file.id)
+    assert kept is not None
+    assert await whole(store.content(kept)) == content
+
+
+@pytest.mark.parametrize("what", ["cancelled", "taken", "wrong"])
+async def test_a_validation_that_breaks_off_leaves_no_row_to_be_asked(
+    store: BatchStore, url: str, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    monkeypatch.setattr(contents, "PIECE_BYTES", 3)
+    lines = [b"a1", b"b2", b"c3", b"wrong" if what == "wrong" else b"d4", b"e5"]
+    file = await uploaded(store, b"\n".join(lines))
+    made = batch()
+    await store.add_batch(made)
+    await store.claim("me", 5, always)
+    other = BatchStore(url)
+
+    def meanwhile(number: int) -> None:
+        if number == 3 and what == "cancelled":
+            asyncio.run(store_of(url, lambda store: store.cancel(made.id)))
+        elif number == 3 and what == "taken":
+            asyncio.run(store_of(url, lambda store: store.release("me")))
+
+    await inputs.begin(store, "me", made.id, file, Read(made, meanwhile))
+    found = await store.batch("k", made.id)
+    assert found is not None
+    assert found.state == ("cancelling" if what == "cancelled" else "validating")
+    assert found.started_us is None
+    assert (await store.counts([made.id]))[made.id].total >= 2
+    if what == "taken":
+        # Whoever has it now is not disturbed, and begins anew.
+        await other.claim("heir", 5, always)
+        assert not await inputs.forget(store, "me", made.id)
+        assert await inputs.forget(other, "heir", made.id)
+        await inputs.begin(other, "heir", made.id, file, Read(made))
+        assert [row.request for row in await other.take("heir", made.id, 9)] == lines
+    else:
+        assert await inputs.forget(store, "me", made.id)
+        assert (await store.counts([made.id]))[made.id].total == 0
+    await other.close()
+
+
+async def store_of(url: str, work: Callable[[BatchStore], Awaitable[None]]) -> None:
+    """From another process's store, as it were."""
+    store = BatchStore(url)
+    await work(store)
+    await store.close()
 
 
 async def test_pages(store: BatchStore) -> None:
@@ -119,7 +244,7 @@ async def test_a_row_is_taken_once_and_settled_once(store: BatchStore) -> None:
     made = batch()
     await store.add_batch(made)
     assert [each.id for each in await store.claim("me", 5, always)] == [made.id]
-    await store.begin(made.id, rows(made, 3))
+    await begun(store, made, 3)
     first = await store.take("me", made.id, 2)
     assert [row.n for row in first] == [1, 2]
     assert [row.n for row in await store.take("me", made.id, 2)] == [3]
@@ -142,7 +267,7 @@ async def test_rows_of_a_dead_owner_are_asked_again(store: BatchStore, url: str)
     made = batch()
     await store.add_batch(made)
     await store.claim("dead", 5, always)
-    await store.begin(made.id, rows(made, 2))
+    await begun(store, made, 2)
     assert len(await store.take("dead", made.id, 1)) == 1
     other = BatchStore(url)
     if url.startswith("postgres"):
@@ -160,7 +285,7 @@ async def test_an_owner_that_lost_its_batch_takes_no_row_of_it(store: BatchStore
     made = batch()
     await store.add_batch(made)
     await store.claim("late", 5, always)
-    await store.begin(made.id, rows(made, 3))
+    await begun(store, made, 3)
     assert await store.mine("late", made.id) is not None
     taken = await store.take("late", made.id, 1)
     await store.release("late")
@@ -197,7 +322,7 @@ async def test_a_lease_that_is_over_is_trusted_only_where_its_owner_could_renew_
 async def test_the_end_and_what_is_deleted_when(store: BatchStore) -> None:
     made = batch()
     await store.add_batch(made)
-    await store.begin(made.id, rows(made, 2))
+    await begun(store, made, 2)
     taken = await store.take("", made.id, 2)
     await store.settle([(taken[0], b'{"a":1}')], "succeeded")
     await store.settle([(taken[1], b'{"b":2}')], "expired")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import socket
+import sqlite3
 import threading
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +53,34 @@ def test_another_replica_takes_over(tmp_path: Path, postgres: Postgres) -> None:
     assert len(asked) - len(set(asked)) <= 2
     assert second.verify() == ""
     second.stop()
+    provider.close()
+
+
+@pytest.mark.parametrize("state", ["validating", "cancelling"])
+def test_a_validation_that_broke_off_is_begun_anew(tmp_path: Path, state: str) -> None:
+    """A crash leaves some of the rows: none is asked twice, none is left out, and none counts that nobody
+    asked."""
+    provider = Provider(lambda sent: [whole(200, chat())])
+    gateway = live.Gateway(tmp_path, live.config("openai_chat", provider.port))
+    client = client_of(gateway, gateway.key())
+    batch = handed_in(client, [line(f"n{i}", HAIKU) for i in range(6)])
+    assert ended(client, batch.id).request_counts.completed == 6
+    gateway.stop()
+    before = len(provider.sent)
+    with closing(sqlite3.connect(tmp_path / "ledger-batches.db")) as database, database:
+        database.execute("UPDATE batches SET state = ?, started_us = NULL, ended_us = NULL", (state,))
+        database.execute("UPDATE batch_rows SET state = 'queued', result = NULL, request = '{}'")
+        database.execute("DELETE FROM batch_rows WHERE n > 3")
+    gateway.start()
+    batch = ended(client, batch.id)
+    if state == "validating":
+        assert (batch.status, batch.request_counts.completed) == ("completed", 6)
+        assert len(rows_of(client, batch.output_file_id)) == 6
+        assert len(provider.sent) == before + 6
+    else:
+        assert (batch.status, batch.request_counts.total) == ("cancelled", 0)
+        assert len(provider.sent) == before
+    gateway.stop()
     provider.close()
 
 

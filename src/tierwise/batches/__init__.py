@@ -2,7 +2,7 @@
 answers for them over HTTP is `gateway/batch`.
 """
 
-from . import jobs
+from . import inputs, jobs
 from .engine import Engine, open_engine
 from .records import ACTIVE, ENDED, Batch, Counts, File, Job, Page, Row, RowState
 from .store import LEASE_US, BatchStore
@@ -20,6 +20,7 @@ __all__ = [
     "Page",
     "Row",
     "RowState",
+    "inputs",
     "jobs",
     "open_engine",
 ]

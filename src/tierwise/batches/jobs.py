@@ -8,24 +8,37 @@ from collections.abc import Sequence
 from msgspec import structs
 
 from .records import Job, Row
+from .rows import read_row
 from .schema import Database
-from .store import BatchStore, held_by, read_row
+from .store import BatchStore, held_by
 
 _FIELDS = Job.__struct_fields__
 
 
+MOST_BYTES = 16 << 20
+"""How much the rows of one job ask, unless it is one row alone: they are held several times over while they
+are handed over."""
+
+
 async def fresh(store: BatchStore, batch: str, after: int, most: int) -> list[Row]:
-    """Queued rows that were never asked, after row number `after`, without taking them."""
+    """Queued rows that were never asked, after row number `after`, without taking them: `most`, and
+    MOST_BYTES, or one. Their sizes are read first."""
 
     def work(database: Database, now: int) -> list[Row]:
-        return [
-            read_row(row)
-            for row in database.run(
-                "SELECT batch, n, custom_id, request, tries, page FROM batch_rows WHERE batch = ? AND n > ?"
-                " AND state = 'queued' AND tries = 0 ORDER BY n LIMIT ?",
-                (batch, after, most),
-            )
-        ]
+        which = "FROM batch_rows WHERE batch = ? AND n > ? AND state = 'queued' AND tries = 0"
+        last, size = after, 0
+        for n, length in database.run(
+            f"SELECT n, length(request) {which} ORDER BY n LIMIT ?", (batch, after, most)
+        ):
+            size += length
+            if size > MOST_BYTES and last > after:
+                break
+            last = n
+        found = database.run(
+            f"SELECT batch, n, custom_id, request, tries, page {which} AND n <= ? ORDER BY n",
+            (batch, after, last),
+        )
+        return [read_row(row) for row in found]
 
     return await store.do(work)
 

@@ -41,8 +41,13 @@ _M002 = (
     "CREATE INDEX batch_rows_next ON batch_rows (batch, state, n)",
 )
 _M003 = ("ALTER TABLE batches ADD COLUMN output_keep_us BIGINT",)
+# Files in pieces: one that was held whole was held several times over.
+_M004 = (
+    "CREATE TABLE batch_pieces (file TEXT NOT NULL, n BIGINT NOT NULL, content {bytes} NOT NULL,"
+    " PRIMARY KEY (file, n))",
+)
 
-SHAPES: tuple[tuple[str, ...], ...] = (_M001, _M002, _M003)
+SHAPES: tuple[tuple[str, ...], ...] = (_M001, _M002, _M003, _M004)
 _RECORD = "batch_migrations (number BIGINT PRIMARY KEY, at_us BIGINT NOT NULL)"
 
 

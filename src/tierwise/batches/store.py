@@ -8,7 +8,7 @@ by its clock, so that of several replicas one works a batch.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, TypeVar
@@ -16,9 +16,11 @@ from typing import Any, TypeVar
 import msgspec
 
 from ..errors import StoreError, TooLarge
+from . import contents
 from .engine import Engine, exists, open_engine
 from .lines import forget_lines, lines_of, piece_of
 from .records import ACTIVE, Batch, Counts, File, Job, Page, Row, RowState
+from .rows import add_rows, read_row
 from .schema import Database, Value
 
 LEASE_US = 30_000_000
@@ -30,6 +32,10 @@ _OPEN = "('queued', 'running', 'sent')"
 _TAKE = (
     "SELECT batch, n, custom_id, request, tries, page FROM batch_rows"
     " WHERE batch = ? AND state = 'queued' AND after_us <= ? ORDER BY n LIMIT ?"
+)
+_WAITING = (
+    "SELECT batch, n, custom_id, NULL, tries, NULL FROM batch_rows"
+    " WHERE batch = ? AND state = 'queued' ORDER BY n LIMIT ?"
 )
 _MOST_LISTED = 100
 T = TypeVar("T")
@@ -83,7 +89,7 @@ class BatchStore:
 
     # --- files
 
-    async def add_file(self, file: File, content: bytes, most_bytes: int) -> None:
+    async def add_file(self, file: File, content: bytes | memoryview, most_bytes: int) -> None:
         """Keeps a file. TooLarge when all of the key's files would be more than `most_bytes`."""
 
         def work(database: Database, now: int) -> None:
@@ -95,7 +101,8 @@ class BatchStore:
                     f"This key's files would be more than {most_bytes} bytes.",
                     "Delete files no longer needed.",
                 )
-            _insert(database, "batch_files", (*_FILE, "content"), [(*_values(file), content)])
+            _insert(database, "batch_files", _FILE, [_values(file)])
+            contents.keep(database, file.id, content)
 
         await self.do(work)
 
@@ -126,14 +133,13 @@ class BatchStore:
 
         return await self.do(work)
 
-    async def content(self, file: File) -> bytes | None:
-        """All of a file that was uploaded, None when it is gone."""
-
-        def work(database: Database, now: int) -> bytes | None:
-            found = database.run("SELECT content FROM batch_files WHERE id = ?", (file.id,))
-            return bytes(found[0][0]) if found else None
-
-        return await self.do(work)
+    async def content(self, file: File) -> AsyncIterator[bytes]:
+        """A file that was uploaded, in pieces. StoreError where it is deleted meanwhile."""
+        left, n = file.size, 0
+        while left > 0:
+            piece = await self.do(partial(contents.piece_of_file, file.id, n))
+            left, n = left - len(piece), n + 1
+            yield piece
 
     async def delete_file(self, key: str, id: str) -> bool:
         """Whether there was such a file. Of its batch's rows stays what became of them."""
@@ -141,13 +147,13 @@ class BatchStore:
 
     # --- batches
 
-    async def add_batch(self, batch: Batch, rows: Sequence[Row] = ()) -> None:
-        """Keeps a new batch, with its rows where they are known already."""
+    async def add_batch(self, batch: Batch, rows: Iterable[Row] = ()) -> None:
+        """Keeps a new batch, with its rows where they are known already; they are gone through once."""
 
         def work(database: Database, now: int) -> None:
             fields = (*_BATCH, "owner", "lease_us")
             _insert(database, "batches", fields, [(*_values(batch), "", 0)])
-            _add_rows(database, rows)
+            add_rows(database, rows)
 
         await self.do(work)
 
@@ -305,19 +311,6 @@ class BatchStore:
 
         await self.do(work)
 
-    async def begin(self, id: str, rows: Sequence[Row]) -> None:
-        """The rows that a batch's input file holds; it is in progress now, unless it was cancelled."""
-
-        def work(database: Database, now: int) -> None:
-            database.count(
-                "UPDATE batches SET started_us = ?, state ="
-                " CASE state WHEN 'validating' THEN 'in_progress' ELSE state END WHERE id = ?",
-                (now, id),
-            )
-            _add_rows(database, rows)
-
-        await self.do(work)
-
     async def take(self, owner: str, id: str, most: int) -> list[Row]:
         """Queued rows whose time has come, as under way from now on; none of a batch that is not the
         owner's."""
@@ -373,9 +366,9 @@ class BatchStore:
         return await self.do(work)
 
     async def queued(self, id: str, most: int) -> list[Row]:
-        """Rows that wait, without taking them."""
+        """Rows that wait, without taking them and without what they ask."""
         return await self.do(
-            lambda database, now: [read_row(row) for row in database.run(_TAKE, (id, 2**62, most))]
+            lambda database, now: [read_row(row) for row in database.run(_WAITING, (id, most))]
         )
 
     async def finish(self, batch: Batch, files: Sequence[File] = ()) -> None:
@@ -385,7 +378,7 @@ class BatchStore:
             for file in files:
                 _, size = lines_of(database, file.batch, file.part)
                 kept = msgspec.structs.replace(file, size=size)
-                _insert(database, "batch_files", (*_FILE, "content"), [(*_values(kept), None)])
+                _insert(database, "batch_files", _FILE, [_values(kept)])
             database.count(
                 "UPDATE batches SET state = ?, errors = ?, output_file = ?, error_file = ?, ended_us = ?,"
                 " owner = '' WHERE id = ?",
@@ -443,20 +436,12 @@ def _insert(database: Database, table: str, fields: Sequence[str], rows: Sequenc
     database.many(f"INSERT INTO {table} ({', '.join(fields)}) VALUES ({marks})", rows)
 
 
-def _add_rows(database: Database, rows: Sequence[Row]) -> None:
-    _insert(
-        database,
-        "batch_rows",
-        ("batch", "n", "custom_id", "state", "tries", "after_us", "job", "request"),
-        [(row.batch, row.n, row.custom_id, "queued", 0, 0, "", row.request) for row in rows],
-    )
-
-
 def _forget_files(database: Database, which: str, values: Sequence[Value]) -> bool:
     """Whether there were any. An output file's lines are results of rows."""
     found = database.run(f"SELECT id, batch, part FROM batch_files WHERE {which}", values)
     for id, batch, part in found:
         database.count("DELETE FROM batch_files WHERE id = ?", (id,))
+        contents.forget(database, id)
         if part:
             forget_lines(database, batch, part)
     return bool(found)
@@ -483,9 +468,3 @@ def _read_batch(row: Sequence[Any]) -> Batch:
     for name in _JSON:
         fields[name] = msgspec.json.decode(fields[name])
     return msgspec.convert(fields, Batch)
-
-
-def read_row(row: Sequence[Any]) -> Row:
-    """A Row of its columns: batch, n, custom_id, request, tries, page."""
-    batch, n, custom_id, request, tries, page = row
-    return Row(batch, n, custom_id, bytes(request or b""), tries, bytes(page or b""))

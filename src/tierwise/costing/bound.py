@@ -58,9 +58,7 @@ def upper_bound(prompt_tokens: int, output_tokens: int, price: Price | None, out
     if outline.cache_marks or writes_unasked(price):
         fresh = max(fresh, rates.cache_write_5m or 0, rates.cache_write_1h or 0)
     pico = prompt_tokens * fresh + output_tokens * (rates.output or 0)
-    if not outline.service_tier:
-        return pico
-    ratio = _dearest(price, outline.service_tier.lower())
+    ratio = _dearest(price, outline.service_tier.lower()) if outline.service_tier else Fraction(1)
     return -(-pico * ratio.numerator // ratio.denominator)
 
 

@@ -42,7 +42,10 @@ class Sent(Protocol):
 
     caller: Caller
     request: Request
-    body: bytes
+
+    @property
+    def body(self) -> bytes | bytearray:
+        """Every byte of it."""
 
 
 S = TypeVar("S", bound=Sent)
@@ -241,4 +244,6 @@ def _mark(walk: Sent) -> bytes:
     """What makes a request the same: where it went and every byte of its body."""
     request = walk.request
     head = f"{request.path}?{request.query}\n".encode("utf-8", "surrogateescape")
-    return hashlib.sha256(head + walk.body).digest()
+    mark = hashlib.sha256(head)
+    mark.update(walk.body)
+    return mark.digest()

@@ -47,6 +47,12 @@ class _Intake:
             self._body = bytearray()
         return self._joined
 
+    def take(self) -> bytes | bytearray:
+        """The whole body, which is not held here any more; only when `done`."""
+        body = self._body if self._joined is None else self._joined
+        self._body, self._joined = bytearray(), b""
+        return body
+
 
 class Fixed(_Intake):
     """A body of `length` bytes. `feed` gives back what came after its end."""

@@ -20,14 +20,14 @@ _ESCAPED = re.compile(r"\\(.)")
 
 
 class Part(Struct, frozen=True):
-    """One field of a form. `filename` None: it is no file."""
+    """One field of a form. `filename` None: it is no file. `body` is a view of the form's."""
 
     name: str
     filename: str | None
-    body: bytes
+    body: memoryview
 
 
-def form(content_type: bytes | None, body: bytes) -> dict[str, Part]:
+def form(content_type: bytes | None, body: bytes | bytearray) -> dict[str, Part]:
     """The form's fields by name. BadRequest when it is no well-formed form, or names a field twice."""
     kind, parameters = _split((content_type or b"").decode("latin1"))
     if kind != "multipart/form-data":
@@ -36,16 +36,18 @@ def form(content_type: bytes | None, body: bytes) -> dict[str, Part]:
     if not _BOUNDARY.fullmatch(boundary):
         raise BadRequest("The form has no usable boundary.", "Let the client library write Content-Type.")
     fields: dict[str, Part] = {}
-    for piece in _pieces(body, b"--" + boundary.encode()):
-        part = _part(piece)
+    for start, end in _pieces(body, b"--" + boundary.encode()):
+        part = _part(body, start, end)
         if part.name in fields:
             raise BadRequest(f"The form has two fields {part.name[:80]!r}.", "Send each once.", part.name)
         fields[part.name] = part
     return fields
 
 
-def _pieces(body: bytes, delimiter: bytes) -> list[bytes]:
-    """What stands between the delimiters, each of which begins a line and has nothing else on it."""
+def _pieces(body: bytes | bytearray, delimiter: bytes) -> list[tuple[int, int]]:
+    """Where the pieces between the delimiters begin and end, each of which begins a line and has nothing else
+    on it.
+    """
     if body.startswith(delimiter):
         at = len(delimiter)
     else:
@@ -53,7 +55,7 @@ def _pieces(body: bytes, delimiter: bytes) -> list[bytes]:
         if start < 0:
             raise BadRequest("The form does not begin with its boundary.")
         at = start + 2 + len(delimiter)
-    pieces: list[bytes] = []
+    pieces: list[tuple[int, int]] = []
     while not body.startswith(b"--", at):
         line_end = body.find(b"\r\n", at)
         if line_end < 0 or body[at:line_end].strip(b" \t"):
@@ -63,23 +65,23 @@ def _pieces(body: bytes, delimiter: bytes) -> list[bytes]:
         end = body.find(b"\r\n" + delimiter, at)
         if end < 0:
             raise BadRequest("The form is cut off: its last boundary is missing.")
-        pieces.append(body[at + 2 : end])
+        pieces.append((at + 2, end))
         if len(pieces) > _MOST_PARTS:
             raise BadRequest(f"The form has more than {_MOST_PARTS} fields.")
         at = end + 2 + len(delimiter)
     return pieces
 
 
-def _part(piece: bytes) -> Part:
-    end = piece.find(b"\r\n\r\n", 0, _MOST_HEAD)
-    if end < 0:
+def _part(body: bytes | bytearray, start: int, end: int) -> Part:
+    head = body.find(b"\r\n\r\n", start, min(start + _MOST_HEAD, end))
+    if head < 0:
         raise BadRequest("A field of the form has no complete head.")
-    for line in piece[:end].decode("utf-8", "replace").split("\r\n"):
+    for line in body[start:head].decode("utf-8", "replace").split("\r\n"):
         name, _, value = line.partition(":")
         if name.lower() == "content-disposition":
             kind, parameters = _split(value)
             if kind == "form-data" and parameters.get("name"):
-                return Part(parameters["name"], parameters.get("filename"), piece[end + 4 :])
+                return Part(parameters["name"], parameters.get("filename"), memoryview(body)[head + 4 : end])
     raise BadRequest("A field of the form has no name.")
 
 

@@ -72,12 +72,15 @@ class Reply:
         self.ended = True
         self._taker.reply_ended()
 
-    def start(self, status: int, headers: Headers | Block) -> None:
-        """The head of a reply whose body follows in pieces. BadHeader as in `send`."""
+    def start(self, status: int, headers: Headers | Block, size: int | None = None) -> None:
+        """The head of a reply whose body follows in pieces, of `size` bytes in all where that is known.
+        BadHeader as in `send`."""
         self._bodiless = status in _BODILESS
-        self._chunked = self._minor == 1 and not self._bodiless
-        keep = self._taker.keeps(self._chunked or self._bodiless or self._head_only)
+        self._chunked = self._minor == 1 and not self._bodiless and size is None
+        keep = self._taker.keeps(size is not None or self._chunked or self._bodiless or self._head_only)
         framing = b"transfer-encoding: chunked\r\n" if self._chunked else b""
+        if size is not None:
+            framing = b"content-length: %d\r\n" % size
         self._taker.put(self._open(status, headers, framing, keep))
 
     async def write(self, data: bytes) -> None:

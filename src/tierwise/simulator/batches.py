@@ -131,7 +131,7 @@ class Batches:
     async def _file(self, request: Request, method: str, words: list[str]) -> tuple[int, Any]:
         if method == "POST" and not words:
             part = form(request.header(b"content-type"), await request.body())["file"]
-            id = self._keep(part.body)
+            id = self._keep(bytes(part.body))
             return 200, self._file_object(id)
         if method == "DELETE" and len(words) == 1:
             del self._files[words[0]]

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from io import BytesIO
 from typing import Any, Literal, Protocol, TypeVar
 
 import msgspec
@@ -207,7 +208,7 @@ class OpenAIPlace:
     async def upload(self, job: str, items: Sequence[Item]) -> str:
         """See Place."""
         head = {"method": "POST", "url": self._endpoint}
-        lines = b"".join(
+        lines = (
             msgspec.json.encode({"custom_id": item.name, **head, "body": Raw(item.body)}) + b"\n"
             for item in items
         )
@@ -217,7 +218,8 @@ class OpenAIPlace:
             "Content-Type: application/jsonl\r\n\r\n"
         ).encode()
         kind = f"multipart/form-data; boundary={_BOUNDARY}".encode()
-        raw = await self._post.ask("POST", "/files", form + lines + f"\r\n--{_BOUNDARY}--\r\n".encode(), kind)
+        whole = b"".join((form, *lines, f"\r\n--{_BOUNDARY}--\r\n".encode()))
+        raw = await self._post.ask("POST", "/files", whole, kind)
         return _safe(_decoded(raw, _Made).id)
 
     async def submit(self, job: str, file: str, items: Sequence[Item]) -> str:
@@ -353,7 +355,7 @@ def _status(error: bytes) -> int:
 
 
 def _lines(raw: bytes, shape: type[T]) -> Iterator[T]:
-    for line in raw.splitlines():
+    for line in BytesIO(raw):
         if not line.strip():
             continue
         try:

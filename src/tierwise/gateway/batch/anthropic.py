@@ -14,7 +14,7 @@ from tierwise.errors import BadRequest, NotFound
 
 from ..exchange import Gate
 from .runner import Runner
-from .visit import Acts, Told, Visit, acted, json, new_batch, read, single
+from .visit import Acts, Pieces, Told, Visit, acted, json, new_batch, read, single
 
 _ENDPOINT = "/v1/messages"
 _NAME = "anthropic_messages"
@@ -64,7 +64,7 @@ class Messages:
             raise BadRequest(f"requests: {len(asked)} were sent.", f"Send 1 to {most}.", "requests")
         batch = new_batch(self._gate, visit, "msgbatch", _NAME, _ENDPOINT)
         batch = structs.replace(batch, state="in_progress", started_us=batch.at_us)
-        rows, seen = [], set()
+        seen = set()
         for number, each in enumerate(asked):
             where = f"requests.{number}"
             if not _CUSTOM_ID.fullmatch(each.custom_id):
@@ -77,14 +77,17 @@ class Messages:
                     "Give every request a custom_id of its own.",
                     f"{where}.custom_id",
                 )
-            params = bytes(each.params)
-            if not params.startswith(b"{"):
+            if bytes(memoryview(each.params)[:1]) != b"{":
                 raise BadRequest(f"{where}.params: it must be an object.", "", f"{where}.params")
             seen.add(each.custom_id)
-            rows.append(Row(batch.id, number + 1, msgspec.json.encode(each.custom_id).decode(), params))
+        # One by one: all of them are as large as the body that they are a part of.
+        rows = (
+            Row(batch.id, number, msgspec.json.encode(each.custom_id).decode(), bytes(each.params))
+            for number, each in enumerate(asked, 1)
+        )
         await self._store.add_batch(batch, rows)
         self._runner.wake()
-        return json(batch_object(batch, Counts(working=len(rows)), visit))
+        return json(batch_object(batch, Counts(working=len(asked)), visit))
 
     async def one(self, visit: Visit, endpoint: str) -> tuple[Batch, dict[str, Any]]:
         """A batch of one call, and how it is shown."""
@@ -120,7 +123,7 @@ class Messages:
         batch = await self._batch(visit, id)
         if batch.state not in ENDED:
             raise NotFound(f"Batch {id} has no results yet.", "Wait until its processing_status is ended.")
-        return 200, b"application/x-jsonl", self._store.lines(batch.id)
+        return 200, b"application/x-jsonl", Pieces(self._store.lines(batch.id))
 
     async def _batch(self, visit: Visit, id: str) -> Batch:
         batch = await self._store.batch(visit.key, id)

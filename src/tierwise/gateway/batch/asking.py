@@ -116,6 +116,8 @@ async def ask(gate: Gate, batch: Batch, row: Row, alone: bool) -> Answered | Lat
         finally:
             gate.admission.leave(walk.caller.key)
     except TierwiseError as error:
+        # Without its traceback, through which it and these frames would keep each other, and the body.
+        error.with_traceback(None)
         later = again(error, row, alone)
         if later is not None:
             return later

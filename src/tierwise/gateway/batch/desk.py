@@ -4,7 +4,7 @@ own."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from urllib.parse import parse_qsl
 
@@ -21,7 +21,7 @@ from .anthropic import Messages
 from .openai import OpenAI
 from .paths import endpoint_of
 from .runner import Runner
-from .visit import Visit
+from .visit import Pieces, Visit
 
 _MADE = (["batches"], ["messages", "batches"])
 """Where a batch is made."""
@@ -56,7 +56,7 @@ class Desk:
                 await pending
             try:
                 async with self._reading:
-                    visit.body = await request.body()
+                    visit.body = await request.take()
                     if words in _MADE:
                         await self._once(visit, reply, partial(_made, place, words))
                         return
@@ -118,14 +118,14 @@ async def _made(place: Messages | OpenAI, words: list[str], visit: Visit, reply:
     return True
 
 
-async def _in_pieces(reply: Reply, status: int, pieces: AsyncIterator[bytes], kind: bytes) -> None:
+async def _in_pieces(reply: Reply, status: int, told: Pieces, kind: bytes) -> None:
     """Sends each piece as it comes. Raises what the first one raises, before the reply has begun; later the
     reply is cut, so that it does not look whole."""
-    piece = await anext(pieces, b"")
-    reply.start(status, [(b"content-type", kind)])
+    piece = await anext(told.pieces, b"")
+    reply.start(status, [(b"content-type", kind)], told.size)
     while piece and not reply.ended:
         await reply.write(piece)
-        piece = await anext(pieces, b"")
+        piece = await anext(told.pieces, b"")
     reply.end()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -28,43 +29,64 @@ def fault(code: str, message: str, line: int | None = None, param: str | None = 
     return {"code": code, "message": message, "param": param, "line": line}
 
 
-def read_lines(
-    batch: str, endpoint: str, content: bytes, most_rows: int
-) -> tuple[list[Row], list[dict[str, Any]]]:
-    """The rows of a file and what is wrong with it; where anything is, no row is to be sent."""
-    rows: list[Row] = []
-    errors: list[dict[str, Any]] = []
-    seen: set[str] = set()
-    decoder = msgspec.json.Decoder(_Line)
-    for number, line in enumerate(content.removeprefix(_BOM).splitlines(), 1):
+class Lines:
+    """Reads the input file of a batch; see tierwise.batches.inputs.Reading."""
+
+    def __init__(self, batch: str, endpoint: str, most_rows: int) -> None:
+        self._batch = batch
+        self._endpoint = endpoint
+        self._most_rows = most_rows
+        self._decoder = msgspec.json.Decoder(_Line)
+        self._seen: set[str] = set()
+        self._number = 0
+        self.errors: list[dict[str, Any]] = []
+
+    @property
+    def over(self) -> bool:
+        """See Reading."""
+        return len(self.errors) >= _MOST_ERRORS or len(self._seen) > self._most_rows
+
+    def rows(self, lines: Iterable[bytes]) -> list[Row]:
+        """See Reading."""
+        read = []
+        for line in lines:
+            if self.over:
+                break
+            self._number += 1
+            row = self._row(line.removeprefix(_BOM) if self._number == 1 else line)
+            if row is not None and not self.errors:
+                read.append(row)
+        return read
+
+    def end(self) -> None:
+        """See Reading."""
+        if not self._seen and not self.errors:
+            said = "The batch input file is empty. It must hold one request a line."
+            self.errors.append(fault("empty_file", said))
+
+    def _row(self, line: bytes) -> Row | None:
         if not line.strip():
-            continue
-        found = _row(batch, endpoint, line, number, decoder)
+            return None
+        found = _row(self._batch, self._endpoint, line, self._number, self._decoder)
         if isinstance(found, dict):
-            errors.append(found)
-        elif found.custom_id in seen:
-            errors.append(
-                fault(
-                    "duplicate_custom_id",
-                    f"The custom_id {found.custom_id} for this request is a duplicate of another request. "
-                    "The custom_id parameter must be unique for each request in a batch.",
-                    number,
-                    "custom_id",
-                )
-            )
-        else:
-            seen.add(found.custom_id)
-            rows.append(found)
-        if len(errors) >= _MOST_ERRORS:
-            break
-        if len(rows) > most_rows:
-            errors.append(
-                fault("too_many_tasks", f"The batch has more than {most_rows} requests, the most it may.")
-            )
-            break
-    if not rows and not errors:
-        errors.append(fault("empty_file", "The batch input file is empty. It must hold one request a line."))
-    return rows, errors
+            self.errors.append(found)
+            return None
+        if found.custom_id in self._seen:
+            self.errors.append(_duplicate(found.custom_id, self._number))
+            return None
+        self._seen.add(found.custom_id)
+        if len(self._seen) > self._most_rows:
+            said = f"The batch has more than {self._most_rows} requests, the most it may."
+            self.errors.append(fault("too_many_tasks", said))
+        return found
+
+
+def _duplicate(custom_id: str, number: int) -> dict[str, Any]:
+    said = (
+        f"The custom_id {custom_id} for this request is a duplicate of another request. "
+        "The custom_id parameter must be unique for each request in a batch."
+    )
+    return fault("duplicate_custom_id", said, number, "custom_id")
 
 
 def _row(

@@ -15,7 +15,7 @@ from tierwise.http1 import form
 from ..exchange import Gate
 from .paths import OPENAI_ENDPOINTS, asked_as, endpoint_of
 from .runner import Runner
-from .visit import Acts, Told, Visit, acted, json, new_batch, read, single
+from .visit import Acts, Pieces, Told, Visit, acted, json, new_batch, read, single
 
 _MOST_LISTED = 10_000
 _MOST_METADATA = 16
@@ -72,14 +72,14 @@ class OpenAI:
         part, purpose = parts.get("file"), parts.get("purpose")
         if part is None or part.filename is None:
             raise BadRequest("The form has no file.", "Send it as the field `file`.", "file")
-        if purpose is None or purpose.body != b"batch":
+        if purpose is None or bytes(purpose.body[:6]) != b"batch":
             raise BadRequest("Only files for batches are kept here.", "Send purpose=batch.", "purpose")
         if len(part.body) > terms.max_file_bytes:
             raise TooLarge(f"The file is larger than {terms.max_file_bytes} bytes.", "Split it.")
         at_us = now_us()
         keep_us = terms.keep_us
         if "expires_after[seconds]" in parts:
-            said = parts["expires_after[seconds]"].body[:9]
+            said = bytes(parts["expires_after[seconds]"].body[:9])
             keep_us = min(keep_us, _lasting(int(said) if said.isdigit() else 0, "expires_after"))
         id = new_id("file", at_us).replace("_", "-")
         name = "".join(c for c in part.filename if c.isprintable())[:200]
@@ -102,9 +102,10 @@ class OpenAI:
 
     async def _content(self, visit: Visit, id: str) -> Told:
         file = await self._kept(visit, id)
-        content = self._store.lines(file.batch, file.part) if file.part else await self._store.content(file)
-        if content is None:
-            raise _no_file(id)
+        if file.part:
+            content = Pieces(self._store.lines(file.batch, file.part))
+        else:
+            content = Pieces(self._store.content(file), file.size)
         return 200, b"application/octet-stream", content
 
     async def _kept(self, visit: Visit, id: str) -> File:
@@ -199,6 +200,8 @@ def file_object(file: File) -> dict[str, Any]:
 
 def batch_object(batch: Batch, counts: Counts) -> dict[str, Any]:
     """A batch as OpenAI shows it."""
+    if batch.started_us is None:
+        counts = Counts()  # its file is still being read
     ended = {batch.state: _seconds_at(batch.ended_us)}
     lost = counts.errored + counts.canceled + counts.expired
     return {

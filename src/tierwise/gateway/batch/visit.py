@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from typing import TypeVar, cast
+from typing import NamedTuple, TypeVar, cast
 
 import msgspec
 from msgspec import structs
@@ -21,7 +21,15 @@ from ..walk import Walk
 from .asking import Kept
 from .paths import asked_as
 
-Told = tuple[int, bytes, bytes | AsyncIterator[bytes]]
+
+class Pieces(NamedTuple):
+    """A body that comes in pieces, and its size in bytes where that is known."""
+
+    pieces: AsyncIterator[bytes]
+    size: int | None = None
+
+
+Told = tuple[int, bytes, bytes | Pieces]
 """Status, content type and body of a reply, whole or in pieces."""
 Acts = Mapping[str, Callable[[], Awaitable[Told]]]
 """Method → what answers it, at one path; nothing: there is no such path."""
@@ -41,7 +49,7 @@ class Visit:
         self.caller = caller
         self.surface = surface
         self.query = query
-        self.body = b""
+        self.body: bytes | bytearray = b""
 
     @property
     def key(self) -> str:
@@ -61,7 +69,7 @@ def json(value: object, status: int = 200) -> Told:
     return status, _JSON, msgspec.json.encode(value)
 
 
-def read(body: bytes, shape: type[T]) -> T:
+def read(body: bytes | bytearray, shape: type[T]) -> T:
     """`body` as `shape`. BadRequest."""
     try:
         return msgspec.json.decode(body, type=shape)
@@ -105,10 +113,11 @@ def single(gate: Gate, visit: Visit, prefix: str, endpoint: str) -> tuple[Batch,
     """A batch of the one call that a visit brings. What is wrong with the call itself is told at once:
     BadRequest."""
     surface, kind = asked_as(endpoint)
-    outline = (kind.errand or surface).outline(visit.body)
-    refuse_deeper(visit.body)
+    body = bytes(visit.body)
+    outline = (kind.errand or surface).outline(body)
+    refuse_deeper(body)
     if outline.stream:
         raise BadRequest("An answer that comes later cannot be streamed.", "Leave `stream` out.", "stream")
     batch = new_batch(gate, visit, prefix, surface.name, endpoint)
     batch = structs.replace(batch, state="in_progress", started_us=batch.at_us)
-    return batch, Row(batch.id, 1, '"request"', visit.body)
+    return batch, Row(batch.id, 1, '"request"', body)

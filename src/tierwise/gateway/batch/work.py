@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 
 from msgspec import structs
 
-from tierwise.batches import ENDED, Batch, BatchStore, File, Row, RowState
+from tierwise.batches import ENDED, Batch, BatchStore, File, Row, RowState, inputs
 from tierwise.clock import new_id, now_us
 from tierwise.errors import StoreError, TierwiseError
 
 from ..exchange import Gate
 from .asking import Answered, Later, ask
-from .lines import fault, read_lines
+from .lines import Lines, fault
 from .native import Native, is_over
 from .written import answered_line, ended_line
 
@@ -125,25 +125,29 @@ class Work:
 
     async def _validate(self, batch: Batch) -> bool:
         """Reads the input file; whether that was the batch's end."""
+        # What is there is from a validation that broke off.
+        if not await inputs.forget(self._store, self._owner, batch.id):
+            return False
         file = await self._store.file(batch.key, batch.input_file)
-        content = await self._store.content(file) if file is not None else None
-        if content is None:
+        if file is None:
             errors = [fault("invalid_file", "The input file is no longer there.", param="input_file_id")]
-            rows: Sequence[Row] = ()
         else:
-            most = self._gate.snapshot.settings.batches.max_rows
-            rows, errors = await asyncio.to_thread(read_lines, batch.id, batch.endpoint, content, most)
-        if errors:
-            await self._store.finish(structs.replace(batch, state="failed", errors=tuple(errors)))
-            return True
-        await self._store.begin(batch.id, rows)
-        return False
+            lines = Lines(batch.id, batch.endpoint, self._gate.snapshot.settings.batches.max_rows)
+            await inputs.begin(self._store, self._owner, batch.id, file, lines)
+            errors = lines.errors
+        if not errors or not await inputs.forget(self._store, self._owner, batch.id):
+            return False
+        await self._store.finish(structs.replace(batch, state="failed", errors=tuple(errors)))
+        return True
 
     async def _end_early(self, batch: Batch) -> bool:
         """Cancelled or expired: what runs may end, what waits is told so."""
         if self._asking:
             await self._sleep(_LOOK_S)
             return False
+        if batch.started_us is None:
+            # Cancelled while its file was read: only some of its rows are there.
+            await inputs.forget(self._store, self._owner, batch.id)
         cancelled = batch.state == "cancelling"
         state: RowState = "canceled" if cancelled else "expired"
         while rows := await self._store.queued(self.id, _CHUNK):
